@@ -1,0 +1,45 @@
+# The two commands that matter are `make demo` and `make test`; each does all the set-up it needs, once.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+ROOMS := core schemas broker ledger producers processors sinks operators
+
+.venv/.ready: requirements-bootstrap.lock requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Olvido needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements-bootstrap.lock
+	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: help setup demo test check fmt lock clean
+help: ## show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/.ready ## create .venv with everything pinned by hash
+
+demo: .venv/.ready ## tell the whole story on real parts, and check every promise
+	$(BIN)/olvido demo
+
+check: .venv/.ready ## formatter, linter, types, import directions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(ROOMS)
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+test: check ## everything in check, then all tests on the real parts
+	$(BIN)/pytest
+
+fmt: .venv/.ready ## format and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: .venv/.ready ## compile the hashed lock files anew (names no index)
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
+		--python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
+		requirements-bootstrap.in -o requirements-bootstrap.lock
+
+clean: ## remove the virtual environment and what tools cached (not .olvido)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
