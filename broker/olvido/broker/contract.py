@@ -1,0 +1,58 @@
+"""What travels: records read and records written, and who carries them.
+
+Two carriers keep this contract: ``kafka.py`` and, for simulation, ``memory.py``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from olvido.schemas.envelope import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One record as it was read: raw bytes at their coordinates."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record to be written."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Publisher(Protocol):
+    """Writes records, and says so only when the broker has them."""
+
+    def publish(self, records: Sequence[Record]) -> None:
+        """Write all of them and wait for every delivery report.
+
+        A repeat writes them again: readers tell them by their ids.
+
+        Raises:
+            Unavailable: the broker did not confirm all in time; some may be there.
+        """
+        ...
+
+
+class Handler(Protocol):
+    """Handles one batch, durably, before its offsets are committed."""
+
+    def __call__(self, batch: Sequence[Received]) -> None:
+        """Do everything the batch asks for. A batch may come again, whole or in part.
+
+        Raises:
+            Unavailable: something it needs is down; the loop pauses and brings the batch again.
+        """
+        ...

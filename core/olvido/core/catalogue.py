@@ -1,0 +1,30 @@
+"""What a deployment declares: its regions, purposes, kinds of identity and sinks."""
+
+from dataclasses import dataclass, field
+
+from olvido.core.events import Right
+from olvido.core.subject import IdentityKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkEntry:
+    """A system that holds personal data, as far as planning needs to know it."""
+
+    name: str
+    region: str
+    identities: frozenset[IdentityKind]  # the kinds it can look a person up by
+    purposes: frozenset[str]  # the purposes whose consent changes it acts on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """Everything planning looks up. Made once from olvido.toml; never changed while running."""
+
+    regions: frozenset[str]
+    purposes: frozenset[str]
+    sinks: tuple[SinkEntry, ...]
+    verification_required: frozenset[Right] = field(default_factory=frozenset)
+
+    def sink(self, name: str) -> SinkEntry | None:
+        """The sink of that name, or None."""
+        return next((sink for sink in self.sinks if sink.name == name), None)

@@ -1,0 +1,53 @@
+"""Which of two words about a purpose is the later one.
+
+State is kept per (handle, purpose). The order is total and a function of
+content only, so every permutation and repetition of the same changes ends in
+the same state: processor, sink and ledger alike.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from olvido.core.events import ConsentChange, Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentState:
+    """The latest word about one purpose for one handle."""
+
+    handle: str
+    purpose: str
+    decision: Decision
+    occurred_at: datetime
+    event_id: UUID
+    policy_version: str
+
+
+def order_key(occurred_at: datetime, decision: Decision, event_id: UUID) -> tuple[datetime, int, str]:
+    """The place of a change in the order; the greater is the later word.
+
+    In the same instant a withdrawal is the later word: the protective side wins.
+    """
+    return (occurred_at, int(decision is Decision.WITHDRAWN), str(event_id))
+
+
+def states_of(change: ConsentChange) -> tuple[ConsentState, ...]:
+    """What a change says, once for each handle."""
+    return tuple(
+        ConsentState(
+            handle=handle.value,
+            purpose=change.purpose,
+            decision=change.decision,
+            occurred_at=change.occurred_at,
+            event_id=change.event_id,
+            policy_version=change.policy_version,
+        )
+        for handle in change.handles
+    )
+
+
+def later(one: ConsentState, other: ConsentState) -> ConsentState:
+    """The later word of two about the same (handle, purpose)."""
+    assert (one.handle, one.purpose) == (other.handle, other.purpose)
+    return max(one, other, key=lambda s: order_key(s.occurred_at, s.decision, s.event_id))

@@ -1,0 +1,104 @@
+"""What upstream says: privacy requests, consent changes and verifications, as frozen values."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from olvido.core.causes import Cause
+from olvido.core.errors import Refused
+from olvido.core.subject import Handle
+
+CLOCK_SKEW_MAX = timedelta(minutes=5)  # how far ahead of ours an upstream clock may be
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before this an instant is a default, not a fact
+
+
+class Right(StrEnum):
+    """What a person may ask for (GDPR arts. 15-21; CCPA, PIPL and PDPA words are in the glossary)."""
+
+    ERASE = "ERASE"
+    ACCESS = "ACCESS"
+    PORTABILITY = "PORTABILITY"
+    RECTIFY = "RECTIFY"
+    RESTRICT = "RESTRICT"
+    OBJECT = "OBJECT"
+    UNKNOWN = "UNKNOWN"  # the Avro enum's default: a right of a newer version
+
+
+class Decision(StrEnum):
+    """What a consent change says about a purpose."""
+
+    GRANTED = "GRANTED"
+    WITHDRAWN = "WITHDRAWN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedBox:
+    """A person's identities, readable by one region's sinks only."""
+
+    region: str
+    key_id: str  # the epoch of the region's key, such as cn-2026-11
+    wrapped_key: bytes  # the session key, sealed to the region (RFC 9180)
+    nonce: bytes
+    ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """That it is really this person: by what method and when, never the documents."""
+
+    method: str
+    verified_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyRequest:
+    """One exercise of one right."""
+
+    request_id: UUID
+    right: Right
+    subject_id: str
+    handles: tuple[Handle, ...]
+    regions: tuple[str, ...]
+    boxes: tuple[SealedBox, ...]
+    purposes: tuple[str, ...]  # what an objection is against; empty for the other rights
+    requested_at: datetime  # also the fence of an erasure
+    verification_required: bool
+    verified: Verified | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentChange:
+    """A purpose granted or withdrawn at an instant, under a policy version."""
+
+    event_id: UUID
+    purpose: str
+    decision: Decision
+    subject_id: str
+    handles: tuple[Handle, ...]
+    regions: tuple[str, ...]
+    boxes: tuple[SealedBox, ...]
+    occurred_at: datetime
+    policy_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """A verifier's word, after the request, that the person was really asked."""
+
+    event_id: UUID
+    request_id: UUID
+    subject_id: str
+    verified: Verified
+
+
+def check_instant(instant: datetime, now: datetime, *, field: str) -> None:
+    """Check that an instant can be a fact about the past.
+
+    Raises:
+        Refused: ``BAD_TIME`` without a zone or before 2000; ``FUTURE`` more than five minutes ahead.
+    """
+    if instant.tzinfo is None or instant < EARLIEST:
+        raise Refused(Cause.BAD_TIME, field=field)
+    if instant > now + CLOCK_SKEW_MAX:
+        raise Refused(Cause.FUTURE, field=field)

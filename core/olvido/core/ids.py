@@ -1,0 +1,48 @@
+"""Ids: who makes the fact makes its id; what follows from it has a derived one.
+
+The same input always gives the same id, so planning twice gives the same
+tasks and a receipt delivered twice is one receipt (RFC 9562 §5.5, UUIDv5).
+"""
+
+import re
+from uuid import UUID, uuid5
+
+from olvido.core.causes import Cause
+from olvido.core.errors import Refused
+
+NAMESPACE = UUID("6f6c7669-646f-5000-8000-000000000001")  # "olvido" in ASCII, then ours for ever
+
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def task_id(source_id: UUID, sink: str, action: str) -> UUID:
+    """The id of what one sink must do for one request or consent change.
+
+    Args:
+        source_id: the request_id or event_id.
+        sink: the sink's name.
+        action: the action's wire name.
+    """
+    return uuid5(NAMESPACE, f"task/{source_id}/{sink}/{action}")
+
+
+def receipt_id(task: UUID, generation: int) -> UUID:
+    """The id of the receipt for one (task_id, generation)."""
+    return uuid5(NAMESPACE, f"receipt/{task}/{generation}")
+
+
+def dead_letter_id(group: str, topic: str, partition: int, offset: int) -> UUID:
+    """The id of the dead letter one reader made of one record; reading it again gives the same id."""
+    return uuid5(NAMESPACE, f"dead-letter/{group}/{topic}/{partition}/{offset}")
+
+
+def canonical_uuid(text: str, *, field: str) -> UUID:
+    """Read a UUID in its one canonical spelling: 36 characters, lower case, dashes.
+
+    Raises:
+        Refused: ``BAD_UUID`` for anything else, among it ``{…}`` and ``urn:uuid:…``, which
+            :class:`uuid.UUID` would take.
+    """
+    if not _CANONICAL.fullmatch(text):
+        raise Refused(Cause.BAD_UUID, field=field)
+    return UUID(text)

@@ -1,0 +1,83 @@
+"""One written rule for each kind of identity, so that the same person always gets the same handle.
+
+E-mail: trimmed, NFC, lower case, IDN domain (UTS 46); dots and ``+tag`` are kept, because
+only the mail provider knows what they mean. Phone: E.164. Ids: trimmed, NFC, case kept.
+"""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+import idna
+import phonenumbers
+
+from olvido.core.errors import InvalidInput
+from olvido.core.subject import Identity, IdentityKind
+
+LENGTH_MAX = 320  # RFC 3696 erratum 1690: 64 of local part, @, 255 of domain
+
+
+def normalise(kind: IdentityKind, value: str) -> Identity:
+    """Bring one identity into its written form, keeping the value as given beside it.
+
+    Raises:
+        InvalidInput: naming the kind and what is expected, never the value.
+    """
+    text = unicodedata.normalize("NFC", value.strip())
+    if not text:
+        raise InvalidInput(kind.value, "is empty")
+    if len(text) > LENGTH_MAX:
+        raise InvalidInput(kind.value, f"is longer than {LENGTH_MAX} characters")
+    if any(unicodedata.category(character)[0] == "C" for character in text):
+        raise InvalidInput(kind.value, "holds a control, format or unassigned character")
+    match kind:
+        case IdentityKind.EMAIL:
+            normalised = _email(text)
+        case IdentityKind.PHONE:
+            normalised = _phone(text)
+        case _:
+            normalised = _opaque(text, kind)
+    return Identity(kind=kind, value=text, normalised=normalised)
+
+
+def identities_from(given: Mapping[str, str], order: Sequence[IdentityKind]) -> tuple[Identity, ...]:
+    """Normalise what a caller gave, in the deployment's order of kinds; the first names the subject.
+
+    Raises:
+        InvalidInput: nothing was given, a kind is unknown, or a value breaks its rule.
+    """
+    unknown = sorted(set(given) - {kind.value for kind in order})
+    if unknown:
+        known = ", ".join(kind.value for kind in order)
+        raise InvalidInput("identities", f"kind {unknown[0]!r} is not one of {known}")
+    if not given:
+        raise InvalidInput("identities", "at least one is needed, such as email or customer_id")
+    return tuple(normalise(kind, given[kind.value]) for kind in order if kind.value in given)
+
+
+def _email(text: str) -> str:
+    local, at, domain = text.rpartition("@")
+    if not at or not local or not domain or any(character.isspace() for character in text):
+        raise InvalidInput("email", "is not of the form local@domain")
+    try:
+        ascii_domain = idna.encode(domain, uts46=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        raise InvalidInput("email", "has a domain that is no internationalised domain name") from None
+    return f"{unicodedata.normalize('NFC', local.lower())}@{ascii_domain.lower()}"
+
+
+def _phone(text: str) -> str:
+    try:
+        number = phonenumbers.parse(text, None)
+    except phonenumbers.NumberParseException:
+        raise InvalidInput("phone", "is not an international number, such as +34 600 000 000") from None
+    if not phonenumbers.is_possible_number(number):
+        raise InvalidInput("phone", "has an impossible number of digits for its country")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _opaque(text: str, kind: IdentityKind) -> str:
+    if any(character.isspace() for character in text):
+        raise InvalidInput(kind.value, "holds white space")
+    if not any(character.isalnum() for character in text):
+        raise InvalidInput(kind.value, "holds neither a letter nor a digit")
+    return text

@@ -1,0 +1,111 @@
+"""The table of topics: the one place that says what travels where, keyed how, kept how long, by whom."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from olvido.core.catalogue import Catalogue
+
+PARTITIONS = 6  # the unit of scale-out; may not change while a topic lives, or keys would move
+YEAR = timedelta(days=400)  # a year and a month: a year can be replayed at any time
+HALF_YEAR = timedelta(days=180)  # twice the longest legal clock (GDPR art. 12(3): three months)
+
+
+class Cleanup(StrEnum):
+    """Kafka's ``cleanup.policy``."""
+
+    DELETE = "delete"
+    COMPACT = "compact"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """One topic: what is on it and who may touch it."""
+
+    name: str
+    schema: str  # the .avsc file's stem
+    key: str  # in words
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+    partitions: int = PARTITIONS
+    retention: timedelta | None = YEAR  # None: for ever (compacted)
+    cleanup: Cleanup = Cleanup.DELETE
+
+    @property
+    def subject(self) -> str:
+        """Its subject in the schema registry (TopicNameStrategy)."""
+        return f"{self.name}-value"
+
+
+REQUESTS = Topic(
+    name="olvido.requests.v1",
+    schema="privacy_request",
+    key="subject_id",
+    writers=("upstream services",),
+    readers=("processors",),
+)
+CONSENTS = Topic(
+    name="olvido.consents.v1",
+    schema="consent_change",
+    key="subject_id",
+    writers=("upstream services",),
+    readers=("processors",),
+)
+VERIFICATIONS = Topic(
+    name="olvido.verifications.v1",
+    schema="verification",
+    key="subject_id",
+    writers=("verifiers",),
+    readers=("processors",),
+)
+RECEIPTS = Topic(
+    name="olvido.receipts.v1",
+    schema="receipt",
+    key="subject_id",
+    writers=("sinks",),
+    readers=("recorder",),
+)
+REQUEST_STATUS = Topic(
+    name="olvido.request-status.v1",
+    schema="request_status",
+    key="request_id",
+    writers=("processors", "recorder"),
+    readers=("upstream services",),
+    cleanup=Cleanup.COMPACT,
+    retention=None,
+)
+CONSENT_STATE = Topic(
+    name="olvido.consent-state.v1",
+    schema="consent_state",
+    key="handle/purpose",
+    writers=("processors",),
+    readers=("upstream services",),
+    cleanup=Cleanup.COMPACT,
+    retention=None,
+)
+DEAD_LETTERS = Topic(
+    name="olvido.dead-letters.v1",
+    schema="dead_letter",
+    key="dead_letter_id",
+    writers=("processors", "recorder", "sinks"),
+    readers=("recorder",),
+)
+
+FIXED = (REQUESTS, CONSENTS, VERIFICATIONS, RECEIPTS, REQUEST_STATUS, CONSENT_STATE, DEAD_LETTERS)
+
+
+def tasks_topic(sink: str) -> Topic:
+    """The topic of one sink's tasks: its own lag, access rights and replay."""
+    return Topic(
+        name=f"olvido.tasks.{sink}.v1",
+        schema="task",
+        key="subject_id",
+        writers=("processors",),
+        readers=(f"sink {sink}",),
+        retention=HALF_YEAR,
+    )
+
+
+def topics_of(catalogue: Catalogue) -> tuple[Topic, ...]:
+    """All topics a deployment has."""
+    return (*FIXED, *(tasks_topic(sink.name) for sink in catalogue.sinks))

@@ -1,0 +1,78 @@
+"""What a sink is: the code that speaks to one system, and answers for it.
+
+A third party adds a kind of sink by the entry-point group ``olvido.sinks``: the entry
+point names a :class:`SinkFactory`, its name is the ``kind`` in olvido.toml.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from olvido.core.receipts import Receipt
+from olvido.core.subject import Identity, IdentityKind
+from olvido.core.tasks import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedTask:
+    """A task with its box opened: the only place outside producers where identities are in clear."""
+
+    task: Task
+    identities: tuple[Identity, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkSettings:
+    """What every sink is told, whatever its kind."""
+
+    name: str
+    region: str
+    identities: tuple[IdentityKind, ...]
+    purposes: tuple[str, ...]
+    own: Mapping[str, Any]  # the rest of its section in olvido.toml, for its kind to check
+
+
+class Sink(Protocol):
+    """One system that holds personal data.
+
+    The effect and the memory of it are one transaction of the target: a task that comes
+    again is answered with the receipt of the first time and changes nothing.
+    """
+
+    def check(self) -> None:
+        """Look at the target, change only what belongs to Olvido in it (its journal).
+
+        Raises:
+            ConfigError: the data map does not fit the target (a table or column is absent).
+            Unavailable: the target does not answer.
+        """
+        ...
+
+    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        """Do what the tasks ask, and answer each: one receipt for each task, in their order.
+
+        All of the batch is done, or none of it is. The same (task_id, generation) may come
+        twice, even within one batch, and gives the same receipt.
+
+        Raises:
+            Unavailable: the target does not answer now. Nothing was done, or what was done
+                is remembered: bring the batch again.
+            Refused: something in the batch cannot be done for good. The runner halves the
+                batch until that task stands alone, and makes a dead letter of it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the target. A repeat changes nothing."""
+        ...
+
+
+class SinkFactory(Protocol):
+    """Makes a sink of one kind out of its section in olvido.toml."""
+
+    def __call__(self, settings: SinkSettings) -> Sink:
+        """
+        Raises:
+            ConfigError: naming the key under ``sinks.<name>`` and the fix.
+        """
+        ...
