@@ -29,3 +29,4 @@ class DeadLetter:
     failed_at: datetime
     task_id: UUID | None  # set where the record was a task that could be read
     generation: int
+    source_id: UUID | None = None  # the request or consent change that task comes from

@@ -398,6 +398,7 @@ def _dead_letter_to_raw(letter: DeadLetter) -> Raw:
         "failed_at": letter.failed_at,
         "task_id": letter.task_id,
         "generation": letter.generation,
+        "source_id": letter.source_id,
     }
 
 

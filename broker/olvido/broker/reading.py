@@ -1,0 +1,111 @@
+"""Records read: each is a value where it was found, or a dead letter. Nothing is lost between the two."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+from olvido.broker.contract import Received
+from olvido.core.causes import Cause
+from olvido.core.dead_letters import DeadLetter
+from olvido.core.errors import Refused
+from olvido.core.ids import dead_letter_id
+from olvido.schemas.envelope import check_headers
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Decoder(Protocol[T_co]):
+    """What turns bytes into values: a codec."""
+
+    def decode(self, data: bytes | None) -> T_co:
+        """
+        Raises:
+            Refused: the bytes are no such value.
+            Unavailable: that cannot be told now.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[T]):
+    """A value and the record it was read from."""
+
+    value: T
+    received: Received
+
+    @property
+    def traceparent(self) -> str:
+        """The W3C trace context that came with it, or nothing."""
+        for name, content in self.received.headers:
+            if name == "traceparent" and content is not None:
+                return content.decode("ascii", "replace")
+        return ""
+
+
+def read_batch(
+    batch: Sequence[Received],
+    codec: Decoder[T],
+    *,
+    key_of: Callable[[T], str],
+    group: str,
+    now: datetime,
+) -> tuple[list[Read[T]], list[DeadLetter]]:
+    """Decode a batch, keeping its order.
+
+    Args:
+        batch: records of one topic.
+        codec: the topic's codec.
+        key_of: what the Kafka key must be for a value.
+        group: the consumer group that reads.
+        now: when.
+
+    Raises:
+        Unavailable: the registry is needed for an id that is new here, and does not answer.
+    """
+    read: list[Read[T]] = []
+    letters: list[DeadLetter] = []
+    for received in batch:
+        try:
+            check_headers(received.headers)
+            value = codec.decode(received.value)
+            if received.key != key_of(value).encode():
+                raise Refused(Cause.KEY_MISMATCH, field="key")
+            read.append(Read(value, received))
+        except Refused as refused:
+            letters.append(dead_letter_of(received, refused, group=group, now=now))
+    return read, letters
+
+
+def dead_letter_of(
+    received: Received,
+    refused: Refused,
+    *,
+    group: str,
+    now: datetime,
+    task_id: UUID | None = None,
+    generation: int = 0,
+    source_id: UUID | None = None,
+) -> DeadLetter:
+    """The dead letter of one record: a claim check, with the cause and the field but no value."""
+    value = received.value or b""
+    return DeadLetter(
+        dead_letter_id=dead_letter_id(group, received.topic, received.partition, received.offset),
+        group=group,
+        topic=received.topic,
+        partition=received.partition,
+        offset=received.offset,
+        cause=refused.cause,
+        field=refused.field,
+        reason=refused.reason,
+        sha256=hashlib.sha256(value).digest(),
+        size=len(value),
+        attempts=1,
+        failed_at=now,
+        task_id=task_id,
+        generation=generation,
+        source_id=source_id,
+    )

@@ -1,0 +1,99 @@
+"""The way into the ledger database: one connection for each thread, whole transactions, our faults."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+import psycopg2.extensions
+import psycopg2.extras
+
+from olvido.core.errors import Unavailable
+from olvido.ledger.sql import QUERIES
+
+STATEMENT_TIMEOUT_S = 30  # far below Faust's and librdkafka's patience of five minutes
+CONNECT_TIMEOUT_S = 5
+
+_OPTIONS = f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c synchronous_commit=on -c timezone=UTC"
+
+Row = tuple[Any, ...]
+Value = str | int | bool | bytes | datetime | UUID | None | Sequence[Any]
+
+psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
+
+
+class Transaction:
+    """One transaction of the ledger."""
+
+    def __init__(self, cursor: psycopg2.extensions.cursor) -> None:
+        self._cursor = cursor
+
+    def run(self, query: str, **values: Value) -> int:
+        """Run a named query for its effect; returns how many rows it touched."""
+        self._cursor.execute(QUERIES[query], values)
+        return self._cursor.rowcount
+
+    def rows(self, query: str, **values: Value) -> list[Row]:
+        """Run a named query for its rows."""
+        self._cursor.execute(QUERIES[query], values)
+        return self._cursor.fetchall()
+
+    def records(self, query: str, **values: Value) -> list[Mapping[str, Any]]:
+        """Run a named query for its rows, each by column name."""
+        rows = self.rows(query, **values)
+        names = [column.name for column in self._cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+class Database:
+    """The ledger database. May be shared between threads: each has a connection of its own."""
+
+    def __init__(self, dsn: str, *, application: str) -> None:
+        self._dsn = dsn
+        self._application = application
+        self._local = threading.local()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Open a transaction; it is committed at the end, or rolled back by any exception.
+
+        Whether a COMMIT that failed took place is unknown: so each transaction starts with an
+        insert on its own key that does nothing the second time, and may be run again whole.
+
+        Raises:
+            Unavailable: the database does not answer, is shutting down, or took turns badly.
+        """
+        try:
+            connection = self._connection()
+            with connection, connection.cursor() as cursor:
+                yield Transaction(cursor)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            self.close()
+            raise Unavailable(f"the ledger database does not answer: {first_line(error)}") from None
+
+    def close(self) -> None:
+        """Drop this thread's connection. A repeat changes nothing."""
+        connection = getattr(self._local, "connection", None)
+        self._local.connection = None
+        if connection is not None:
+            connection.close()
+
+    def _connection(self) -> psycopg2.extensions.connection:
+        connection: psycopg2.extensions.connection | None = getattr(self._local, "connection", None)
+        if connection is None or connection.closed:
+            connection = psycopg2.connect(
+                self._dsn,
+                application_name=self._application,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                options=_OPTIONS,
+            )
+            self._local.connection = connection
+        return connection
+
+
+def first_line(error: Exception) -> str:
+    """What PostgreSQL says, without the statement: that would hold values."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,146 @@
+"""What is saved and what is known: the ledger's rows as frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from olvido.core.events import Verified
+from olvido.core.receipts import Outcome
+from olvido.core.requests import RequestState
+from olvido.core.tasks import Action
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record was read: what tells a redelivery from a duplicate."""
+
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of an id: what it meant the first time, and where it was read."""
+
+    digest: bytes
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRequest:
+    """A request that was saved before: where it stands, and what its sinks have said."""
+
+    digest: bytes
+    place: Place
+    subject_id: str
+    state: RequestState
+    outcomes: Mapping[str, Outcome | None]  # by sink; None for a task without a receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownVerification:
+    """The standing verification of a request."""
+
+    event_id: UUID
+    subject_id: str
+    verified: Verified
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRow:
+    """A task as it is owed."""
+
+    source_id: UUID
+    sink: str
+    generation: int
+    task_id: UUID
+    action: Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRow:
+    """A request as it is saved the first time."""
+
+    request_id: UUID
+    right: str
+    subject_id: str
+    requested_at: datetime
+    state: str
+    tasks: int
+    finished: bool
+    digest: bytes
+    place: Place
+    event: bytes
+    awaiting: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentRow:
+    """A consent change as it is saved the first time."""
+
+    event_id: UUID
+    purpose: str
+    decision: str
+    subject_id: str
+    occurred_at: datetime
+    digest: bytes
+    place: Place
+    event: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationRow:
+    """A verification as it is saved the first time."""
+
+    event_id: UUID
+    request_id: UUID
+    subject_id: str
+    verified: Verified
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedRow:
+    """A request that waited for its verification and now has its tasks."""
+
+    request_id: UUID
+    state: str
+    tasks: int
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestHead:
+    """What a status says of a request besides its receipts."""
+
+    request_id: UUID
+    right: str
+    subject_id: str
+    requested_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """A task that is due for another try."""
+
+    source_id: UUID
+    sink: str
+    generation: int
+    attempts: int
+    topic: str
+    event: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateRow:
+    """The state that receipts give a request."""
+
+    request_id: UUID
+    state: str
+    answered: int
+    final: bool
+
+
+Outcomes = dict[str, Outcome | None]  # by sink

@@ -1,0 +1,515 @@
+"""The ledger as its callers see it: load what is known of a batch, save what a step decided.
+
+Each ``save_…`` is one transaction that also notes the offsets of the batch it comes from.
+It may be called again with the same values, also when nobody knows whether the first call
+was committed: every insert does nothing the second time, every update is a maximum.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from olvido.core.consents import ConsentState
+from olvido.core.dead_letters import DeadLetter
+from olvido.core.errors import OlvidoError
+from olvido.core.events import Decision, Verified
+from olvido.core.receipts import Outcome, Receipt
+from olvido.core.requests import RequestState
+from olvido.ledger.connection import Database, Transaction, Value
+from olvido.ledger.progress import OffsetRange
+from olvido.ledger.rows import (
+    ConsentRow,
+    Known,
+    KnownRequest,
+    KnownVerification,
+    Outcomes,
+    Owed,
+    Place,
+    RequestHead,
+    RequestRow,
+    StartedRow,
+    StateRow,
+    TaskRow,
+    VerificationRow,
+)
+
+TaskKey = tuple[UUID, str, int, UUID]  # source_id, sink, generation, task_id
+
+
+class Overtaken(OlvidoError):
+    """Another process saved one of these ids in the meantime: nothing was saved; load and step again."""
+
+
+class Ledger:
+    """The store. May be shared between threads."""
+
+    def __init__(self, dsn: str, *, application: str = "olvido") -> None:
+        self._database = Database(dsn, application=application)
+
+    def close(self) -> None:
+        """Let go of this thread's connection."""
+        self._database.close()
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def known_requests(
+        self, ids: Sequence[UUID]
+    ) -> tuple[dict[UUID, KnownRequest], dict[UUID, KnownVerification]]:
+        """What is known of some request ids, and their standing verifications."""
+        with self._database.transaction() as transaction:
+            rows = transaction.rows("requests_known", ids=list(ids))
+            verifications = _verifications(transaction, ids)
+        requests = {
+            request_id: KnownRequest(
+                digest=bytes(digest),
+                place=Place(partition, offset),
+                subject_id=subject_id,
+                state=RequestState(state),
+                outcomes={sink: outcome and Outcome(outcome) for sink, outcome in outcomes.items()},
+            )
+            for request_id, digest, partition, offset, subject_id, state, outcomes in rows
+        }
+        return requests, verifications
+
+    def save_requests(
+        self,
+        requests: Sequence[RequestRow],
+        tasks: Sequence[TaskRow],
+        *,
+        topic: str,
+        handled: Sequence[OffsetRange],
+        now: datetime,
+        due_after: timedelta,
+    ) -> None:
+        """Save new requests with their tasks.
+
+        Raises:
+            Overtaken: one of the ids is there by now.
+        """
+        with self._database.transaction() as transaction:
+            if requests:
+                inserted = transaction.rows(
+                    "insert_requests",
+                    request_ids=[row.request_id for row in requests],
+                    rights=[row.right for row in requests],
+                    subject_ids=[row.subject_id for row in requests],
+                    requested_ats=[row.requested_at for row in requests],
+                    received_ats=[now] * len(requests),
+                    states=[row.state for row in requests],
+                    tasks=[row.tasks for row in requests],
+                    finished_ats=[now if row.finished else None for row in requests],
+                    digests=[row.digest for row in requests],
+                    partitions=[row.place.partition for row in requests],
+                    offsets=[row.place.offset for row in requests],
+                )
+                if len(inserted) != len(requests):
+                    raise Overtaken("a request id was saved by another process")
+                _insert_events(transaction, topic, [(row.request_id, row.event) for row in requests])
+                awaiting = [row.request_id for row in requests if row.awaiting]
+                if awaiting:
+                    transaction.run("insert_awaiting", ids=awaiting)
+                _insert_tasks(transaction, tasks, now, due_after)
+            _add_progress(transaction, handled)
+
+    def requests_with_events(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
+        """Some requests as they were read."""
+        with self._database.transaction() as transaction:
+            rows = transaction.rows("requests_with_events", ids=list(ids))
+        return {request_id: bytes(event) for request_id, event in rows}
+
+    def save_verifications(
+        self,
+        verifications: Sequence[VerificationRow],
+        started: Sequence[StartedRow],
+        tasks: Sequence[TaskRow],
+        *,
+        handled: Sequence[OffsetRange],
+        now: datetime,
+        due_after: timedelta,
+    ) -> None:
+        """Save verifications, and the tasks of the requests that waited for them."""
+        with self._database.transaction() as transaction:
+            if verifications:
+                transaction.run(
+                    "insert_verifications",
+                    request_ids=[row.request_id for row in verifications],
+                    event_ids=[row.event_id for row in verifications],
+                    subject_ids=[row.subject_id for row in verifications],
+                    methods=[row.verified.method for row in verifications],
+                    verified_ats=[row.verified.verified_at for row in verifications],
+                    partitions=[row.place.partition for row in verifications],
+                    offsets=[row.place.offset for row in verifications],
+                )
+            if started:
+                transaction.run(
+                    "start_requests",
+                    ids=[row.request_id for row in started],
+                    states=[row.state for row in started],
+                    tasks=[row.tasks for row in started],
+                    finished_ats=[now if row.finished else None for row in started],
+                )
+                transaction.run("delete_awaiting", ids=[row.request_id for row in started])
+                _insert_tasks(transaction, tasks, now, due_after)
+            _add_progress(transaction, handled)
+
+    def awaiting_verified(self, *, limit: int) -> list[VerificationRow]:
+        """Verifications whose requests still wait, because both came in the same moment."""
+        with self._database.transaction() as transaction:
+            return [
+                VerificationRow(
+                    event_id=event_id,
+                    request_id=request_id,
+                    subject_id=subject_id,
+                    verified=Verified(method=method, verified_at=verified_at),
+                    place=Place(partition, offset),
+                )
+                for event_id, request_id, subject_id, method, verified_at, partition, offset in (
+                    transaction.rows("awaiting_verified", limit=limit)
+                )
+            ]
+
+    # --- consents -----------------------------------------------------------------------------
+
+    def known_consents(
+        self, ids: Sequence[UUID], keys: Sequence[tuple[str, str]]
+    ) -> tuple[dict[UUID, Known], dict[tuple[str, str], ConsentState]]:
+        """What is known of some event ids, and the latest words about some (handle, purpose)."""
+        with self._database.transaction() as transaction:
+            changes = _known(transaction.rows("consent_changes_known", ids=list(ids)))
+            rows = transaction.rows(
+                "consents_known",
+                handles=[handle for handle, _ in keys],
+                purposes=[purpose for _, purpose in keys],
+            )
+        states = {
+            (handle, purpose): ConsentState(
+                handle=handle,
+                purpose=purpose,
+                decision=Decision(decision),
+                occurred_at=occurred_at,
+                event_id=event_id,
+                policy_version=policy_version,
+            )
+            for handle, purpose, decision, occurred_at, event_id, policy_version in rows
+        }
+        return changes, states
+
+    def save_consents(
+        self,
+        changes: Sequence[ConsentRow],
+        states: Sequence[ConsentState],
+        tasks: Sequence[TaskRow],
+        *,
+        topic: str,
+        handled: Sequence[OffsetRange],
+        now: datetime,
+        due_after: timedelta,
+    ) -> None:
+        """Save new consent changes with the states they give and their tasks.
+
+        Raises:
+            Overtaken: one of the ids is there by now.
+        """
+        with self._database.transaction() as transaction:
+            if changes:
+                inserted = transaction.rows(
+                    "insert_consent_changes",
+                    event_ids=[row.event_id for row in changes],
+                    purposes=[row.purpose for row in changes],
+                    decisions=[row.decision for row in changes],
+                    subject_ids=[row.subject_id for row in changes],
+                    occurred_ats=[row.occurred_at for row in changes],
+                    received_ats=[now] * len(changes),
+                    digests=[row.digest for row in changes],
+                    partitions=[row.place.partition for row in changes],
+                    offsets=[row.place.offset for row in changes],
+                )
+                if len(inserted) != len(changes):
+                    raise Overtaken("an event id was saved by another process")
+                _insert_events(transaction, topic, [(row.event_id, row.event) for row in changes])
+                _upsert_consents(transaction, states)
+                _insert_tasks(transaction, tasks, now, due_after)
+            _add_progress(transaction, handled)
+
+    # --- receipts -----------------------------------------------------------------------------
+
+    @contextmanager
+    def recording(self, request_ids: Iterable[UUID]) -> Iterator["Recording"]:
+        """A transaction in which receipts become outcomes and outcomes become states.
+
+        The requests are taken hold of first, so that two recorders that settle tasks of one
+        request take turns and the second sees what the first has written.
+        """
+        with self._database.transaction() as transaction:
+            heads = {
+                request_id: RequestHead(
+                    request_id=request_id, right=right, subject_id=subject_id, requested_at=requested_at
+                )
+                for request_id, right, subject_id, requested_at in transaction.rows(
+                    "lock_requests", ids=sorted(set(request_ids))
+                )
+            }
+            yield Recording(transaction, heads)
+
+    # --- tries, progress ----------------------------------------------------------------------
+
+    @contextmanager
+    def owed(self, *, now: datetime, limit: int) -> Iterator[tuple[list[Owed], "Postponing"]]:
+        """Tasks that are due for another try, held until the block ends; others' are passed over."""
+        with self._database.transaction() as transaction:
+            rows = [
+                Owed(
+                    source_id=source_id,
+                    sink=sink,
+                    generation=generation,
+                    attempts=attempts,
+                    topic=topic,
+                    event=bytes(event),
+                )
+                for source_id, sink, generation, attempts, topic, event in transaction.rows(
+                    "owed", now=now, limit=limit
+                )
+            ]
+            yield rows, Postponing(transaction)
+
+    def add_progress(self, handled: Sequence[OffsetRange]) -> None:
+        """Note records as handled that asked for nothing."""
+        with self._database.transaction() as transaction:
+            _add_progress(transaction, handled)
+
+    def holes(self, asked: Sequence[OffsetRange]) -> list[OffsetRange]:
+        """Which records of some ranges nobody has handled."""
+        if not asked:
+            return []
+        with self._database.transaction() as transaction:
+            return [OffsetRange(*row) for row in transaction.rows("holes", **_range_arrays(asked))]
+
+    def count_reread(self, topic: str, partition: int, count: int) -> None:
+        """Count records that the audit read again."""
+        with self._database.transaction() as transaction:
+            transaction.run("count_reread", topic=topic, partition=partition, count=count)
+
+    # --- for operators ------------------------------------------------------------------------
+
+    def list_requests(
+        self, *, state: str | None = None, right: str | None = None, limit: int = 50
+    ) -> list[Mapping[str, Any]]:
+        """Requests, newest first."""
+        return self._look("list_requests", state=state, right=right, limit=limit)
+
+    def show_request(self, request_id: UUID) -> Mapping[str, Any] | None:
+        """One request, or None."""
+        return next(iter(self._look("show_request", id=request_id)), None)
+
+    def show_tasks(self, source_id: UUID) -> list[Mapping[str, Any]]:
+        """The tasks of one request or consent change, with their receipts."""
+        return self._look("show_tasks", id=source_id)
+
+    def list_dead_letters(self, *, cause: str | None = None, limit: int = 50) -> list[Mapping[str, Any]]:
+        """Dead letters, newest first."""
+        return self._look("list_dead_letters", cause=cause, limit=limit)
+
+    def show_dead_letter(self, dead_letter_id: UUID) -> Mapping[str, Any] | None:
+        """One dead letter, or None."""
+        return next(iter(self._look("show_dead_letter", id=dead_letter_id)), None)
+
+    def overview(self) -> Mapping[str, Any]:
+        """What is open, owed, late and dead."""
+        return self._look("overview")[0]
+
+    def by_sink(self) -> list[Mapping[str, Any]]:
+        """For each sink: tasks, answered, parked, sent again."""
+        return self._look("by_sink")
+
+    def _look(self, query: str, **values: Value) -> list[Mapping[str, Any]]:
+        with self._database.transaction() as transaction:
+            return transaction.records(query, **values)
+
+
+class Recording:
+    """Receipts being written, within one transaction."""
+
+    def __init__(self, transaction: Transaction, heads: Mapping[UUID, RequestHead]) -> None:
+        self._transaction = transaction
+        self.heads = heads
+
+    def known_tasks(self, receipts: Sequence[Receipt]) -> set[TaskKey]:
+        """Which of the tasks that are answered there are."""
+        rows = self._transaction.rows(
+            "tasks_known",
+            source_ids=[_source_id(receipt) for receipt in receipts],
+            sinks=[receipt.sink for receipt in receipts],
+            generations=[receipt.generation for receipt in receipts],
+            task_ids=[receipt.task_id for receipt in receipts],
+        )
+        return {(source_id, sink, generation, task_id) for source_id, sink, generation, task_id in rows}
+
+    def settle(self, receipts: Sequence[Receipt]) -> None:
+        """Write receipts into their tasks, at most one for each (task_id, generation)."""
+        self._transaction.run(
+            "settle_tasks",
+            source_ids=[_source_id(receipt) for receipt in receipts],
+            sinks=[receipt.sink for receipt in receipts],
+            generations=[receipt.generation for receipt in receipts],
+            task_ids=[receipt.task_id for receipt in receipts],
+            outcomes=[receipt.outcome.value for receipt in receipts],
+            counts=[json.dumps(dict(receipt.counts)) for receipt in receipts],
+            details=[receipt.detail for receipt in receipts],
+            applied_ats=[receipt.applied_at for receipt in receipts],
+            verified_ats=[receipt.verified_at for receipt in receipts],
+        )
+
+    def outcomes(self) -> dict[UUID, Outcomes]:
+        """What the sinks of the requests in hand have said so far; None for those that have not."""
+        found: dict[UUID, Outcomes] = defaultdict(dict)
+        for source_id, sink, outcome in self._transaction.rows("outcomes_of", ids=list(self.heads)):
+            found[source_id][sink] = None if outcome is None else Outcome(outcome)
+        return dict(found)
+
+    def write_states(self, states: Sequence[StateRow], *, now: datetime) -> None:
+        """Write the states that the receipts give."""
+        if states:
+            self._transaction.run(
+                "update_request_states",
+                ids=[row.request_id for row in states],
+                states=[row.state for row in states],
+                answered=[row.answered for row in states],
+                finals=[row.final for row in states],
+                now=now,
+            )
+
+    def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters; the tasks among them are parked."""
+        if not letters:
+            return
+        self._transaction.run(
+            "insert_dead_letters",
+            ids=[letter.dead_letter_id for letter in letters],
+            groups=[letter.group for letter in letters],
+            topics=[letter.topic for letter in letters],
+            partitions=[letter.partition for letter in letters],
+            offsets=[letter.offset for letter in letters],
+            causes=[letter.cause.value for letter in letters],
+            fields=[letter.field for letter in letters],
+            reasons=[letter.reason for letter in letters],
+            sha256s=[letter.sha256 for letter in letters],
+            sizes=[letter.size for letter in letters],
+            attempts=[letter.attempts for letter in letters],
+            failed_ats=[letter.failed_at for letter in letters],
+            task_ids=[letter.task_id for letter in letters],
+            generations=[letter.generation for letter in letters],
+        )
+        tasks = [letter for letter in letters if letter.task_id is not None and letter.source_id is not None]
+        if tasks:
+            self._transaction.run(
+                "park_tasks",
+                source_ids=[letter.source_id for letter in tasks],
+                task_ids=[letter.task_id for letter in tasks],
+                generations=[letter.generation for letter in tasks],
+                causes=[letter.cause.value for letter in tasks],
+            )
+
+    def add_progress(self, handled: Sequence[OffsetRange]) -> None:
+        """Note which records were handled."""
+        _add_progress(self._transaction, handled)
+
+
+class Postponing:
+    """Tasks in hand that are being sent again."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def until(self, tasks: Sequence[Owed], due_ats: Sequence[datetime], *, now: datetime) -> None:
+        """Note one more attempt for each task, and when the next is due."""
+        self._transaction.run(
+            "postpone",
+            source_ids=[task.source_id for task in tasks],
+            sinks=[task.sink for task in tasks],
+            generations=[task.generation for task in tasks],
+            attempts=[task.attempts + 1 for task in tasks],
+            due_ats=list(due_ats),
+            now=now,
+        )
+
+
+def _source_id(receipt: Receipt) -> UUID | None:
+    return receipt.request_id or receipt.event_id
+
+
+def _known(rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Known]:
+    return {
+        source_id: Known(digest=bytes(digest), place=Place(partition, offset))
+        for source_id, digest, partition, offset in rows
+    }
+
+
+def _verifications(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, KnownVerification]:
+    return {
+        request_id: KnownVerification(
+            event_id=event_id,
+            subject_id=subject_id,
+            verified=Verified(method=method, verified_at=verified_at),
+            place=Place(partition, offset),
+        )
+        for request_id, event_id, subject_id, method, verified_at, partition, offset in transaction.rows(
+            "verifications_known", ids=list(ids)
+        )
+    }
+
+
+def _insert_events(transaction: Transaction, topic: str, events: Sequence[tuple[UUID, bytes]]) -> None:
+    transaction.run(
+        "insert_events",
+        topic=topic,
+        source_ids=[source_id for source_id, _ in events],
+        events=[event for _, event in events],
+    )
+
+
+def _insert_tasks(
+    transaction: Transaction, tasks: Sequence[TaskRow], now: datetime, due_after: timedelta
+) -> None:
+    if tasks:
+        transaction.run(
+            "insert_tasks",
+            source_ids=[task.source_id for task in tasks],
+            sinks=[task.sink for task in tasks],
+            generations=[task.generation for task in tasks],
+            task_ids=[task.task_id for task in tasks],
+            actions=[task.action.value for task in tasks],
+            now=now,
+            due_at=now + due_after,
+        )
+
+
+def _upsert_consents(transaction: Transaction, states: Sequence[ConsentState]) -> None:
+    ordered = sorted(states, key=lambda state: (state.handle, state.purpose))  # one order: no deadlock
+    transaction.run(
+        "upsert_consents",
+        handles=[state.handle for state in ordered],
+        purposes=[state.purpose for state in ordered],
+        decisions=[state.decision.value for state in ordered],
+        ranks=[int(state.decision is Decision.WITHDRAWN) for state in ordered],
+        occurred_ats=[state.occurred_at for state in ordered],
+        event_ids=[state.event_id for state in ordered],
+        policy_versions=[state.policy_version for state in ordered],
+    )
+
+
+def _add_progress(transaction: Transaction, handled: Sequence[OffsetRange]) -> None:
+    if handled:
+        transaction.run("add_progress", **_range_arrays(handled))
+
+
+def _range_arrays(ranges: Sequence[OffsetRange]) -> dict[str, list[Any]]:
+    return {
+        "topics": [piece.topic for piece in ranges],
+        "partitions": [piece.partition for piece in ranges],
+        "lows": [piece.low for piece in ranges],
+        "highs": [piece.high for piece in ranges],
+    }
