@@ -1,0 +1,285 @@
+"""Kafka by librdkafka: the publisher that waits for every delivery report, and the consumers' settings.
+
+The one file that says which options of librdkafka Olvido relies on, and why.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+
+from olvido.broker.contract import Received, Record
+from olvido.core.causes import Cause
+from olvido.core.errors import ConfigError, NotDelivered, Refused, Unavailable
+from olvido.schemas.deployment import KafkaSection
+
+logger = logging.getLogger("olvido.broker")
+# librdkafka's own lines (a broker that refuses a connection, say), apart, so that they can be turned down.
+library_logger = logging.getLogger("olvido.broker.librdkafka")
+
+TIMEOUT_S = 30.0  # of one publish; a broker that restarts is back in less
+GRACE_S = 2.0  # librdkafka looks for timed-out records once a second
+POLL_S = 0.02  # another thread's poll may have served our reports: look at the count this often
+
+Options = dict[str, Any]
+
+_COMMON: Options = {
+    "reconnect.backoff.max.ms": 2_000,  # a broker that is back is found again within two seconds
+    "topic.metadata.refresh.interval.ms": 10_000,  # a topic made after we started is found, too
+    "log.connection.close": False,  # idle connections are closed all the time
+}
+_PRODUCER: Options = {
+    "linger.ms": 5,
+    "compression.type": "lz4",  # aiokafka reads it with cramjam, which the processors' extra installs
+}
+_PRODUCER_FIXED: Options = {
+    "acks": "all",
+    "enable.idempotence": True,  # librdkafka's own retries neither double nor reorder
+    # Java's and aiokafka's partitions. librdkafka's default puts three keys of four elsewhere.
+    "partitioner": "murmur2_random",
+}
+_CONSUMER: Options = {
+    "session.timeout.ms": 15_000,  # a killed process's partitions go to others after this
+    "max.poll.interval.ms": 600_000,  # how long a handler may take over one batch
+    "partition.assignment.strategy": "cooperative-sticky",
+}
+_CONSUMER_FIXED: Options = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # Where a committed offset has expired: handle again rather than skip. The default skips.
+    "auto.offset.reset": "earliest",
+}
+
+
+class KafkaPublisher:
+    """Writes records to Kafka. Keeps :class:`~olvido.broker.contract.Publisher`; threads may share one."""
+
+    def __init__(self, kafka: KafkaSection, *, client_id: str, timeout_s: float = TIMEOUT_S) -> None:
+        """
+        Args:
+            kafka: where the broker is. It need not be up yet.
+            client_id: how the broker's logs and quotas know this process.
+            timeout_s: how long one publish waits for its delivery reports.
+
+        Raises:
+            ConfigError: an option that librdkafka does not take, or one that Olvido relies on.
+        """
+        self._kafka = kafka
+        self._timeout_s = timeout_s
+        self._options = _merged(
+            kafka,
+            {**_PRODUCER, "client.id": client_id, "message.timeout.ms": int(timeout_s * 1000)},
+            _PRODUCER_FIXED,
+        )
+        self._lock = threading.Lock()
+        self._producer: Producer | None = self._new_producer()
+
+    def publish(self, records: Sequence[Record]) -> None:
+        """Write all of them and wait for every delivery report.
+
+        A repeat writes them again: readers tell them by their ids.
+
+        Raises:
+            Unavailable: the broker did not confirm all in time; some may be there.
+            Refused: ``TOO_LARGE``: a record is larger than the broker takes; some others may be there.
+        """
+        if not records:
+            return
+        producer = self._current()
+        call = _Call()
+        deadline = time.monotonic() + self._timeout_s + GRACE_S
+        try:
+            for record in records:
+                self._produce(producer, record, call, deadline)
+            while call.open and time.monotonic() < deadline:
+                producer.poll(POLL_S)
+        finally:
+            # Nothing of this call may be delivered after it has failed: a repeat would then
+            # overtake it. A crash before this line sends nothing either: the queue dies with us.
+            if call.open:
+                self._discard(producer)
+        if call.open:
+            raise self._unavailable(records[0].topic, f"{call.open} of {len(records)} not confirmed")
+        if call.error is not None:
+            if call.error.fatal():
+                self._discard(producer)
+            raise self._unavailable(call.topic, call.error.name())
+
+    def close(self) -> None:
+        """Write what other threads have begun, then let go of the broker. A repeat does nothing.
+
+        Raises:
+            NotDelivered: the broker did not confirm some records.
+        """
+        with self._lock:
+            producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        left = producer.flush(self._timeout_s)
+        if left:
+            producer.purge()
+            raise NotDelivered(
+                f"Kafka at {self._kafka.bootstrap_servers} did not confirm {left} records; send them again"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"KafkaPublisher({self._kafka.bootstrap_servers})"
+
+    def _produce(self, producer: Producer, record: Record, call: "_Call", deadline: float) -> None:
+        while True:
+            try:
+                producer.produce(
+                    record.topic,
+                    value=record.value,
+                    key=record.key,
+                    headers=list(record.headers),
+                    on_delivery=call.report,
+                )
+            except BufferError:
+                # The queue is full: reports make room. At the deadline librdkafka reports them as timed out.
+                producer.poll(POLL_S)
+                if time.monotonic() < deadline:
+                    continue
+                raise self._unavailable(record.topic, "its queue stays full") from None
+            except KafkaException as error:
+                raise self._refusal(producer, record.topic, error.args[0]) from None
+            call.sent()
+            producer.poll(0)
+            return
+
+    def _refusal(self, producer: Producer, topic: str, error: KafkaError) -> Unavailable | Refused:
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            return Refused(Cause.TOO_LARGE, field="value", reason=f"larger than {topic} takes")
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            self._discard(producer)
+        return self._unavailable(topic, error.name())
+
+    def _current(self) -> Producer:
+        with self._lock:
+            if self._producer is None:
+                self._producer = self._new_producer()
+            return self._producer
+
+    def _discard(self, producer: Producer) -> None:
+        """Throw a producer away, with all it has not sent: after a fatal error it sends nothing again.
+
+        Other threads that are waiting on it see their records reported as purged, and say unavailable.
+        """
+        with self._lock:
+            if self._producer is producer:
+                self._producer = None
+        producer.purge()
+        producer.poll(0)
+
+    def _new_producer(self) -> Producer:
+        with naming_bad_options(self._kafka):
+            return Producer(self._options, logger=library_logger)
+
+    def _unavailable(self, topic: str, what: str) -> Unavailable:
+        return Unavailable(
+            f"Kafka at {self._kafka.bootstrap_servers} did not take records for {topic}: {what}"
+            f"{_HINTS.get(what, '')}"
+        )
+
+
+class _Call:
+    """The delivery reports that one publish still waits for. Any thread's poll may bring them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.open = 0
+        self.error: KafkaError | None = None
+        self.topic = ""
+
+    def sent(self) -> None:
+        with self._lock:
+            self.open += 1
+
+    def report(self, error: KafkaError | None, message: Message) -> None:
+        with self._lock:
+            self.open -= 1
+            if error is not None and (self.error is None or error.fatal()):
+                self.error, self.topic = error, message.topic() or ""
+
+
+_HINTS = {
+    "UNKNOWN_TOPIC_OR_PART": "; make it with: olvido topics apply",
+    "_UNKNOWN_TOPIC": "; make it with: olvido topics apply",
+    "_UNKNOWN_PARTITION": "; compare with: olvido topics diff",
+    "TOPIC_AUTHORIZATION_FAILED": "; the broker's access rules do not let this process write there",
+}
+
+
+def open_consumer(kafka: KafkaSection, *, group: str, client_id: str, **more: str | int) -> Consumer:
+    """A consumer with Olvido's settings: nothing is committed by itself, and no record is skipped.
+
+    Args:
+        kafka: where the broker is. It need not be up yet.
+        group: the consumer group.
+        client_id: how the broker's logs and quotas know this process.
+        more: librdkafka options of this one consumer, with underscores for dots.
+
+    Raises:
+        ConfigError: an option that librdkafka does not take, or one that Olvido relies on.
+    """
+    own = {name.replace("_", "."): value for name, value in more.items()}
+    options = _merged(kafka, {**_CONSUMER, "group.id": group, "client.id": client_id, **own}, _CONSUMER_FIXED)
+    with naming_bad_options(kafka):
+        return Consumer(options, logger=library_logger)
+
+
+def admin_options(kafka: KafkaSection, *, client_id: str) -> Options:
+    """What an admin client is made with."""
+    return _merged(kafka, {"client.id": client_id}, {})
+
+
+def received(message: Message) -> Received:
+    """One record as the rest of Olvido sees it. Its value may be None: a tombstone is a record."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    given = message.headers() or []
+    pairs = given.items() if isinstance(given, dict) else given
+    headers = tuple((name, _bytes(value)) for name, value in pairs)
+    return Received(topic, partition, offset, message.key(), message.value(), headers)
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _merged(kafka: KafkaSection, own: Options, fixed: Options) -> Options:
+    """Our options, under the deployment's, under those that Olvido's promises rest on."""
+    for name, value in fixed.items():
+        given = kafka.options.get(name)
+        if given is not None and given.lower() != str(value).lower():
+            raise ConfigError(
+                f"kafka.options.{name} is {value} in every process of Olvido and cannot be changed; remove it"
+            )
+    return {"bootstrap.servers": kafka.bootstrap_servers, **_COMMON, **own, **kafka.options, **fixed}
+
+
+@contextmanager
+def naming_bad_options(kafka: KafkaSection) -> Iterator[None]:
+    """Turn librdkafka's complaint about an option into an error that names it and shows no value."""
+    try:
+        yield
+    except (KafkaException, ValueError, TypeError) as error:
+        name = next((name for name in sorted(kafka.options, key=len, reverse=True) if name in str(error)), "")
+        raise ConfigError(
+            f"kafka.options{'.' + name if name else ''}: librdkafka does not take this option or its value"
+        ) from None

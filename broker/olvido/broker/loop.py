@@ -1,0 +1,246 @@
+"""The loop: a batch is read, handled durably, and only then committed. At least once, in order, for ever.
+
+What is down stops this loop and nobody else: it stays in the group, pauses, and brings the same batch again.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from olvido.broker.contract import Handler, Received
+from olvido.broker.kafka import open_consumer, received
+from olvido.core.errors import Unavailable
+from olvido.schemas.deployment import KafkaSection
+
+logger = logging.getLogger("olvido.broker")
+
+DELAY_FIRST_S = 0.5
+DELAY_S_MAX = 30.0  # doubling from 0.5 s: reached at the seventh attempt
+RETRY_AFTER_S_MAX = 3600.0  # a target that asks for more is asked again after an hour all the same
+POLL_S = 0.2  # how soon a paused loop notices that it is to stop
+COMMIT_AGAIN_S = 5.0  # how often an idle loop tries a commit again that failed
+
+Partition = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a loop has done since it was made. Read it from any thread."""
+
+    handled: int = 0  # records whose batch was done
+    batches: int = 0
+    retries: int = 0  # batches that were brought again
+    paused_s: float = 0.0
+    dropped: int = 0  # records that were read, and left to whoever their partition went to
+    commits_failed: int = 0
+
+
+class Loop:
+    """Reads topics as one member of a consumer group and hands batches to a handler."""
+
+    def __init__(
+        self,
+        kafka: KafkaSection,
+        *,
+        group: str,
+        topics: Sequence[str],
+        handler: Handler,
+        batch_max: int = 1000,
+        within_s: float = 0.05,
+        on_idle: Callable[[], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            kafka: where the broker is. It need not be up yet, nor stay up.
+            group: the consumer group; each member gets a share of the partitions.
+            topics: what to read.
+            handler: does what a batch asks for, durably, before it returns.
+            batch_max: how many records a batch holds at most.
+            within_s: how long to wait for a batch to fill.
+            on_idle: called when there was nothing to read, about every ``within_s``.
+
+        Raises:
+            ConfigError: an option of ``kafka`` that librdkafka does not take.
+        """
+        self.counters = Counters()
+        self._kafka = kafka
+        self._group = group
+        self._topics = list(topics)
+        self._handler = handler
+        self._batch_max = batch_max
+        self._within_s = within_s
+        self._on_idle = on_idle
+        self._assigned: set[Partition] = set()
+        self._done: dict[Partition, int] = {}  # handled but not yet committed: the next offset to read
+        self._ahead: list[Received] = []  # read while paused; handled after the batch at hand
+        self._paused = False
+        self._commit_again_at = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Read and handle until ``stop`` is set; then finish the batch at hand, commit and leave the group.
+
+        What the handler raises, other than ``Unavailable``, is raised here after the group is left:
+        the batch is not committed and comes again to whoever reads next.
+        """
+        consumer = open_consumer(self._kafka, group=self._group, client_id=self._group)
+        try:
+            consumer.subscribe(
+                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+            while not stop.is_set():
+                self._turn(consumer, stop)
+        finally:
+            # Leaves the group, so that the others need not wait for a time-out. Revokes first: see there.
+            consumer.close()
+
+    def _turn(self, consumer: Consumer, stop: threading.Event) -> None:
+        batch = self._read(consumer, self._batch_max, self._within_s)
+        if batch:
+            self._carry_out(consumer, batch, stop)
+            return
+        if self._done and time.monotonic() > self._commit_again_at:
+            self._commit(consumer)
+        if self._on_idle is not None:
+            self._on_idle()
+
+    def _carry_out(self, consumer: Consumer, batch: list[Received], stop: threading.Event) -> None:
+        """Bring the same batch until it is handled, or its partitions are gone, or we are to stop."""
+        delays = _delays()
+        while batch:
+            try:
+                self._handler(batch)
+            except Unavailable as error:
+                # Nothing of this batch is committed: if the process dies here, all of it comes again.
+                delay_s = _asked_for(error) or next(delays)
+                logger.warning("%s: %s; trying again in %.1f s", self._group, error, delay_s)
+                self._wait(consumer, delay_s, stop)
+                if stop.is_set():
+                    return
+                batch = self._ours(batch)
+                self.counters.retries += 1
+            else:
+                self._finish(consumer, batch)
+                break
+        self._resume(consumer)
+
+    def _finish(self, consumer: Consumer, batch: Sequence[Received]) -> None:
+        for record in batch:
+            self._done[record.topic, record.partition] = record.offset + 1
+        # The handler's work is durable. A crash before this line brings the batch again, and the
+        # handler tells by its ids; a crash after it brings the next one.
+        self._commit(consumer)
+        self.counters.handled += len(batch)
+        self.counters.batches += 1
+
+    def _read(self, consumer: Consumer, count: int, timeout_s: float) -> list[Received]:
+        batch, self._ahead = self._ahead, []
+        for message in consumer.consume(count, timeout_s):
+            error = message.error()
+            if error is None:
+                batch.append(received(message))
+            elif error.fatal():
+                raise KafkaException(error)
+            else:
+                # A broker that is down, a topic not made yet: librdkafka goes on trying by itself.
+                logger.warning("%s: %s on %s", self._group, error.name(), message.topic() or "the broker")
+        return self._ours(batch)
+
+    def _ours(self, batch: Sequence[Received]) -> list[Received]:
+        """What is still ours: a partition that went to somebody else is read there, from the last commit."""
+        kept = [record for record in batch if (record.topic, record.partition) in self._assigned]
+        self.counters.dropped += len(batch) - len(kept)
+        return kept
+
+    # --- pausing ---------------------------------------------------------------------------------
+
+    def _wait(self, consumer: Consumer, delay_s: float, stop: threading.Event) -> None:
+        """Let time pass inside the group: polling says that we live, and fetches nothing while paused."""
+        began = time.monotonic()
+        self._paused = True
+        consumer.pause(consumer.assignment())
+        while (left := began + delay_s - time.monotonic()) > 0 and not stop.is_set():
+            # A partition assigned just now may give a record before it is paused: keep it for later.
+            self._ahead = self._read(consumer, 1, min(left, POLL_S))
+        self.counters.paused_s += time.monotonic() - began
+
+    def _resume(self, consumer: Consumer) -> None:
+        if self._paused:
+            self._paused = False
+            consumer.resume(consumer.assignment())
+
+    # --- the group -------------------------------------------------------------------------------
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._assigned.update(_names(partitions))
+        consumer.incremental_assign(partitions)
+        if self._paused:
+            consumer.pause(partitions)
+        logger.info("%s: got %s", self._group, _text(partitions))
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # What is done is committed before the others start there; what is not is theirs to do.
+        self._commit(consumer)
+        self._forget(partitions)
+        consumer.incremental_unassign(partitions)
+        logger.info("%s: gave up %s", self._group, _text(partitions))
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # Somebody else has them already: to commit now could only set them back.
+        self._forget(partitions)
+        consumer.incremental_unassign(partitions)
+        logger.warning("%s: lost %s", self._group, _text(partitions))
+
+    def _forget(self, partitions: Sequence[TopicPartition]) -> None:
+        for name in _names(partitions):
+            self._assigned.discard(name)
+            self._done.pop(name, None)
+
+    def _commit(self, consumer: Consumer) -> None:
+        """Commit what is done. Where that fails nothing is lost: the records come again."""
+        if not self._done:
+            return
+        offsets = [TopicPartition(topic, partition, at) for (topic, partition), at in self._done.items()]
+        try:
+            committed = consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            self._not_committed(error.args[0])
+            return
+        for partition in committed:
+            if partition.error is not None:
+                self._not_committed(partition.error)
+            else:
+                self._done.pop((partition.topic, partition.partition), None)
+
+    def _not_committed(self, error: KafkaError) -> None:
+        self.counters.commits_failed += 1
+        self._commit_again_at = time.monotonic() + COMMIT_AGAIN_S
+        logger.warning(
+            "%s: offsets not committed: %s; these records may come again", self._group, error.name()
+        )
+
+
+def _delays() -> Iterator[float]:
+    """0.5 s, doubling to 30 s, each shortened by up to a half, so that many loops do not knock at once."""
+    delay_s = DELAY_FIRST_S
+    while True:
+        yield delay_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        delay_s = min(delay_s * 2, DELAY_S_MAX)
+
+
+def _asked_for(error: Unavailable) -> float | None:
+    if error.retry_after is None:
+        return None
+    return min(max(error.retry_after.total_seconds(), DELAY_FIRST_S), RETRY_AFTER_S_MAX)
+
+
+def _names(partitions: Sequence[TopicPartition]) -> set[Partition]:
+    return {(partition.topic, partition.partition) for partition in partitions}
+
+
+def _text(partitions: Sequence[TopicPartition]) -> str:
+    return ", ".join(f"{topic}[{number}]" for topic, number in sorted(_names(partitions))) or "nothing"
