@@ -1,0 +1,195 @@
+"""The Faust app: it hosts the steps, and is told nothing it could lose.
+
+Measured (docs/decisions/0002): ``noack_take`` and an ``ack`` for each event after the flush lose
+nothing under SIGKILL and SIGTERM; an exception that leaves an agent loses a quarter of what
+flows. So none ever leaves one: what is down is waited for, anything else ends the process
+before a single ack, and the supervisor starts it again.
+"""
+
+import asyncio
+import logging
+import os
+import tempfile
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import faust
+
+from olvido.broker.contract import Handler, Received
+from olvido.broker.patience import delays
+from olvido.core.errors import ConfigError, Unavailable
+from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.topics import PARTITIONS
+
+logger = logging.getLogger("olvido.processors")
+
+BATCH_MAX = 1000
+WITHIN_S = 0.05
+PATIENCE = timedelta(minutes=4)  # below the group's patience with us; then a fresh start is cheaper
+EXIT_BUG = 70  # EX_SOFTWARE
+EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timer:
+    """Something that is done again and again, in a thread."""
+
+    name: str
+    every: timedelta
+    act: Callable[[], object]
+
+
+def build_app(
+    kafka: KafkaSection, *, group: str, handlers: Mapping[str, Handler], timers: Sequence[Timer]
+) -> Any:  # noqa: ANN401 - Faust is untyped to us
+    """A Faust app that reads each topic with its handler.
+
+    Args:
+        kafka: where the broker is.
+        group: the consumer group; also Faust's app id.
+        handlers: by topic name.
+        timers: what else is done now and then.
+    """
+    app = faust.App(
+        group,
+        broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
+        **_security(kafka),
+        autodiscover=False,
+        broker_commit_interval=0.5,
+        broker_heartbeat_interval=3.0,
+        broker_max_poll_interval=600.0,
+        broker_session_timeout=15.0,
+        consumer_auto_offset_reset="earliest",
+        datadir=tempfile.mkdtemp(prefix="olvido-processors-"),
+        processing_guarantee="at_least_once",
+        reply_create_topic=False,
+        store="memory://",
+        stream_buffer_maxsize=4 * BATCH_MAX,
+        stream_wait_empty=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=PARTITIONS,
+        web_enabled=False,
+    )
+    # One thread for each agent and one for the timers: a step blocks its own topic only.
+    pool = ThreadPoolExecutor(max_workers=len(handlers) + 1, thread_name_prefix="step")
+    for topic, handler in handlers.items():
+        _read(app, topic, handler, pool)
+    for timer in timers:
+        _repeat(app, timer, pool)
+    return app
+
+
+def _read(app: Any, name: str, handler: Handler, pool: ThreadPoolExecutor) -> None:  # noqa: ANN401
+    topic = app.topic(
+        name,
+        key_type=bytes,
+        key_serializer="raw",
+        value_type=bytes,
+        value_serializer="raw",  # undecodable bytes would be acked before any hook of ours
+        allow_empty=True,
+    )
+
+    async def agent(stream: Any) -> AsyncIterable[None]:  # noqa: ANN401
+        async for events in stream.noack_take(BATCH_MAX, within=WITHIN_S):
+            batch = [_received(event.message) for event in events]
+            await _or_end(partial(_carry_out, handler, batch, pool))
+            # All is durable: the ledger's transaction is committed and every record delivered. A
+            # crash before these acks brings the batch again; a crash after them does not.
+            for event in events:
+                event.ack()
+            yield None
+
+    app.agent(topic, name=f"olvido.{name}", concurrency=1)(agent)
+
+
+async def _carry_out(handler: Handler, batch: list[Received], pool: ThreadPoolExecutor) -> None:
+    """Bring the same batch until it is handled; after long enough, let a fresh process try."""
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + PATIENCE.total_seconds()
+    for delay_s in delays():
+        try:
+            await loop.run_in_executor(pool, handler, batch)
+        except Unavailable as error:
+            if loop.time() > give_up_at:
+                logger.error("%s; giving up after %s, a fresh process will go on", error, PATIENCE)
+                _end(EXIT_TRY_AGAIN)
+            logger.warning("%s; trying again in %.1f s", error, delay_s)
+            await asyncio.sleep(delay_s)
+        else:
+            return
+
+
+def _repeat(app: Any, timer: Timer, pool: ThreadPoolExecutor) -> None:  # noqa: ANN401
+    async def tick() -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(pool, timer.act)
+        except Unavailable as error:
+            logger.warning("%s: %s; trying again in %s", timer.name, error, timer.every)
+
+    async def guarded() -> None:
+        await _or_end(tick)
+
+    app.timer(interval=timer.every.total_seconds(), name=timer.name)(guarded)
+
+
+async def _or_end(act: Callable[[], Awaitable[None]]) -> None:
+    """Let nothing but cancellation leave: Faust would go on past the records that raised it."""
+    try:
+        await act()
+    except ConfigError as error:
+        logger.critical("%s", error)
+        _end(EXIT_BUG)
+    except Exception as error:  # noqa: BLE001 - the process ends; nothing is swallowed
+        # The traceback names lines and types; messages of unknown exceptions may hold values.
+        logger.critical("a step failed with %s; ending the process, the batch comes again", _where(error))
+        _end(EXIT_BUG)
+
+
+def _end(code: int) -> None:
+    logging.shutdown()
+    os._exit(code)  # sys.exit in an agent hangs the worker (faust#324)
+
+
+def _where(error: BaseException) -> str:
+    """Type and place of an error, without its message."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f" at {trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"
+    return f"{type(error).__name__}{place}"
+
+
+def _received(message: Any) -> Received:  # noqa: ANN401
+    headers = message.headers or ()
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return Received(
+        message.topic, message.partition, message.offset, message.key, message.value, tuple(pairs)
+    )
+
+
+def _security(kafka: KafkaSection) -> dict[str, Any]:
+    """What Faust must be told of the librdkafka options that say how to log in.
+
+    Raises:
+        ConfigError: an option that Faust's driver has no word for.
+    """
+    protocol = kafka.options.get("security.protocol", "PLAINTEXT").upper()
+    if protocol == "PLAINTEXT":
+        return {}
+    if protocol == "SSL":
+        return {"broker_credentials": faust.SSLCredentials(cafile=kafka.options.get("ssl.ca.location"))}
+    if protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
+        return {
+            "broker_credentials": faust.SASLCredentials(
+                mechanism=kafka.options.get("sasl.mechanism", "PLAIN"),
+                username=kafka.options.get("sasl.username"),
+                password=kafka.options.get("sasl.password"),
+                ssl_context=None,
+            )
+        }
+    raise ConfigError(f"kafka.options.security.protocol: {protocol!r} is none of PLAINTEXT, SSL, SASL_SSL")

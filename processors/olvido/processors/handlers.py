@@ -1,0 +1,283 @@
+"""The recipe of each topic: decode, load what is known, step, save, publish; then the caller acknowledges.
+
+If the process dies before the save, nothing happened. If it dies after it, the batch comes
+again and the redelivery law makes it ask for the same records; should it not come again, the
+reconciler sends what has no receipt. Each handler is a :class:`~olvido.broker.contract.Handler`.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from olvido.broker.contract import Received
+from olvido.broker.reading import Read, read_batch
+from olvido.core.catalogue import Catalogue
+from olvido.core.dead_letters import DeadLetter
+from olvido.core.errors import Unavailable
+from olvido.core.events import ConsentChange, PrivacyRequest, Verification
+from olvido.core.receipts import Receipt
+from olvido.ledger.progress import OffsetRange, ranges_of
+from olvido.ledger.rows import Place
+from olvido.ledger.store import Ledger, Overtaken
+from olvido.processors import consents, receipts, requests, verifications
+from olvido.processors.emission import Emission
+from olvido.schemas.codec import (
+    Codec,
+    consents_codec,
+    dead_letters_codec,
+    receipts_codec,
+    requests_codec,
+    verifications_codec,
+)
+from olvido.schemas.registry import Registry
+
+logger = logging.getLogger("olvido.processors")
+
+T = TypeVar("T")
+Clock = Callable[[], datetime]
+OVERTAKEN_MAX = 5  # two processes hold one id only around a rebalance; a second loss is rare already
+
+
+class RequestsHandler:
+    """Of ``olvido.requests.v1``."""
+
+    def __init__(
+        self, registry: Registry, ledger: Ledger, emission: Emission, catalogue: Catalogue, *,
+        clock: Clock, due_after: timedelta,
+    ) -> None:  # fmt: skip
+        self.codec: Codec[PrivacyRequest] = requests_codec(registry)
+        self._ledger = ledger
+        self._emission = emission
+        self._catalogue = catalogue
+        self._clock = clock
+        self._due_after = due_after
+
+    def __call__(self, batch: Sequence[Received]) -> None:
+        now = self._clock()
+        read, letters = read_batch(
+            batch, self.codec, key_of=lambda request: request.subject_id, group=requests.GROUP, now=now
+        )
+        output = _until_not_overtaken(lambda: self._save(read, batch, now))
+        self._emission.publish(
+            statuses=output.statuses,
+            dead_letters=[*letters, *output.dead_letters],
+            tasks=output.tasks,
+            traces={item.value.request_id: item.traceparent for item in read if item.traceparent},
+        )
+        _tell(self.codec.topic.name, batch, output.duplicates, [*letters, *output.dead_letters])
+
+    def _save(
+        self, read: Sequence[Read[PrivacyRequest]], batch: Sequence[Received], now: datetime
+    ) -> requests.Output:
+        known, verified = self._ledger.known_requests([item.value.request_id for item in read])
+        output = requests.step(
+            read, requests.Known(requests=known, verifications=verified), self._catalogue, now
+        )
+        self._ledger.save_requests(
+            output.rows,
+            [requests.task_row(task) for task in output.new_tasks],
+            topic=self.codec.topic.name,
+            handled=handled(batch),
+            now=now,
+            due_after=self._due_after,
+        )
+        return output
+
+
+class ConsentsHandler:
+    """Of ``olvido.consents.v1``."""
+
+    def __init__(
+        self, registry: Registry, ledger: Ledger, emission: Emission, catalogue: Catalogue, *,
+        clock: Clock, due_after: timedelta,
+    ) -> None:  # fmt: skip
+        self.codec: Codec[ConsentChange] = consents_codec(registry)
+        self._ledger = ledger
+        self._emission = emission
+        self._catalogue = catalogue
+        self._clock = clock
+        self._due_after = due_after
+
+    def __call__(self, batch: Sequence[Received]) -> None:
+        now = self._clock()
+        read, letters = read_batch(
+            batch, self.codec, key_of=lambda change: change.subject_id, group=requests.GROUP, now=now
+        )
+        output = _until_not_overtaken(lambda: self._save(read, batch, now))
+        self._emission.publish(
+            states=output.states,
+            dead_letters=[*letters, *output.dead_letters],
+            tasks=output.tasks,
+            traces={item.value.event_id: item.traceparent for item in read if item.traceparent},
+        )
+        _tell(self.codec.topic.name, batch, output.duplicates, [*letters, *output.dead_letters])
+
+    def _save(
+        self, read: Sequence[Read[ConsentChange]], batch: Sequence[Received], now: datetime
+    ) -> consents.Output:
+        changes, states = self._ledger.known_consents(
+            [item.value.event_id for item in read], consents.keys_of(read)
+        )
+        output = consents.step(read, consents.Known(changes=changes, states=states), self._catalogue, now)
+        self._ledger.save_consents(
+            output.rows,
+            output.states,
+            [requests.task_row(task) for task in output.new_tasks],
+            topic=self.codec.topic.name,
+            handled=handled(batch),
+            now=now,
+            due_after=self._due_after,
+        )
+        return output
+
+
+class VerificationsHandler:
+    """Of ``olvido.verifications.v1``; also releases requests whose verification crossed them on the way."""
+
+    def __init__(
+        self, registry: Registry, ledger: Ledger, emission: Emission, catalogue: Catalogue, *,
+        clock: Clock, due_after: timedelta,
+    ) -> None:  # fmt: skip
+        self.codec: Codec[Verification] = verifications_codec(registry)
+        self._requests = requests_codec(registry)
+        self._ledger = ledger
+        self._emission = emission
+        self._catalogue = catalogue
+        self._clock = clock
+        self._due_after = due_after
+
+    def __call__(self, batch: Sequence[Received]) -> None:
+        now = self._clock()
+        read, letters = read_batch(
+            batch, self.codec, key_of=lambda item: item.subject_id, group=requests.GROUP, now=now
+        )
+        given = [
+            verifications.Given(
+                item.value, Place(item.received.partition, item.received.offset), item.received
+            )
+            for item in read
+        ]
+        output = self._save(given, handled(batch), now)
+        self._publish(output, letters)
+        _tell(self.codec.topic.name, batch, 0, [*letters, *output.dead_letters])
+
+    def release_crossed(self, *, limit: int = 1000) -> int:
+        """Start requests whose verification came in the same moment as they did; returns how many."""
+        rows = self._ledger.awaiting_verified(limit=limit)
+        given = [
+            verifications.Given(
+                Verification(
+                    event_id=row.event_id,
+                    request_id=row.request_id,
+                    subject_id=row.subject_id,
+                    verified=row.verified,
+                ),
+                row.place,
+            )
+            for row in rows
+        ]
+        if given:
+            self._publish(self._save(given, (), self._clock()), ())
+        return len(given)
+
+    def _save(
+        self, given: Sequence[verifications.Given], ranges: Sequence[OffsetRange], now: datetime
+    ) -> verifications.Output:
+        ids = [item.verification.request_id for item in given]
+        known, verified = self._ledger.known_requests(ids)
+        events = self._ledger.requests_with_events(list(known))
+        output = verifications.step(
+            given,
+            verifications.Known(
+                requests=known,
+                events={request_id: self._requests.decode(event) for request_id, event in events.items()},
+                verifications=verified,
+            ),
+            self._catalogue,
+            now,
+        )
+        self._ledger.save_verifications(
+            output.rows,
+            output.started,
+            [requests.task_row(task) for task in output.tasks],
+            handled=ranges,
+            now=now,
+            due_after=self._due_after,
+        )
+        return output
+
+    def _publish(self, output: verifications.Output, letters: Iterable[DeadLetter]) -> None:
+        self._emission.publish(
+            statuses=output.statuses, dead_letters=[*letters, *output.dead_letters], tasks=output.tasks
+        )
+
+
+class ReceiptsHandler:
+    """Of ``olvido.receipts.v1`` and ``olvido.dead-letters.v1``: what the recorder does."""
+
+    def __init__(self, registry: Registry, ledger: Ledger, emission: Emission, *, clock: Clock) -> None:
+        self.codec: Codec[Receipt] = receipts_codec(registry)
+        self.dead_letters_codec: Codec[DeadLetter] = dead_letters_codec(registry)
+        self._ledger = ledger
+        self._emission = emission
+        self._clock = clock
+
+    def __call__(self, batch: Sequence[Received]) -> None:
+        now = self._clock()
+        told = [item for item in batch if item.topic == self.codec.topic.name]
+        dead = [item for item in batch if item.topic == self.dead_letters_codec.topic.name]
+        read, letters = read_batch(
+            told, self.codec, key_of=lambda receipt: receipt.subject_id, group=receipts.GROUP, now=now
+        )
+        kept, unreadable = read_batch(
+            dead,
+            self.dead_letters_codec,
+            key_of=lambda letter: str(letter.dead_letter_id),
+            group=receipts.GROUP,
+            now=now,
+        )
+        request_ids = {item.value.request_id for item in read if item.value.request_id is not None}
+        with self._ledger.recording(request_ids) as recording:
+            accepted = receipts.accept(read, recording.known_tasks([item.value for item in read]), now)
+            recording.settle(accepted.receipts)
+            rows, statuses = receipts.fold(recording.heads, recording.outcomes())
+            recording.write_states(rows, now=now)
+            # Our own refusals are written here as well as told below: a dead letter about the
+            # dead-letters topic that went round by that topic could go round for ever.
+            recording.write_dead_letters(
+                _each_once([*(item.value for item in kept), *letters, *unreadable, *accepted.dead_letters])
+            )
+            recording.add_progress(handled(batch))
+        self._emission.publish(statuses=statuses, dead_letters=[*letters, *accepted.dead_letters])
+        _tell(self.codec.topic.name, batch, 0, [*letters, *unreadable, *accepted.dead_letters])
+
+
+def handled(batch: Sequence[Received]) -> tuple[OffsetRange, ...]:
+    """The offsets of a batch."""
+    return ranges_of((record.topic, record.partition, record.offset) for record in batch)
+
+
+def _until_not_overtaken(save: Callable[[], T]) -> T:
+    """Load, step and save; when another process was first with an id, do all three again."""
+    for _ in range(OVERTAKEN_MAX):
+        try:
+            return save()
+        except Overtaken:
+            continue
+    raise Unavailable("another process keeps saving the same ids; it holds this partition by now")
+
+
+def _each_once(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    return list({letter.dead_letter_id: letter for letter in letters}.values())
+
+
+def _tell(topic: str, batch: Sequence[Received], duplicates: int, letters: Sequence[DeadLetter]) -> None:
+    if duplicates:
+        logger.info("%s: %d of %d were duplicates and changed nothing", topic, duplicates, len(batch))
+    for letter in letters:
+        logger.warning(
+            "%s[%d]@%d became dead letter %s: %s%s",
+            letter.topic, letter.partition, letter.offset, letter.dead_letter_id, letter.cause.value,
+            f" ({letter.field})" if letter.field else "",
+        )  # fmt: skip

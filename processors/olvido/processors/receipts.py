@@ -1,0 +1,86 @@
+"""Receipts: they become outcomes, and the outcomes of a request become its state. Dead letters are kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from olvido.broker.reading import Read, dead_letter_of
+from olvido.core.causes import Cause
+from olvido.core.dead_letters import DeadLetter
+from olvido.core.errors import Refused
+from olvido.core.events import Right
+from olvido.core.receipts import Receipt, stands
+from olvido.core.requests import FINAL_STATES, state_of
+from olvido.core.status import RequestStatus
+from olvido.core.tasks import Action
+from olvido.ledger.rows import Outcomes, RequestHead, StateRow
+from olvido.ledger.store import TaskKey
+
+GROUP = "olvido.recorder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The receipts of a batch that answer a task, one for each, and those that answer none."""
+
+    receipts: tuple[Receipt, ...]
+    dead_letters: tuple[DeadLetter, ...]
+
+
+def accept(batch: Sequence[Read[Receipt]], tasks: set[TaskKey], now: datetime) -> Accepted:
+    """Keep, of the receipts of a batch, the one that stands for each task there is."""
+    standing: dict[TaskKey, Receipt] = {}
+    letters: list[DeadLetter] = []
+    for read in batch:
+        receipt = read.value
+        key = task_key(receipt)
+        try:
+            if key not in tasks:
+                raise Refused(Cause.UNKNOWN_TASK, field="task_id")
+            if any(count < 0 for count in receipt.counts.values()):
+                raise Refused(Cause.BAD_COUNT, field="counts")
+        except Refused as refused:
+            letters.append(dead_letter_of(read.received, refused, group=GROUP, now=now))
+            continue
+        standing[key] = stands(standing[key], receipt) if key in standing else receipt
+    return Accepted(receipts=tuple(standing.values()), dead_letters=tuple(letters))
+
+
+def fold(
+    heads: Mapping[UUID, RequestHead], outcomes: Mapping[UUID, Outcomes]
+) -> tuple[tuple[StateRow, ...], tuple[RequestStatus, ...]]:
+    """The states that outcomes give requests: the same whatever order the receipts came in."""
+    statuses = tuple(
+        _status(head, outcomes[head.request_id]) for head in heads.values() if outcomes.get(head.request_id)
+    )
+    rows = tuple(
+        StateRow(
+            request_id=status.request_id,
+            state=status.state.value,
+            answered=status.answered,
+            final=status.state in FINAL_STATES,
+        )
+        for status in statuses
+    )
+    return rows, statuses
+
+
+def task_key(receipt: Receipt) -> TaskKey:
+    """What a receipt says it answers."""
+    source_id = receipt.request_id or receipt.event_id or receipt.task_id
+    return (source_id, receipt.sink, receipt.generation, receipt.task_id)
+
+
+def _status(head: RequestHead, outcomes: Outcomes) -> RequestStatus:
+    return RequestStatus(
+        request_id=head.request_id,
+        right=Right(head.right),
+        subject_id=head.subject_id,
+        state=state_of(Action(head.right), outcomes.values()),
+        tasks=len(outcomes),
+        outcomes={
+            sink: outcome for sink, outcome in outcomes.items() if outcome is not None and outcome.final
+        },
+        requested_at=head.requested_at,
+    )

@@ -1,0 +1,71 @@
+"""The loop that closes: each task without a final receipt is sent again when it is due.
+
+So a record lost anywhere between the ledger and a receipt heals by itself, and is counted.
+A sink that did the work already answers from its journal.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from olvido.core.catalogue import Catalogue
+from olvido.core.plan import plan_consent, plan_request
+from olvido.core.tasks import Task, delay_after
+from olvido.ledger.rows import Owed
+from olvido.ledger.store import Ledger
+from olvido.processors.emission import Emission
+from olvido.processors.handlers import Clock
+from olvido.schemas.codec import consents_codec, requests_codec
+from olvido.schemas.registry import Registry
+from olvido.schemas.topics import REQUESTS
+
+logger = logging.getLogger("olvido.processors")
+
+
+class Reconciler:
+    """Sends owed tasks again. Several may run: each takes other tasks."""
+
+    def __init__(
+        self, registry: Registry, ledger: Ledger, emission: Emission, catalogue: Catalogue, *,
+        clock: Clock, first_after: timedelta,
+    ) -> None:  # fmt: skip
+        self._requests = requests_codec(registry)
+        self._consents = consents_codec(registry)
+        self._ledger = ledger
+        self._emission = emission
+        self._catalogue = catalogue
+        self._clock = clock
+        self._first_after = first_after
+
+    def run_once(self, *, limit: int = 1000) -> int:
+        """Send what is due; returns how many tasks were sent.
+
+        Raises:
+            Unavailable: the ledger, the registry or the broker does not answer.
+        """
+        now = self._clock()
+        with self._ledger.owed(now=now, limit=limit) as (owed, postponing):
+            if not owed:
+                return 0
+            tasks = [task for item in owed for task in self._tasks(item)]
+            # A crash before the end of this block sends nothing and postpones nothing; one after
+            # it has postponed what may not have been sent, and the next time makes up for it.
+            postponing.until(
+                owed,
+                [now + delay_after(item.attempts + 1, first=self._first_after) for item in owed],
+                now=now,
+            )
+        self._emission.publish(tasks=tasks)
+        logger.info("sent %d tasks again that had no receipt in time", len(tasks))
+        return len(tasks)
+
+    def _tasks(self, owed: Owed) -> Sequence[Task]:
+        if owed.topic == REQUESTS.name:
+            planned = plan_request(
+                self._requests.decode(owed.event), self._catalogue, generation=owed.generation
+            )
+        else:
+            planned = plan_consent(
+                self._consents.decode(owed.event), self._catalogue, generation=owed.generation
+            )
+        return [task for task in planned if task.sink == owed.sink]

@@ -1,0 +1,173 @@
+"""Privacy requests: each becomes one task for every sink concerned, once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from olvido.broker.reading import Read, dead_letter_of
+from olvido.core.catalogue import Catalogue
+from olvido.core.causes import Cause
+from olvido.core.dead_letters import DeadLetter
+from olvido.core.errors import Refused
+from olvido.core.events import PrivacyRequest
+from olvido.core.plan import check_request, plan_request
+from olvido.core.requests import FINAL_STATES, RequestState, content_digest, needs_verification, state_of
+from olvido.core.status import RequestStatus
+from olvido.core.tasks import Action, Task
+from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestRow, TaskRow
+
+GROUP = "olvido.processors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the ledger knows of a batch's request ids."""
+
+    requests: Mapping[UUID, KnownRequest]
+    verifications: Mapping[UUID, KnownVerification]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a batch of requests asks for."""
+
+    rows: tuple[RequestRow, ...]
+    tasks: tuple[Task, ...]
+    statuses: tuple[RequestStatus, ...]
+    dead_letters: tuple[DeadLetter, ...]
+    duplicates: int
+
+    @property
+    def new_tasks(self) -> tuple[Task, ...]:
+        """The tasks of requests that are new, and not of those that were delivered again."""
+        new = {row.request_id for row in self.rows}
+        return tuple(task for task in self.tasks if task.request_id in new)
+
+
+def step(batch: Sequence[Read[PrivacyRequest]], known: Known, catalogue: Catalogue, now: datetime) -> Output:
+    """Decide on a batch of requests.
+
+    The redelivery law: stepping a batch again, after it was saved, gives the same records. A
+    record that comes again from its own place is a redelivery and asks for the same again, for
+    nobody knows whether its tasks were sent. The same request from another place is a
+    duplicate: it changes nothing and asks for nothing. The same id with another content is a
+    dead letter, and the first stands.
+    """
+    rows: dict[UUID, RequestRow] = {}
+    tasks: list[Task] = []
+    statuses: list[RequestStatus] = []
+    letters: list[DeadLetter] = []
+    duplicates = 0
+    for read in batch:
+        request = read.value
+        place = Place(read.received.partition, read.received.offset)
+        try:
+            check_request(request, catalogue, now)
+            digest = content_digest(request)
+            first = known.requests.get(request.request_id)
+            row = rows.get(request.request_id)
+            before = first or row
+            if before is None:
+                request = _verified(request, known.verifications.get(request.request_id))
+                planned, state = _start(request, catalogue)
+                rows[request.request_id] = _row(read, digest, place, state, len(planned))
+                statuses.append(_status(request, state, planned))
+                tasks.extend(planned)
+            elif before.digest != digest:
+                raise Refused(Cause.ID_REUSE, field="request_id")
+            elif first is not None and first.place == place:
+                statuses.append(_status_known(request, first))
+                tasks.extend(
+                    task
+                    for task in plan_request(request, catalogue)
+                    if first.state is not RequestState.IDENTITY_PENDING
+                    and first.outcomes.get(task.sink, Ellipsis) is None
+                )
+            else:
+                duplicates += 1
+        except Refused as refused:
+            letters.append(dead_letter_of(read.received, refused, group=GROUP, now=now))
+    return Output(
+        rows=tuple(rows.values()),
+        tasks=tuple(tasks),
+        statuses=tuple(statuses),
+        dead_letters=tuple(letters),
+        duplicates=duplicates,
+    )
+
+
+def start_state(request: PrivacyRequest, tasks: Sequence[Task]) -> RequestState:
+    """The state of a request whose tasks were just planned."""
+    return state_of(Action(request.right.value), [None for _ in tasks])
+
+
+def task_row(task: Task) -> TaskRow:
+    """A task as it is owed."""
+    return TaskRow(
+        source_id=task.source_id,
+        sink=task.sink,
+        generation=task.generation,
+        task_id=task.task_id,
+        action=task.action,
+    )
+
+
+def status_of(request: PrivacyRequest, state: RequestState, tasks: int) -> RequestStatus:
+    """The status of a request before any of its sinks has answered."""
+    return RequestStatus(
+        request_id=request.request_id,
+        right=request.right,
+        subject_id=request.subject_id,
+        state=state,
+        tasks=tasks,
+        outcomes={},
+        requested_at=request.requested_at,
+    )
+
+
+def _start(request: PrivacyRequest, catalogue: Catalogue) -> tuple[tuple[Task, ...], RequestState]:
+    required = request.right in catalogue.verification_required
+    if needs_verification(request, required_by_policy=required):
+        return (), RequestState.IDENTITY_PENDING
+    tasks = plan_request(request, catalogue)
+    return tasks, start_state(request, tasks)
+
+
+def _verified(request: PrivacyRequest, verification: KnownVerification | None) -> PrivacyRequest:
+    """The request with the verification that came before it, if that is about the same person."""
+    if verification is None or verification.subject_id != request.subject_id:
+        return request
+    return replace(request, verified=verification.verified)
+
+
+def _row(
+    read: Read[PrivacyRequest], digest: bytes, place: Place, state: RequestState, tasks: int
+) -> RequestRow:
+    request = read.value
+    assert read.received.value is not None, "a value was decoded from it"
+    return RequestRow(
+        request_id=request.request_id,
+        right=request.right.value,
+        subject_id=request.subject_id,
+        requested_at=request.requested_at,
+        state=state.value,
+        tasks=tasks,
+        finished=state in FINAL_STATES,
+        digest=digest,
+        place=place,
+        event=read.received.value,
+        awaiting=state is RequestState.IDENTITY_PENDING,
+    )
+
+
+def _status(request: PrivacyRequest, state: RequestState, tasks: Sequence[Task]) -> RequestStatus:
+    return status_of(request, state, len(tasks))
+
+
+def _status_known(request: PrivacyRequest, known: KnownRequest) -> RequestStatus:
+    """Where a request stands that was saved before: never a step back to where it began."""
+    return replace(
+        status_of(request, known.state, len(known.outcomes)),
+        outcomes={sink: outcome for sink, outcome in known.outcomes.items() if outcome and outcome.final},
+    )

@@ -1,0 +1,177 @@
+"""Puts the processors together out of olvido.toml, and runs them until told to stop."""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import faust
+
+from olvido.broker.contract import Handler
+from olvido.broker.kafka import KafkaPublisher
+from olvido.broker.loop import Loop
+from olvido.broker.patience import Stopped, patiently
+from olvido.ledger import schema
+from olvido.ledger.store import Ledger
+from olvido.processors import receipts, requests
+from olvido.processors.app import EXIT_TRY_AGAIN, Timer, build_app
+from olvido.processors.audit import Audit
+from olvido.processors.emission import Emission
+from olvido.processors.handlers import (
+    ConsentsHandler,
+    ReceiptsHandler,
+    RequestsHandler,
+    VerificationsHandler,
+)
+from olvido.processors.reconciler import Reconciler
+from olvido.schemas.deployment import Deployment
+from olvido.schemas.registry import Registry
+from olvido.schemas.topics import CONSENTS, DEAD_LETTERS, RECEIPTS, REQUESTS, VERIFICATIONS
+
+logger = logging.getLogger("olvido.processors")
+
+AUDIT_EVERY = timedelta(seconds=10)
+
+
+def utc_now() -> datetime:
+    """The clock of real processes."""
+    return datetime.now(UTC)
+
+
+class Parts:
+    """What the processes of this room share: everything they need to carry out a step."""
+
+    def __init__(self, deployment: Deployment, *, name: str) -> None:
+        """
+        Raises:
+            ConfigError: a setting is missing, a schema not registered, a migration not applied.
+            Unavailable: a part does not answer now.
+        """
+        schema.check(deployment.ledger_dsn)
+        self.deployment = deployment
+        self.catalogue = deployment.catalogue
+        self.registry = Registry(deployment.registry.url)
+        self.ledger = Ledger(deployment.ledger_dsn, application=name)
+        self.publisher = KafkaPublisher(deployment.kafka, client_id=name)
+        self.emission = Emission(self.registry, self.catalogue, self.publisher, source=deployment.source)
+        self.first_after = timedelta(seconds=deployment.reconciler.first_after_s)
+
+
+def run_processors(deployment: Deployment) -> None:
+    """Run the Faust worker: requests, consents, verifications, the reconciler and the offset audit.
+
+    Returns after SIGTERM or SIGINT, when the batches at hand are done.
+
+    Raises:
+        ConfigError: before anything is read.
+    """
+    parts = patiently("processors", lambda: Parts(deployment, name=requests.GROUP), threading.Event())
+    verifications = _verifications(parts)
+    handlers = _handlers(parts, verifications)
+    reconciler = Reconciler(
+        parts.registry,
+        parts.ledger,
+        parts.emission,
+        parts.catalogue,
+        clock=utc_now,
+        first_after=parts.first_after,
+    )
+    audit = Audit(deployment.kafka, parts.ledger, group=requests.GROUP, handlers=handlers)
+    every = timedelta(seconds=deployment.reconciler.every_s)
+    app = build_app(
+        deployment.kafka,
+        group=requests.GROUP,
+        handlers=handlers,
+        timers=(
+            Timer(name="reconciler", every=every, act=reconciler.run_once),
+            Timer(name="crossed verifications", every=every, act=verifications.release_crossed),
+            Timer(name="offset audit", every=AUDIT_EVERY, act=audit.run_once),
+        ),
+    )
+    logger.info("processors start: %d sinks, ledger and registry answer", len(parts.catalogue.sinks))
+    with contextlib.suppress(SystemExit):
+        faust.Worker(
+            app, loglevel="WARNING", override_logging=False, redirect_stdouts=False
+        ).execute_from_commandline()
+    parts.publisher.close()
+
+
+def run_recorder(deployment: Deployment, stop: threading.Event) -> None:
+    """Run the recorder: receipts and dead letters into the ledger, states out of it.
+
+    Raises:
+        ConfigError: before anything is read.
+    """
+    try:
+        parts = patiently("recorder", lambda: Parts(deployment, name=receipts.GROUP), stop)
+    except Stopped:
+        return
+    handler = ReceiptsHandler(parts.registry, parts.ledger, parts.emission, clock=utc_now)
+    loop = Loop(
+        deployment.kafka, group=receipts.GROUP, topics=[RECEIPTS.name, DEAD_LETTERS.name], handler=handler
+    )
+    logger.info("recorder starts")
+    loop.run(stop)
+    parts.publisher.close()
+
+
+def run_loop_engine(deployment: Deployment, stop: threading.Event) -> None:
+    """Run the same steps on the plain loop instead of Faust: for large replays, and to compare.
+
+    Raises:
+        ConfigError: before anything is read.
+    """
+    try:
+        parts = patiently("processors", lambda: Parts(deployment, name=requests.GROUP), stop)
+    except Stopped:
+        return
+    handlers = _handlers(parts, _verifications(parts))
+    loops = [
+        Loop(deployment.kafka, group=requests.GROUP, topics=[topic], handler=handler)
+        for topic, handler in handlers.items()
+    ]
+    threads = [threading.Thread(target=_or_exit, args=(loop, stop), daemon=True) for loop in loops]
+    for thread in threads:
+        thread.start()
+    while not stop.is_set():
+        time.sleep(0.2)
+    for thread in threads:
+        thread.join(timeout=10)
+    parts.publisher.close()
+
+
+def _verifications(parts: Parts) -> VerificationsHandler:
+    return VerificationsHandler(
+        parts.registry,
+        parts.ledger,
+        parts.emission,
+        parts.catalogue,
+        clock=utc_now,
+        due_after=parts.first_after,
+    )
+
+
+def _handlers(parts: Parts, verifications: VerificationsHandler) -> dict[str, Handler]:
+    """The handler of each topic that upstream writes to."""
+    return {
+        REQUESTS.name: RequestsHandler(
+            parts.registry, parts.ledger, parts.emission, parts.catalogue,
+            clock=utc_now, due_after=parts.first_after,
+        ),
+        CONSENTS.name: ConsentsHandler(
+            parts.registry, parts.ledger, parts.emission, parts.catalogue,
+            clock=utc_now, due_after=parts.first_after,
+        ),
+        VERIFICATIONS.name: verifications,
+    }  # fmt: skip
+
+
+def _or_exit(loop: Loop, stop: threading.Event) -> None:
+    """A thread that fails must not leave its topic unread behind a process that looks alive."""
+    try:
+        loop.run(stop)
+    except Exception as error:  # noqa: BLE001 - the process ends; nothing is swallowed
+        logger.critical("the loop failed with %s; ending the process", type(error).__name__)
+        os._exit(EXIT_TRY_AGAIN)

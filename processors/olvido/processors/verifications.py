@@ -1,0 +1,112 @@
+"""Verifications: a request that waited for one gets its tasks when it comes, in whichever order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from olvido.broker.contract import Received
+from olvido.broker.reading import dead_letter_of
+from olvido.core.catalogue import Catalogue
+from olvido.core.causes import Cause
+from olvido.core.dead_letters import DeadLetter
+from olvido.core.errors import Refused
+from olvido.core.events import PrivacyRequest, Verification, check_instant
+from olvido.core.plan import plan_request
+from olvido.core.requests import FINAL_STATES, RequestState
+from olvido.core.status import RequestStatus
+from olvido.core.tasks import Task
+from olvido.ledger.rows import KnownRequest, KnownVerification, Place, StartedRow, VerificationRow
+from olvido.processors.requests import GROUP, start_state, status_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the ledger knows of the requests that are verified."""
+
+    requests: Mapping[UUID, KnownRequest]
+    events: Mapping[UUID, PrivacyRequest]  # the same requests as they were read
+    verifications: Mapping[UUID, KnownVerification]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A verification and its place; where the record is at hand, the record."""
+
+    verification: Verification
+    place: Place
+    received: Received | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a batch of verifications asks for."""
+
+    rows: tuple[VerificationRow, ...]
+    started: tuple[StartedRow, ...]
+    tasks: tuple[Task, ...]
+    statuses: tuple[RequestStatus, ...]
+    dead_letters: tuple[DeadLetter, ...]
+
+
+def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: datetime) -> Output:
+    """Decide on a batch of verifications. The first verification of a request stands.
+
+    One that comes before its request is kept; one about another subject than the request's
+    is a dead letter, so that nobody's word releases somebody else's request. The redelivery
+    law holds as for requests.
+    """
+    rows: dict[UUID, VerificationRow] = {}
+    started: dict[UUID, StartedRow] = {}
+    tasks: list[Task] = []
+    statuses: list[RequestStatus] = []
+    letters: list[DeadLetter] = []
+    for given in batch:
+        verification, request_id = given.verification, given.verification.request_id
+        request = known.requests.get(request_id)
+        try:
+            check_instant(verification.verified.verified_at, now, field="verified.verified_at")
+            if request is not None and request.subject_id != verification.subject_id:
+                raise Refused(Cause.KEY_MISMATCH, field="subject_id", reason="not the subject of the request")
+        except Refused as refused:
+            if given.received is not None:
+                letters.append(dead_letter_of(given.received, refused, group=GROUP, now=now))
+            continue
+        stored = known.verifications.get(request_id)
+        if stored is None and request_id not in rows:
+            rows[request_id] = _row(given)
+        if request is None or request_id in started:
+            continue
+        again = stored is not None and (stored.event_id, stored.place) == (verification.event_id, given.place)
+        if request.state is RequestState.IDENTITY_PENDING or again:
+            event = known.events[request_id]
+            planned = plan_request(event, catalogue)
+            state = start_state(event, planned)
+            if request.state is RequestState.IDENTITY_PENDING:
+                started[request_id] = StartedRow(
+                    request_id=request_id,
+                    state=state.value,
+                    tasks=len(planned),
+                    finished=state in FINAL_STATES,
+                )
+                statuses.append(status_of(event, state, len(planned)))
+                tasks.extend(planned)
+            else:
+                tasks.extend(task for task in planned if request.outcomes.get(task.sink, ...) is None)
+    return Output(
+        rows=tuple(rows.values()),
+        started=tuple(started.values()),
+        tasks=tuple(tasks),
+        statuses=tuple(statuses),
+        dead_letters=tuple(letters),
+    )
+
+
+def _row(given: Given) -> VerificationRow:
+    return VerificationRow(
+        event_id=given.verification.event_id,
+        request_id=given.verification.request_id,
+        subject_id=given.verification.subject_id,
+        verified=given.verification.verified,
+        place=given.place,
+    )

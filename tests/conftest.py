@@ -1,0 +1,110 @@
+"""The real parts, once for the whole run. In this order: an address given, Docker, embedded.
+
+A part that is given but broken, or that is to be had nowhere, fails the tests that need it and
+says what to do. Nothing is skipped in silence.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from olvido.schemas.deployment import Deployment, KafkaSection
+from olvido.schemas.registry import Registry
+
+PROJECT = Path(__file__).parent.parent
+KAFKA = "OLVIDO_TEST_KAFKA"
+REGISTRY = "OLVIDO_TEST_REGISTRY"
+POSTGRES = "OLVIDO_TEST_POSTGRES_DSN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Where the real parts are."""
+
+    bootstrap_servers: str
+    registry_url: str
+    postgres_admin_dsn: str
+    origin: str  # given, docker or embedded
+
+
+@pytest.fixture(scope="session")
+def parts() -> Iterator[Parts]:
+    """A broker, a registry and a database."""
+    given = [name for name in (KAFKA, REGISTRY, POSTGRES) if os.environ.get(name)]
+    if given and len(given) < 3:
+        missing = {KAFKA, REGISTRY, POSTGRES} - set(given)
+        pytest.fail(f"{', '.join(given)} given, but not {', '.join(sorted(missing))}: give all three or none")
+    if given:
+        yield Parts(
+            bootstrap_servers=os.environ[KAFKA],
+            registry_url=os.environ[REGISTRY],
+            postgres_admin_dsn=os.environ[POSTGRES],
+            origin="given",
+        )
+    elif _docker_answers():
+        from containers import containers
+
+        with containers() as (bootstrap_servers, registry_url, dsn):
+            yield Parts(
+                bootstrap_servers=bootstrap_servers,
+                registry_url=registry_url,
+                postgres_admin_dsn=dsn,
+                origin="docker",
+            )
+    else:
+        from olvido.operators.stack.stack import temporary_stack
+
+        with temporary_stack() as stack:
+            yield Parts(
+                bootstrap_servers=stack.bootstrap_servers,
+                registry_url=stack.registry_url,
+                postgres_admin_dsn=stack.admin_dsn(),
+                origin="embedded",
+            )
+
+
+@pytest.fixture(scope="session")
+def deployment() -> Deployment:
+    """The repository's own olvido.toml."""
+    return Deployment.load(PROJECT / "olvido.toml")
+
+
+@pytest.fixture(scope="session")
+def kafka_section(parts: Parts) -> KafkaSection:
+    """Where the broker is."""
+    return KafkaSection(bootstrap_servers=parts.bootstrap_servers)
+
+
+@pytest.fixture(scope="session")
+def registry(parts: Parts, kafka_section: KafkaSection, deployment: Deployment) -> Registry:
+    """The registry, with all topics and schemas of olvido.toml applied."""
+    from olvido.broker.admin import apply
+
+    registry = Registry(parts.registry_url)
+    apply(kafka_section, registry, deployment.catalogue)
+    return registry
+
+
+@pytest.fixture(scope="session")
+def postgres_admin_dsn(parts: Parts) -> str:
+    """A superuser of the database server."""
+    return parts.postgres_admin_dsn
+
+
+def _docker_answers() -> bool:
+    """Whether a Docker engine is there: a client alone starts nothing."""
+    if shutil.which("docker") is None:
+        return False
+    import docker
+
+    try:
+        client = docker.from_env(timeout=3)
+        client.ping()
+    except docker.errors.DockerException:
+        return False
+    client.close()
+    return True
