@@ -1,0 +1,482 @@
+"""What an operator asks of the broker: are the topics as declared, how far is a group, what is at an offset.
+
+The table in ``schemas/topics.py`` says what should be. ``diff`` compares, ``apply`` mends what can be mended
+without moving a key or losing a record, and refuses the rest by name.
+"""
+
+# pyright: reportPrivateImportUsage=false
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are public, and not marked so
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    TopicMetadata,
+)
+
+from olvido.broker.contract import Received
+from olvido.broker.kafka import admin_options, library_logger, naming_bad_options, open_consumer, received
+from olvido.core.catalogue import Catalogue
+from olvido.core.errors import ConfigError, Unavailable
+from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.registry import Registry
+from olvido.schemas.topics import Cleanup, Topic, topics_of
+
+TIMEOUT_S = 10.0
+REACH_TIMEOUT_S = 3.0  # a person is waiting for `olvido doctor`
+READ_TIMEOUT_S = 15.0  # without a record, while a range is read
+# The broker's own default. It limits what is compressed together and not one record, so less would refuse
+# whole batches; one record is at most 64 KiB (see codec.VALUE_BYTES_MAX).
+BATCH_BYTES_MAX = 1_048_588
+
+_EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+Place = tuple[str, int]  # topic, partition
+T = TypeVar("T")
+
+
+class Remedy(StrEnum):
+    """What ``apply`` does about a difference."""
+
+    MEND = "mend"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that is not as it is declared."""
+
+    topic: str
+    what: str  # "topic", "schema", "partitions", "replicas" or a broker's setting such as "retention.ms"
+    is_: str
+    should: str
+    remedy: Remedy
+    why: str = ""  # it is refused
+
+    def __str__(self) -> str:
+        tail = f" ({self.why})" if self.why else ""
+        return f"{self.topic}: {self.what} is {self.is_}, should be {self.should}{tail}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """How far a group is in one partition."""
+
+    topic: str
+    partition: int
+    committed: int | None  # None: the group has never committed here
+    start: int  # the oldest offset that is still kept
+    end: int  # the offset that the next record will get
+
+    @property
+    def behind(self) -> int:
+        """Records that the group has yet to handle."""
+        return max(0, self.end - max(self.start, self.committed or 0))
+
+    @property
+    def fell_off(self) -> int:
+        """Offsets that retention removed before the group had read them: an alarm, never normal."""
+        return max(0, self.start - self.committed) if self.committed is not None else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupState:
+    """How the broker sees a consumer group."""
+
+    group: str
+    state: str  # such as STABLE, EMPTY, PREPARING_REBALANCING; DEAD where there is no such group
+    members: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A cluster that answered."""
+
+    cluster_id: str
+    brokers: int
+
+
+# --- topics ---------------------------------------------------------------------------------------
+
+
+def check(kafka: KafkaSection, registry: Registry, catalogue: Catalogue) -> None:
+    """Check that topics and schemas are as declared: what a process does before it starts.
+
+    Raises:
+        ConfigError: naming the first difference and the fix.
+        Unavailable: broker or registry does not answer.
+    """
+    differences = diff(kafka, registry, catalogue)
+    if differences:
+        first, more = differences[0], len(differences) - 1
+        fix = "run: olvido topics apply" if first.remedy is Remedy.MEND else "see: olvido topics diff"
+        raise ConfigError(f"{first}{f', and {more} more' if more else ''}; {fix}")
+
+
+def diff(kafka: KafkaSection, registry: Registry, catalogue: Catalogue) -> list[Difference]:
+    """Everything that is not as declared, in the table's order. Changes nothing.
+
+    Raises:
+        Unavailable: broker or registry does not answer.
+    """
+    with _asking(kafka) as admin:
+        topics = topics_of(catalogue)
+        there = admin.list_topics(timeout=TIMEOUT_S).topics
+        settings = _settings_of(admin, [topic.name for topic in topics if topic.name in there])
+    return [
+        difference
+        for topic in topics
+        for difference in (
+            *_topic_differences(topic, there.get(topic.name), settings.get(topic.name, {}), kafka),
+            *_schema_differences(topic, registry),
+        )
+    ]
+
+
+def apply(kafka: KafkaSection, registry: Registry, catalogue: Catalogue) -> list[Difference]:
+    """Make topics and schemas as declared. A repeat changes nothing.
+
+    Returns:
+        What was different: what could be mended is mended now, what is refused is as it was.
+
+    Raises:
+        ConfigError: the cluster or the registry does not allow what is declared.
+        Unavailable: broker or registry does not answer. What was done stays; go on with a repeat.
+    """
+    differences = diff(kafka, registry, catalogue)
+    to_mend = [difference for difference in differences if difference.remedy is Remedy.MEND]
+    missing = {difference.topic for difference in to_mend if difference.what == "topic"}
+    refused = {d.topic for d in differences if d.what == "schema" and d.remedy is Remedy.REFUSED}
+    topics = topics_of(catalogue)
+    # Schemas first: a topic that is there can be written to, and writers look their schema up.
+    for topic in topics:
+        if topic.name not in refused:
+            registry.register(topic.subject, topic.schema)
+    with _asking(kafka) as admin:
+        _create(admin, [topic for topic in topics if topic.name in missing], kafka)
+        _alter(admin, [d for d in to_mend if d.what not in {"topic", "schema"}])
+        _wait_for(admin, missing)
+    return differences
+
+
+def settings_for(topic: Topic, kafka: KafkaSection) -> dict[str, str]:
+    """The broker's settings of a topic, by their own names."""
+    settings = {
+        "cleanup.policy": topic.cleanup.value,
+        "compression.type": "producer",
+        "max.message.bytes": str(BATCH_BYTES_MAX),
+        # Of three copies two must have a record before it counts as written; one broker may be away.
+        "min.insync.replicas": str(max(1, min(2, kafka.replication_factor - 1))),
+        "unclean.leader.election.enable": "false",
+    }
+    if topic.retention is not None:
+        settings["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
+    return settings
+
+
+def _topic_differences(
+    topic: Topic, there: TopicMetadata | None, settings: Mapping[str, str], kafka: KafkaSection
+) -> Iterator[Difference]:
+    def difference(what: str, is_: object, should: object, why: str = "") -> Difference:
+        remedy = Remedy.REFUSED if why else Remedy.MEND
+        return Difference(
+            topic=topic.name, what=what, is_=str(is_), should=str(should), remedy=remedy, why=why
+        )
+
+    if there is None:
+        yield difference("topic", "missing", "there")
+        return
+    partitions = len(there.partitions)
+    if partitions != topic.partitions:
+        yield difference(
+            "partitions",
+            partitions,
+            topic.partitions,
+            "keys would move, and a person's records lose their order",
+        )
+    replicas = min((len(partition.replicas) for partition in there.partitions.values()), default=0)
+    if replicas < kafka.replication_factor:
+        yield difference(
+            "replicas", replicas, kafka.replication_factor, "reassign them with kafka-reassign-partitions"
+        )
+    for name, should in settings_for(topic, kafka).items():
+        is_ = settings.get(name, "unknown")
+        if is_ != should:
+            yield difference(name, is_, should, _why_not(topic, name, is_))
+
+
+def _why_not(topic: Topic, name: str, is_: str) -> str:
+    if name == "cleanup.policy" and topic.cleanup is Cleanup.DELETE and "compact" in is_:
+        return "compaction may have removed records; find out who turned it on, and replay from the source"
+    return ""
+
+
+def _schema_differences(topic: Topic, registry: Registry) -> Iterator[Difference]:
+    try:
+        registry.id_of(topic.subject, topic.schema)
+    except ConfigError:
+        problem = registry.problem_with(topic.subject, topic.schema)
+        yield Difference(
+            topic=topic.name,
+            what="schema",
+            is_="not registered",
+            should=f"{topic.schema}.avsc",
+            remedy=Remedy.REFUSED if problem else Remedy.MEND,
+            why=problem or "",
+        )
+
+
+def _settings_of(admin: AdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    answers = admin.describe_configs(asked, request_timeout=TIMEOUT_S)
+    return {
+        resource.name: {name: str(entry.value) for name, entry in _result(answer).items()}
+        for resource, answer in answers.items()
+    }
+
+
+def _create(admin: AdminClient, topics: Sequence[Topic], kafka: KafkaSection) -> None:
+    if not topics:
+        return
+    new = [
+        NewTopic(
+            topic.name,
+            num_partitions=topic.partitions,
+            replication_factor=kafka.replication_factor,
+            config=settings_for(topic, kafka),
+        )
+        for topic in topics
+    ]
+    for name, created in admin.create_topics(new, request_timeout=TIMEOUT_S).items():
+        try:
+            _result(created)
+        except KafkaException as error:
+            reason: KafkaError = error.args[0]
+            if reason.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                continue  # another `apply` was at work; what it made is compared by the next diff
+            if reason.code() == KafkaError.INVALID_REPLICATION_FACTOR:
+                raise ConfigError(
+                    f"kafka.replication_factor: the cluster has fewer than {kafka.replication_factor} brokers"
+                ) from None
+            if reason.code() in {KafkaError.POLICY_VIOLATION, KafkaError.INVALID_CONFIG}:
+                raise ConfigError(f"the cluster refuses to make {name}: {reason.str()}") from None
+            raise
+
+
+def _alter(admin: AdminClient, differences: Sequence[Difference]) -> None:
+    changes: dict[str, list[ConfigEntry]] = {}
+    for one in differences:
+        changes.setdefault(one.topic, []).append(
+            ConfigEntry(one.what, one.should, incremental_operation=AlterConfigOpType.SET)
+        )
+    if not changes:
+        return
+    resources = [
+        ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
+        for name, entries in changes.items()
+    ]
+    for answer in admin.incremental_alter_configs(resources, request_timeout=TIMEOUT_S).values():
+        _result(answer)
+
+
+def _wait_for(admin: AdminClient, names: Iterable[str]) -> None:
+    """Wait until each partition of new topics has a leader, so that the caller can write at once."""
+    missing = set(names)
+    deadline = time.monotonic() + TIMEOUT_S
+    while missing:
+        there = admin.list_topics(timeout=TIMEOUT_S).topics
+        missing = {name for name in missing if name not in there or not _is_led(there[name])}
+        if missing and time.monotonic() > deadline:
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+
+
+def _is_led(topic: TopicMetadata) -> bool:
+    return topic.error is None and all(partition.leader >= 0 for partition in topic.partitions.values())
+
+
+# --- groups and offsets ---------------------------------------------------------------------------
+
+
+def reach(kafka: KafkaSection, *, timeout_s: float = REACH_TIMEOUT_S) -> Cluster:
+    """Ask the cluster who it is.
+
+    Raises:
+        Unavailable: it does not answer in time.
+    """
+    with _asking(kafka) as admin:
+        metadata = admin.list_topics(timeout=timeout_s)
+    return Cluster(cluster_id=metadata.cluster_id or "", brokers=len(metadata.brokers))
+
+
+def start_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Place, int]:
+    """The oldest offset that is still kept, of each partition. Topics that are not there are left out.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    with _asking(kafka) as admin:
+        return _offsets(admin, _places(admin, topics), _EARLIEST)
+
+
+def end_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Place, int]:
+    """The offset that the next record will get, of each partition. Topics that are not there are left out.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    with _asking(kafka) as admin:
+        return _offsets(admin, _places(admin, topics), _LATEST)
+
+
+def lag(kafka: KafkaSection, group: str, topics: Sequence[str]) -> tuple[Lag, ...]:
+    """How far a group is in each partition of its topics.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    with _asking(kafka) as admin:
+        places = _places(admin, topics)
+        starts = _offsets(admin, places, _EARLIEST)
+        # Committed before end: so a group at work never seems ahead of its topic.
+        committed = _committed(admin, group, places)
+        ends = _offsets(admin, places, _LATEST)
+    return tuple(
+        Lag(
+            topic=place[0],
+            partition=place[1],
+            committed=committed.get(place),
+            start=starts[place],
+            end=ends[place],
+        )
+        for place in places
+    )
+
+
+def group_state(kafka: KafkaSection, group: str) -> GroupState:
+    """How the broker sees a group; ``DEAD`` without members where it has never heard of it.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    with _asking(kafka) as admin:
+        try:
+            described = _result(admin.describe_consumer_groups([group], request_timeout=TIMEOUT_S)[group])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise
+            return GroupState(group=group, state="DEAD", members=0)
+    return GroupState(group=group, state=described.state.name, members=len(described.members))
+
+
+def read_range(
+    kafka: KafkaSection, topic: str, partition: int, ranges: Iterable[tuple[int, int]]
+) -> Iterator[Received]:
+    """Read what stands at some offsets again, outside any group; nothing is committed.
+
+    Args:
+        kafka: where the broker is.
+        topic: the topic.
+        partition: one of its partitions.
+        ranges: from the first offset to before the second, in rising order. What retention or
+            compaction removed, or what was never written, is simply not there.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    consumer = open_consumer(
+        kafka,
+        group="olvido-read-range",
+        client_id="olvido-read-range",
+        **{"enable.partition.eof": "true", "fetch.wait.max.ms": 50},
+    )
+    try:
+        for start, end in ranges:
+            yield from _read_one(consumer, TopicPartition(topic, partition, start), end, kafka)
+    except KafkaException as error:
+        raise _silent(kafka, error.args[0].str()) from error
+    finally:
+        consumer.close()
+
+
+def _read_one(consumer: Consumer, start: TopicPartition, end: int, kafka: KafkaSection) -> Iterator[Received]:
+    # Only within what is kept: from anywhere else librdkafka would begin at the oldest record.
+    oldest, newest = consumer.get_watermark_offsets(start, timeout=TIMEOUT_S)
+    start.offset, end = max(start.offset, oldest), min(end, newest)
+    if start.offset >= end:
+        return
+    consumer.assign([start])
+    deadline = time.monotonic() + READ_TIMEOUT_S
+    while time.monotonic() < deadline:
+        message = consumer.poll(1.0)
+        if message is None:
+            continue
+        error = message.error()
+        if error is not None:
+            if error.code() == KafkaError._PARTITION_EOF:
+                return
+            raise KafkaException(error)
+        record = received(message)
+        if start.offset <= record.offset < end:
+            yield record
+        if record.offset + 1 >= end:
+            return
+        deadline = time.monotonic() + READ_TIMEOUT_S
+    raise _silent(kafka, f"nothing from {start.topic}[{start.partition}] for {READ_TIMEOUT_S:.0f} s")
+
+
+def _places(admin: AdminClient, topics: Sequence[str]) -> tuple[Place, ...]:
+    there = admin.list_topics(timeout=TIMEOUT_S).topics
+    return tuple(
+        (name, partition) for name in topics if name in there for partition in sorted(there[name].partitions)
+    )
+
+
+def _offsets(admin: AdminClient, places: Sequence[Place], which: OffsetSpec) -> dict[Place, int]:
+    if not places:
+        return {}
+    asked = {TopicPartition(topic, partition): which for topic, partition in places}
+    answers = admin.list_offsets(asked, request_timeout=TIMEOUT_S)
+    return {(place.topic, place.partition): _result(answer).offset for place, answer in answers.items()}
+
+
+def _committed(admin: AdminClient, group: str, places: Sequence[Place]) -> dict[Place, int]:
+    if not places:
+        return {}
+    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for topic, number in places])
+    answer = _result(admin.list_consumer_group_offsets([asked], request_timeout=TIMEOUT_S)[group])
+    return {(one.topic, one.partition): one.offset for one in answer.topic_partitions if one.offset >= 0}
+
+
+# --- asking ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _asking(kafka: KafkaSection) -> Iterator[AdminClient]:
+    """An admin client for one question; the broker's silence becomes ``Unavailable``."""
+    with naming_bad_options(kafka):
+        admin = AdminClient(admin_options(kafka, client_id="olvido-admin"), logger=library_logger)
+    try:
+        yield admin
+    except KafkaException as error:
+        raise _silent(kafka, error.args[0].str()) from error
+
+
+def _silent(kafka: KafkaSection, what: str) -> Unavailable:
+    return Unavailable(f"Kafka at {kafka.bootstrap_servers} does not answer: {what}")
+
+
+def _result(future: "Future[T]") -> T:
+    return future.result(timeout=2 * TIMEOUT_S)

@@ -1,0 +1,128 @@
+"""Kafka's twin in memory, for simulation: the same partitions, the same order, the same at-least-once.
+
+Deterministic: what happens is a function of what was published and of the seed a caller gives.
+"""
+
+import random
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
+
+import confluent_kafka
+
+from olvido.broker.contract import Handler, Received, Record
+from olvido.core.errors import Unavailable
+from olvido.schemas.topics import Topic
+
+Place = tuple[str, int]  # topic, partition
+
+COMMIT_LOST = 0.2  # how often chaos loses a commit: the batch was handled and comes again, cut otherwise
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key, as Java, aiokafka and our publisher choose it (murmur2, sign bit off)."""
+    return confluent_kafka.murmur2(key, partitions)
+
+
+class MemoryBroker:
+    """Topics, partitions and groups in memory. Keeps :class:`~olvido.broker.contract.Publisher`."""
+
+    def __init__(self, partitions: Mapping[str, int]) -> None:
+        """
+        Args:
+            partitions: how many partitions each topic has. There are no other topics.
+        """
+        self._logs: dict[Place, list[Received]] = {
+            (topic, number): [] for topic, count in partitions.items() for number in range(count)
+        }
+        self._partitions = dict(partitions)
+        self._committed: dict[tuple[str, Place], int] = {}
+        self._lock = threading.RLock()
+
+    @classmethod
+    def of(cls, topics: Iterable[Topic]) -> Self:
+        """A broker with the topics of the table."""
+        return cls({topic.name: topic.partitions for topic in topics})
+
+    def publish(self, records: Sequence[Record]) -> None:
+        """Write all of them, or none.
+
+        Raises:
+            Unavailable: a topic is not there.
+        """
+        with self._lock:
+            for record in records:
+                if record.topic not in self._partitions:
+                    raise Unavailable(f"memory did not take records for {record.topic}: it is not there")
+            for record in records:
+                self._append(record)
+
+    def records(self, topic: str) -> tuple[Received, ...]:
+        """All that was written to a topic, partition by partition, in order."""
+        with self._lock:
+            return tuple(
+                record for number in range(self._partitions[topic]) for record in self._logs[topic, number]
+            )
+
+    def drain(
+        self,
+        group: str,
+        topics: Sequence[str],
+        handler: Handler,
+        *,
+        batch_max: int = 1000,
+        chaos: random.Random | None = None,
+    ) -> int:
+        """Hand batches to a handler until the group has read everything, also what is written meanwhile.
+
+        Args:
+            group: its offsets are kept between calls.
+            topics: what to read.
+            handler: as for the loop; a batch is committed when it returns.
+            batch_max: how many records a batch holds at most.
+            chaos: mixes the partitions, cuts batches anywhere, and loses commits, so that records
+                come again, but each partition still in order. The same seed gives the same run.
+
+        Returns:
+            How many records were handed over, repeats included.
+
+        Raises:
+            Unavailable: from the handler; nothing of its batch is committed. Call again to go on.
+        """
+        handed = 0
+        while batch := self._next_batch(group, topics, batch_max, chaos):
+            handler(batch)
+            handed += len(batch)
+            if chaos is None or chaos.random() >= COMMIT_LOST:
+                self._commit(group, batch)
+        return handed
+
+    def committed(self, group: str, topic: str, partition: int) -> int:
+        """The offset that a group will read next in a partition."""
+        with self._lock:
+            return self._committed.get((group, (topic, partition)), 0)
+
+    def _append(self, record: Record) -> None:
+        number = partition_of(record.key, self._partitions[record.topic])
+        log = self._logs[record.topic, number]
+        log.append(Received(record.topic, number, len(log), record.key, record.value, record.headers))
+
+    def _next_batch(
+        self, group: str, topics: Sequence[str], batch_max: int, chaos: random.Random | None
+    ) -> list[Received]:
+        places = [(topic, number) for topic in topics for number in range(self._partitions[topic])]
+        if chaos is not None:
+            chaos.shuffle(places)
+        with self._lock:
+            batch: list[Received] = []
+            for place in places:
+                start = self._committed.get((group, place), 0)
+                batch += self._logs[place][start : start + batch_max - len(batch)]
+        if chaos is not None and batch:
+            del batch[chaos.randint(1, len(batch)) :]
+        return batch
+
+    def _commit(self, group: str, batch: Sequence[Received]) -> None:
+        with self._lock:
+            for record in batch:
+                self._committed[group, (record.topic, record.partition)] = record.offset + 1
