@@ -321,6 +321,12 @@ class Ledger:
         """What is open, owed, late and dead."""
         return self._look("overview")[0]
 
+    def clock(self) -> datetime:
+        """The database's clock."""
+        with self._database.transaction() as transaction:
+            now: datetime = transaction.rows("clock")[0][0]
+        return now
+
     def by_sink(self) -> list[Mapping[str, Any]]:
         """For each sink: tasks, answered, parked, sent again."""
         return self._look("by_sink")

@@ -22,6 +22,7 @@ import faust
 from olvido.broker.contract import Handler, Received
 from olvido.broker.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
+from olvido.processors.audit import EXIT_TRY_AGAIN
 from olvido.schemas.deployment import KafkaSection
 from olvido.schemas.topics import PARTITIONS
 
@@ -31,7 +32,6 @@ BATCH_MAX = 1000
 WITHIN_S = 0.05
 PATIENCE = timedelta(minutes=4)  # below the group's patience with us; then a fresh start is cheaper
 EXIT_BUG = 70  # EX_SOFTWARE
-EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

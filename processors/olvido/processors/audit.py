@@ -6,9 +6,11 @@ becomes a late delivery with an alarm.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
 
-from olvido.broker.admin import committed_ranges, read_range
+from olvido.broker.admin import Lag, lag, read_range
 from olvido.broker.contract import Handler
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.store import Ledger
@@ -17,6 +19,8 @@ from olvido.schemas.deployment import KafkaSection
 logger = logging.getLogger("olvido.processors")
 
 BATCH_MAX = 1000
+STILL_S_MAX = 300.0  # longer than Faust's patience with a part that is down
+EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL
 
 
 class Audit:
@@ -29,6 +33,7 @@ class Audit:
         self._ledger = ledger
         self._group = group
         self._handlers = handlers
+        self._watchdog = Watchdog()
 
     def holes(self) -> Sequence[OffsetRange]:
         """The records that were committed over and never handled.
@@ -36,14 +41,7 @@ class Audit:
         Raises:
             Unavailable: the broker or the ledger does not answer.
         """
-        committed = committed_ranges(self._kafka, group=self._group, topics=sorted(self._handlers))
-        return self._ledger.holes(
-            [
-                OffsetRange(topic, partition, low, high)
-                for topic, partition, low, high in committed
-                if low < high
-            ]
-        )
+        return self._holes(lag(self._kafka, self._group, sorted(self._handlers)))
 
     def run_once(self) -> int:
         """Read each hole again, through the same handler; returns how many records that were.
@@ -54,11 +52,15 @@ class Audit:
         Raises:
             Unavailable: the broker, the ledger or the registry does not answer.
         """
+        lags = lag(self._kafka, self._group, sorted(self._handlers))
+        self._watchdog.look(lags, time.monotonic())
         count = 0
-        for hole in self.holes():
-            batch = list(read_range(self._kafka, hole.topic, hole.partition, hole.low, hole.high))
+        for hole in self._holes(lags):
+            batch = list(read_range(self._kafka, hole.topic, hole.partition, [(hole.low, hole.high)]))
             for start in range(0, len(batch), BATCH_MAX):
                 self._handlers[hole.topic](batch[start : start + BATCH_MAX])
+            # What the broker does not hold any more is no hole either, or it would be looked for for ever.
+            self._ledger.add_progress([hole])
             self._ledger.count_reread(hole.topic, hole.partition, len(batch))
             logger.error(
                 "AUDIT: %s[%d] was committed over %d unhandled records at %d to %d; they were read again",
@@ -66,3 +68,36 @@ class Audit:
             )  # fmt: skip
             count += len(batch)
         return count
+
+    def _holes(self, lags: Sequence[Lag]) -> list[OffsetRange]:
+        return self._ledger.holes(
+            [
+                OffsetRange(one.topic, one.partition, one.start, one.committed)
+                for one in lags
+                if one.committed is not None and one.start < one.committed
+            ]
+        )
+
+
+class Watchdog:
+    """Ends a process that looks alive and stands still (faust#175, #640): records wait, nothing moves.
+
+    While a part is down nothing moves either; then a fresh process waits as well as this one.
+    """
+
+    def __init__(self, *, end: Callable[[int], object] = os._exit) -> None:
+        self._end = end
+        self._committed: tuple[int | None, ...] = ()
+        self._moved_at: float | None = None
+
+    def look(self, lags: Sequence[Lag], now_s: float) -> None:
+        """Compare with the last look; ``now_s`` is a monotonic clock."""
+        committed = tuple(one.committed for one in lags)
+        waiting = sum(one.behind for one in lags)
+        if self._moved_at is None or committed != self._committed or not waiting:
+            self._committed, self._moved_at = committed, now_s
+        elif now_s - self._moved_at > STILL_S_MAX:
+            logger.critical(
+                "%d records wait and nothing moved for %.0f s; a fresh process goes on", waiting, STILL_S_MAX
+            )
+            self._end(EXIT_TRY_AGAIN)

@@ -16,8 +16,8 @@ from olvido.broker.patience import Stopped, patiently
 from olvido.ledger import schema
 from olvido.ledger.store import Ledger
 from olvido.processors import receipts, requests
-from olvido.processors.app import EXIT_TRY_AGAIN, Timer, build_app
-from olvido.processors.audit import Audit
+from olvido.processors.app import Timer, build_app
+from olvido.processors.audit import EXIT_TRY_AGAIN, Audit
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import (
     ConsentsHandler,
@@ -93,7 +93,7 @@ def run_processors(deployment: Deployment) -> None:
     logger.info("processors start: %d sinks, ledger and registry answer", len(parts.catalogue.sinks))
     with contextlib.suppress(SystemExit):
         faust.Worker(
-            app, loglevel="WARNING", override_logging=False, redirect_stdouts=False
+            app, quiet=True, loglevel="WARNING", override_logging=False, redirect_stdouts=False
         ).execute_from_commandline()
     parts.publisher.close()
 

@@ -270,3 +270,7 @@ select sink,
        coalesce(sum(attempts - 1), 0)::bigint as resent,
        min(sent_at) filter (where outcome is null and parked is null) as oldest_owed_at
 from tasks group by sink order by sink;
+
+-- name: clock
+-- The database's clock.
+select now();

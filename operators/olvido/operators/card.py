@@ -1,0 +1,22 @@
+"""What `olvido up` ends with: where everything is, and what to type next."""
+
+from rich.console import Console
+from rich.panel import Panel
+
+from olvido.operators.stack.stack import Stack
+
+
+def print_card(stack: Stack, console: Console) -> None:
+    """Print addresses and next commands; no password."""
+    lines = [
+        f"Kafka     {stack.bootstrap_servers}",
+        f"Registry  {stack.registry_url}",
+        f"Logs      {stack.folder.logs}",
+        "",
+        "olvido status                          what runs, what waits",
+        "olvido doctor                          what is wrong, what to do",
+        "olvido request erase --email ana@example.es",
+        "olvido requests list                   where each request stands",
+        "olvido down                            stop everything, keep the data",
+    ]
+    console.print(Panel("\n".join(lines), title="Olvido is up", expand=False))

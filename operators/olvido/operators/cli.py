@@ -1,0 +1,165 @@
+"""The `olvido` command: everything an operator, a sink's machine or a shell script asks of Olvido."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from olvido.core.errors import ConfigError, InvalidInput, OlvidoError, Unavailable
+from olvido.operators import emitting, looking, stack_commands, topic_commands
+from olvido.operators.output import messages
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_NOT_FOUND = 3
+EXIT_UNHEALTHY = 10
+EXIT_INTERRUPTED = 130
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+QUIET = ("aiokafka", "faust", "mode", "httpx2", "httpcore2")  # they speak at INFO of what we say ourselves
+
+app = typer.Typer(
+    name="olvido",
+    help="Carries a person's decision to every system that holds their data, and proves that it arrived.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+run = typer.Typer(help="Run one process in the foreground, until SIGTERM or Ctrl-C.", no_args_is_help=True)
+app.add_typer(run, name="run")
+stack_commands.register(app)
+emitting.register(app)
+looking.register(app)
+topic_commands.register(app)
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
+) -> None:
+    logging.basicConfig(level="INFO" if verbose else "WARNING", format=LOG_FORMAT, stream=sys.stderr)
+    _quieten()
+
+
+@run.command("processors")
+def run_processors(
+    engine: Annotated[str, typer.Option(help="faust, or loop for large replays.")] = "faust",
+) -> None:
+    """Plan: requests and consent changes become tasks; the reconciler and the offset audit run here too."""
+    from olvido.operators.settings import deployment
+    from olvido.processors.run import run_loop_engine, run_processors
+
+    _log_as_a_service()
+    if engine == "loop":
+        run_loop_engine(deployment(), _stop_on_signal())
+    elif engine == "faust":
+        run_processors(deployment())
+    else:
+        raise InvalidInput("--engine", "is faust or loop")
+
+
+@run.command("recorder")
+def run_recorder() -> None:
+    """Record: receipts and dead letters go into the ledger, request states come out."""
+    from olvido.operators.settings import deployment
+    from olvido.processors.run import run_recorder
+
+    _log_as_a_service()
+    run_recorder(deployment(), _stop_on_signal())
+
+
+@run.command("sink")
+def run_sink(name: Annotated[str, typer.Argument(help="The sink's name in olvido.toml.")]) -> None:
+    """Apply: carry out one sink's tasks and acknowledge them."""
+    from olvido.operators.settings import deployment
+    from olvido.sinks.run import run_sink
+
+    _log_as_a_service()
+    run_sink(deployment(), name, _stop_on_signal())
+
+
+@run.command("relay")
+def run_relay(
+    dsn_env: Annotated[
+        str, typer.Option(help="The environment variable that holds the outbox database's address.")
+    ] = "OLVIDO_OUTBOX_DSN",
+) -> None:
+    """Publish what an outbox table holds."""
+    from olvido.operators.settings import load_stack_env
+    from olvido.producers.relay import run_relay
+    from olvido.schemas.deployment import Connections
+
+    _log_as_a_service()
+    load_stack_env()
+    dsn = os.environ.get(dsn_env)
+    if not dsn:
+        raise ConfigError(f"{dsn_env} is not set; it holds the address of the database with the outbox table")
+    run_relay(Connections.from_env(), dsn, _stop_on_signal())
+
+
+def _log_as_a_service() -> None:
+    """A service tells what it does, whatever -v says."""
+    logging.getLogger().setLevel("INFO")
+    _quieten()
+
+
+def _quieten() -> None:
+    for name in QUIET:
+        logging.getLogger(name).setLevel("WARNING")
+
+
+def _stop_on_signal() -> threading.Event:
+    """An event that SIGTERM or Ctrl-C sets; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def stopping(number: int, _frame: object) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, stopping)
+    signal.signal(signal.SIGINT, stopping)
+    return stop
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and end the process with its exit code.
+
+    0 done · 1 failure · 2 usage or configuration · 3 not found · 10 a part does not answer · 130 interrupted
+    """
+    try:
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except (ConfigError, InvalidInput) as error:
+        _complain(str(error), EXIT_USAGE)
+    except Unavailable as error:
+        _complain(f"{error}\nWhat is wrong and what to do: olvido doctor", EXIT_UNHEALTHY)
+    except OlvidoError as error:
+        _complain(str(error), EXIT_FAILURE)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        show = getattr(error, "show", None)  # a wrong flag or argument, with "did you mean"
+        if show is None:
+            raise
+        show()
+        sys.exit(EXIT_USAGE)
+
+
+def _complain(text: str, code: int) -> NoReturn:
+    messages.print(f"olvido: {text}", markup=False, soft_wrap=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""How everything is: what runs, how far each reader is, what is wrong and what to do about it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from olvido.broker import admin
+from olvido.core.errors import ConfigError, OlvidoError, Unavailable
+from olvido.ledger import schema
+from olvido.ledger.store import Ledger
+from olvido.operators.settings import deployment, private_keys
+from olvido.operators.stack import stack
+from olvido.processors import receipts, requests
+from olvido.schemas.deployment import Deployment
+from olvido.schemas.registry import Registry
+from olvido.schemas.sealing import HandleKey, Opener, Sealer
+from olvido.schemas.topics import CONSENTS, DEAD_LETTERS, RECEIPTS, REQUESTS, VERIFICATIONS, tasks_topic
+
+OWED_TOO_LONG = timedelta(minutes=10)
+CLOCK_SKEW_MAX = timedelta(minutes=5)
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One screen of `olvido status`."""
+
+    processes: list[Row] = field(default_factory=list)
+    readers: list[Row] = field(default_factory=list)
+    ledger: Row = field(default_factory=dict)
+    sinks: list[Row] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON has it."""
+        return {
+            "processes": self.processes,
+            "readers": self.readers,
+            "ledger": self.ledger,
+            "sinks": self.sinks,
+            "problems": self.problems,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of `olvido doctor`."""
+
+    good: bool
+    text: str
+    fix: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The finding as JSON has it."""
+        return {"good": self.good, "text": self.text, "fix": self.fix}
+
+
+def readers_of(declared: Deployment) -> dict[str, list[str]]:
+    """Every consumer group and the topics it must read."""
+    return {
+        requests.GROUP: [REQUESTS.name, CONSENTS.name, VERIFICATIONS.name],
+        receipts.GROUP: [RECEIPTS.name, DEAD_LETTERS.name],
+        **{f"olvido.sink.{name}": [tasks_topic(name).name] for name in declared.sinks},
+    }
+
+
+def overall(directory: Path) -> Report:
+    """Look at everything once. What does not answer is a problem, not an exception.
+
+    Raises:
+        ConfigError: olvido.toml is missing or wrong.
+    """
+    declared = deployment()
+    problems: list[str] = []
+    processes = [_process(part) for part in stack.status(directory)]
+    problems += [
+        f"{row['name']} is {row['state']}; see {row['log']}"
+        for row in processes
+        if row["state"] not in {"running", "starting", "given"}
+    ]
+    readers = _told(
+        problems, lambda: [_reader(declared, group, topics) for group, topics in readers_of(declared).items()]
+    )
+    ledger = _told(problems, lambda: [Ledger(declared.ledger_dsn, application="olvido.status").overview()])
+    sinks = _told(problems, lambda: Ledger(declared.ledger_dsn, application="olvido.status").by_sink())
+    problems += [
+        f"nobody reads for {row['reader']}; {row['behind']} records wait"
+        for row in readers
+        if not row["members"]
+    ]
+    return Report(
+        processes=processes,
+        readers=readers,
+        ledger=ledger[0] if ledger else {},
+        sinks=sinks,
+        problems=problems,
+    )
+
+
+def examine(directory: Path) -> list[Finding]:
+    """Check every part. Each finding that is not good says what to do.
+
+    Raises:
+        ConfigError: olvido.toml is missing or wrong.
+    """
+    declared = deployment()
+    findings = [
+        Finding(
+            good=True, text=f"olvido.toml: {len(declared.sinks)} sinks, regions {', '.join(declared.regions)}"
+        )
+    ]
+    checks: list[Callable[[], str]] = [
+        lambda: _check_broker(declared),
+        lambda: _check_registry(declared),
+        lambda: _check_topics(declared),
+        lambda: _check_ledger(declared),
+        lambda: _check_clock(declared),
+        lambda: _check_producer_keys(declared, directory),
+        *(lambda region=region: _check_region_key(region, directory) for region in declared.regions),
+        *(lambda name=name: _check_sink(declared, name) for name in declared.sinks),
+        *(
+            lambda group=group, topics=topics: _check_reader(declared, group, topics)
+            for group, topics in readers_of(declared).items()
+        ),
+        lambda: _check_owed(declared),
+        lambda: _check_audit(declared),
+        lambda: _check_dead_letters(declared),
+    ]
+    findings += [_finding(check) for check in checks]
+    return findings
+
+
+class _Wrong(OlvidoError):
+    """Something is wrong, and there is a fix."""
+
+    def __init__(self, text: str, fix: str) -> None:
+        super().__init__(text)
+        self.fix = fix
+
+
+def _finding(check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(good=True, text=check())
+    except _Wrong as wrong:
+        return Finding(good=False, text=str(wrong), fix=wrong.fix)
+    except Unavailable as error:
+        return Finding(good=False, text=str(error), fix="start it, or mend its address; here: olvido up")
+    except ConfigError as error:
+        text, _, fix = str(error).partition("; ")
+        return Finding(good=False, text=text, fix=fix)
+
+
+def _check_broker(declared: Deployment) -> str:
+    cluster = admin.reach(declared.kafka)
+    at = declared.kafka.bootstrap_servers
+    return f"Kafka at {at}: cluster {cluster.cluster_id}, {cluster.brokers} broker(s)"
+
+
+def _check_registry(declared: Deployment) -> str:
+    Registry(declared.registry.url).knows(1)
+    return f"schema registry at {declared.registry.url} answers"
+
+
+def _check_topics(declared: Deployment) -> str:
+    admin.check(declared.kafka, Registry(declared.registry.url), declared.catalogue)
+    return "topics and schemas are as declared"
+
+
+def _check_ledger(declared: Deployment) -> str:
+    schema.check(declared.ledger_dsn)
+    return "ledger database answers, all migrations applied"
+
+
+def _check_clock(declared: Deployment) -> str:
+    theirs = Ledger(declared.ledger_dsn, application="olvido.doctor").clock()
+    skew = abs(datetime.now(UTC) - theirs)
+    if skew > CLOCK_SKEW_MAX:
+        raise _Wrong(f"our clock and the ledger's differ by {skew}", "set both clocks, with NTP")
+    return f"our clock and the ledger's agree within {max(1, round(skew.total_seconds()))} s"
+
+
+def _check_producer_keys(declared: Deployment, directory: Path) -> str:
+    HandleKey.load(directory / declared.keys.handle_file)
+    sealer = Sealer(directory / declared.keys.public_dir)
+    missing = sorted(set(declared.regions) - set(sealer.regions))
+    if missing:
+        raise _Wrong(f"no public key for region {', '.join(missing)}", "olvido keys create")
+    return f"handle key, and public keys for {', '.join(sealer.regions)}"
+
+
+def _check_region_key(region: str, directory: Path) -> str:
+    folder = private_keys(region, directory)
+    if not folder.exists():
+        return f"private keys of {region} are not on this machine"
+    Opener(region, folder)
+    loose = [path.name for path in folder.glob("*.pem") if path.stat().st_mode & 0o077]
+    if loose:
+        raise _Wrong(f"private key {loose[0]} of {region} can be read by others", f"chmod 600 {folder}/*.pem")
+    return f"private keys of {region}, readable by their owner only"
+
+
+def _check_sink(declared: Deployment, name: str) -> str:
+    from olvido.sinks.plugins import load_sink
+
+    sink = load_sink(declared, name)
+    try:
+        sink.check()
+    finally:
+        sink.close()
+    return f"sink {name}: target answers and fits its data map"
+
+
+def _check_reader(declared: Deployment, group: str, topics: list[str]) -> str:
+    row = _reader(declared, group, topics)
+    fell_off = sum(one.fell_off for one in admin.lag(declared.kafka, group, topics))
+    if fell_off:
+        raise _Wrong(
+            f"{group}: retention removed {fell_off} records before they were read",
+            "lengthen retention; the reconciler sends again what has no receipt",
+        )
+    if not row["members"]:
+        raise _Wrong(
+            f"nobody reads for {group}; {row['behind']} records wait", f"olvido {_command_for(group)}"
+        )
+    return f"{group}: {row['members']} member(s), {row['behind']} records behind"
+
+
+def _command_for(group: str) -> str:
+    kind, _, name = group.removeprefix("olvido.").partition(".")
+    return f"run {kind} {name}".rstrip()
+
+
+def _check_owed(declared: Deployment) -> str:
+    overview = Ledger(declared.ledger_dsn, application="olvido.doctor").overview()
+    oldest = overview["oldest_owed_at"]
+    if oldest is not None and datetime.now(UTC) - oldest > OWED_TOO_LONG:
+        raise _Wrong(
+            f"{overview['tasks_owed']} tasks wait for a receipt, the oldest since {oldest:%Y-%m-%d %H:%M}Z",
+            "find the sink that does not answer: olvido status",
+        )
+    return f"{overview['tasks_owed']} tasks wait for a receipt, none for long"
+
+
+def _check_audit(declared: Deployment) -> str:
+    reread = Ledger(declared.ledger_dsn, application="olvido.doctor").overview()["reread"]
+    if reread:
+        return f"the offset audit has found and re-read {reread} records that were committed over"
+    return "the offset audit has found nothing committed over"
+
+
+def _check_dead_letters(declared: Deployment) -> str:
+    count = Ledger(declared.ledger_dsn, application="olvido.doctor").overview()["dead_letters"]
+    return f"{count} dead letters" + ("; see: olvido dead-letters list" if count else "")
+
+
+def _process(part: stack.PartStatus) -> Row:
+    return {
+        "name": part.name,
+        "kind": part.kind,
+        "state": part.state,
+        "pid": part.pid,
+        "address": part.address,
+        "uptime": part.uptime,
+        "restarts": part.restarts,
+        "log": str(part.log) if part.log else "its own log",
+    }
+
+
+def _reader(declared: Deployment, group: str, topics: list[str]) -> dict[str, Any]:
+    state = admin.group_state(declared.kafka, group)
+    behind = sum(one.behind for one in admin.lag(declared.kafka, group, topics))
+    return {"reader": group, "state": state.state.lower(), "members": state.members, "behind": behind}
+
+
+def _told(problems: list[str], ask: Callable[[], list[Any]]) -> list[Any]:
+    try:
+        return ask()
+    except OlvidoError as error:
+        if str(error) not in problems:
+            problems.append(str(error))
+        return []

@@ -1,0 +1,104 @@
+"""`olvido up | down | status | doctor | demo`: the whole of Olvido on one machine."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from olvido.operators.output import Output, console, messages, print_json, show
+from olvido.operators.settings import project
+
+Form = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
+EXIT_FAILURE = 1
+EXIT_UNHEALTHY = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("up")(up)
+    app.command("down")(down)
+    app.command("status")(status)
+    app.command("doctor")(doctor)
+    app.command("demo")(demo)
+
+
+def up(
+    parts_only: Annotated[
+        bool,
+        typer.Option("--parts-only", help="Only broker, registry and database: none of Olvido's processes."),
+    ] = False,
+) -> None:
+    """Start Kafka, the registry, PostgreSQL and Olvido's processes here. A repeat changes nothing."""
+    from olvido.operators.card import print_card
+    from olvido.operators.running import start
+
+    started = start(project(), messages, parts_only=parts_only)
+    print_card(started, console)
+
+
+def down(
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Delete the data as well: topics, databases, keys, logs.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --purge.")] = False,
+) -> None:
+    """Stop everything that `olvido up` started. A repeat changes nothing."""
+    from olvido.operators.stack import stack
+
+    if purge and not yes:
+        if not sys.stdin.isatty():
+            messages.print("olvido: --purge deletes all data and keys under .olvido; confirm it with --yes")
+            raise typer.Exit(2)
+        typer.confirm("Delete all data and keys under .olvido?", abort=True)
+    stack.down(project(), purge=purge, console=messages)
+    messages.print("stopped" + ("; its data is deleted" if purge else "; its data is kept in .olvido"))
+
+
+def status(output: Form = Output.TABLE) -> None:
+    """Show what runs, how far each reader is, and what is owed. Exit 10 if something is wrong."""
+    from olvido.operators.health import overall
+
+    report = overall(project())
+    if output is Output.JSON:
+        print_json(report.as_dict())
+    else:
+        columns = ("name", "state", "pid", "address", "uptime", "restarts")
+        show(report.processes, columns, output=output, empty="nothing runs here; start it with: olvido up")
+        if report.readers:
+            show(report.readers, ("reader", "state", "members", "behind"), output=output, empty="")
+        if report.ledger:
+            show([report.ledger], tuple(report.ledger), output=output, empty="")
+        if report.sinks:
+            show(report.sinks, tuple(report.sinks[0]), output=output, empty="")
+        for problem in report.problems:
+            messages.print(f"! {problem}", markup=False)
+    if report.problems:
+        raise typer.Exit(EXIT_UNHEALTHY)
+
+
+def doctor(output: Form = Output.TABLE) -> None:
+    """Check every part and say what to do about what is wrong. Exit 10 if anything is."""
+    from olvido.operators.health import examine
+
+    findings = examine(project())
+    if output is Output.JSON:
+        print_json([finding.as_dict() for finding in findings])
+    else:
+        for finding in findings:
+            mark = "[green]✓[/green]" if finding.good else "[red]✗[/red]"
+            console.print(f"{mark} {'ok  ' if finding.good else 'WRONG'} ", end="")
+            console.print(finding.text, markup=False, soft_wrap=True)
+            if finding.fix:
+                console.print(f"        → {finding.fix}", markup=False, soft_wrap=True)
+    if not all(finding.good for finding in findings):
+        raise typer.Exit(EXIT_UNHEALTHY)
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the demo's stack running at the end.")] = False,
+    seed: Annotated[int, typer.Option(help="Other people, the same story.")] = 7,
+) -> None:
+    """Tell the whole story on real parts, and check every promise. Exit 1 if one is broken."""
+    from olvido.operators.demo.run import run_demo
+
+    raise typer.Exit(run_demo(project(), console, keep=keep, seed=seed))

@@ -1,0 +1,124 @@
+"""`olvido topics …`, `olvido ledger …`, `olvido keys …`: what must be as it is declared."""
+
+from typing import Annotated
+
+import typer
+
+from olvido.operators.output import Output, console, messages, show
+
+Form = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
+EXIT_DIFFERENT = 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    topics = typer.Typer(
+        help="Topics and schemas, as the table of topics declares them.", no_args_is_help=True
+    )
+    topics.command("list")(list_topics)
+    topics.command("check")(check)
+    topics.command("diff")(diff)
+    topics.command("apply")(apply)
+    app.add_typer(topics, name="topics")
+    ledger = typer.Typer(help="The ledger database.", no_args_is_help=True)
+    ledger.command("migrate")(migrate)
+    app.add_typer(ledger, name="ledger")
+    keys = typer.Typer(help="The keys that make handles and seal identities.", no_args_is_help=True)
+    keys.command("create")(create_keys)
+    app.add_typer(keys, name="keys")
+
+
+def list_topics(output: Form = Output.TABLE) -> None:
+    """Show the table of topics: what travels where, keyed how, kept how long, by whom."""
+    from olvido.operators.settings import deployment
+    from olvido.schemas.topics import topics_of
+
+    rows = [
+        {
+            "name": topic.name,
+            "key": topic.key,
+            "schema": topic.schema,
+            "partitions": topic.partitions,
+            "cleanup": topic.cleanup,
+            "retention": topic.retention,
+            "writers": ", ".join(topic.writers),
+            "readers": ", ".join(topic.readers),
+        }
+        for topic in topics_of(deployment().catalogue)
+    ]
+    show(rows, ("name", "key", "partitions", "retention", "writers", "readers"), output=output, empty="")
+
+
+def check() -> None:
+    """Exit 0 if topics and schemas are as declared, 2 if not."""
+    from olvido.broker import admin
+    from olvido.operators.settings import deployment
+    from olvido.schemas.registry import Registry
+
+    declared = deployment()
+    admin.check(declared.kafka, Registry(declared.registry.url), declared.catalogue)
+    messages.print("topics and schemas are as declared")
+
+
+def diff(output: Form = Output.TABLE) -> None:
+    """Show what is not as declared; changes nothing. Exit 1 if anything differs."""
+    from olvido.broker import admin
+    from olvido.operators.settings import deployment
+    from olvido.schemas.registry import Registry
+
+    declared = deployment()
+    _tell(admin.diff(declared.kafka, Registry(declared.registry.url), declared.catalogue), output)
+
+
+def apply(output: Form = Output.TABLE) -> None:
+    """Create and mend topics, register schemas as FULL_TRANSITIVE. A repeat changes nothing."""
+    from olvido.broker import admin
+    from olvido.operators.settings import deployment
+    from olvido.schemas.registry import Registry
+
+    declared = deployment()
+    differences = admin.apply(declared.kafka, Registry(declared.registry.url), declared.catalogue)
+    refused = [one for one in differences if one.remedy is admin.Remedy.REFUSED]
+    messages.print(f"mended {len(differences) - len(refused)}, refused {len(refused)}")
+    if refused:
+        _tell(refused, output)
+
+
+def _tell(differences, output: Output) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    rows = [
+        {
+            "topic": one.topic, "what": one.what, "is": one.is_, "should": one.should,
+            "remedy": one.remedy, "why": one.why,
+        }
+        for one in differences
+    ]  # fmt: skip
+    columns = ("topic", "what", "is", "should", "remedy", "why")
+    show(rows, columns, output=output, empty="topics and schemas are as declared")
+    if rows:
+        raise typer.Exit(EXIT_DIFFERENT)
+
+
+def migrate() -> None:
+    """Bring the ledger database to the form this version works with. A repeat changes nothing."""
+    from olvido.ledger import schema
+    from olvido.operators.settings import deployment
+
+    applied = schema.migrate(deployment().ledger_dsn)
+    messages.print(f"applied {', '.join(applied)}" if applied else "nothing to migrate")
+
+
+def create_keys(
+    epoch: Annotated[
+        str | None,
+        typer.Option(help="YYYY-MM: make each region a key of this epoch, and seal to it from now on."),
+    ] = None,
+) -> None:
+    """Make the keys that are missing. Those that are there are never replaced."""
+    from olvido.operators.prepare import create_keys
+    from olvido.operators.settings import deployment, project
+
+    made = create_keys(deployment(), project(), epoch=epoch)
+    for key_id in made:
+        console.print(key_id)
+    if not made:
+        messages.print("all keys are there; for a new epoch: olvido keys create --epoch YYYY-MM")
