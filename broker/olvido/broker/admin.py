@@ -400,7 +400,7 @@ def read_range(
         kafka,
         group="olvido-read-range",
         client_id="olvido-read-range",
-        **{"enable.partition.eof": "true", "fetch.wait.max.ms": 50},
+        more={"enable.partition.eof": True, "fetch.wait.max.ms": 50},
     )
     try:
         for start, end in ranges:

@@ -271,7 +271,9 @@ _HINTS = {
 }
 
 
-def open_consumer(kafka: KafkaSection, *, group: str, client_id: str, **more: str | int) -> Consumer:
+def open_consumer(
+    kafka: KafkaSection, *, group: str, client_id: str, more: Options | None = None
+) -> Consumer:
     """A consumer with Olvido's settings: nothing is committed by itself, and no record is skipped.
 
     Args:
@@ -283,7 +285,7 @@ def open_consumer(kafka: KafkaSection, *, group: str, client_id: str, **more: st
     Raises:
         ConfigError: an option that librdkafka does not take, or one that Olvido relies on.
     """
-    own = {**_CONSUMER, "group.id": group, "client.id": client_id, **more}
+    own = {**_CONSUMER, "group.id": group, "client.id": client_id, **(more or {})}
     options = _merged(kafka, own, _CONSUMER_FIXED)
     with naming_bad_options(kafka):
         return Consumer(options, logger=library_logger)

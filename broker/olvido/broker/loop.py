@@ -4,14 +4,14 @@ What is down stops this loop and nobody else: it stays in the group, pauses, and
 """
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from olvido.broker.backoff import DELAY_FIRST_S, delays
 from olvido.broker.contract import Handler, Received
 from olvido.broker.kafka import open_consumer, received
 from olvido.core.errors import Unavailable
@@ -19,8 +19,6 @@ from olvido.schemas.deployment import KafkaSection
 
 logger = logging.getLogger("olvido.broker")
 
-DELAY_FIRST_S = 0.5
-DELAY_S_MAX = 30.0  # doubling from 0.5 s: reached at the seventh attempt
 RETRY_AFTER_S_MAX = 3600.0  # a target that asks for more is asked again after an hour all the same
 POLL_S = 0.2  # how soon a paused loop notices that it is to stop
 COMMIT_AGAIN_S = 5.0  # how often an idle loop tries a commit again that failed
@@ -110,13 +108,13 @@ class Loop:
 
     def _carry_out(self, consumer: Consumer, batch: list[Received], stop: threading.Event) -> None:
         """Bring the same batch until it is handled, or its partitions are gone, or we are to stop."""
-        delays = _delays()
+        waits = delays()
         while batch:
             try:
                 self._handler(batch)
             except Unavailable as error:
                 # Nothing of this batch is committed: if the process dies here, all of it comes again.
-                delay_s = _asked_for(error) or next(delays)
+                delay_s = _asked_for(error) or next(waits)
                 logger.warning("%s: %s; trying again in %.1f s", self._group, error, delay_s)
                 self._wait(consumer, delay_s, stop)
                 if stop.is_set():
@@ -222,14 +220,6 @@ class Loop:
         logger.warning(
             "%s: offsets not committed: %s; these records may come again", self._group, error.name()
         )
-
-
-def _delays() -> Iterator[float]:
-    """0.5 s, doubling to 30 s, each shortened by up to a half, so that many loops do not knock at once."""
-    delay_s = DELAY_FIRST_S
-    while True:
-        yield delay_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-        delay_s = min(delay_s * 2, DELAY_S_MAX)
 
 
 def _asked_for(error: Unavailable) -> float | None:
