@@ -1,0 +1,154 @@
+"""The client of an upstream service: an event is accepted when the broker has it, and not before."""
+
+from collections.abc import Collection
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from olvido.broker.contract import Publisher
+from olvido.broker.kafka import KafkaPublisher
+from olvido.core.errors import Unavailable
+from olvido.producers.build import Accepted, Builder
+from olvido.producers.emitter import Emitter, Outgoing, Writer
+from olvido.schemas.deployment import Connections
+from olvido.schemas.registry import Registry
+
+CLIENT_ID = "olvido-producer"
+BATCH_SIZE = 500  # sealed and sent together: enough that waiting for the broker costs little
+
+
+class NotAccepted(Unavailable):
+    """The broker did not confirm the event; it may or may not be there.
+
+    Call again with ``request_id`` (or ``event_id``) set to :attr:`id`: then it is the same event.
+    """
+
+    def __init__(self, source_id: UUID, error: Unavailable) -> None:
+        super().__init__(
+            f"{error}; call again with request_id or event_id {source_id}", retry_after=error.retry_after
+        )
+        self.id = source_id
+
+
+class Producer(Emitter[Accepted]):
+    """Emits events, each confirmed by the broker before the call returns. Threads may share one.
+
+    ::
+
+        with Producer.from_env() as olvido:
+            olvido.request_erasure(identities={"email": "ana@example.es", "customer_id": "C-1042"})
+
+    Each method raises, beside ``InvalidInput``:
+
+    ``NotAccepted``, an ``Unavailable``: the broker did not confirm it in time; call again with its ``id``.
+    """
+
+    def __init__(self, writer: Writer, publisher: Publisher) -> None:
+        """Prefer :meth:`from_env`. This one is for who brings the parts."""
+        super().__init__(writer)
+        self._publisher = publisher
+
+    @classmethod
+    def from_env(cls, *, purposes: Collection[str] | None = None) -> Self:
+        """With the broker, registry and keys that the environment names: see docs/producers.md.
+
+        Args:
+            purposes: the deployment's purposes, to be told of a misspelt one at once.
+
+        Raises:
+            ConfigError: a setting or a key is missing or wrong, or a schema is not registered.
+            Unavailable: the registry does not answer.
+        """
+        return cls.of(Connections.from_env(), purposes=purposes)
+
+    @classmethod
+    def of(cls, connections: Connections, *, purposes: Collection[str] | None = None) -> Self:
+        """The same, with connections that were read already."""
+        builder = Builder.of(connections, purposes=purposes)
+        writer = Writer(builder, Registry(connections.registry.url), source=connections.source)
+        return cls(writer, KafkaPublisher(connections.kafka, client_id=CLIENT_ID))
+
+    def batch(self) -> "Batch":
+        """Collect many events and send them together: for bulk emitters.
+
+        ::
+
+            with olvido.batch() as batch:
+                for row in rows:
+                    batch.request_erasure(identities={"email": row.email}, request_id=row.id)
+            batch.accepted  # one for each
+        """
+        return Batch(self._writer, self._publisher)
+
+    def close(self) -> None:
+        """Let go of the broker.
+
+        Raises:
+            NotDelivered: another thread was still sending, and the broker did not confirm it.
+        """
+        if isinstance(self._publisher, KafkaPublisher):
+            self._publisher.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Producer({self._publisher!r}, {self._writer.build!r})"
+
+    def _emit(self, outgoing: Outgoing) -> Accepted:
+        try:
+            self._publisher.publish([outgoing.record])
+        except Unavailable as error:
+            raise NotAccepted(outgoing.accepted.id, error) from error
+        # The broker has it. A crash before the caller learns of it is mended by the caller's
+        # retry with the same id, which the processors know for a repeat.
+        return outgoing.accepted
+
+
+class Batch(Emitter[UUID]):
+    """Collects events; each method returns the id it made. Not for several threads at once."""
+
+    def __init__(self, writer: Writer, publisher: Publisher) -> None:
+        super().__init__(writer)
+        self._publisher = publisher
+        self._waiting: list[Outgoing] = []
+        self._accepted: list[Accepted] = []
+
+    @property
+    def accepted(self) -> tuple[Accepted, ...]:
+        """What the broker has, in the order of the calls."""
+        return tuple(self._accepted)
+
+    def flush(self) -> None:
+        """Send what was collected.
+
+        Raises:
+            Unavailable: the broker did not confirm all. Call again: the ids stay the same.
+        """
+        while self._waiting:
+            part = self._waiting[:BATCH_SIZE]
+            # A crash, or no answer, after this line: some may be there, and a repeat is known by its ids.
+            self._publisher.publish([outgoing.record for outgoing in part])
+            self._accepted += [outgoing.accepted for outgoing in part]
+            del self._waiting[:BATCH_SIZE]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Send the rest; after an error in the block, what was not sent yet is not sent."""
+        if error is None:
+            self.flush()
+
+    def _emit(self, outgoing: Outgoing) -> UUID:
+        if len(self._waiting) >= BATCH_SIZE:
+            self.flush()  # before: if it raises, this event was not taken, and the caller may call again
+        self._waiting.append(outgoing)
+        return outgoing.accepted.id

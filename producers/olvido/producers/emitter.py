@@ -1,0 +1,256 @@
+"""What upstream can say, in one set of methods; how it travels is the business of who inherits them.
+
+The client waits for the broker, a batch collects, the outbox writes to the caller's own database.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from olvido.broker.contract import Record
+from olvido.core.errors import InvalidInput
+from olvido.core.events import ConsentChange, Decision, PrivacyRequest, Right, Verification, Verified
+from olvido.producers.build import Accepted, Builder
+from olvido.schemas.codec import VALUE_BYTES_MAX, consents_codec, requests_codec, verifications_codec
+from olvido.schemas.envelope import headers_of
+from olvido.schemas.registry import Registry
+
+Event = PrivacyRequest | ConsentChange | Verification
+Answer = TypeVar("Answer")
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """An event in its envelope, and what will be told once it has arrived."""
+
+    accepted: Accepted
+    record: Record
+
+
+class Writer:
+    """Builds events and encodes them. All it needs of the registry it asks for when it is made."""
+
+    def __init__(self, builder: Builder, registry: Registry, *, source: str) -> None:
+        """
+        Raises:
+            ConfigError: a schema is not registered.
+            Unavailable: the registry does not answer.
+        """
+        self.build = builder
+        self._source = source
+        self._requests = requests_codec(registry)
+        self._consents = consents_codec(registry)
+        self._verifications = verifications_codec(registry)
+
+    def envelope(self, event: Event, *, traceparent: str) -> Outgoing:
+        """Encode an event and put it into its envelope.
+
+        Raises:
+            InvalidInput: the trace context is none, or the event is too large.
+        """
+        if traceparent and not _TRACEPARENT.fullmatch(traceparent):
+            raise InvalidInput("traceparent", "is not a W3C trace context")
+        match event:
+            case PrivacyRequest(request_id=event_id, requested_at=at):
+                topic, value = self._requests.topic, self._requests.encode(event)
+            case ConsentChange(event_id=event_id, occurred_at=at):
+                topic, value = self._consents.topic, self._consents.encode(event)
+            case Verification(event_id=event_id, verified=Verified(verified_at=at)):
+                topic, value = self._verifications.topic, self._verifications.encode(event)
+        if len(value) > VALUE_BYTES_MAX:
+            raise InvalidInput("identities", f"sealed to this many regions exceed {VALUE_BYTES_MAX} bytes")
+        headers = headers_of(
+            event_id, f"olvido.{topic.schema}.v1", source=self._source, at=at, traceparent=traceparent
+        )
+        return Outgoing(
+            accepted=Accepted(id=event_id, topic=topic.name, subject_id=event.subject_id),
+            record=Record(topic.name, event.subject_id.encode(), value, headers),
+        )
+
+
+class Emitter(ABC, Generic[Answer]):
+    """The methods by which upstream says what a person decided."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    @abstractmethod
+    def _emit(self, outgoing: Outgoing) -> Answer:
+        """Send it on its way."""
+
+    def request_erasure(
+        self,
+        *,
+        identities: Mapping[str, str],
+        regions: Sequence[str] | None = None,
+        request_id: UUID | str | None = None,
+        requested_at: datetime | None = None,
+        verification_required: bool = False,
+        verified: Verified | None = None,
+        traceparent: str = "",
+    ) -> Answer:
+        """Ask that a person be forgotten (GDPR art. 17). The arguments are those of :meth:`request`."""
+        return self.request(
+            right=Right.ERASE,
+            identities=identities,
+            regions=regions,
+            request_id=request_id,
+            requested_at=requested_at,
+            verification_required=verification_required,
+            verified=verified,
+            traceparent=traceparent,
+        )
+
+    def request(
+        self,
+        *,
+        right: Right | str,
+        identities: Mapping[str, str],
+        regions: Sequence[str] | None = None,
+        purposes: Sequence[str] = (),
+        request_id: UUID | str | None = None,
+        requested_at: datetime | None = None,
+        verification_required: bool = False,
+        verified: Verified | None = None,
+        traceparent: str = "",
+    ) -> Answer:
+        """Ask for one right of a person.
+
+        Args:
+            right: ``ERASE``, ``ACCESS``, ``PORTABILITY``, ``RECTIFY``, ``RESTRICT`` or ``OBJECT``.
+            identities: by kind, such as ``{"email": …, "customer_id": …}``; all that are known.
+            regions: where the person's data may live; all regions, if not given.
+            purposes: what an objection is against.
+            request_id: give the same with a retry. Made here, if not given.
+            requested_at: when the person asked, with a time zone; now, if not given. What the
+                person did afterwards is not touched by an erasure.
+            verification_required: wait until somebody says that it is really this person.
+            verified: that this was made sure of already.
+            traceparent: the W3C trace context to hand on.
+
+        Raises:
+            InvalidInput: naming the argument, never its value. Nothing was sent.
+        """
+        return self._send(
+            self._writer.build.request(
+                right,
+                identities,
+                regions=regions,
+                purposes=purposes,
+                request_id=request_id,
+                requested_at=requested_at,
+                verification_required=verification_required,
+                verified=verified,
+            ),
+            traceparent,
+        )
+
+    def grant_consent(
+        self,
+        *,
+        identities: Mapping[str, str],
+        purpose: str,
+        occurred_at: datetime,
+        policy_version: str = "",
+        regions: Sequence[str] | None = None,
+        event_id: UUID | str | None = None,
+        traceparent: str = "",
+    ) -> Answer:
+        """Say that a person agreed to a purpose.
+
+        Args:
+            identities: by kind, such as ``{"email": …}``: the word holds for each of them.
+            purpose: one that the deployment declares.
+            occurred_at: when the person decided, with a time zone. It decides which word is the
+                later one, so there is no default.
+            policy_version: the privacy policy the person was shown.
+            regions: where the person's data may live; all regions, if not given.
+            event_id: give the same with a retry. Made here, if not given.
+            traceparent: the W3C trace context to hand on.
+
+        Raises:
+            InvalidInput: naming the argument, never its value. Nothing was sent.
+        """
+        return self._send(
+            self._writer.build.consent(
+                Decision.GRANTED,
+                identities,
+                purpose=purpose,
+                occurred_at=occurred_at,
+                policy_version=policy_version,
+                regions=regions,
+                event_id=event_id,
+            ),
+            traceparent,
+        )
+
+    def withdraw_consent(
+        self,
+        *,
+        identities: Mapping[str, str],
+        purpose: str,
+        occurred_at: datetime,
+        policy_version: str = "",
+        regions: Sequence[str] | None = None,
+        event_id: UUID | str | None = None,
+        traceparent: str = "",
+    ) -> Answer:
+        """Say that a person agrees no longer. The arguments are those of :meth:`grant_consent`."""
+        return self._send(
+            self._writer.build.consent(
+                Decision.WITHDRAWN,
+                identities,
+                purpose=purpose,
+                occurred_at=occurred_at,
+                policy_version=policy_version,
+                regions=regions,
+                event_id=event_id,
+            ),
+            traceparent,
+        )
+
+    def verify(
+        self,
+        request_id: UUID | str,
+        *,
+        method: str,
+        verified_at: datetime,
+        identities: Mapping[str, str] | None = None,
+        subject_id: str | None = None,
+        event_id: UUID | str | None = None,
+        traceparent: str = "",
+    ) -> Answer:
+        """Say that a request really came from the person it is about.
+
+        Args:
+            request_id: the request's.
+            method: how it was made sure of, such as ``"e-mail link"``; never a document's number.
+            verified_at: when, with a time zone.
+            identities: the same as the request's; or else
+            subject_id: what :class:`Accepted` said.
+            event_id: give the same with a retry. Made here, if not given.
+            traceparent: the W3C trace context to hand on.
+
+        Raises:
+            InvalidInput: naming the argument, never its value. Nothing was sent.
+        """
+        return self._send(
+            self._writer.build.verification(
+                request_id,
+                method=method,
+                verified_at=verified_at,
+                identities=identities,
+                subject_id=subject_id,
+                event_id=event_id,
+            ),
+            traceparent,
+        )
+
+    def _send(self, event: Event, traceparent: str) -> Answer:
+        return self._emit(self._writer.envelope(event, traceparent=traceparent))

@@ -1,0 +1,173 @@
+"""The relay: brings what the outbox holds to Kafka, in order, at least once.
+
+The second delivery of an event carries the same ids as the first, and the processors know it for a repeat.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from olvido.broker.backoff import delays
+from olvido.broker.contract import Publisher, Record
+from olvido.broker.kafka import KafkaPublisher
+from olvido.core.errors import ConfigError, Unavailable
+from olvido.producers.sql import STATEMENTS
+from olvido.schemas.deployment import Connections
+
+if TYPE_CHECKING:
+    import psycopg2.extensions
+
+logger = logging.getLogger("olvido.producers")
+
+BATCH = 500
+# How often an empty outbox is looked at. Not LISTEN: a NOTIFY takes one lock for the whole database at the
+# commit of each of the caller's transactions, and they would queue there.
+POLL_S = 0.25
+CONNECT_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_MS = 10_000
+
+
+class Relay:
+    """Brings rows to Kafka. Several may run side by side: one works, the others stand by."""
+
+    def __init__(self, dsn: str, publisher: Publisher, *, batch: int = BATCH) -> None:
+        """
+        Args:
+            dsn: the database that holds ``olvido_outbox``. It need not be up yet, nor stay up.
+            publisher: writes to Kafka.
+            batch: how many events one transaction brings over.
+
+        Raises:
+            ConfigError: psycopg2 is not installed.
+        """
+        self._psycopg2 = _driver()
+        self._dsn = dsn
+        self._publisher = publisher
+        self._batch = batch
+        self._connection: psycopg2.extensions.connection | None = None
+        self.relayed = 0  # events, repeats included
+
+    def run(self, stop: threading.Event) -> None:
+        """Bring events over until ``stop`` is set. What is down is waited for.
+
+        Raises:
+            ConfigError: the table is not there.
+        """
+        waits = delays()
+        try:
+            while not stop.is_set():
+                try:
+                    count = self.turn()
+                except Unavailable as error:
+                    delay_s = next(waits)
+                    logger.warning("relay: %s; trying again in %.1f s", error, delay_s)
+                    stop.wait(delay_s)
+                else:
+                    waits = delays()
+                    if count < self._batch:
+                        stop.wait(POLL_S)
+        finally:
+            self._disconnect()
+
+    def turn(self) -> int:
+        """Bring over the events that have waited longest.
+
+        Returns:
+            How many; none if there are none, or if another relay is at work.
+
+        Raises:
+            Unavailable: database or broker does not answer; the events stay where they are.
+            ConfigError: the table is not there.
+        """
+        with self._transaction() as cursor:
+            cursor.execute(STATEMENTS["take_turn"])
+            if not _one(cursor)[0]:
+                return 0
+            cursor.execute(STATEMENTS["oldest"], (self._batch,))
+            rows = cursor.fetchall()
+            if rows:
+                self._publisher.publish([_record(row) for row in rows])
+                # Kafka has them. A crash before the commit below sends them once more, with the same
+                # ids; a crash before the line above sends nothing and deletes nothing.
+                cursor.execute(STATEMENTS["delete"], ([row[0] for row in rows],))
+        self.relayed += len(rows)
+        return len(rows)
+
+    def waiting(self) -> int:
+        """How many events wait in the outbox.
+
+        Raises:
+            Unavailable: the database does not answer.
+            ConfigError: the table is not there.
+        """
+        with self._transaction() as cursor:
+            cursor.execute(STATEMENTS["waiting"])
+            return int(_one(cursor)[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator["psycopg2.extensions.cursor"]:
+        psycopg2 = self._psycopg2
+        try:
+            connection = self._connection = self._connection or self._connect()
+            with connection, connection.cursor() as cursor:
+                yield cursor
+        except psycopg2.errors.UndefinedTable:
+            raise ConfigError(
+                "the database has no table olvido_outbox: make it with Outbox.create_table(cursor)"
+            ) from None
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            # After these a connection cannot be trusted: the next turn makes a new one. Whether a COMMIT
+            # that got no answer took place makes no difference: what was deleted is in Kafka.
+            self._disconnect()
+            raise Unavailable(f"the outbox's database does not answer: {type(error).__name__}") from error
+
+    def _connect(self) -> "psycopg2.extensions.connection":
+        connection: psycopg2.extensions.connection = self._psycopg2.connect(
+            self._dsn,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            application_name="olvido-relay",
+            options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+        )
+        return connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def run_relay(connections: Connections, dsn: str, stop: threading.Event) -> None:
+    """Bring what the outbox at ``dsn`` holds to Kafka, until ``stop`` is set: a process of its own.
+
+    Raises:
+        ConfigError: psycopg2 or the table is missing, or an option is wrong.
+        NotDelivered: some records were not confirmed at the end; they are still in the outbox.
+    """
+    with KafkaPublisher(connections.kafka, client_id="olvido-relay") as publisher:
+        Relay(dsn, publisher).run(stop)
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    _, topic, key, value, headers = row
+    pairs = tuple((name, text.encode()) for name, text in json.loads(headers))
+    return Record(topic, key.encode(), bytes(value), pairs)
+
+
+def _one(cursor: "psycopg2.extensions.cursor") -> tuple[Any, ...]:
+    row = cursor.fetchone()
+    assert row is not None
+    return row
+
+
+def _driver() -> Any:  # noqa: ANN401 - a module, imported late: who only emits need not have it
+    try:
+        import psycopg2
+        import psycopg2.errors
+    except ImportError:
+        raise ConfigError(
+            "the relay needs psycopg2; install it with: pip install 'olvido[producer]' psycopg2-binary"
+        ) from None
+    return psycopg2
