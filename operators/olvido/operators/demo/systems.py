@@ -1,0 +1,365 @@
+"""The shop's five systems as they are: made, filled, and read with SQL of our own.
+
+Nothing of Olvido's sinks is used here: what they say is checked by what is read here.
+"""
+
+import io
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extras import execute_values
+
+from olvido.core.errors import ConfigError
+from olvido.operators.demo.people import Person
+from olvido.operators.demo.plan import FATES, Table, Value
+
+Rows = Mapping[str, str]  # a table: each row's whole content as text, by key
+Snapshot = Mapping[str, Rows]  # a system: its tables
+
+PAGE_ROWS = 2_000  # of one INSERT
+
+
+class System(Protocol):
+    """One of the shop's systems, read and written without Olvido."""
+
+    @property
+    def name(self) -> str:
+        """What olvido.toml calls it."""
+        ...
+
+    def create(self) -> None:
+        """Make it anew and empty. What was there is gone."""
+        ...
+
+    def fill(self, tables: Mapping[str, Table]) -> None:
+        """Write rows, tables in the given order."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Every row of the shop's own tables, whole."""
+        ...
+
+    def find(self, people: Sequence[Person]) -> Mapping[str, int]:
+        """How many rows name one of these people by customer id, e-mail, device or cookie; by table."""
+        ...
+
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        """All that is written in it, in text, table by table: the sink's own tables too."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postgres:
+    """The CRM or a regional store."""
+
+    name: str
+    dsn: str = field(repr=False)
+    ddl: Path
+    finders: Mapping[str, str]  # by table: the condition that a row names somebody
+
+    def create(self) -> None:
+        """Make it anew and empty, the sink's journal gone as well."""
+        with self._open() as cursor:
+            cursor.execute(
+                "drop schema if exists olvido cascade; drop schema public cascade; create schema public"
+            )
+            cursor.execute(self.ddl.read_text(encoding="utf-8"))
+
+    def fill(self, tables: Mapping[str, Table]) -> None:
+        """Write rows, tables in the given order."""
+        with self._open() as cursor:
+            for name, table in tables.items():
+                insert = sql.SQL("insert into {} ({}) values %s").format(
+                    sql.Identifier(name), sql.SQL(", ").join(map(sql.Identifier, table.columns))
+                )
+                execute_values(cursor, insert, table.rows, page_size=PAGE_ROWS)
+
+    def add(self, table: str, values: Mapping[str, Value]) -> str:
+        """Write one new row, as the shop's own website would; its key."""
+        with self._open() as cursor:
+            insert = sql.SQL("insert into {} ({}) values %s returning id").format(
+                sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, values))
+            )
+            cursor.execute(insert, (tuple(values.values()),))
+            return str(_one(cursor.fetchone()))
+
+    def snapshot(self) -> Snapshot:
+        """Every row of the shop's own tables, as PostgreSQL writes a row."""
+        with self._open() as cursor:
+            return {
+                name: dict(_selected(cursor, f"select id, t::text from {name} t"))  # noqa: S608
+                for name in FATES[self.name]
+            }
+
+    def column(self, table: str, key: str, value: str) -> Mapping[str, str]:
+        """One column of a table, by another column."""
+        with self._open() as cursor:
+            select = sql.SQL("select {}, {} from {}").format(*map(sql.Identifier, (key, value, table)))
+            cursor.execute(select)
+            return {str(one): str(other) for one, other in cursor}
+
+    def find(self, people: Sequence[Person]) -> Mapping[str, int]:
+        """How many rows name one of these people, by table."""
+        given = {
+            "customer_ids": [person.customer_id for person in people],
+            "emails": [person.email.lower() for person in people],
+        }
+        with self._open() as cursor:
+            found = {}
+            for table, condition in self.finders.items():
+                cursor.execute(f"select count(*) from {table} where {condition}", given)  # noqa: S608
+                found[table] = int(_one(cursor.fetchone()))
+        return found
+
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        """All tables of all schemas, as COPY writes them."""
+        yield from dump_database(self.dsn)
+
+    @contextmanager
+    def _open(self) -> Iterator["psycopg2.extensions.cursor"]:
+        with opened(self.dsn) as connection, connection, connection.cursor() as cursor:
+            yield cursor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marketing:
+    """The marketing service's file. Read beside the service; the service alone writes, once it runs."""
+
+    name: str = "marketing"
+    file: Path
+    ddl: Path
+
+    def create(self) -> None:
+        """Make it anew and empty."""
+        for suffix in ("", "-wal", "-shm"):
+            self.file.with_name(self.file.name + suffix).unlink(missing_ok=True)
+        with self._open() as connection:
+            connection.execute("pragma journal_mode = wal")
+            connection.executescript(self.ddl.read_text(encoding="utf-8"))
+
+    def fill(self, tables: Mapping[str, Table]) -> None:
+        """Write rows, before the service is started."""
+        with self._open() as connection, connection:
+            for name, table in tables.items():
+                marks = ", ".join("?" * len(table.columns))
+                insert = f"insert into {name} ({', '.join(table.columns)}) values ({marks})"  # noqa: S608
+                connection.executemany(insert, [tuple(map(_sqlite_value, row)) for row in table.rows])
+
+    def snapshot(self) -> Snapshot:
+        """Every contact, whole."""
+        with self._open() as connection:
+            return {
+                "contacts": {str(row[0]): repr(row) for row in connection.execute("select * from contacts")}
+            }
+
+    def allowed(self) -> Mapping[str, bool]:
+        """Whether mail may be sent, by address as typed; False where one of several contacts says so."""
+        with self._open() as connection:
+            told = connection.execute("select email, min(allowed) from contacts group by email")
+            return {email: bool(allowed) for email, allowed in told}
+
+    def answered(self) -> Mapping[str, int]:
+        """How often each idempotency key is remembered: once each."""
+        with self._open() as connection:
+            told = connection.execute("select idempotency_key, count(*) from answered group by 1")
+            return {str(key): int(count) for key, count in told}
+
+    def find(self, people: Sequence[Person]) -> Mapping[str, int]:
+        """How many contacts have an e-mail of one of these people."""
+        emails = {person.email.lower() for person in people}
+        with self._open() as connection:
+            found = sum(
+                email.lower() in emails for (email,) in connection.execute("select email from contacts")
+            )
+        return {"contacts": found}
+
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        """The bytes of the file itself: SQLite is told to overwrite what it deletes."""
+        for suffix in ("", "-wal"):
+            path = self.file.with_name(self.file.name + suffix)
+            if path.exists():
+                yield path.name, path.read_bytes()
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.file)) as connection:
+            yield connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analytics:
+    """The DuckDB file. One process at a time may have it open: stop the sink before reading."""
+
+    name: str = "analytics"
+    file: Path
+    ddl: Path
+
+    def create(self) -> None:
+        """Make it anew and empty."""
+        for path in self.file.parent.glob(f"{self.file.name}*"):
+            path.unlink()
+        with self._open() as connection:
+            connection.execute(self.ddl.read_text(encoding="utf-8"))
+
+    def fill(self, tables: Mapping[str, Table]) -> None:
+        """Write rows, a table in one statement: row by row takes a minute."""
+        with self._open() as connection:
+            for name, table in tables.items():
+                columns = [list(column) for column in zip(*table.rows, strict=True)]
+                values = ", ".join("unnest(?)" for _ in columns)
+                connection.execute(
+                    f"insert into {name} ({', '.join(table.columns)}) select {values}",
+                    columns,
+                )
+
+    def snapshot(self) -> Snapshot:
+        """Every visitor and event, as DuckDB writes a row."""
+        with self._open() as connection:
+            return {
+                name: {
+                    str(key): str(row)
+                    for key, row in connection.execute(
+                        f"select {key}, cast(t as varchar) from {name} t"  # noqa: S608
+                    ).fetchall()
+                }
+                for name, key in (("visitors", "visitor_id"), ("events", "event_id"))
+            }
+
+    def allowed(self) -> Mapping[str, bool]:
+        """Whether a visitor may be tracked, by device."""
+        with self._open() as connection:
+            told = connection.execute("select device_id, tracking_allowed from visitors").fetchall()
+            return {str(device): bool(allowed) for device, allowed in told}
+
+    def find(self, people: Sequence[Person]) -> Mapping[str, int]:
+        """How many visitors are known by an id of one of these people."""
+        ids = [i for person in people for i in (person.customer_id, person.device_id, person.cookie_id)]
+        with self._open() as connection:
+            told = connection.execute(
+                "select count(*) from visitors where list_has_any($1, [customer_id, device_id, cookie_id])",
+                [ids],
+            ).fetchone()
+        return {"visitors": int(_one(told))}
+
+    def dump(self) -> Iterator[tuple[str, bytes]]:
+        """All tables of all schemas, as text. What is left in the file's blocks is the sink's to tell."""
+        with self._open() as connection:
+            names = connection.execute(
+                "select table_schema, table_name from information_schema.tables "
+                "where table_type = 'BASE TABLE'"
+            ).fetchall()
+            for schema, name in names:
+                rows = connection.execute(
+                    f'select cast(t as varchar) from "{schema}"."{name}" t'  # noqa: S608
+                ).fetchall()
+                yield f"{schema}.{name}", "\n".join(str(row) for (row,) in rows).encode()
+
+    @contextmanager
+    def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with closing(duckdb.connect(self.file)) as connection:
+            connection.execute("set timezone = 'UTC'")
+            yield connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Systems:
+    """All five."""
+
+    crm: Postgres
+    marketing: Marketing
+    analytics: Analytics
+    store_cn: Postgres
+    store_sg: Postgres
+
+    @property
+    def all(self) -> tuple[System, ...]:
+        """In the order of olvido.toml."""
+        return (self.crm, self.marketing, self.analytics, self.store_cn, self.store_sg)
+
+    @property
+    def postgres(self) -> tuple[Postgres, ...]:
+        """Those that are PostgreSQL."""
+        return (self.crm, self.store_cn, self.store_sg)
+
+    def plant(self, tables: Mapping[str, Mapping[str, Table]]) -> None:
+        """Make all of them anew, with these rows."""
+        for system in self.all:
+            system.create()
+            system.fill(tables[system.name])
+
+    def snapshot(self) -> Mapping[str, Snapshot]:
+        """Every row of every system."""
+        return {system.name: system.snapshot() for system in self.all}
+
+
+_STORE_FINDERS = {"accounts": "customer_id = any(%(customer_ids)s) or lower(email) = any(%(emails)s)"}
+_CRM_FINDERS = {
+    "customers": "customer_no = any(%(customer_ids)s) or lower(email) = any(%(emails)s)",
+    "enquiries": "lower(from_email) = any(%(emails)s)",
+}
+
+
+def systems_at(
+    *, shop: Path, crm: str, store_cn: str, store_sg: str, marketing: Path, analytics: Path
+) -> Systems:
+    """The five systems, at these addresses and files, as `examples/shop` describes them.
+
+    Raises:
+        ConfigError: the folder `shop` is not there, as in an installation without the examples.
+    """
+    if not (shop / "crm.sql").is_file():
+        raise ConfigError(
+            f"{shop} is not there: the demo's shop is part of the project's folder and not of the installed "
+            f"package. Run olvido demo in a clone of the project."
+        )
+    return Systems(
+        crm=Postgres(name="crm", dsn=crm, ddl=shop / "crm.sql", finders=_CRM_FINDERS),
+        marketing=Marketing(file=marketing, ddl=shop / "marketing.sql"),
+        analytics=Analytics(file=analytics, ddl=shop / "analytics.sql"),
+        store_cn=Postgres(name="store-cn", dsn=store_cn, ddl=shop / "store_cn.sql", finders=_STORE_FINDERS),
+        store_sg=Postgres(name="store-sg", dsn=store_sg, ddl=shop / "store_sg.sql", finders=_STORE_FINDERS),
+    )
+
+
+def dump_database(dsn: str) -> Iterator[tuple[str, bytes]]:
+    """All tables of all schemas of one PostgreSQL database, as COPY writes them."""
+    with opened(dsn) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables "
+            "where schemaname not in ('pg_catalog', 'information_schema') order by 1"
+        )
+        for (table,) in cursor.fetchall():
+            content = io.BytesIO()
+            cursor.copy_expert(f"copy {table} to stdout", content)
+            yield table, content.getvalue()
+
+
+@contextmanager
+def opened(dsn: str) -> Iterator[Connection]:
+    """A connection that writes instants in UTC, and is closed afterwards."""
+    with closing(psycopg2.connect(dsn, options="-c timezone=UTC")) as connection:
+        yield connection
+
+
+def _selected(cursor: "psycopg2.extensions.cursor", query: str) -> Iterable[tuple[str, str]]:
+    cursor.execute(query)
+    return ((str(key), str(row)) for key, row in cursor)
+
+
+def _one(row: tuple[object, ...] | None) -> str:
+    assert row is not None, "an aggregate and RETURNING always give a row"
+    return str(row[0])
+
+
+def _sqlite_value(value: Value) -> Value:
+    """Instants as the marketing service writes them, so that they compare as text."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if isinstance(value, datetime) else value
