@@ -1,0 +1,324 @@
+"""The steps: the redelivery law, duplicates, reused ids, verifications in either order."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from values import CATALOGUE, NOW, a_change, a_receipt, a_verification, an_erasure, an_id, read, received
+
+from olvido.core.causes import Cause
+from olvido.core.events import Decision, Right, Verified
+from olvido.core.plan import plan_request
+from olvido.core.receipts import Outcome
+from olvido.core.requests import RequestState
+from olvido.ledger.rows import Known as KnownChange
+from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestHead
+from olvido.processors import consents, receipts, requests, verifications
+
+NOTHING = requests.Known(requests={}, verifications={})
+
+
+def saved(known: requests.Known, output: requests.Output) -> requests.Known:
+    """What the ledger knows once an output was saved."""
+    new = {
+        row.request_id: KnownRequest(
+            digest=row.digest,
+            place=row.place,
+            subject_id=row.subject_id,
+            state=RequestState(row.state),
+            outcomes={task.sink: None for task in output.tasks if task.request_id == row.request_id},
+        )
+        for row in output.rows
+    }
+    return replace(known, requests={**known.requests, **new})
+
+
+# Few ids, people and contents, so that duplicates and reused ids are common; some are refused.
+some_requests = st.builds(
+    lambda number, person, right, late, waits: an_erasure(
+        number,
+        person=person,
+        right=right,
+        verification_required=waits,
+        requested_at=NOW + (timedelta(hours=1) if late else timedelta(minutes=-1)),
+    ),
+    st.integers(0, 5),
+    st.integers(0, 2),
+    st.sampled_from([Right.ERASE, Right.ACCESS]),
+    st.booleans(),
+    st.booleans(),
+)
+batches = st.lists(some_requests, max_size=12).map(
+    lambda values: [read(value, offset) for offset, value in enumerate(values)]
+)
+
+
+@settings(max_examples=500)
+@given(batches, batches)
+def test_redelivery_law_stepping_a_batch_again_after_it_was_saved_gives_the_same_records(before, batch):
+    batch = [read(item.value, 100 + item.received.offset) for item in batch]
+    known = saved(NOTHING, requests.step(before, NOTHING, CATALOGUE, NOW))
+    first = requests.step(batch, known, CATALOGUE, NOW)
+    again = requests.step(batch, saved(known, first), CATALOGUE, NOW)
+    assert again.rows == ()
+    assert (again.tasks, again.statuses, again.dead_letters) == (
+        first.tasks,
+        first.statuses,
+        first.dead_letters,
+    )
+
+
+@given(batches)
+def test_every_record_of_a_batch_is_exactly_one_of_new_duplicate_or_dead_letter(batch):
+    """I11: no silence."""
+    output = requests.step(batch, NOTHING, CATALOGUE, NOW)
+    assert len(output.rows) + output.duplicates + len(output.dead_letters) == len(batch)
+
+
+@given(batches, st.integers(0, 12))
+def test_a_batch_in_two_pieces_asks_for_the_same_as_in_one(batch, cut):
+    whole = requests.step(batch, NOTHING, CATALOGUE, NOW)
+    first = requests.step(batch[:cut], NOTHING, CATALOGUE, NOW)
+    second = requests.step(batch[cut:], saved(NOTHING, first), CATALOGUE, NOW)
+    assert whole.tasks == first.tasks + second.tasks
+    assert whole.rows == first.rows + second.rows
+    assert whole.dead_letters == first.dead_letters + second.dead_letters
+
+
+def test_the_same_request_from_another_place_changes_nothing():
+    known = saved(NOTHING, requests.step([read(an_erasure(), 1)], NOTHING, CATALOGUE, NOW))
+    retry = an_erasure(requested_at=NOW)  # sent again, later, sealed anew
+    output = requests.step([read(retry, 2)], known, CATALOGUE, NOW)
+    assert output == requests.Output(rows=(), tasks=(), statuses=(), dead_letters=(), duplicates=1)
+
+
+def test_the_same_id_with_another_content_is_a_dead_letter_and_the_first_stands():
+    known = saved(NOTHING, requests.step([read(an_erasure(), 1)], NOTHING, CATALOGUE, NOW))
+    output = requests.step([read(an_erasure(right=Right.ACCESS), 2)], known, CATALOGUE, NOW)
+    assert [(letter.cause, letter.field) for letter in output.dead_letters] == [
+        (Cause.ID_REUSE, "request_id")
+    ]
+    assert (output.rows, output.tasks) == ((), ())
+
+
+def test_a_redelivery_sends_again_only_what_has_no_receipt():
+    known = saved(NOTHING, requests.step([read(an_erasure(), 1)], NOTHING, CATALOGUE, NOW))
+    row = known.requests[an_id(1)]
+    answered = replace(row, outcomes={"crm": Outcome.ERASED, "marketing": None})
+    output = requests.step(
+        [read(an_erasure(), 1)], replace(known, requests={an_id(1): answered}), CATALOGUE, NOW
+    )
+    assert [task.sink for task in output.tasks] == ["marketing"]
+
+
+def test_a_redelivery_never_sets_a_status_back():
+    known = saved(NOTHING, requests.step([read(an_erasure(), 1)], NOTHING, CATALOGUE, NOW))
+    done = replace(
+        known.requests[an_id(1)],
+        state=RequestState.FULFILLED,
+        outcomes={"crm": Outcome.ERASED, "marketing": Outcome.NOT_FOUND},
+    )
+    output = requests.step([read(an_erasure(), 1)], replace(known, requests={an_id(1): done}), CATALOGUE, NOW)
+    assert [(status.state, status.answered) for status in output.statuses] == [(RequestState.FULFILLED, 2)]
+    assert output.tasks == ()
+
+
+def test_a_request_that_needs_a_verification_waits_and_has_no_tasks():
+    output = requests.step([read(an_erasure(verification_required=True))], NOTHING, CATALOGUE, NOW)
+    assert [row.state for row in output.rows] == ["identity_pending"]
+    assert output.tasks == ()
+
+
+def test_a_policy_that_requires_verification_holds_for_all_who_ask():
+    strict = replace(CATALOGUE, verification_required=frozenset({Right.ERASE}))
+    assert requests.step([read(an_erasure())], NOTHING, strict, NOW).rows[0].state == "identity_pending"
+    verified = an_erasure(verified=Verified(method="id_document", verified_at=NOW))
+    assert requests.step([read(verified)], NOTHING, strict, NOW).rows[0].state == "in_progress"
+
+
+def test_a_verification_that_came_first_lets_its_request_start_at_once():
+    request = an_erasure(verification_required=True)
+    known = replace(NOTHING, verifications={request.request_id: _stored(a_verification(request))})
+    output = requests.step([read(request)], known, CATALOGUE, NOW)
+    assert [task.sink for task in output.tasks] == ["crm", "marketing"]
+
+
+def test_a_verification_of_another_subject_lets_nothing_start():
+    """The shadow attack: nobody's word releases somebody else's request."""
+    request = an_erasure(verification_required=True)
+    stored = _stored(a_verification(request, subject_id=an_erasure(2).subject_id))
+    known = replace(NOTHING, verifications={request.request_id: stored})
+    assert requests.step([read(request)], known, CATALOGUE, NOW).tasks == ()
+
+
+PLACE = Place(0, 0)
+
+
+def _stored(verification, place=PLACE) -> KnownVerification:
+    return KnownVerification(
+        event_id=verification.event_id,
+        subject_id=verification.subject_id,
+        verified=verification.verified,
+        place=place,
+    )
+
+
+def _waiting(request) -> verifications.Known:
+    known = saved(NOTHING, requests.step([read(request)], NOTHING, CATALOGUE, NOW))
+    return verifications.Known(
+        requests=known.requests, events={request.request_id: request}, verifications={}
+    )
+
+
+def _given(verification, offset=7) -> verifications.Given:
+    return verifications.Given(verification, Place(0, offset), received(offset))
+
+
+def test_a_verification_starts_the_request_that_waits_for_it():
+    request = an_erasure(verification_required=True)
+    output = verifications.step([_given(a_verification(request))], _waiting(request), CATALOGUE, NOW)
+    assert [task.sink for task in output.tasks] == ["crm", "marketing"]
+    assert [(row.state, row.tasks) for row in output.started] == [("in_progress", 2)]
+
+
+def test_a_verification_before_its_request_is_kept():
+    request = an_erasure(verification_required=True)
+    unknown = verifications.Known(requests={}, events={}, verifications={})
+    output = verifications.step([_given(a_verification(request))], unknown, CATALOGUE, NOW)
+    assert ([row.request_id for row in output.rows], output.tasks) == ([request.request_id], ())
+
+
+def test_a_verification_by_another_subject_is_a_dead_letter():
+    request = an_erasure(verification_required=True)
+    foreign = a_verification(request, subject_id=an_erasure(2).subject_id)
+    output = verifications.step([_given(foreign)], _waiting(request), CATALOGUE, NOW)
+    assert [letter.cause for letter in output.dead_letters] == [Cause.KEY_MISMATCH]
+    assert (output.rows, output.started, output.tasks) == ((), (), ())
+
+
+def test_the_redelivery_law_holds_for_verifications():
+    request = an_erasure(verification_required=True)
+    batch = [_given(a_verification(request))]
+    known = _waiting(request)
+    first = verifications.step(batch, known, CATALOGUE, NOW)
+    after = replace(
+        known,
+        requests={
+            request.request_id: replace(
+                known.requests[request.request_id],
+                state=RequestState.IN_PROGRESS,
+                outcomes={task.sink: None for task in first.tasks},
+            )
+        },
+        verifications={request.request_id: _stored(a_verification(request), Place(0, 7))},
+    )
+    again = verifications.step(batch, after, CATALOGUE, NOW)
+    assert again.tasks == first.tasks
+    assert (again.rows, again.started) == ((), ())
+
+
+# --- consents ---------------------------------------------------------------------------------
+
+some_changes = st.builds(
+    lambda number, decision, person, seconds: a_change(
+        number, decision, person=person, occurred_at=NOW - timedelta(seconds=seconds)
+    ),
+    st.integers(0, 6),
+    st.sampled_from(Decision),
+    st.integers(0, 1),
+    st.integers(0, 2),
+)
+change_batches = st.lists(some_changes, max_size=12).map(
+    lambda values: [read(value, offset) for offset, value in enumerate(values)]
+)
+NO_CHANGES = consents.Known(changes={}, states={})
+
+
+def kept(known: consents.Known, output: consents.Output) -> consents.Known:
+    """What the ledger knows once an output was saved."""
+    return consents.Known(
+        changes={
+            **known.changes,
+            **{row.event_id: KnownChange(digest=row.digest, place=row.place) for row in output.rows},
+        },
+        states={**known.states, **{(state.handle, state.purpose): state for state in output.states}},
+    )
+
+
+@settings(max_examples=500)
+@given(change_batches, change_batches)
+def test_the_redelivery_law_holds_for_consents(before, batch):
+    batch = [read(item.value, 100 + item.received.offset) for item in batch]
+    known = kept(NO_CHANGES, consents.step(before, NO_CHANGES, CATALOGUE, NOW))
+    first = consents.step(batch, known, CATALOGUE, NOW)
+    again = consents.step(batch, kept(known, first), CATALOGUE, NOW)
+    assert again.rows == ()
+    assert (again.tasks, again.states, again.dead_letters) == (first.tasks, first.states, first.dead_letters)
+
+
+@given(change_batches, st.integers(0, 12))
+def test_consents_in_two_batches_end_in_the_same_states_as_in_one(batch, cut):
+    whole = kept(NO_CHANGES, consents.step(batch, NO_CHANGES, CATALOGUE, NOW))
+    part = kept(NO_CHANGES, consents.step(batch[:cut], NO_CHANGES, CATALOGUE, NOW))
+    both = kept(part, consents.step(batch[cut:], part, CATALOGUE, NOW))
+    assert whole.states == both.states
+
+
+def test_a_change_that_comes_late_moves_no_state_and_its_sinks_are_told_all_the_same():
+    new = a_change(1, Decision.WITHDRAWN, occurred_at=NOW)
+    old = a_change(2, Decision.GRANTED, occurred_at=NOW - timedelta(days=1))
+    known = kept(NO_CHANGES, consents.step([read(new, 1)], NO_CHANGES, CATALOGUE, NOW))
+    output = consents.step([read(old, 2)], known, CATALOGUE, NOW)
+    assert [state.decision for state in output.states] == [Decision.WITHDRAWN]
+    assert [task.sink for task in output.tasks] == ["crm", "marketing"]
+
+
+# --- receipts ---------------------------------------------------------------------------------
+
+TASKS = plan_request(an_erasure(), CATALOGUE)
+KEYS = {(task.source_id, task.sink, task.generation, task.task_id) for task in TASKS}
+
+
+def test_a_receipt_delivered_twice_counts_once():
+    batch = [read(a_receipt(TASKS[0]), offset) for offset in range(2)]
+    assert receipts.accept(batch, KEYS, NOW).receipts == (a_receipt(TASKS[0]),)
+
+
+def test_a_receipt_for_a_task_there_is_not_is_a_dead_letter():
+    foreign = a_receipt(replace(TASKS[0], task_id=an_id(77)))
+    accepted = receipts.accept([read(foreign)], KEYS, NOW)
+    assert [letter.cause for letter in accepted.dead_letters] == [Cause.UNKNOWN_TASK]
+
+
+def test_a_receipt_from_another_sink_settles_nothing():
+    foreign = a_receipt(replace(TASKS[0], sink="marketing"))
+    accepted = receipts.accept([read(foreign)], KEYS, NOW)
+    assert (accepted.receipts, [letter.cause for letter in accepted.dead_letters]) == (
+        (),
+        [Cause.UNKNOWN_TASK],
+    )
+
+
+def test_a_receipt_of_another_generation_does_not_close_this_one():
+    later = a_receipt(replace(TASKS[0], generation=1))
+    assert receipts.accept([read(later)], KEYS, NOW).receipts == ()
+
+
+def test_a_receipt_that_counts_below_zero_is_a_dead_letter():
+    bad = replace(a_receipt(TASKS[0]), counts={"customers.deleted": -1})
+    accepted = receipts.accept([read(bad)], KEYS, NOW)
+    assert [letter.cause for letter in accepted.dead_letters] == [Cause.BAD_COUNT]
+
+
+def test_the_state_of_a_request_follows_from_what_its_sinks_have_said():
+    head = RequestHead(
+        request_id=an_id(1), right="ERASE", subject_id=an_erasure().subject_id, requested_at=NOW
+    )
+    rows, statuses = receipts.fold({an_id(1): head}, {an_id(1): {"crm": Outcome.ERASED, "marketing": None}})
+    assert [(row.state, row.answered, row.final) for row in rows] == [("in_progress", 1, False)]
+    rows, statuses = receipts.fold(
+        {an_id(1): head}, {an_id(1): {"crm": Outcome.ERASED, "marketing": Outcome.NOT_FOUND}}
+    )
+    assert [(row.state, row.answered, row.final) for row in rows] == [("fulfilled", 2, True)]
+    assert statuses[0].outcomes == {"crm": Outcome.ERASED, "marketing": Outcome.NOT_FOUND}
