@@ -15,7 +15,10 @@ from olvido.core.tasks import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedTask:
-    """A task with its box opened: the only place outside producers where identities are in clear."""
+    """A task with its box opened: the only place outside producers where identities are in clear.
+
+    An :class:`Identity` masks its repr, so this value may stand in a traceback.
+    """
 
     task: Task
     identities: tuple[Identity, ...]
@@ -59,6 +62,14 @@ class Sink(Protocol):
                 is remembered: bring the batch again.
             Refused: something in the batch cannot be done for good. The runner halves the
                 batch until that task stands alone, and makes a dead letter of it.
+        """
+        ...
+
+    def idle(self) -> None:
+        """No task came for a second: do what may wait, such as giving freed space back.
+
+        Raises:
+            Unavailable: the target does not answer; it is asked again the next time.
         """
         ...
 

@@ -1,0 +1,55 @@
+"""The memory of a target: which tasks were done there, and what was answered.
+
+It stands in the target itself, in schema ``olvido``, so that an effect and the memory of it
+are one transaction. It holds no identity and no pseudonym: task ids, counts and outcomes.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from uuid import UUID
+
+from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.tasks import Task
+
+TaskKey = tuple[UUID, int]  # task_id and generation
+
+_QUERY = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a receipt says beyond its task."""
+
+    outcome: Outcome
+    counts: Mapping[str, int]
+    detail: str
+    applied_at: datetime
+    verified_at: datetime | None
+
+    def receipt(self, task: Task) -> Receipt:
+        """The receipt of the task this is the answer to."""
+        return receipt_for(
+            task,
+            self.outcome,
+            applied_at=self.applied_at,
+            verified_at=self.verified_at,
+            counts=self.counts,
+            detail=self.detail,
+        )
+
+
+def key_of(task: Task) -> TaskKey:
+    """What a task is remembered by."""
+    return (task.task_id, task.generation)
+
+
+@cache
+def queries(dialect: str) -> Mapping[str, str]:
+    """The fixed SQL of one dialect, by name, from ``sql/<dialect>.sql``."""
+    text = (files("olvido.sinks") / "sql" / f"{dialect}.sql").read_text(encoding="utf-8")
+    _, *parts = _QUERY.split(text)
+    return dict(zip(parts[::2], parts[1::2], strict=True))

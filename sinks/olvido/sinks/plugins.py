@@ -1,0 +1,62 @@
+"""The kinds of sink there are: entry points of the group ``olvido.sinks``, ours and those of third parties."""
+
+from importlib.metadata import EntryPoint, entry_points
+
+from olvido.core.errors import ConfigError
+from olvido.schemas.deployment import FILE_NAME, Deployment
+from olvido.sinks.contract import Sink, SinkFactory, SinkSettings
+from olvido.sinks.section import did_you_mean, fault
+
+GROUP = "olvido.sinks"
+
+
+def load_sink(deployment: Deployment, name: str) -> Sink:
+    """Make the sink that olvido.toml declares under a name. Nothing is connected yet.
+
+    Raises:
+        ConfigError: there is no such sink or kind, or its section is wrong.
+    """
+    if name not in deployment.sinks:
+        raise ConfigError(
+            f"{FILE_NAME}: sinks.{name} is not there{did_you_mean(name, list(deployment.sinks))}"
+        )
+    return make_sink(deployment.sinks[name].kind, settings_of(deployment, name))
+
+
+def make_sink(kind: str, settings: SinkSettings) -> Sink:
+    """Make a sink of a kind.
+
+    Raises:
+        ConfigError: no such kind is installed, or the sink's section is wrong.
+    """
+    kinds = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if kind not in kinds:
+        raise fault(
+            f"sinks.{settings.name}.kind",
+            f"no kind {kind!r} is installed{did_you_mean(kind, list(kinds))}",
+        )
+    return _factory(kinds[kind], settings)(settings)
+
+
+def settings_of(deployment: Deployment, name: str) -> SinkSettings:
+    """What a sink of the deployment is told."""
+    section = deployment.sinks[name]
+    return SinkSettings(
+        name=name,
+        region=section.region,
+        identities=section.identities,
+        purposes=section.purposes,
+        own=section.own,
+    )
+
+
+def _factory(entry: EntryPoint, settings: SinkSettings) -> SinkFactory:
+    try:
+        factory: SinkFactory = entry.load()
+    except ImportError as error:
+        raise fault(
+            f"sinks.{settings.name}.kind",
+            f"{entry.name!r} needs {error.name or 'a package'}, which is not installed: "
+            "pip install 'olvido[sinks]'",
+        ) from None
+    return factory

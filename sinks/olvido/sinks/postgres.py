@@ -1,0 +1,520 @@
+"""Tasks into a PostgreSQL database: one transaction a batch, the memory of it among the effects.
+
+The number of statements grows with the tables of the data map, never with tasks or rows.
+Names go into SQL as identifiers only and values as parameters only.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence, Set
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+from psycopg2 import errors, sql
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection, cursor
+from pydantic import Field
+
+from olvido.core.causes import Cause
+from olvido.core.consents import ConsentState
+from olvido.core.errors import Refused, Unavailable
+from olvido.core.receipts import Outcome, Receipt
+from olvido.core.subject import IdentityKind
+from olvido.schemas.deployment import Secret
+from olvido.sinks.contract import OpenedTask, SinkSettings
+from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
+from olvido.sinks.journal import Answer, TaskKey, queries
+from olvido.sinks.ownership import Key, Match
+from olvido.sinks.postgres_shape import INTEGERS, TEXTS, Shape, look
+from olvido.sinks.relational import Child, RowWord, Wanted, carry_out
+from olvido.sinks.section import Part, fault, read_section
+
+log = logging.getLogger(__name__)
+
+CONNECT_S = 5
+ATTEMPTS_MAX = 3  # of a batch that met a concurrent change of the same rows, before it waits
+_CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected, errors.ForeignKeyViolation)
+# What libpq says of a failed connection, as far as it names no secret and no value.
+_REASONS = (
+    "Connection refused",
+    "timeout expired",
+    "password authentication failed",
+    "No such file or directory",
+    "could not translate host name",
+    "too many clients",
+    "starting up",
+    "shutting down",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "server closed the connection",
+)
+
+
+class _Section(Part):
+    dsn: Secret
+    tables: Any = Field(default=None)
+
+
+class PostgresSink:
+    """One PostgreSQL database that holds personal data."""
+
+    def __init__(self, settings: SinkSettings, dsn: str, data_map: DataMap) -> None:
+        self._settings = settings
+        self._dsn = dsn
+        self._map = data_map
+        self._connection: connection | None = None
+        self._shape: Shape | None = None
+
+    @classmethod
+    def from_section(cls, settings: SinkSettings) -> "PostgresSink":
+        """Make one out of ``sinks.<name>``: ``dsn`` and ``tables``. Nothing is connected yet.
+
+        Raises:
+            ConfigError: naming the key and the fix.
+        """
+        section = read_section(_Section, settings)
+        dsn = section.dsn.read(key=f"sinks.{settings.name}.dsn")
+        return cls(settings, dsn, DataMap.of(settings, section.tables))
+
+    def __repr__(self) -> str:
+        return f"PostgresSink({self._settings.name})"
+
+    def check(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.check`."""
+        try:
+            self._look(self._connected())
+        except psycopg2.Error as error:
+            raise self._fault(error) from None
+
+    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        """See :meth:`olvido.sinks.contract.Sink.apply`."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                return self._apply(batch)
+            except _CONFLICTS as error:
+                # Somebody changed the same rows meanwhile. Nothing is done yet: look again.
+                if attempt == ATTEMPTS_MAX:
+                    raise self._fault(error) from None
+            except psycopg2.Error as error:
+                raise self._fault(error) from None
+        raise AssertionError("the last attempt returns or raises")
+
+    def idle(self) -> None:
+        """Nothing to do: autovacuum gives space back, see docs/sinks/postgres.md."""
+
+    def close(self) -> None:
+        """Close the connection; an open transaction is rolled back by the server."""
+        self._drop()
+
+    def _apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        conn = self._connected()
+        shape = self._shape or self._look(conn)
+        try:
+            with conn.cursor() as cur:
+                cur.execute(queries("postgres")["begin"])
+                rows = _PostgresRows(cur, self._map, shape)
+                receipts = carry_out(rows, self._map, self._settings, batch, references=shape.references)
+            # Killed before this line: nothing was done. Killed after it: all was done and is
+            # remembered, and the batch that comes again is answered from the journal.
+            conn.commit()
+        except BaseException:
+            self._roll_back(conn)
+            raise
+        return receipts
+
+    def _look(self, conn: connection) -> Shape:
+        try:
+            with conn.cursor() as cur:
+                cur.execute(queries("postgres")["begin"])
+                cur.execute(queries("postgres")["installed"])
+                if cur.fetchone() != (True,):
+                    cur.execute(queries("postgres")["install"])
+                self._shape = look(cur, self._map)
+            conn.commit()
+        except BaseException:
+            self._roll_back(conn)
+            raise
+        return self._shape
+
+    def _connected(self) -> connection:
+        if self._connection is None or self._connection.closed:
+            try:
+                conn = psycopg2.connect(
+                    self._dsn,
+                    application_name="olvido",
+                    connect_timeout=CONNECT_S,
+                    keepalives_idle=10,
+                    keepalives_interval=5,
+                    keepalives_count=3,
+                    tcp_user_timeout=30_000,  # ms: a dead link is noticed, not waited for
+                )
+            except psycopg2.OperationalError as error:
+                raise self._unavailable(error) from None
+            except psycopg2.ProgrammingError:
+                # Its text holds the address, and so perhaps a password.
+                raise fault(f"sinks.{self._settings.name}.dsn", "is not a PostgreSQL address") from None
+            # One snapshot for finding and destroying: a row that changes hands meanwhile is a
+            # conflict and looked at again, not a mistake.
+            conn.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ)
+            self._connection = conn
+        return self._connection
+
+    def _roll_back(self, conn: connection) -> None:
+        try:
+            conn.rollback()
+        except psycopg2.Error:
+            self._drop()
+
+    def _drop(self) -> None:
+        conn, self._connection = self._connection, None
+        if conn is not None:
+            conn.close()
+
+    def _fault(self, error: psycopg2.Error) -> Exception:
+        """Our word for a fault of PostgreSQL's. Never its text, which may hold a row's values."""
+        name = self._settings.name
+        code = error.pgcode or type(error).__name__
+        if isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+            self._drop()
+            return self._unavailable(error)
+        if code.startswith(("42", "3F", "3D")):
+            # A table or a right has changed under us: look again before the next batch, and say which.
+            self._shape = None
+            self._drop()
+            return Unavailable(
+                f"sink {name}: the target's tables have changed (SQLSTATE {code}); run: olvido doctor"
+            )
+        about = ".".join(
+            filter(None, (error.diag.table_name, error.diag.column_name or error.diag.constraint_name))
+        )
+        return Refused(
+            Cause.REFUSED_BY_TARGET, field=about, reason=f"PostgreSQL refuses it (SQLSTATE {code})"
+        )
+
+    def _unavailable(self, error: psycopg2.Error) -> Unavailable:
+        text = str(error)
+        reason = error.pgcode or next(
+            (r for r in _REASONS if r.lower() in text.lower()), type(error).__name__
+        )
+        return Unavailable(
+            f"sink {self._settings.name}: PostgreSQL does not answer ({reason}); it is asked again"
+        )
+
+
+class _PostgresRows:
+    """One transaction, as :class:`olvido.sinks.relational.Rows` wants it."""
+
+    def __init__(self, cur: cursor, data_map: DataMap, shape: Shape) -> None:
+        self._cursor = cur
+        self._map = data_map
+        self._shape = shape
+        self._known: dict[tuple[str, int], TaskKey] = {}
+
+    # --- the journal -------------------------------------------------------------------------
+
+    def claim(self, keys: Sequence[TaskKey]) -> tuple[Set[TaskKey], datetime]:
+        self._run("claim", **self._keys(keys))
+        found = self._cursor.fetchall()
+        claimed = {self._known[task_id, generation] for task_id, generation, _ in found}
+        return claimed, found[0][2].astimezone(UTC) if found else datetime.now(UTC)
+
+    def remembered(self, keys: Sequence[TaskKey]) -> Mapping[TaskKey, Answer]:
+        self._run("remembered", **self._keys(keys))
+        return {
+            self._known[task_id, generation]: Answer(
+                outcome=Outcome(outcome),
+                counts=counts,
+                detail=detail,
+                applied_at=applied_at.astimezone(UTC),
+                verified_at=verified_at and verified_at.astimezone(UTC),
+            )
+            for task_id, generation, outcome, counts, detail, applied_at, verified_at in self._cursor
+        }
+
+    def remember(self, answers: Mapping[TaskKey, Answer]) -> None:
+        given = list(answers.values())
+        self._run(
+            "remember",
+            **self._keys(list(answers)),
+            outcomes=[answer.outcome.value for answer in given],
+            counts=[json.dumps(answer.counts) for answer in given],
+            details=[answer.detail for answer in given],
+            verified=[answer.verified_at is not None for answer in given],
+        )
+
+    def _keys(self, keys: Sequence[TaskKey]) -> dict[str, Sequence[object]]:
+        """Task keys as two arrays; remembered, so that an answer's text need not be read again."""
+        texts = [(str(task_id), generation) for task_id, generation in keys]
+        self._known.update(zip(texts, keys, strict=True))
+        return {"task_ids": [task_id for task_id, _ in texts], "generations": [number for _, number in texts]}
+
+    # --- rows --------------------------------------------------------------------------------
+
+    def match(self, name: str, wanted: Mapping[IdentityKind, Sequence[Wanted]]) -> Sequence[Match]:
+        table = self._map.tables[name]
+        searches: list[sql.Composable] = []
+        values: list[object] = []
+        for kind, items in wanted.items():
+            column = table.identities[kind]
+            plain = self._shape.columns[name][column].plain
+            fitting = [item for item in items if _fits(item[1], plain)]
+            if fitting:
+                searches.append(self._search(name, table, kind))
+                values += [_array(part) for part in zip(*fitting, strict=True)]
+        if not searches:
+            return []
+        self._cursor.execute(sql.SQL(" UNION ALL ").join(searches), values)
+        return [Match._make((*row[:5], row[5:])) for row in self._cursor.fetchall()]
+
+    def _search(self, name: str, table: Table, kind: IdentityKind) -> sql.Composable:
+        """The rows of a table whose column of one kind is one of the wanted values."""
+        column = table.identities[kind]
+        plain = self._shape.columns[name][column].plain
+        # People type their address in any case and systems keep it so; citext sees to that itself.
+        folds = kind is IdentityKind.EMAIL and plain in TEXTS and plain != "citext"
+        equal = sql.SQL("lower(t.{0}) = lower(w.v)" if folds else "t.{0} = w.v")
+        return sql.SQL(
+            "SELECT w.n, t.{key}, {by_person}, {person}, {parent}{shares}"
+            " FROM unnest(%s::int[], %s::{type}[], %s::timestamptz[]) AS w (n, v, fence)"
+            " JOIN {table} AS t ON {equal}{fence}{join}"
+        ).format(
+            equal=equal.format(_name(column)),
+            key=_name(table.key),
+            by_person=sql.Literal(column == table.person),
+            person=self._person(table),
+            parent=sql.SQL("p.{}").format(_name(self._parent_key(table)))
+            if table.parent
+            else sql.SQL("NULL"),
+            shares=self._shares(name),
+            type=sql.SQL(plain),
+            table=_table(name),
+            # A row without an instant cannot be shown to be newer, so it goes.
+            fence=sql.SQL(" AND (t.{} <= w.fence) IS NOT FALSE").format(_name(table.created))
+            if table.created
+            else sql.SQL(""),
+            join=sql.SQL(" LEFT JOIN {} AS p ON p.{} = t.{}").format(
+                _table(table.parent.table), _name(self._parent_key(table)), _name(table.parent.column)
+            )
+            if table.parent
+            else sql.SQL(""),
+        )
+
+    def _person(self, table: Table) -> sql.Composable:
+        if table.person is None:
+            return sql.SQL("NULL")
+        folded = "lower(t.{}::text)" if table.person_kind is IdentityKind.EMAIL else "t.{}::text"
+        return sql.SQL(folded).format(_name(table.person))
+
+    def _parent_key(self, table: Table) -> str:
+        assert table.parent is not None
+        return self._map.tables[table.parent.table].key
+
+    def _shares(self, name: str) -> sql.Composable:
+        return sql.SQL("").join(sql.SQL(", t.{}").format(_name(c)) for c in self._map.sharers(name))
+
+    def children(self, name: str, parents: Sequence[Key]) -> Sequence[Child]:
+        table = self._map.tables[name]
+        assert table.parent is not None
+        self._cursor.execute(
+            sql.SQL("SELECT t.{key}, w.v{shares} FROM {wanted} JOIN {table} AS t ON t.{parent} = w.v").format(
+                key=_name(table.key),
+                shares=self._shares(name),
+                wanted=self._wanted(name, table.parent.column),
+                table=_table(name),
+                parent=_name(table.parent.column),
+            ),
+            (_array(parents),),
+        )
+        return [(row[0], row[1], row[2:]) for row in self._cursor.fetchall()]
+
+    def erase(self, name: str, column: str, values: Sequence[Key]) -> Mapping[Key, int]:
+        table = self._map.tables[name]
+        parts = {"table": _table(name), "wanted": self._wanted(name, column), "column": _name(column)}
+        declared = table.declared
+        if table.erase is Erase.DELETE:
+            deed = sql.SQL("DELETE FROM {table} AS t USING {wanted} WHERE t.{column} = w.v RETURNING w.v")
+        elif declared:
+            assignments = self._assignments(name, declared)
+            deed = sql.SQL(
+                "UPDATE {table} AS t SET {assignments} FROM {wanted} WHERE t.{column} = w.v RETURNING w.v"
+            )
+            parts["assignments"] = assignments
+        else:
+            deed = sql.SQL("SELECT w.v FROM {wanted} JOIN {table} AS t ON t.{column} = w.v")
+        counted = sql.SQL("WITH done AS ({}) SELECT v, count(*) FROM done GROUP BY v")
+        self._cursor.execute(counted.format(deed.format(**parts)), [*_given(declared), _array(values)])
+        return dict(self._cursor.fetchall())
+
+    def left(self, name: str, column: str, values: Sequence[Key]) -> int:
+        table = self._map.tables[name]
+        declared = table.declared
+        otherwise = sql.SQL(" OR ").join(self._otherwise(name, c, v) for c, v in declared.items())
+        self._cursor.execute(
+            sql.SQL("SELECT count(*) FROM {wanted} JOIN {table} AS t ON t.{column} = w.v{otherwise}").format(
+                wanted=self._wanted(name, column),
+                table=_table(name),
+                column=_name(column),
+                otherwise=sql.SQL(" WHERE {}").format(otherwise) if declared else sql.SQL(""),
+            ),
+            [_array(values), *_given(declared)],
+        )
+        return int(_one(self._cursor)[0])
+
+    def prune(self, name: str, keys: Sequence[Key]) -> Sequence[Key]:
+        table = self._map.tables[name]
+        unpointed = sql.SQL(" AND ").join(
+            sql.SQL("NOT EXISTS (SELECT 1 FROM {} AS x WHERE x.{} = t.{})").format(
+                _table(sharer.table), _name(sharer.column), _name(table.key)
+            )
+            for sharer in table.shared_by
+        )
+        self._cursor.execute(
+            sql.SQL(
+                "DELETE FROM {table} AS t USING {wanted} WHERE t.{key} = w.v AND {unpointed} RETURNING w.v"
+            ).format(
+                table=_table(name),
+                wanted=self._wanted(name, table.key),
+                key=_name(table.key),
+                unpointed=unpointed,
+            ),
+            (_array(keys),),
+        )
+        return [row[0] for row in self._cursor.fetchall()]
+
+    def set_columns(self, name: str, values: Mapping[str, Scalar], keys: Sequence[Key]) -> None:
+        table = self._map.tables[name]
+        self._cursor.execute(
+            sql.SQL("UPDATE {table} AS t SET {assignments} FROM {wanted} WHERE t.{key} = w.v").format(
+                table=_table(name),
+                assignments=self._assignments(name, values),
+                wanted=self._wanted(name, table.key),
+                key=_name(table.key),
+            ),
+            [*_given(values), _array(keys)],
+        )
+
+    def _wanted(self, name: str, column: str) -> sql.Composable:
+        """The values to look for, as one array of the type of the key they are."""
+        plain = self._shape.key_type(name, column, self._map)
+        return sql.SQL("unnest(%s::{}[]) AS w (v)").format(sql.SQL(plain))
+
+    def _assignments(self, name: str, values: Mapping[str, Scalar | None]) -> sql.Composable:
+        return sql.SQL(", ").join(
+            sql.SQL("{} = NULL").format(_name(column))
+            if value is None
+            else sql.SQL("{} = %s::{}").format(_name(column), self._full(name, column))
+            for column, value in values.items()
+        )
+
+    def _otherwise(self, name: str, column: str, value: Scalar | None) -> sql.Composable:
+        """That a column is not what anonymising makes it. As text, since not every type can be compared."""
+        if value is None:
+            return sql.SQL("t.{} IS NOT NULL").format(_name(column))
+        return sql.SQL("t.{}::text IS DISTINCT FROM (%s::{})::text").format(
+            _name(column), self._full(name, column)
+        )
+
+    def _full(self, name: str, column: str) -> sql.Composable:
+        return sql.SQL(self._shape.columns[name][column].full)  # as PostgreSQL itself wrote it
+
+    # --- what people said --------------------------------------------------------------------
+
+    def save_states(self, states: Sequence[ConsentState]) -> Mapping[tuple[str, str], UUID]:
+        self._run(
+            "save_states",
+            handles=[state.handle for state in states],
+            purposes=[state.purpose for state in states],
+            occurred_at=[state.occurred_at for state in states],
+            decisions=[state.decision.value for state in states],
+            event_ids=[str(state.event_id) for state in states],
+            policy_versions=[state.policy_version for state in states],
+        )
+        self._run("states", **_pairs([(state.handle, state.purpose) for state in states]))
+        return {(handle, purpose): UUID(event_id) for handle, purpose, event_id in self._cursor.fetchall()}
+
+    def save_objections(self, objections: Sequence[tuple[str, str, datetime, UUID]]) -> None:
+        self._run(
+            "save_objections",
+            **_pairs([(handle, purpose) for handle, purpose, _, _ in objections]),
+            occurred_at=[occurred_at for _, _, occurred_at, _ in objections],
+            request_ids=[str(request_id) for _, _, _, request_id in objections],
+        )
+
+    def objected(self, pairs: Sequence[tuple[str, str]]) -> Set[tuple[str, str]]:
+        self._run("objected", **_pairs(pairs))
+        return {(handle, purpose) for handle, purpose in self._cursor.fetchall()}
+
+    def save_row_words(self, name: str, words: Sequence[RowWord]) -> Set[tuple[Key, str]]:
+        given = {(str(word.key), word.purpose): word for word in words}
+        ordered = [given[pair] for pair in sorted(given)]  # or two batches could wait for each other
+        self._run(
+            "save_row_words",
+            table=name,
+            row_keys=[str(word.key) for word in ordered],
+            purposes=[word.purpose for word in ordered],
+            ranks=[word.rank for word in ordered],
+            occurred_at=[word.occurred_at for word in ordered],
+            event_ids=[str(word.event_id) for word in ordered],
+        )
+        return {(given[row_key, purpose].key, purpose) for row_key, purpose in self._cursor.fetchall()}
+
+    def forget_row_words(self, name: str, keys: Sequence[Key]) -> None:
+        self._run("forget_row_words", table=name, row_keys=[str(key) for key in keys])
+
+    def _run(self, query: str, **values: str | Sequence[object]) -> None:
+        given = {n: v if isinstance(v, str) else _array(v) for n, v in values.items()}
+        self._cursor.execute(queries("postgres")[query], given)
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> dict[str, Sequence[object]]:
+    return {"handles": [handle for handle, _ in pairs], "purposes": [purpose for _, purpose in pairs]}
+
+
+def _array(values: Sequence[object]) -> str:
+    """Values as one array in PostgreSQL's own notation: one parameter, read six times as fast as a list.
+
+    https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
+    """
+    texts = [str(value) for value in values]
+    joined = '","'.join(texts)
+    if joined.count('"') > 2 * (len(texts) - 1) or "\\" in joined:
+        texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
+    if None in values:
+        return (
+            "{"
+            + ",".join("NULL" if v is None else f'"{t}"' for v, t in zip(values, texts, strict=True))
+            + "}"
+        )
+    return '{"' + '","'.join(texts) + '"}' if texts else "{}"
+
+
+def _given(values: Mapping[str, Scalar | None]) -> list[Scalar]:
+    return [value for value in values.values() if value is not None]
+
+
+def _name(column: str) -> sql.Identifier:
+    return sql.Identifier(column)
+
+
+def _table(name: str) -> sql.Identifier:
+    return sql.Identifier(*name.split("."))
+
+
+def _one(cur: cursor) -> tuple[Any, ...]:
+    row = cur.fetchone()
+    assert row is not None
+    return row
+
+
+def _fits(value: str, plain: str) -> bool:
+    """Whether a column of that type can hold the value at all: "a-17" is no integer, so no row has it."""
+    if plain in INTEGERS:
+        return (
+            re.fullmatch(r"-?[0-9]{1,19}", value) is not None
+            and -INTEGERS[plain] <= int(value) < INTEGERS[plain]
+        )
+    if plain == "uuid":
+        return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value) is not None
+    return value.isprintable() or value.encode(errors="replace").decode() == value

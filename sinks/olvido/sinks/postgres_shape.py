@@ -1,0 +1,211 @@
+"""What a PostgreSQL target really has, held against the data map before a row is touched."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg2.extensions import cursor
+
+from olvido.core.errors import ConfigError
+from olvido.core.subject import IdentityKind
+from olvido.sinks.data_map import DataMap, Erase, Table
+from olvido.sinks.journal import queries
+from olvido.sinks.section import fault
+
+log = logging.getLogger(__name__)
+
+TEXTS = frozenset({"text", "character varying", "character", "citext"})
+INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+KEYS = TEXTS | frozenset(INTEGERS) | {"uuid"}
+INSTANTS = frozenset({"timestamp with time zone", "timestamp without time zone", "date"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column, as PostgreSQL names its type."""
+
+    plain: str  # without length: what keys and identities are sent as
+    full: str  # with it: what values are compared as
+    not_null: bool
+    may_update: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The types of all that the data map names, and who refers to whom."""
+
+    columns: Mapping[str, Mapping[str, Column]]
+    references: tuple[tuple[str, str], ...]  # (pointing, pointed at), both in the data map
+
+    def key_type(self, name: str, column: str, data_map: DataMap) -> str:
+        """The type to send values of a key or parent column as: that of the key they are."""
+        table = data_map.tables[name]
+        if table.parent and column == table.parent.column:
+            return self.columns[table.parent.table][data_map.tables[table.parent.table].key].plain
+        return self.columns[name][column].plain
+
+
+def look(cur: cursor, data_map: DataMap) -> Shape:
+    """Read the catalogue of the target and check that the data map fits it.
+
+    Raises:
+        ConfigError: naming table and column, and the fix.
+    """
+    names = {"names": list(data_map.tables)}
+    place = f"sinks.{data_map.sink}.tables"
+    _check_tables(cur, names, data_map, place)
+    cur.execute(queries("postgres")["columns"], names)
+    columns: dict[str, dict[str, Column]] = {name: {} for name in data_map.tables}
+    for name, column, plain, full, not_null, may_update in cur:
+        columns[name][column] = Column(plain=plain, full=full, not_null=not_null, may_update=may_update)
+    for name, table in data_map.tables.items():
+        _check_columns(f"{place}.{name}", name, table, data_map, columns)
+    _check_indexes(cur, names, data_map, place)
+    return Shape(columns=columns, references=_references(cur, names, data_map, place))
+
+
+def _check_tables(cur: cursor, names: Mapping[str, Any], data_map: DataMap, place: str) -> None:
+    cur.execute(queries("postgres")["tables"], names)
+    found = {row[0]: row[2:] for row in cur}
+    for name, table in data_map.tables.items():
+        if name not in found:
+            raise fault(
+                f"{place}.{name}", "there is no such table in the target, or its schema is not visible"
+            )
+        kind, row_security, may_select, may_delete = found[name]
+        if kind not in {"r", "p"}:
+            raise fault(f"{place}.{name}", "is not a table in the target; name the table behind it")
+        if row_security:
+            raise fault(
+                f"{place}.{name}", "row security hides rows from this role; let it bypass (BYPASSRLS)"
+            )
+        if not may_select or (table.erase is Erase.DELETE and not may_delete):
+            raise fault(f"{place}.{name}", "this role may not do that; GRANT SELECT, UPDATE, DELETE on it")
+
+
+def _check_columns(
+    place: str, name: str, table: Table, data_map: DataMap, columns: Mapping[str, Mapping[str, Column]]
+) -> None:
+    for key, column in _named(name, table, data_map):
+        if column not in columns[name]:
+            raise fault(f"{place}.{key}", f"table {name} has no column {column!r} that this role may see")
+    has = columns[name]
+    for key, column, types in _typed(table):
+        if has[column].plain.rpartition(".")[2] not in types:
+            raise fault(
+                f"{place}.{key}", f"column {column!r} is of type {has[column].full}, which cannot be one"
+            )
+    for column, value in table.declared.items():
+        if value is None and has[column].not_null:
+            raise fault(
+                f"{place}.null", f"column {column!r} of {name} refuses null; use set, or delete the rows"
+            )
+    for column in (*table.declared, *table.marked):
+        if not has[column].may_update:
+            raise fault(place, f"this role may not change column {column!r}; GRANT UPDATE on {name}")
+    if table.parent:
+        _check_pair(f"{place}.parent", has[table.parent.column], columns[table.parent.table], data_map, table)
+
+
+def _check_pair(
+    place: str, ours: Column, parent: Mapping[str, Column], data_map: DataMap, table: Table
+) -> None:
+    assert table.parent is not None
+    theirs = parent.get(data_map.tables[table.parent.table].key)
+    if theirs is not None and _family(ours.plain) != _family(theirs.plain):
+        raise fault(
+            place, f"{table.parent.column!r} ({ours.full}) cannot point at a key of type {theirs.full}"
+        )
+
+
+def _family(plain: str) -> str:
+    return "text" if plain.rpartition(".")[2] in TEXTS else "integer" if plain in INTEGERS else plain
+
+
+def _named(name: str, table: Table, data_map: DataMap) -> Iterator[tuple[str, str]]:
+    """Every column the data map says a table has, with the key that says so."""
+    yield "key", table.key
+    yield from (("identities." + kind.value, column) for kind, column in table.identities.items())
+    if table.created:
+        yield "created", table.created
+    if table.parent:
+        yield "parent.column", table.parent.column
+    yield from (("set", column) for column in table.set_to)
+    yield from (("null", column) for column in table.null)
+    yield from (("consent, objection or restrict", column) for column in sorted(table.marked))
+    yield from (("shared_by", column) for column in data_map.sharers(name))
+
+
+def _typed(table: Table) -> Iterator[tuple[str, str, frozenset[str]]]:
+    yield "key", table.key, KEYS
+    yield from (("identities." + kind.value, column, KEYS) for kind, column in table.identities.items())
+    if table.created:
+        yield "created", table.created, INSTANTS
+
+
+def _check_indexes(cur: cursor, names: Mapping[str, Any], data_map: DataMap, place: str) -> None:
+    """A key must be one row's; a value that is set on all must not have to be unique. Slow is only told."""
+    cur.execute(queries("postgres")["indexes"], names)
+    first: dict[str, set[str]] = {name: set() for name in data_map.tables}
+    alone: dict[str, set[str]] = {name: set() for name in data_map.tables}
+    unique: dict[str, set[str]] = {name: set() for name in data_map.tables}
+    for name, definition, alone_unique, columns in cur:
+        expression = re.sub(r"::[a-z ]+|[()\"]", "", definition).replace("lower", "lower ").strip()
+        first[name].add(expression)
+        unique[name].update(columns)
+        if alone_unique:
+            alone[name].add(expression)
+    for name, table in data_map.tables.items():
+        if table.key not in alone[name]:
+            raise fault(
+                f"{place}.{name}.key", f"column {table.key!r} is not unique in {name}; name its primary key"
+            )
+        taken = sorted(set(table.set_to) & unique[name])
+        if taken:
+            raise fault(
+                f"{place}.{name}.set", f"column {taken[0]!r} must be unique in {name}; put it in null"
+            )
+    for name, expression in _looked_up(data_map):
+        if expression not in first[name]:
+            log.warning(
+                "sink %s: no index begins with %s on %s; each batch reads the whole table",
+                data_map.sink, expression, name,
+            )  # fmt: skip
+
+
+def _looked_up(data_map: DataMap) -> Iterator[tuple[str, str]]:
+    for name, table in data_map.tables.items():
+        for kind, column in table.identities.items():
+            yield name, f"lower {column}" if kind is IdentityKind.EMAIL else column
+        if table.parent:
+            yield name, table.parent.column
+        yield from ((name, column) for column in data_map.sharers(name))
+
+
+def _references(
+    cur: cursor, names: Mapping[str, Any], data_map: DataMap, place: str
+) -> tuple[tuple[str, str], ...]:
+    """Foreign keys between mapped tables; one from outside would stop a deletion for ever.
+
+    Raises:
+        ConfigError: a table that is not in the data map refers to one whose rows are deleted.
+    """
+    cur.execute(queries("postgres")["tables"], names)
+    name_of = {row[1]: row[0] for row in cur}
+    cur.execute(queries("postgres")["references"], names)
+    found: list[tuple[str, str]] = []
+    for shown, pointing, pointed in cur:
+        target = name_of[pointed]
+        if pointing in name_of:
+            found.append((name_of[pointing], target))
+        elif data_map.tables[target].erase is Erase.DELETE:
+            raise _outsider(f"{place}.{target}", shown, target)
+    return tuple(found)
+
+
+def _outsider(place: str, shown: str, target: str) -> ConfigError:
+    return fault(
+        place, f"table {shown} refers to {target}, so rows cannot be deleted; add it to the data map"
+    )

@@ -1,0 +1,201 @@
+"""Tasks in, receipts out: opens the boxes, has the sink do the work, acknowledges, and only then returns.
+
+No identity leaves this module but into the sink: not in an exception, not in a log line.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from olvido.broker.contract import Publisher, Received, Record
+from olvido.broker.reading import Read, dead_letter_of, read_batch
+from olvido.core.causes import Cause
+from olvido.core.dead_letters import DeadLetter
+from olvido.core.errors import Refused
+from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.tasks import Task
+from olvido.schemas.codec import Codec
+from olvido.schemas.envelope import headers_of
+from olvido.schemas.sealing import Forgotten, Opener
+from olvido.sinks.contract import OpenedTask, Sink
+from olvido.sinks.journal import TaskKey, key_of
+
+log = logging.getLogger("olvido.sinks")
+
+IDLE_AFTER_S = 1.0  # without a task; then the sink may do what can wait
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A task ready to be done, and the record it came in first."""
+
+    opened: OpenedTask
+    read: Read[Task]
+
+
+class SinkRunner:
+    """Handles batches of one sink's tasks. Keeps :class:`olvido.broker.contract.Handler`."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        name: str,
+        opener: Opener,
+        tasks: Codec[Task],
+        receipts: Codec[Receipt],
+        dead_letters: Codec[DeadLetter],
+        publisher: Publisher,
+        group: str,
+        source: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """
+        Args:
+            sink: does the work.
+            name: the sink's name; a task for another one is refused.
+            opener: opens the boxes of the sink's region.
+            tasks, receipts, dead_letters: the codecs of the three topics.
+            publisher: writes receipts and dead letters.
+            group: the consumer group, which dead letters name.
+            source: the CloudEvents source of what is written.
+            clock: the time, for what never reaches the target.
+        """
+        self._sink = sink
+        self._name = name
+        self._opener = opener
+        self._tasks = tasks
+        self._receipts = receipts
+        self._dead_letters = dead_letters
+        self._publisher = publisher
+        self._group = group
+        self._source = source
+        self._clock = clock
+        self._busy_at = time.monotonic()
+
+    def __call__(self, batch: Sequence[Received]) -> None:
+        """Do the tasks of a batch and publish a receipt or a dead letter for each record.
+
+        A batch that comes again, whole or in part, gives the same receipts and no second effect.
+
+        Raises:
+            Unavailable: the target, the registry or the broker is down; bring the batch again.
+        """
+        now = self._clock()
+        read, letters = read_batch(
+            batch, self._tasks, key_of=lambda task: task.subject_id, group=self._group, now=now
+        )
+        todo: dict[TaskKey, _Work] = {}
+        receipts: list[tuple[Receipt, Read[Task]]] = []
+        for one in read:
+            try:
+                todo.setdefault(key_of(one.value), _Work(self._open(one.value), one))
+            except Forgotten as forgotten:
+                receipts.append((self._forgotten(one.value, str(forgotten), now), one))
+            except Refused as refused:
+                letters.append(self._letter(one, refused, now))
+        for work, answer in self._apply(list(todo.values())):
+            if isinstance(answer, Refused):
+                letters.append(self._letter(work.read, answer, now))
+            else:
+                receipts.append((answer, work.read))
+        # Killed before this line: the effects and their memory are in the target, nobody was told. The
+        # batch comes again and is answered from the memory. Killed after it: told twice, with the same ids.
+        self._publish(receipts, letters)
+        self._busy_at = time.monotonic()
+        # The caller commits the offsets only now.
+
+    def idle(self) -> None:
+        """There was nothing to read: after a second of that, let the sink do what can wait."""
+        if time.monotonic() - self._busy_at > IDLE_AFTER_S:
+            self._sink.idle()
+            self._busy_at = time.monotonic()
+
+    def _open(self, task: Task) -> OpenedTask:
+        """The task with its identities in clear.
+
+        Raises:
+            Forgotten: the key of its epoch is destroyed.
+            Refused: it is another sink's, or its box does not open here.
+        """
+        if task.sink != self._name:
+            raise Refused(Cause.WRONG_SINK, field="sink")
+        if (task.request_id is None) == (task.event_id is None):
+            raise Refused(
+                Cause.BAD_UUID, field="request_id", reason="a task has one of request_id and event_id"
+            )
+        identities = self._opener.open(task.box, source_id=task.source_id, subject_id=task.subject_id)
+        if not identities or not all(identity.normalised.strip() for identity in identities):
+            raise Refused(Cause.CANNOT_OPEN, field="box", reason="opened, but without an identity")
+        return OpenedTask(task=task, identities=identities)
+
+    def _apply(self, works: Sequence[_Work]) -> Iterable[tuple[_Work, Receipt | Refused]]:
+        """Have the sink do the work; where it refuses, halve until the task at fault stands alone.
+
+        Each half is work of its own that is done and remembered, so a fault in a later half loses nothing.
+        """
+        if not works:
+            return []
+        try:
+            receipts = self._sink.apply([work.opened for work in works])
+        except Refused as refused:
+            if len(works) == 1:
+                return [(works[0], refused)]
+            middle = len(works) // 2
+            return [*self._apply(works[:middle]), *self._apply(works[middle:])]
+        return list(zip(works, receipts, strict=True))
+
+    def _forgotten(self, task: Task, why: str, now: datetime) -> Receipt:
+        log.warning("sink %s: task %s is forgotten: %s", self._name, task.task_id, why)
+        return receipt_for(task, Outcome.FAILED, applied_at=now, detail=f"forgotten: {why}")
+
+    def _letter(self, read: Read[Task], refused: Refused, now: datetime) -> DeadLetter:
+        task = read.value
+        return dead_letter_of(
+            read.received,
+            refused,
+            group=self._group,
+            now=now,
+            task_id=task.task_id,
+            generation=task.generation,
+            source_id=task.request_id or task.event_id,
+        )
+
+    def _publish(self, receipts: Iterable[tuple[Receipt, Read[Task]]], letters: Sequence[DeadLetter]) -> None:
+        for letter in letters:
+            log.warning(
+                "sink %s: %s[%d] at %d is a dead letter: %s %s",
+                self._name, letter.topic, letter.partition, letter.offset, letter.cause.value, letter.field,
+            )  # fmt: skip
+        self._publisher.publish(
+            [
+                *(self._receipt_record(receipt, read.traceparent) for receipt, read in receipts),
+                *(self._letter_record(letter) for letter in letters),
+            ]
+        )
+
+    def _receipt_record(self, receipt: Receipt, traceparent: str) -> Record:
+        return Record(
+            self._receipts.topic.name,
+            receipt.subject_id.encode(),
+            self._receipts.encode(receipt),
+            headers_of(
+                receipt.receipt_id,
+                "olvido.receipt.v1",
+                source=self._source,
+                at=receipt.applied_at,
+                traceparent=traceparent,
+            ),
+        )
+
+    def _letter_record(self, letter: DeadLetter) -> Record:
+        return Record(
+            self._dead_letters.topic.name,
+            str(letter.dead_letter_id).encode(),
+            self._dead_letters.encode(letter),
+            headers_of(
+                letter.dead_letter_id, "olvido.dead_letter.v1", source=self._source, at=letter.failed_at
+            ),
+        )

@@ -1,0 +1,163 @@
+-- The fixed SQL of the PostgreSQL sink. What is made from a data map is made in postgres.py.
+
+-- name: begin
+-- A batch never waits for ever, on a lock or on itself. Instants are read as UTC.
+SET LOCAL lock_timeout = '10s';
+SET LOCAL statement_timeout = '60s';
+SET LOCAL idle_in_transaction_session_timeout = '60s';
+SET LOCAL timezone = 'UTC';
+-- A batch looks up a thousand keys by index. Compiling its statements, or helpers for them, cost more
+-- than running them; and on the disks of today a random page costs little more than the next one.
+SET LOCAL jit = off;
+SET LOCAL max_parallel_workers_per_gather = 0;
+SET LOCAL random_page_cost = 1.1;
+
+-- name: installed
+-- Whether all of Olvido's own tables are there.
+SELECT bool_and(to_regclass(name) IS NOT NULL)
+FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words']) AS t (name);
+
+-- name: install
+-- Olvido's own tables in the target: the journal of tasks and what people said. No identity is in them.
+SELECT pg_advisory_xact_lock(hashtext('olvido.install'));
+CREATE SCHEMA IF NOT EXISTS olvido;
+CREATE TABLE IF NOT EXISTS olvido.applied (
+    task_id uuid NOT NULL,
+    generation int NOT NULL,
+    outcome text,  -- null only inside the transaction that does the task
+    counts jsonb,
+    detail text,
+    applied_at timestamptz NOT NULL DEFAULT now(),
+    verified_at timestamptz,
+    PRIMARY KEY (task_id, generation)
+) WITH (fillfactor = 60);  -- each row is written once more in its transaction: on the same page, if there is room
+CREATE TABLE IF NOT EXISTS olvido.consent_state (
+    handle text NOT NULL,
+    purpose text NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    decision text NOT NULL,
+    event_id uuid NOT NULL,
+    policy_version text NOT NULL,
+    PRIMARY KEY (handle, purpose)
+);
+CREATE TABLE IF NOT EXISTS olvido.objections (
+    handle text NOT NULL,
+    purpose text NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    request_id uuid NOT NULL,
+    PRIMARY KEY (handle, purpose)
+);
+CREATE TABLE IF NOT EXISTS olvido.row_words (
+    table_name text NOT NULL,
+    row_key text NOT NULL,
+    purpose text NOT NULL,
+    rank smallint NOT NULL,  -- 0 granted, 1 withdrawn, 2 objected
+    occurred_at timestamptz NOT NULL,
+    event_id uuid NOT NULL,
+    PRIMARY KEY (table_name, row_key, purpose)
+);
+
+-- name: claim
+-- First of all in the transaction: so an unknown COMMIT is harmless, and of two zombies one waits for the other.
+-- In the order of the ids, or two batches could wait for each other.
+INSERT INTO olvido.applied (task_id, generation)
+SELECT task_id, generation
+FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
+ORDER BY task_id, generation
+ON CONFLICT DO NOTHING
+RETURNING task_id, generation, applied_at;
+
+-- name: remembered
+-- The answers given before.
+SELECT a.task_id, a.generation, a.outcome, a.counts, a.detail, a.applied_at, a.verified_at
+FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
+JOIN olvido.applied AS a USING (task_id, generation);
+
+-- name: remember
+-- Keep the answers of the claimed tasks.
+UPDATE olvido.applied AS a
+SET outcome = t.outcome, counts = t.counts::jsonb, detail = t.detail,
+    verified_at = CASE WHEN t.verified THEN a.applied_at END
+FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[], %(outcomes)s::text[], %(counts)s::text[],
+            %(details)s::text[], %(verified)s::boolean[])
+    AS t (task_id, generation, outcome, counts, detail, verified)
+WHERE a.task_id = t.task_id AND a.generation = t.generation;
+
+-- name: save_states
+-- The later word holds: by time, then the withdrawal, then the event's id (core.consents.order_key).
+INSERT INTO olvido.consent_state AS known (handle, purpose, occurred_at, decision, event_id, policy_version)
+SELECT * FROM unnest(%(handles)s::text[], %(purposes)s::text[], %(occurred_at)s::timestamptz[],
+                     %(decisions)s::text[], %(event_ids)s::uuid[], %(policy_versions)s::text[])
+ON CONFLICT (handle, purpose) DO UPDATE
+SET occurred_at = excluded.occurred_at, decision = excluded.decision, event_id = excluded.event_id,
+    policy_version = excluded.policy_version
+WHERE (excluded.occurred_at, excluded.decision = 'WITHDRAWN', excluded.event_id)
+    > (known.occurred_at, known.decision = 'WITHDRAWN', known.event_id);
+
+-- name: states
+-- The event that holds for each of these.
+SELECT s.handle, s.purpose, s.event_id
+FROM unnest(%(handles)s::text[], %(purposes)s::text[]) AS t (handle, purpose)
+JOIN olvido.consent_state AS s USING (handle, purpose);
+
+-- name: save_objections
+-- The first objection stands.
+INSERT INTO olvido.objections (handle, purpose, occurred_at, request_id)
+SELECT * FROM unnest(%(handles)s::text[], %(purposes)s::text[], %(occurred_at)s::timestamptz[],
+                     %(request_ids)s::uuid[])
+ON CONFLICT DO NOTHING;
+
+-- name: objected
+-- Those of these pairs that were objected to.
+SELECT o.handle, o.purpose
+FROM unnest(%(handles)s::text[], %(purposes)s::text[]) AS t (handle, purpose)
+JOIN olvido.objections AS o USING (handle, purpose);
+
+-- name: save_row_words
+-- The later word holds for the row too, and an objection stands above all. A repeat is returned again.
+INSERT INTO olvido.row_words AS known (table_name, row_key, purpose, rank, occurred_at, event_id)
+SELECT %(table)s, t.* FROM unnest(%(row_keys)s::text[], %(purposes)s::text[], %(ranks)s::smallint[],
+                                  %(occurred_at)s::timestamptz[], %(event_ids)s::uuid[]) AS t
+ON CONFLICT (table_name, row_key, purpose) DO UPDATE
+SET rank = excluded.rank, occurred_at = excluded.occurred_at, event_id = excluded.event_id
+WHERE (excluded.rank = 2, excluded.occurred_at, excluded.rank, excluded.event_id)
+    >= (known.rank = 2, known.occurred_at, known.rank, known.event_id)
+RETURNING row_key, purpose;
+
+-- name: forget_row_words
+-- The rows are gone.
+DELETE FROM olvido.row_words
+WHERE table_name = %(table)s AND row_key = ANY(%(row_keys)s::text[]);
+
+-- name: tables
+-- What kind of thing a name is, and what this role may do with it.
+SELECT t.name, c.oid, c.relkind, row_security_active(c.oid),
+    has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'DELETE')
+FROM unnest(%(names)s::text[]) AS t (name)
+JOIN pg_class AS c ON c.oid = to_regclass(t.name);
+
+-- name: columns
+-- The columns of tables: plain type, full type, whether null is refused, and whether this role may change them.
+SELECT t.name, i.column_name, format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod), a.attnotnull,
+    has_column_privilege(a.attrelid, a.attnum, 'UPDATE')
+FROM unnest(%(names)s::text[]) AS t (name)
+JOIN pg_attribute AS a ON a.attrelid = to_regclass(t.name) AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_class AS c ON c.oid = a.attrelid
+JOIN pg_namespace AS s ON s.oid = c.relnamespace
+JOIN information_schema.columns AS i
+    ON i.table_schema = s.nspname AND i.table_name = c.relname AND i.column_name = a.attname;
+
+-- name: indexes
+-- The first column (or expression) of each index, and whether it alone is unique.
+SELECT t.name, pg_get_indexdef(x.indexrelid, 1, true), x.indisunique AND x.indnkeyatts = 1 AND x.indpred IS NULL,
+    array(SELECT a.attname::text FROM pg_attribute AS a
+          WHERE a.attrelid = x.indrelid AND a.attnum = ANY(x.indkey) AND x.indisunique)
+FROM unnest(%(names)s::text[]) AS t (name)
+JOIN pg_index AS x ON x.indrelid = to_regclass(t.name) AND x.indisvalid;
+
+-- name: references
+-- Who refers to these tables by a foreign key that would stop a row from being deleted.
+SELECT f.conrelid::regclass::text, f.conrelid, f.confrelid
+FROM unnest(%(names)s::text[]) AS t (name)
+JOIN pg_constraint AS f ON f.confrelid = to_regclass(t.name) AND f.contype = 'f' AND f.confdeltype IN ('a', 'r')
+    AND f.conparentid = 0;
