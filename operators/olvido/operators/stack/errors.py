@@ -25,5 +25,10 @@ def tail(log: Path, *, lines: int = LOG_LINES_SHOWN) -> str:
         text = log.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         text = ""
+    return last_lines(text, lines=lines)
+
+
+def last_lines(text: str, *, lines: int = LOG_LINES_SHOWN) -> str:
+    """Give the end of what a program said, indented, or a word that it said nothing."""
     last = text.splitlines()[-lines:]
-    return "\n".join(f"  {line}" for line in last) if last else "  (the log is empty)"
+    return "\n".join(f"  {line}" for line in last) if last else "  (nothing)"

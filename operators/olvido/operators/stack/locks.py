@@ -42,7 +42,7 @@ def _acquire(path: Path, *, what: str, console: Console | None, wait_s: float) -
                 return handle
         except BlockingIOError:
             if not said and console is not None:
-                console.print(f"another olvido process is using {what}; waiting for it")
+                console.print(f"another olvido process is using {what}; waiting for it", markup=False)
                 said = True
         os.close(handle)
         if time.monotonic() > deadline:

@@ -42,7 +42,7 @@ CACHE_VARIABLE = "OLVIDO_CACHE"
 MIRROR_VARIABLE = "OLVIDO_MAVEN_MIRROR"
 
 THREADS = 8
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 64 * 1024  # what a cut connection loses at most
 TIMEOUT_S = 30  # without a byte
 ATTEMPTS_MAX = 6  # of one file, each goes on where the last one broke; pauses double from 0.5 s: 15 s in all
 PAUSE_FIRST_S = 0.5
@@ -293,10 +293,10 @@ def _progress(part: Part, missing: list[Artifact], console: Console | None) -> I
             task = bar.add_task(title, total=total)
             yield lambda count: bar.advance(task, count)
     else:
-        console.print(f"fetching {title}: {total / 1e6:.0f} MB")
+        console.print(f"fetching {title}: {total / 1e6:.0f} MB", highlight=False)
         began = time.monotonic()
         yield _PlainProgress(console=console, title=title, total=total)
-        console.print(f"fetched {title} in {time.monotonic() - began:.0f} s")
+        console.print(f"fetched {title} in {time.monotonic() - began:.0f} s", highlight=False)
 
 
 class _PlainProgress:

@@ -24,10 +24,10 @@ import psutil  # type: ignore[import-untyped, unused-ignore]
 import psycopg2
 from psycopg2 import sql
 
-from olvido.operators.stack.errors import PartFailed, StackError
+from olvido.operators.stack.errors import PartFailed, StackError, last_lines
 from olvido.operators.stack.probes import postgres_refuses
 from olvido.operators.stack.program import Program
-from olvido.operators.stack.state import HOST, State, StateFolder
+from olvido.operators.stack.state import HOST, State, StateFolder, write_private
 
 NAME = "postgres"
 SUPERUSER = "postgres"
@@ -222,12 +222,14 @@ def _make(data: Path, *, password: str) -> None:
         _make_passable(ROOTS_HOME)
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
-    new, words = home / "data.new", home / "password"
-    shutil.rmtree(new, ignore_errors=True)
-    words.touch(mode=0o600)
-    words.write_text(password, encoding="utf-8")
+    # A folder of its own: what a killed `up` was making may still be at work in another.
+    for left in home.glob("new-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    new = Path(tempfile.mkdtemp(dir=home, prefix="new-"))
+    words = home / "password"
+    write_private(words, password)
     if account:
-        for path in (home, words):
+        for path in (home, new, words):
             os.chown(path, account.uid, account.gid)
     try:
         _initdb(new, words, account)
@@ -253,7 +255,7 @@ def _initdb(data: Path, password_file: Path, account: Account | None) -> None:
         command, cwd=data.parent, capture_output=True, text=True, timeout=INITDB_S_MAX, check=False, **run_as
     )
     if done.returncode != 0:
-        raise PartFailed(f"PostgreSQL's data folder could not be made:\n{done.stdout}{done.stderr}")
+        raise PartFailed(f"PostgreSQL's data could not be made:\n{last_lines(done.stdout + done.stderr)}")
 
 
 def _clear_stale_lock(data: Path) -> None:

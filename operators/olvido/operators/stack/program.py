@@ -1,5 +1,6 @@
 """A program that the supervisor keeps running, and how it is written down for supervisord."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ LOG_BYTES_MAX = "10MB"
 LOG_BACKUPS = 3
 # A number that is never reached: `keeper.py` holds the count, and the pause between two tries, down.
 RETRIES = 1_000_000_000
+NOTHING = "%(program_name).0s"
 PRIORITY = 500  # supervisord's own default is 999; lower starts first and stops last
 
 
@@ -78,11 +80,7 @@ def _escaped(text: str) -> str:
     """Keep a value from being expanded, cut at a comment sign, or spread over lines."""
     if "\n" in text or "\r" in text:
         raise ConfigError("a program's command, folder and environment can't hold line breaks")
-    text = text.replace("%", "%%")
-    # ` ;` and ` #` begin a comment. An expansion of no characters keeps them apart until it is read.
-    return (
-        text.replace(" ;", " %(program_name).0s;")
-        .replace(" #", " %(program_name).0s#")
-        .replace("\t;", "\t%(program_name).0s;")
-        .replace("\t#", "\t%(program_name).0s#")
-    )
+    # `%(here)s` is replaced even when its sign is doubled, and a space before `;` or `#` begins a comment.
+    # An expansion to no characters keeps the two apart while the file is read, and is gone after that.
+    text = text.replace("%", "%%").replace("%(here)s", f"%{NOTHING}(here)s")
+    return re.sub(r"(?<=\s)(?=[;#])", NOTHING, text)

@@ -457,7 +457,7 @@ class _Starting:
 
     def _say(self, text: str) -> None:
         if self._console is not None:
-            self._console.print(text)
+            self._console.print(text, markup=False, highlight=False)
 
 
 def _finish(starting: _Starting, wanted: frozenset[str], given: Mapping[str, str]) -> Stack:
