@@ -1,0 +1,531 @@
+"""The embedded stack on real parts: real supervisord, PostgreSQL, Kafka and registry, and real signals."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from olvido.core.errors import ConfigError
+from olvido.operators.stack import postgres, stack
+from olvido.operators.stack.errors import PartFailed, StackError
+from olvido.operators.stack.parts import CACHE_VARIABLE, MIRROR_VARIABLE, cache_folder
+from olvido.operators.stack.program import Program
+from olvido.operators.stack.stack import PartStatus, Stack
+from olvido.operators.stack.state import HOST, State, StateFolder, read_env, write_env
+from olvido.operators.stack.supervisor import Supervisor
+
+NOTHING: frozenset[str] = frozenset()
+POSTGRES = frozenset({"postgres"})
+# Only what is needed to find the downloads: no address is given.
+ENVIRON = {CACHE_VARIABLE: str(cache_folder())} | {
+    name: os.environ[name] for name in (MIRROR_VARIABLE, "HOME") if name in os.environ
+}
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Stack]:
+    """A whole stack for tests that only look at it, or add what nobody else sees."""
+    with stack.temporary_stack(programs=[a_sleeper()], environ=ENVIRON) as running:
+        yield running
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose stack is down, and deleted, when the test ends."""
+    yield tmp_path
+    stack.down(tmp_path, purge=True)
+
+
+def up(project: Path, *programs: Program, parts: frozenset[str] = NOTHING, **environ: str) -> Stack:
+    return stack.up(project, programs, parts=parts, environ=ENVIRON | environ, usual_ports=False)
+
+
+def a_sleeper(name: str = "sleeper") -> Program:
+    return Program(name=name, command=("/bin/sleep", "600"))
+
+
+def the(name: str, told: list[PartStatus]) -> PartStatus:
+    (one,) = [status for status in told if status.name == name]
+    return one
+
+
+def pids(told: list[PartStatus]) -> dict[str, int | None]:
+    return {status.name: status.pid for status in told}
+
+
+def until(holds: Callable[[], bool], *, within_s: float = 30) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline, "it did not become true in time"
+        time.sleep(0.05)
+
+
+def query(dsn: str, statement: str) -> list[tuple[object, ...]]:
+    with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_the_whole_stack_answers_and_keeps_what_it_holds_over_down_and_up(project: Path) -> None:
+    first = up(project, parts=stack.PARTS)
+    query(first.dsn("crm"), "CREATE TABLE kept AS SELECT 42 AS answer")
+    assert set(pids(first.status())) == {"kafka", "registry", "postgres"}
+    cluster = AdminClient({"bootstrap.servers": first.bootstrap_servers}).list_topics(timeout=10).cluster_id
+    schema_id = register(first, "kept-value", "Kept")
+
+    stack.down(project)
+    again = up(project, parts=stack.PARTS)
+
+    assert dict(first.environment) == dict(again.environment)
+    assert query(again.dsn("crm"), "SELECT answer FROM kept") == [(42,)]
+    assert (
+        AdminClient({"bootstrap.servers": again.bootstrap_servers}).list_topics(timeout=10).cluster_id
+        == cluster
+    )
+    assert register(again, "kept-value", "Kept") == schema_id
+
+
+def register(where: Stack, subject: str, record: str) -> int:
+    request = urllib.request.Request(
+        f"{where.registry_url}/subjects/{subject}/versions",
+        data=json.dumps({"schema": json.dumps({"type": "record", "name": record, "fields": []})}).encode(),
+        headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return int(json.load(answer)["id"])
+
+
+def schema_of(where: Stack, schema_id: int) -> str:
+    with urllib.request.urlopen(f"{where.registry_url}/schemas/ids/{schema_id}", timeout=10) as answer:
+        return str(json.loads(json.load(answer)["schema"])["name"])
+
+
+def test_schema_ids_survive_a_killed_registry(project: Path) -> None:
+    """Kafka's records hold ids: another schema under an old id makes them unreadable, or worse."""
+    running = up(project, parts=frozenset({"registry"}))
+    ids = {kind: register(running, f"{kind}-value", kind) for kind in ("One", "Two", "Three")}
+
+    killed = the("registry", running.status()).pid
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: the("registry", running.status()).pid not in (None, killed))
+    up(project, parts=frozenset({"registry"}))  # waits until it is healthy
+
+    assert {kind: schema_of(running, schema_id) for kind, schema_id in ids.items()} == {k: k for k in ids}
+    assert register(running, "Four-value", "Four") not in ids.values()
+
+
+def test_a_program_killed_with_sigkill_is_started_again(project: Path) -> None:
+    running = up(project, a_sleeper())
+    killed = the("sleeper", running.status()).pid
+    assert killed is not None
+
+    os.kill(killed, signal.SIGKILL)
+
+    until(lambda: the("sleeper", running.status()).state == "running")
+    told = the("sleeper", running.status())
+    assert told.pid not in (None, killed)
+    assert told.restarts == 1
+
+
+def test_a_part_killed_with_sigkill_is_started_again_and_keeps_what_was_committed(project: Path) -> None:
+    running = up(project, parts=POSTGRES)
+    query(running.ledger_dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+    killed = the("postgres", running.status()).pid
+    assert killed is not None
+
+    os.kill(killed, signal.SIGKILL)
+
+    until(lambda: the("postgres", running.status()).pid not in (None, killed))
+    up(project, parts=POSTGRES)
+    assert query(running.ledger_dsn, "SELECT answer FROM kept") == [(42,)]
+
+
+def test_a_program_that_cannot_start_is_named_with_its_last_words_and_tried_for_ever(project: Path) -> None:
+    words = "I can't find my glasses"
+    broken = Program(name="broken", command=(sys.executable, "-c", f"raise SystemExit({words!r})"))
+
+    with pytest.raises(PartFailed) as failed:
+        up(project, broken)
+
+    assert words in str(failed.value)
+    until(lambda: the("broken", stack.status(project)).restarts >= 3)
+    assert the("broken", stack.status(project)).state in {"backoff", "starting"}
+
+
+def test_a_second_up_changes_nothing(project: Path) -> None:
+    first = up(project, a_sleeper(), parts=POSTGRES)
+    before = pids(first.status())
+    files = {path: path.stat().st_mtime_ns for path in (first.env_file, project / ".olvido" / "admin.env")}
+
+    second = up(project, a_sleeper(), parts=POSTGRES)
+
+    assert pids(second.status()) == before
+    assert dict(second.environment) == dict(first.environment)
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+
+
+def test_two_ups_at_the_same_time_make_one_stack(project: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: up(project, a_sleeper(), parts=POSTGRES), range(2))
+
+    assert dict(one.environment) == dict(other.environment)
+    assert len(one.supervisor.orphans()) >= 3  # what carries the mark: supervisord, postgres, the sleeper
+    assert len([each for each in one.supervisor.orphans() if each.name() == "sleep"]) == 1
+
+
+def test_a_changed_program_is_replaced_and_one_no_longer_named_is_stopped(project: Path) -> None:
+    up(project, a_sleeper("stays"), a_sleeper("changes"), a_sleeper("goes"))
+    before = pids(stack.status(project))
+
+    changed = Program(name="changes", command=("/bin/sleep", "601"))
+    after = pids(up(project, a_sleeper("stays"), changed).status())
+
+    assert after.keys() == {"stays", "changes"}
+    assert after["stays"] == before["stays"]
+    assert after["changes"] not in (None, before["changes"])
+    assert before["goes"] is not None
+    assert not psutil.pid_exists(before["goes"])
+
+
+def test_an_up_of_the_parts_alone_leaves_programs_as_they_are(project: Path) -> None:
+    before = pids(up(project, a_sleeper()).status())
+    after = stack.up(project, parts_only=True, parts=NOTHING, environ=ENVIRON)
+    assert pids(after.status()) == before
+
+
+def test_down_leaves_no_process(project: Path) -> None:
+    stubborn = Program(
+        name="stubborn",
+        command=(
+            sys.executable,
+            "-c",
+            "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)",
+        ),
+        stop_wait_s=1,
+    )
+    running = up(project, a_sleeper(), stubborn, parts=POSTGRES)
+    processes = [psutil.Process(pid) for pid in pids(running.status()).values() if pid]
+    processes += [child for process in processes for child in process.children(recursive=True)]
+    assert len(processes) > 3
+
+    stack.down(project)
+
+    assert [process for process in processes if process.is_running()] == []
+    assert running.supervisor.orphans() == []
+    assert {status.state for status in running.status()} == {"stopped"}
+    stack.down(project)  # again: nothing to do
+
+
+def test_purge_deletes_the_data_wherever_it_is(project: Path) -> None:
+    up(project, parts=POSTGRES)
+    home = Path(StateFolder(project=project).load().postgres_home)
+    assert (home / "data" / "PG_VERSION").exists()
+
+    stack.down(project, purge=True)
+
+    assert not home.exists()
+    assert list(project.iterdir()) == []
+    assert stack.status(project) == []
+
+
+def test_children_of_a_killed_supervisor_are_found_and_stopped_by_the_next_up(project: Path) -> None:
+    running = up(project, a_sleeper(), parts=POSTGRES)
+    query(running.ledger_dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+    before = pids(running.status())
+    supervisord = int((running.folder.run / "supervisord.pid").read_text())
+
+    os.kill(supervisord, signal.SIGKILL)
+    until(lambda: not running.supervisor.alive())
+    assert {status.state for status in running.status()} == {"orphaned"}
+    assert all(pid and psutil.pid_exists(pid) for pid in before.values())
+
+    again = up(project, a_sleeper(), parts=POSTGRES)
+
+    assert [pid for pid in before.values() if pid and psutil.pid_exists(pid)] == []
+    assert all(status.state == "running" for status in again.status())
+    assert len([each for each in again.supervisor.orphans() if each.name() == "sleep"]) == 1
+    assert query(again.ledger_dsn, "SELECT answer FROM kept") == [(42,)]
+
+
+def test_children_of_a_killed_supervisor_are_stopped_by_down(project: Path) -> None:
+    running = up(project, a_sleeper())
+    os.kill(int((running.folder.run / "supervisord.pid").read_text()), signal.SIGKILL)
+    until(lambda: not running.supervisor.alive())
+
+    stack.down(project)
+
+    assert running.supervisor.orphans() == []
+
+
+def test_a_pid_file_that_now_names_a_stranger_confuses_nobody(project: Path) -> None:
+    """After a reboot the pids of yesterday belong to somebody else, who must live."""
+    running = up(project, parts=POSTGRES)
+    home = Path(StateFolder(project=project).load().postgres_home)
+    stack.down(project)
+    account = postgres.server_account()
+    stranger = subprocess.Popen(["/bin/sleep", "600"], user=account.uid if account else None)
+    try:
+        for lock in (running.folder.run / "supervisord.pid", home / "data" / "postmaster.pid"):
+            lock.write_text(f"{stranger.pid}\n{home / 'data'}\n1700000000\n0\n\n{HOST}\n0 0\nready\n")
+            lock.chmod(0o644)
+        again = up(project, parts=POSTGRES)
+        assert query(again.ledger_dsn, "SELECT 42") == [(42,)]
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_taken_port_is_avoided_and_a_free_one_is_kept(project: Path) -> None:
+    first = up(project, parts=POSTGRES)
+    stack.down(project)
+    assert up(project, parts=POSTGRES).ledger_dsn == first.ledger_dsn
+    stack.down(project)
+
+    with socket.create_server((HOST, StateFolder(project=project).load().ports["postgres"])):
+        elsewhere = up(project, parts=POSTGRES)
+
+    assert elsewhere.ledger_dsn != first.ledger_dsn
+    assert query(elsewhere.ledger_dsn, "SELECT 42") == [(42,)]
+
+
+def test_a_port_taken_between_choosing_and_starting_is_given_up_for_another(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = postgres.prepare
+    thieves: list[socket.socket] = []
+
+    def steal_the_port_and_prepare(state: State) -> None:
+        prepare(state)
+        if not thieves:
+            thieves.append(socket.create_server((HOST, state.ports["postgres"])))
+
+    monkeypatch.setattr(postgres, "prepare", steal_the_port_and_prepare)
+    try:
+        running = up(project, parts=POSTGRES)
+        assert query(running.ledger_dsn, "SELECT 42") == [(42,)]
+        assert thieves[0].getsockname()[1] not in StateFolder(project=project).load().ports.values()
+    finally:
+        for thief in thieves:
+            thief.close()
+
+
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_up_is_finished_by_the_next_one(project: Path, signal_sent: int) -> None:
+    script = textwrap.dedent("""
+        import json, sys
+        from pathlib import Path
+        from olvido.operators.stack import stack
+        environ = json.loads(sys.argv[2])
+        stack.up(Path(sys.argv[1]), parts=frozenset({"kafka"}), environ=environ, usual_ports=False)
+    """)
+    interrupted = subprocess.Popen(
+        [sys.executable, "-c", script, str(project), json.dumps(ENVIRON)], stderr=subprocess.DEVNULL
+    )
+    until(lambda: any((project / ".olvido").glob("kafka/new-*")), within_s=60)
+    interrupted.send_signal(signal_sent)
+    assert interrupted.wait(30) != 0
+
+    running = up(project, parts=frozenset({"kafka"}))
+
+    assert AdminClient({"bootstrap.servers": running.bootstrap_servers}).list_topics(timeout=10).brokers
+
+
+@pytest.mark.parametrize("variable", [stack.KAFKA_VARIABLE, stack.REGISTRY_VARIABLE, stack.LEDGER_VARIABLE])
+def test_an_address_that_is_given_and_dead_is_an_error(project: Path, variable: str) -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+    dead = {
+        stack.KAFKA_VARIABLE: f"{HOST}:{port}",
+        stack.REGISTRY_VARIABLE: f"http://{HOST}:{port}/apis/ccompat/v7",
+        stack.LEDGER_VARIABLE: f"postgresql://ledger:a-secret@{HOST}:{port}/ledger",
+    }
+    with pytest.raises(ConfigError) as failed:
+        up(project, parts=stack.PARTS, **{variable: dead[variable]})
+
+    assert variable in str(failed.value)
+    assert "unset" in str(failed.value)
+    assert "a-secret" not in str(failed.value)
+    assert stack.status(project) == []
+
+
+def test_a_given_part_is_used_and_not_started(project: Path, shared: Stack) -> None:
+    ours = up(project, parts=stack.PARTS, **shared.environment)
+
+    assert dict(ours.environment) == dict(shared.environment)
+    assert {(status.kind, status.state) for status in ours.status()} == {("given", "given")}
+    assert read_env(ours.env_file) == dict(shared.environment)
+
+
+def test_our_own_addresses_in_the_environment_are_not_taken_for_given_ones(project: Path) -> None:
+    """Whoever loaded stack.env into his shell still gets a stack that is started."""
+    first = up(project, parts=POSTGRES)
+    stack.down(project)
+
+    again = up(project, parts=POSTGRES, **first.environment)
+
+    assert again.given == frozenset()
+    assert query(again.ledger_dsn, "SELECT 42") == [(42,)]
+
+
+def test_the_role_of_one_database_cannot_connect_to_another(shared: Stack) -> None:
+    names = [*stack.DATABASE_VARIABLES, "registry", "postgres", "template1"]
+    refused = {}
+    for role in stack.DATABASE_VARIABLES:
+        server = shared.dsn(role).rpartition("/")[0]
+        for name in names:
+            try:
+                psycopg2.connect(f"{server}/{name}").close()
+            except psycopg2.OperationalError as error:
+                refused[role, name] = "permission denied for database" in str(error)
+
+    assert refused == {
+        (role, name): True for role in stack.DATABASE_VARIABLES for name in names if role != name
+    }
+    rights = query(
+        shared.ledger_dsn, "SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+    )
+    assert rights == [(False, False)]
+
+
+def test_ensuring_a_database_again_changes_nothing_and_a_new_password_replaces_the_old(shared: Stack) -> None:
+    for password in ("first", "first", "second"):
+        postgres.ensure_database(shared.admin_dsn(), "extra", "extra", password)
+
+    server = shared.admin_dsn().rpartition("@")[2].partition("/")[0]
+    assert query(f"postgresql://extra:second@{server}/extra", "SELECT 42") == [(42,)]
+    with pytest.raises(psycopg2.OperationalError):
+        psycopg2.connect(f"postgresql://extra:first@{server}/extra")
+
+
+def test_no_secret_is_on_a_command_line_or_in_a_file_that_others_can_read(shared: Stack) -> None:
+    secrets = list(shared.folder.load().passwords.values())
+    assert len(secrets) == 6
+
+    lines = [" ".join(process.cmdline()) for process in shared.supervisor.orphans()]
+    open_to_others = [
+        path for path in shared.folder.path.rglob("*") if path.is_file() and path.stat().st_mode & 0o077
+    ]
+    leaks = [
+        path
+        for path in open_to_others
+        if any(secret in path.read_text(errors="replace") for secret in secrets)
+    ]
+
+    assert len(lines) >= 5
+    assert [line for line in lines if any(secret in line for secret in secrets)] == []
+    assert leaks == []
+
+
+def test_a_program_is_given_the_addresses_it_may_have_and_no_others(project: Path) -> None:
+    script = "import json, os, time; print(json.dumps(dict(os.environ)), flush=True); time.sleep(600)"
+    told = (sys.executable, "-c", script)
+    running = up(
+        project,
+        Program(name="all", command=told),
+        Program(name="one", command=told, given=frozenset({"OLVIDO_CRM_DSN"})),
+        parts=POSTGRES,
+    )
+
+    def given(name: str) -> dict[str, str]:
+        heard: dict[str, str] = json.loads(running.folder.log(name).read_text())
+        return {key: value for key, value in heard.items() if key in stack.DATABASE_VARIABLES.values()}
+
+    assert given("all") == dict(running.environment)
+    assert given("one") == {"OLVIDO_CRM_DSN": running.dsn("crm")}
+    assert running.admin_dsn() not in running.folder.log("all").read_text()
+
+
+def test_odd_values_reach_a_program_as_they_are(project: Path) -> None:
+    """supervisord's configuration expands `%`, cuts at ` ;` and ` #`, and knows no escapes."""
+    odd = {
+        "PERCENT": "100% of %(here)s %s",
+        "COMMENT": "a ; b # c",
+        "JSON": '{"a": [1, "two, three"]}',
+        "QUOTE": "it's",
+        "COMMA": "x=1,y=2",
+        "SPACE": "  both sides  ",
+        "EMPTY": "",
+        "SPANISH": "olvído ✓",
+    }
+    told = "print(json.dumps([dict(os.environ), sys.argv[1:]]), flush=True)"
+    script = f"import json, os, sys, time; {told}; time.sleep(600)"
+    arguments = ("50%", "a ; b", '"quoted"', "it's", "")
+    running = up(
+        project, Program(name="odd", command=(sys.executable, "-c", script, *arguments), environment=odd)
+    )
+
+    heard, words = json.loads(running.folder.log("odd").read_text())
+    assert {name: heard.get(name) for name in odd} == odd
+    assert tuple(words) == arguments
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "\"both\" 'kinds'", "'edge"])
+def test_a_value_that_cannot_be_handed_over_is_refused_by_name(value: str) -> None:
+    program = Program(name="odd", command=("/bin/true",))
+    with pytest.raises(ConfigError):
+        program.section(log=Path("/tmp/log"), environment={"ODD": value})
+
+
+def test_a_command_that_is_not_there_is_named(project: Path) -> None:
+    with pytest.raises(StackError, match="/no/such/program"):
+        up(project, Program(name="missing", command=("/no/such/program",)))
+
+
+def test_a_long_path_does_not_break_the_socket(project: Path) -> None:
+    deep = project / ("a-folder-with-a-long-name-" * 4) / ("another-" * 4)
+    deep.mkdir(parents=True)
+    try:
+        running = up(deep, a_sleeper())
+        assert the("sleeper", running.status()).state == "running"
+        short = running.folder.socket_path(running.supervisor.mark)
+        assert not short.is_relative_to(deep)
+        assert short.parent.stat().st_mode & 0o777 == 0o700
+    finally:
+        stack.down(deep, purge=True)
+
+
+def test_a_temporary_stack_ends_with_the_process_that_wanted_it() -> None:
+    script = textwrap.dedent("""
+        import time
+        from olvido.operators.stack.program import Program
+        from olvido.operators.stack.stack import temporary_stack
+        sleeper = Program(name="sleeper", command=("/bin/sleep", "600"))
+        with temporary_stack(parts=frozenset(), programs=[sleeper]) as stack:
+            print(stack.directory, stack.supervisor.mark, flush=True)
+            time.sleep(600)
+    """)
+    owner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    directory, mark = owner.stdout.readline().split()
+    left = Supervisor(StateFolder(project=Path(directory)), mark)
+    assert len(left.orphans()) == 2
+
+    owner.kill()
+    owner.wait()
+
+    until(lambda: left.orphans() == [], within_s=20)
+    stack.down(Path(directory), purge=True)
+    Path(directory).rmdir()
+
+
+def test_a_dotenv_file_gives_back_what_was_written(tmp_path: Path) -> None:
+    values = {"PLAIN": "postgresql://a:b@127.0.0.1:5432/a", "ODD": "it's 100% \\ #1", "EMPTY": ""}
+    write_env(tmp_path / "some.env", values, comment="a comment")
+    assert read_env(tmp_path / "some.env") == values
+    assert (tmp_path / "some.env").stat().st_mode & 0o777 == 0o600
