@@ -8,8 +8,8 @@ from uuid import UUID
 from olvido.core.events import Decision, SealedBox
 from olvido.core.subject import Handle
 
-# Ask again after 1, 2, 4 … minutes, then once a day: a sink that is down for three days
-# finds each of its tasks about thirteen times, and answers twelve of them from its journal.
+# Ask again after 1, 2, 4 … minutes, then once a day. A sink that has not read its topic to the end
+# is not asked: what it was sent may still be before it.
 DELAY_FIRST = timedelta(minutes=1)
 DELAY_MAX = timedelta(days=1)
 

@@ -134,6 +134,14 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """How often a task has been sent, and when it is due again."""
+
+    attempts: int
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StateRow:
     """The state that receipts give a request."""
 

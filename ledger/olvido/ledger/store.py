@@ -34,6 +34,7 @@ from olvido.ledger.rows import (
     StartedRow,
     StateRow,
     TaskRow,
+    Try,
     VerificationRow,
 )
 
@@ -430,15 +431,15 @@ class Postponing:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    def until(self, tasks: Sequence[Owed], due_ats: Sequence[datetime], *, now: datetime) -> None:
-        """Note one more attempt for each task, and when the next is due."""
+    def until(self, tasks: Sequence[Owed], tries: Sequence[Try], *, now: datetime) -> None:
+        """Note for each task how often it has been sent, and when it is due again."""
         self._transaction.run(
             "postpone",
             source_ids=[task.source_id for task in tasks],
             sinks=[task.sink for task in tasks],
             generations=[task.generation for task in tasks],
-            attempts=[task.attempts + 1 for task in tasks],
-            due_ats=list(due_ats),
+            attempts=[one.attempts for one in tries],
+            due_ats=[one.due_at for one in tries],
             now=now,
         )
 

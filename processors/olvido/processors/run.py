@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import faust
 
+from olvido.broker.admin import lag
 from olvido.broker.contract import Handler
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
@@ -26,9 +27,17 @@ from olvido.processors.handlers import (
     VerificationsHandler,
 )
 from olvido.processors.reconciler import Reconciler
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.deployment import Deployment, KafkaSection
 from olvido.schemas.registry import Registry
-from olvido.schemas.topics import CONSENTS, DEAD_LETTERS, RECEIPTS, REQUESTS, VERIFICATIONS
+from olvido.schemas.topics import (
+    CONSENTS,
+    DEAD_LETTERS,
+    RECEIPTS,
+    REQUESTS,
+    VERIFICATIONS,
+    sink_group,
+    tasks_topic,
+)
 
 logger = logging.getLogger("olvido.processors")
 
@@ -77,6 +86,7 @@ def run_processors(deployment: Deployment) -> None:
         parts.catalogue,
         clock=utc_now,
         first_after=parts.first_after,
+        behind=lambda sink: records_behind(deployment.kafka, sink),
     )
     audit = Audit(deployment.kafka, parts.ledger, group=requests.GROUP, handlers=handlers)
     every = timedelta(seconds=deployment.reconciler.every_s)
@@ -140,6 +150,15 @@ def run_loop_engine(deployment: Deployment, stop: threading.Event) -> None:
     for thread in threads:
         thread.join(timeout=10)
     parts.publisher.close()
+
+
+def records_behind(kafka: KafkaSection, sink: str) -> int:
+    """How many records wait on the topic of a sink's tasks.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    return sum(one.behind for one in lag(kafka, sink_group(sink), [tasks_topic(sink).name]))
 
 
 def _verifications(parts: Parts) -> VerificationsHandler:

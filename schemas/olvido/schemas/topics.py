@@ -106,6 +106,11 @@ def tasks_topic(sink: str) -> Topic:
     )
 
 
+def sink_group(sink: str) -> str:
+    """The consumer group of one sink."""
+    return f"olvido.sink.{sink}"
+
+
 def topics_of(catalogue: Catalogue) -> tuple[Topic, ...]:
     """All topics a deployment has."""
     return (*FIXED, *(tasks_topic(sink.name) for sink in catalogue.sinks))

@@ -211,7 +211,8 @@ from due join tasks t using (source_id, sink, generation) join events e using (s
 -- name: postpone
 -- Tasks that were sent again: when next.
 update tasks t
-set attempts = new.attempts, due_at = new.due_at, sent_at = %(now)s
+set sent_at = case when new.attempts > t.attempts then %(now)s else t.sent_at end,
+    attempts = new.attempts, due_at = new.due_at
 from unnest(%(source_ids)s::uuid[], %(sinks)s::text[], %(generations)s::int[], %(attempts)s::int[],
             %(due_ats)s::timestamptz[]) as new (source_id, sink, generation, attempts, due_at)
 where t.source_id = new.source_id and t.sink = new.sink and t.generation = new.generation;

@@ -1,0 +1,254 @@
+"""The ledger on a real PostgreSQL: what is saved once stays once, and holes are found."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure, an_id, read
+
+from olvido.core.consents import later, states_of
+from olvido.core.errors import ConfigError, Unavailable
+from olvido.core.events import Decision
+from olvido.core.receipts import Outcome, receipt_for, stands
+from olvido.ledger import schema
+from olvido.ledger.progress import OffsetRange, ranges_of
+from olvido.ledger.rows import StateRow, Try
+from olvido.ledger.store import Ledger, Overtaken
+from olvido.processors import consents, requests
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def dsn(postgres_admin_dsn: str) -> Iterator[str]:
+    """A new, empty database."""
+    name = f"ledger_{uuid4().hex}"
+    connection = psycopg2.connect(postgres_admin_dsn)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        yield psycopg2.extensions.make_dsn(postgres_admin_dsn, dbname=name)
+        cursor.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    connection.close()
+
+
+@pytest.fixture
+def ledger(dsn: str) -> Ledger:
+    """A migrated ledger."""
+    schema.migrate(dsn)
+    return Ledger(dsn, application="tests")
+
+
+def saved_requests(ledger: Ledger, batch, *, handled=()) -> requests.Output:
+    known, verified = ledger.known_requests([item.value.request_id for item in batch])
+    output = requests.step(batch, requests.Known(requests=known, verifications=verified), CATALOGUE, NOW)
+    ledger.save_requests(
+        output.rows,
+        [requests.task_row(task) for task in output.new_tasks],
+        topic="olvido.requests.v1",
+        handled=handled,
+        now=NOW,
+        due_after=MINUTE,
+    )
+    return output
+
+
+def test_migrating_twice_changes_nothing_the_second_time(dsn):
+    assert schema.migrate(dsn) == schema.names()
+    assert schema.migrate(dsn) == []
+    schema.check(dsn)
+
+
+def test_a_ledger_without_its_migrations_is_refused_with_the_fix(dsn):
+    """B62"""
+    with pytest.raises(ConfigError, match="olvido ledger migrate"):
+        schema.check(dsn)
+
+
+def test_the_redelivery_law_holds_through_the_database(ledger):
+    """What was saved, loaded again, makes the step ask for the same records."""
+    batch = [read(an_erasure(number, verification_required=number == 3), number) for number in range(1, 5)]
+    first = saved_requests(ledger, batch)
+    again = saved_requests(ledger, batch)
+    assert again.rows == ()
+    assert again.tasks == first.tasks
+    assert again.statuses == first.statuses
+
+
+def test_two_processes_that_save_the_same_id_do_not_both_succeed(ledger):
+    output = requests.step(
+        [read(an_erasure())], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
+    )
+    save = {
+        "topic": "olvido.requests.v1", "handled": (), "now": NOW, "due_after": MINUTE,
+    }  # fmt: skip
+    rows = [requests.task_row(task) for task in output.new_tasks]
+    ledger.save_requests(output.rows, rows, **save)
+    with pytest.raises(Overtaken):
+        ledger.save_requests(output.rows, rows, **save)
+
+
+def test_a_batch_that_is_not_saved_leaves_no_offset_behind(ledger):
+    saved_requests(ledger, [read(an_erasure(1), 1)])
+    output = requests.step(
+        [read(an_erasure(1), 9)], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
+    )
+    hole = OffsetRange("olvido.requests.v1", 0, 0, 10)
+    with pytest.raises(Overtaken):
+        ledger.save_requests(
+            output.rows, [], topic="olvido.requests.v1", handled=[hole], now=NOW, due_after=MINUTE
+        )
+    assert ledger.holes([hole]) == [hole]
+
+
+def test_holes_below_the_committed_offset_are_found(ledger):
+    topic = "olvido.requests.v1"
+    ledger.add_progress(ranges_of([(topic, 0, offset) for offset in (0, 1, 2, 5, 6, 9)]))
+    ledger.add_progress(ranges_of([(topic, 0, offset) for offset in (6, 7)]))
+    assert ledger.holes([OffsetRange(topic, 0, 0, 12), OffsetRange(topic, 1, 3, 5)]) == [
+        OffsetRange(topic, 0, 3, 5),
+        OffsetRange(topic, 0, 8, 9),
+        OffsetRange(topic, 0, 10, 12),
+        OffsetRange(topic, 1, 3, 5),
+    ]
+
+
+def test_offsets_become_the_fewest_ranges():
+    assert ranges_of([("a", 0, 3), ("a", 0, 1), ("a", 0, 2), ("a", 1, 3), ("a", 0, 2), ("b", 0, 4)]) == (
+        OffsetRange("a", 0, 1, 4),
+        OffsetRange("a", 1, 3, 4),
+        OffsetRange("b", 0, 4, 5),
+    )
+
+
+def test_consents_saved_in_any_order_end_in_the_state_of_the_core(ledger):
+    """The order of SQL is the order of the core, ties included."""
+    changes = [
+        a_change(1, Decision.GRANTED, occurred_at=NOW - MINUTE),
+        a_change(2, Decision.WITHDRAWN, occurred_at=NOW - MINUTE),
+        a_change(3, Decision.GRANTED, occurred_at=NOW - 2 * MINUTE),
+        a_change(4, Decision.GRANTED, occurred_at=NOW - MINUTE),
+        a_change(5, Decision.WITHDRAWN, occurred_at=NOW - MINUTE),
+    ]
+    expected = states_of(changes[0])[0]
+    for change in changes[1:]:
+        expected = later(expected, states_of(change)[0])
+    for offset, change in enumerate([*changes, *reversed(changes)]):
+        # Each is stepped without knowing of the others, as by two processes at once.
+        unknown = consents.Known(changes={}, states={})
+        output = consents.step([read(change, offset)], unknown, CATALOGUE, NOW)
+        try:
+            ledger.save_consents(
+                output.rows, output.states, [], topic="olvido.consents.v1", handled=(), now=NOW,
+                due_after=MINUTE,
+            )  # fmt: skip
+        except Overtaken:
+            assert offset >= len(changes)
+    _, states = ledger.known_consents([], [(expected.handle, expected.purpose)])
+    assert list(states.values()) == [expected]
+
+
+def settled(ledger: Ledger, *batch) -> None:
+    with ledger.recording({receipt.request_id for receipt in batch}) as recording:
+        recording.settle(batch)
+
+
+def test_of_two_final_receipts_the_one_applied_first_stands_in_either_order(ledger):
+    output = saved_requests(ledger, [read(an_erasure())])
+    task = output.tasks[0]
+    one = a_receipt(task, Outcome.ERASED, applied_at=NOW)
+    two = a_receipt(task, Outcome.FAILED, applied_at=NOW + MINUTE)
+    deferred = receipt_for(task, Outcome.DEFERRED, applied_at=NOW - MINUTE)
+    for order in ([deferred, one, two], [two, deferred, one], [two, one, deferred]):
+        for receipt in order:
+            settled(ledger, receipt)
+        row = next(row for row in ledger.show_tasks(an_id(1)) if row["sink"] == task.sink)
+        assert (row["outcome"], row["applied_at"]) == ("erased", NOW)
+    assert stands(stands(two, deferred), one) == one
+
+
+def test_two_recorders_that_settle_the_last_two_tasks_at_once_leave_a_final_state(ledger):
+    """Without taking hold of the request first, each would see the other's task as open."""
+    tasks = saved_requests(ledger, [read(an_erasure())]).tasks
+    holding, proceed = threading.Event(), threading.Event()
+
+    def record(task, *, wait: bool) -> None:
+        with ledger.recording({an_id(1)}) as recording:
+            recording.settle([a_receipt(task)])
+            if wait:
+                holding.set()
+                assert proceed.wait(10)
+            outcomes = recording.outcomes()[an_id(1)]
+            final = all(outcomes.values())
+            recording.write_states(
+                [
+                    StateRow(
+                        request_id=an_id(1),
+                        state="fulfilled" if final else "in_progress",
+                        answered=sum(map(bool, outcomes.values())),
+                        final=final,
+                    )
+                ],
+                now=NOW,
+            )
+
+    first = threading.Thread(target=record, args=(tasks[0],), kwargs={"wait": True})
+    second = threading.Thread(target=record, args=(tasks[1],), kwargs={"wait": False})
+    first.start()
+    assert holding.wait(10)
+    second.start()
+    proceed.set()
+    first.join(10)
+    second.join(10)
+    assert ledger.show_request(an_id(1))["state"] == "fulfilled"
+
+
+def test_a_task_that_is_due_is_handed_out_once_and_then_postponed(ledger):
+    saved_requests(ledger, [read(an_erasure())])
+    with ledger.owed(now=NOW, limit=10) as (early, _):
+        assert early == []
+    late = NOW + 2 * MINUTE
+    with ledger.owed(now=late, limit=10) as (owed, postponing):
+        assert sorted(item.sink for item in owed) == ["crm", "marketing"]
+        with Ledger(ledger._database._dsn, application="other").owed(now=late, limit=10) as (others, _):
+            assert others == []
+        postponing.until(owed, [Try(attempts=2, due_at=late + MINUTE) for _ in owed], now=late)
+    with ledger.owed(now=late, limit=10) as (again, _):
+        assert again == []
+
+
+def test_a_task_with_a_receipt_is_owed_no_more(ledger):
+    tasks = saved_requests(ledger, [read(an_erasure())]).tasks
+    settled(ledger, a_receipt(tasks[0]))
+    with ledger.owed(now=NOW + 2 * MINUTE, limit=10) as (owed, _):
+        assert [item.sink for item in owed] == [tasks[1].sink]
+
+
+def test_a_database_that_is_down_is_unavailable_and_names_no_password():
+    ledger = Ledger("postgresql://olvido:hunter2@127.0.0.1:1/ledger", application="tests")
+    with pytest.raises(Unavailable) as unavailable:
+        ledger.overview()
+    assert "hunter2" not in str(unavailable.value)
+
+
+def test_a_connection_that_was_cut_is_opened_anew(ledger, postgres_admin_dsn):
+    ledger.overview()
+    with psycopg2.connect(postgres_admin_dsn) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tests'"
+        )
+    with pytest.raises(Unavailable):
+        ledger.overview()
+    assert ledger.overview()["requests"] == 0
+
+
+def test_an_event_is_kept_to_the_byte(ledger):
+    item = read(an_erasure())
+    item = replace(item, received=replace(item.received, value=bytes(range(256)) * 5))
+    saved_requests(ledger, [item])
+    assert ledger.requests_with_events([an_id(1)]) == {an_id(1): bytes(range(256)) * 5}
