@@ -22,6 +22,7 @@ logger = logging.getLogger("olvido.broker")
 RETRY_AFTER_S_MAX = 3600.0  # a target that asks for more is asked again after an hour all the same
 POLL_S = 0.2  # how soon a paused loop notices that it is to stop
 COMMIT_AGAIN_S = 5.0  # how often an idle loop tries a commit again that failed
+SETTLE_S = 5.0  # how long a loop that stops waits for its last commit
 
 Partition = tuple[str, int]
 
@@ -74,9 +75,10 @@ class Loop:
         self._within_s = within_s
         self._on_idle = on_idle
         self._assigned: set[Partition] = set()
-        self._done: dict[Partition, int] = {}  # handled but not yet committed: the next offset to read
+        self._done: dict[Partition, int] = {}  # handled, commit not confirmed: the next offset to read
         self._ahead: list[Received] = []  # read while paused; handled after the batch at hand
         self._paused = False
+        self._leaving = False
         self._commit_again_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -85,7 +87,9 @@ class Loop:
         What the handler raises, other than ``Unavailable``, is raised here after the group is left:
         the batch is not committed and comes again to whoever reads next.
         """
-        consumer = open_consumer(self._kafka, group=self._group, client_id=self._group)
+        consumer = open_consumer(
+            self._kafka, group=self._group, client_id=self._group, more={"on_commit": self._on_commit}
+        )
         try:
             consumer.subscribe(
                 self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -93,8 +97,7 @@ class Loop:
             while not stop.is_set():
                 self._turn(consumer, stop)
         finally:
-            # Leaves the group, so that the others need not wait for a time-out. Revokes first: see there.
-            consumer.close()
+            self._leave(consumer)
 
     def _turn(self, consumer: Consumer, stop: threading.Event) -> None:
         batch = self._read(consumer, self._batch_max, self._within_s)
@@ -129,11 +132,21 @@ class Loop:
     def _finish(self, consumer: Consumer, batch: Sequence[Received]) -> None:
         for record in batch:
             self._done[record.topic, record.partition] = record.offset + 1
-        # The handler's work is durable. A crash before this line brings the batch again, and the
-        # handler tells by its ids; a crash after it brings the next one.
+        # The handler's work is durable. A crash before the broker has this commit brings the batch
+        # again, and the handler tells by its ids; a crash after it brings the next one.
         self._commit(consumer)
         self.counters.handled += len(batch)
         self.counters.batches += 1
+
+    def _leave(self, consumer: Consumer) -> None:
+        """Settle the last commit and leave the group, so that the others need not wait for a time-out."""
+        self._leaving = True
+        deadline = time.monotonic() + SETTLE_S
+        failed = self.counters.commits_failed
+        consumer.pause(consumer.assignment())
+        while self._done and self.counters.commits_failed == failed and time.monotonic() < deadline:
+            self._read(consumer, 1, POLL_S)
+        consumer.close()
 
     def _read(self, consumer: Consumer, count: int, timeout_s: float) -> list[Received]:
         batch, self._ahead = self._ahead, []
@@ -182,7 +195,8 @@ class Loop:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # What is done is committed before the others start there; what is not is theirs to do.
-        self._commit(consumer)
+        if self._done and not self._leaving:
+            self._commit(consumer, wait=True)
         self._forget(partitions)
         consumer.incremental_unassign(partitions)
         logger.info("%s: gave up %s", self._group, _text(partitions))
@@ -198,28 +212,39 @@ class Loop:
             self._assigned.discard(name)
             self._done.pop(name, None)
 
-    def _commit(self, consumer: Consumer) -> None:
-        """Commit what is done. Where that fails nothing is lost: the records come again."""
-        if not self._done:
-            return
+    # --- committing ------------------------------------------------------------------------------
+
+    def _commit(self, consumer: Consumer, *, wait: bool = False) -> None:
+        """Commit what is done. Where that fails nothing is lost: the records come again.
+
+        The answer is not waited for but read with the next batch: without its coordinator a commit takes
+        the whole session time-out to fail, and a loop that waits there neither reads nor stops.
+        """
+        self._commit_again_at = time.monotonic() + COMMIT_AGAIN_S
         offsets = [TopicPartition(topic, partition, at) for (topic, partition), at in self._done.items()]
         try:
-            committed = consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:
-            self._not_committed(error.args[0])
-            return
-        for partition in committed:
-            if partition.error is not None:
-                self._not_committed(partition.error)
+            if wait:
+                self._on_commit(None, consumer.commit(offsets=offsets, asynchronous=False))
             else:
-                self._done.pop((partition.topic, partition.partition), None)
+                consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            self._on_commit(error.args[0], [])
 
-    def _not_committed(self, error: KafkaError) -> None:
-        self.counters.commits_failed += 1
-        self._commit_again_at = time.monotonic() + COMMIT_AGAIN_S
-        logger.warning(
-            "%s: offsets not committed: %s; these records may come again", self._group, error.name()
-        )
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        error = error or next((one.error for one in partitions if one.error is not None), None)
+        if error is not None:
+            self.counters.commits_failed += 1
+            logger.warning(
+                "%s: offsets not committed: %s; these records may come again", self._group, error.name()
+            )
+        for one in partitions:
+            # A later batch of the partition may be done by now: its commit is another one.
+            if (
+                one.error is None
+                and error is None
+                and self._done.get((one.topic, one.partition)) == one.offset
+            ):
+                del self._done[one.topic, one.partition]
 
 
 def _asked_for(error: Unavailable) -> float | None:
