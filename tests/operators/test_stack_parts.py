@@ -38,6 +38,7 @@ class Repository(ThreadingHTTPServer):
         self.cut_after: list[int] = []  # bytes after which the next answers are cut, one each
         self.asked: list[str] = []  # the Range of each request, or ""
         self.ranges = True
+        self.busy = 0  # how often to answer 503 first
 
     @property
     def base(self) -> str:
@@ -51,6 +52,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.server.files.get(self.path.lstrip("/"))
         wanted = self.headers.get("Range", "")
         self.server.asked.append(wanted)
+        if self.server.busy:
+            self.server.busy -= 1
+            self.send_error(503)
+            return
         if body is None:
             self.send_error(404)
             return
@@ -126,6 +131,16 @@ def test_a_download_goes_on_in_a_later_call(tmp_path: Path) -> None:
         fetch(THING, to=tmp_path / "thing.jar", cache=tmp_path, base=server.base)
         (asked,) = server.asked
         assert 1_500_000 - parts.CHUNK_BYTES < int(asked[6:-1]) <= 1_500_000
+    assert (tmp_path / "thing.jar").read_bytes() == CONTENT
+
+
+def test_a_repository_that_is_busy_is_asked_again(tmp_path: Path) -> None:
+    with serving({THING.path: CONTENT}) as server:
+        server.busy = 2
+        fetch(THING, to=tmp_path / "thing.jar", cache=tmp_path, base=server.base)
+        server.busy = 100
+        with pytest.raises(DownloadFailed, match="it answered 503"):
+            fetch(THING, to=tmp_path / "again.jar", cache=tmp_path, base=server.base)
     assert (tmp_path / "thing.jar").read_bytes() == CONTENT
 
 

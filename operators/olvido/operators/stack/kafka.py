@@ -18,8 +18,8 @@ MAIN = "kafka.Kafka"
 FORMAT = "kafka.tools.StorageTool"
 FORMAT_S_MAX = 60
 STOP_WAIT_S = 30  # it hands over its logs cleanly; 0.3 s as a rule
-# Without the second compiler it starts in 1.6 s instead of 2.2. On two cores it then took its first 800,000 records
-# at about twice the rate for half the CPU; a demo or a test does not live long enough for the compiler to pay.
+# Without the second compiler it starts in 1.6 s instead of 2.2. On two cores it then took its first 800,000
+# records at about twice the rate for half the CPU; a demo or a test does not live long enough for more.
 JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 

@@ -15,7 +15,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,16 +205,25 @@ def fetch(artifact: Artifact, *, to: Path, cache: Path, base: str, advance: Adva
 
 
 def _fetch_all(artifacts: list[Artifact], *, folder: Path, cache: Path, base: str, advance: Advance) -> None:
+    stopped = threading.Event()
+
+    def advance_unless_stopped(count: int) -> None:
+        if stopped.is_set():
+            raise DownloadFailed("stopped, because another file failed or by Ctrl-C")
+        advance(count)
+
+    def fetch_one(artifact: Artifact) -> None:
+        to = folder / artifact.filename
+        fetch(artifact, to=to, cache=cache, base=base, advance=advance_unless_stopped)
+
     with ThreadPoolExecutor(THREADS) as pool:
+        jobs = [pool.submit(fetch_one, each) for each in artifacts]
         try:
-            jobs = [
-                pool.submit(fetch, each, to=folder / each.filename, cache=cache, base=base, advance=advance)
-                for each in artifacts
-            ]
-            for job in jobs:
+            for job in as_completed(jobs):
                 job.result()
         except BaseException:
-            # Also for Ctrl-C: what has not begun is not begun; what arrived stays for the next `up`.
+            # What has not begun does not begin, what has stops at its next bytes; the next `up` goes on.
+            stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
@@ -227,7 +236,9 @@ def _transfer(url: str, artifact: Artifact, partial: Path, advance: Advance) -> 
             if _append(url, artifact, partial, advance):
                 return
             reason = "the connection was cut"
-        except OSError as error:  # requests' exceptions are OSErrors
+        except ConnectionError as error:
+            reason = str(error)
+        except OSError as error:  # requests' exceptions, whose texts are long
             reason = type(error).__name__
         if attempt < ATTEMPTS_MAX:
             time.sleep(PAUSE_FIRST_S * 2 ** (attempt - 1))
@@ -246,6 +257,11 @@ def _append(url: str, artifact: Artifact, partial: Path, advance: Advance) -> bo
         return True
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with http.get(url, stream=True, timeout=TIMEOUT_S, headers=headers) as response:
+        if response.status_code >= 500:
+            raise ConnectionError(f"it answered {response.status_code}")
+        if response.status_code == 416:  # its file is shorter than what we have: begin again
+            partial.unlink()
+            return False
         if response.status_code not in (200, 206):
             raise DownloadFailed(
                 f"{artifact.filename} could not be fetched: {url} answered {response.status_code}. "

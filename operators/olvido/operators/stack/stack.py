@@ -51,6 +51,10 @@ DATABASE_VARIABLES = {
     "store_cn": "OLVIDO_STORE_CN_DSN",
     "store_sg": "OLVIDO_STORE_SG_DSN",
 }
+# Each program gets those that it may have from its own section, and never from our shell.
+ADDRESS_VARIABLES = frozenset(
+    {KAFKA_VARIABLE, REGISTRY_VARIABLE, ADMIN_VARIABLE, *DATABASE_VARIABLES.values()}
+)
 PARTS = frozenset({"kafka", "registry", "postgres"})
 PORTS_OF = {
     "kafka": ("kafka", "kafka-controller"),
@@ -61,6 +65,7 @@ TITLES = {"kafka": "Kafka", "registry": "the schema registry", "postgres": "Post
 
 HEALTHY_S_MAX = 120.0  # 1 to 6 s on an idle machine; a loaded one may take ten times that
 STEADY_S_MAX = 3.0  # beyond a program's own start_s
+GRACE_S = 3.0  # PostgreSQL that was just killed starts at the second try: its children still hold its memory
 POLL_S = 0.1
 
 
@@ -315,7 +320,7 @@ class _Starting:
     def start(self, wanted: frozenset[str], *, environ: Mapping[str, str]) -> None:
         """Fetch, prepare and start the wanted parts, and wait until each is healthy."""
         homes = self._fetch(wanted, environ)
-        self.supervisor.ensure()
+        self.supervisor.ensure(hidden=ADDRESS_VARIABLES)
         self._remember_secrets(wanted)
         running = self._running()
         for part in sorted(wanted - running):
@@ -423,15 +428,16 @@ class _Starting:
                 return
 
     def _wait_until_healthy(self, part: str, answers: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + HEALTHY_S_MAX
+        began = time.monotonic()
+        deadline, graceful = began + HEALTHY_S_MAX, began + GRACE_S
         log = self.folder.log(part)
         while time.monotonic() < deadline and not self._cancelled.is_set():
             now = self.supervisor.status().get(part)
-            if now is None or now.pid is None:
+            if now is None or (now.pid is None and time.monotonic() > graceful):
                 why = f"exit status {now.exit_status} {now.note}".strip() if now else "the supervisor is gone"
                 raise PartFailed(f"{TITLES[part]} ended ({why}). Its log, {log}, ends with:\n{tail(log)}")
             # That it is ours which answers: somebody else's server may sit on the port.
-            if listens(now.pid, self.state.ports[part]) and answers():
+            if now.pid is not None and listens(now.pid, self.state.ports[part]) and answers():
                 return
             time.sleep(POLL_S)
         raise PartFailed(

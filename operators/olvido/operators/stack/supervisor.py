@@ -74,9 +74,10 @@ class Supervisor:
             return True
         return True
 
-    def ensure(self) -> None:
+    def ensure(self, *, hidden: frozenset[str] = frozenset()) -> None:
         """Have it running. What a killed one left behind is stopped first.
 
+        Its programs inherit our environment, except for the `hidden` variables.
         Raises StackError, with the last lines of its log, when it can't be started.
         """
         try:
@@ -89,9 +90,9 @@ class Supervisor:
             return
         self._write_configuration()
         command = (sys.executable, "-m", "supervisor.supervisord", "-c", str(self._configuration))
-        began = subprocess.run(
-            command, env=os.environ | {MARK: self.mark}, capture_output=True, text=True, check=False
-        )
+        environment = {name: value for name, value in os.environ.items() if name not in hidden}
+        environment[MARK] = self.mark
+        began = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         deadline = time.monotonic() + START_S_MAX
         while began.returncode == 0 and time.monotonic() < deadline:
             if self.alive():
