@@ -1,6 +1,7 @@
 """What a step asks for, as records on their topics."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from olvido.broker.contract import Publisher, Record
@@ -10,7 +11,7 @@ from olvido.core.dead_letters import DeadLetter
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Task
 from olvido.schemas.codec import (
-    Codec,
+    TaskPieces,
     consent_state_codec,
     dead_letters_codec,
     request_status_codec,
@@ -22,6 +23,14 @@ from olvido.schemas.registry import Registry
 NO_TRACE: Mapping[UUID, str] = {}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Records, encoded and not yet sent. What is told goes before what is owed."""
+
+    told: tuple[Record, ...]
+    owed: tuple[Record, ...]
+
+
 class Emission:
     """Encodes and publishes. Statuses go before tasks, so that none of them is older than a receipt's."""
 
@@ -30,14 +39,12 @@ class Emission:
     ) -> None:
         self._publisher = publisher
         self._source = source
-        self._tasks: dict[str, Codec[Task]] = {
-            sink.name: tasks_codec(registry, sink.name) for sink in catalogue.sinks
-        }
+        self._tasks = {sink.name: tasks_codec(registry, sink.name) for sink in catalogue.sinks}
         self._statuses = request_status_codec(registry)
         self._states = consent_state_codec(registry)
         self._dead_letters = dead_letters_codec(registry)
 
-    def publish(
+    def prepare(
         self,
         *,
         statuses: Iterable[RequestStatus] = (),
@@ -45,29 +52,34 @@ class Emission:
         dead_letters: Iterable[DeadLetter] = (),
         tasks: Iterable[Task] = (),
         traces: Mapping[UUID, str] = NO_TRACE,
-    ) -> None:
+    ) -> "Prepared":
+        """Encode everything. Nothing is sent: this may run while the ledger saves."""
+        pieces = TaskPieces()
+        return Prepared(
+            told=(
+                *(self._status(status) for status in statuses),
+                *(self._state(state) for state in states),
+                *(self._dead_letter(letter) for letter in dead_letters),
+            ),
+            owed=tuple(self._task(task, pieces, traces.get(task.source_id, "")) for task in tasks),
+        )
+
+    def send(self, prepared: "Prepared") -> None:
         """Write everything and wait until the broker has it.
 
         Raises:
             Unavailable: it does not have all of it. Calling again writes the same records again.
         """
-        told = [
-            *(self._status(status) for status in statuses),
-            *(self._state(state) for state in states),
-            *(self._dead_letter(letter) for letter in dead_letters),
-        ]
-        if told:
-            self._publisher.publish(told)
-        owed = [self._task(task, traces.get(task.source_id, "")) for task in tasks]
-        if owed:
-            self._publisher.publish(owed)
+        for records in (prepared.told, prepared.owed):
+            if records:
+                self._publisher.publish(records)
 
-    def _task(self, task: Task, traceparent: str) -> Record:
+    def _task(self, task: Task, pieces: TaskPieces, traceparent: str) -> Record:
         codec = self._tasks[task.sink]
         return Record(
             codec.topic.name,
             task.subject_id.encode(),
-            codec.encode(task),
+            codec.encode_shared(task, pieces),
             headers_of(task.task_id, "olvido.task.v1", source=self._source, traceparent=traceparent),
         )
 

@@ -7,6 +7,7 @@ reconciler sends what has no receipt. Each handler is a :class:`~olvido.broker.c
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from olvido.ledger.progress import OffsetRange, ranges_of
 from olvido.ledger.rows import Place
 from olvido.ledger.store import Ledger, Overtaken
 from olvido.processors import consents, receipts, requests, verifications
-from olvido.processors.emission import Emission
+from olvido.processors.emission import Emission, Prepared
 from olvido.schemas.codec import (
     Codec,
     consents_codec,
@@ -47,6 +48,7 @@ class RequestsHandler:
         clock: Clock, due_after: timedelta,
     ) -> None:  # fmt: skip
         self.codec: Codec[PrivacyRequest] = requests_codec(registry)
+        self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
         self._ledger = ledger
         self._emission = emission
         self._catalogue = catalogue
@@ -58,21 +60,28 @@ class RequestsHandler:
         read, letters = read_batch(
             batch, self.codec, key_of=lambda request: request.subject_id, group=requests.GROUP, now=now
         )
-        output = _until_not_overtaken(lambda: self._save(read, batch, now))
-        self._emission.publish(
+        output, prepared = _until_not_overtaken(lambda: self._save(read, letters, batch, now))
+        self._emission.send(prepared)
+        _tell(self.codec.topic.name, batch, output.duplicates, [*letters, *output.dead_letters])
+
+    def _save(
+        self,
+        read: Sequence[Read[PrivacyRequest]],
+        letters: Sequence[DeadLetter],
+        batch: Sequence[Received],
+        now: datetime,
+    ) -> tuple[requests.Output, Prepared]:
+        known, verified = self._ledger.known_requests([item.value.request_id for item in read])
+        output = requests.step(
+            read, requests.Known(requests=known, verifications=verified), self._catalogue, now
+        )
+        # Encoded while the database works; thrown away if it does not save.
+        preparing = self._encoder.submit(
+            self._emission.prepare,
             statuses=output.statuses,
             dead_letters=[*letters, *output.dead_letters],
             tasks=output.tasks,
             traces={item.value.request_id: item.traceparent for item in read if item.traceparent},
-        )
-        _tell(self.codec.topic.name, batch, output.duplicates, [*letters, *output.dead_letters])
-
-    def _save(
-        self, read: Sequence[Read[PrivacyRequest]], batch: Sequence[Received], now: datetime
-    ) -> requests.Output:
-        known, verified = self._ledger.known_requests([item.value.request_id for item in read])
-        output = requests.step(
-            read, requests.Known(requests=known, verifications=verified), self._catalogue, now
         )
         self._ledger.save_requests(
             output.rows,
@@ -82,7 +91,7 @@ class RequestsHandler:
             now=now,
             due_after=self._due_after,
         )
-        return output
+        return output, preparing.result()
 
 
 class ConsentsHandler:
@@ -93,6 +102,7 @@ class ConsentsHandler:
         clock: Clock, due_after: timedelta,
     ) -> None:  # fmt: skip
         self.codec: Codec[ConsentChange] = consents_codec(registry)
+        self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
         self._ledger = ledger
         self._emission = emission
         self._catalogue = catalogue
@@ -104,22 +114,28 @@ class ConsentsHandler:
         read, letters = read_batch(
             batch, self.codec, key_of=lambda change: change.subject_id, group=requests.GROUP, now=now
         )
-        output = _until_not_overtaken(lambda: self._save(read, batch, now))
-        self._emission.publish(
+        output, prepared = _until_not_overtaken(lambda: self._save(read, letters, batch, now))
+        self._emission.send(prepared)
+        _tell(self.codec.topic.name, batch, output.duplicates, [*letters, *output.dead_letters])
+
+    def _save(
+        self,
+        read: Sequence[Read[ConsentChange]],
+        letters: Sequence[DeadLetter],
+        batch: Sequence[Received],
+        now: datetime,
+    ) -> tuple[consents.Output, Prepared]:
+        changes, states = self._ledger.known_consents(
+            [item.value.event_id for item in read], consents.keys_of(read)
+        )
+        output = consents.step(read, consents.Known(changes=changes, states=states), self._catalogue, now)
+        preparing = self._encoder.submit(
+            self._emission.prepare,
             states=output.states,
             dead_letters=[*letters, *output.dead_letters],
             tasks=output.tasks,
             traces={item.value.event_id: item.traceparent for item in read if item.traceparent},
         )
-        _tell(self.codec.topic.name, batch, output.duplicates, [*letters, *output.dead_letters])
-
-    def _save(
-        self, read: Sequence[Read[ConsentChange]], batch: Sequence[Received], now: datetime
-    ) -> consents.Output:
-        changes, states = self._ledger.known_consents(
-            [item.value.event_id for item in read], consents.keys_of(read)
-        )
-        output = consents.step(read, consents.Known(changes=changes, states=states), self._catalogue, now)
         self._ledger.save_consents(
             output.rows,
             output.states,
@@ -129,7 +145,7 @@ class ConsentsHandler:
             now=now,
             due_after=self._due_after,
         )
-        return output
+        return output, preparing.result()
 
 
 class VerificationsHandler:
@@ -208,8 +224,10 @@ class VerificationsHandler:
         return output
 
     def _publish(self, output: verifications.Output, letters: Iterable[DeadLetter]) -> None:
-        self._emission.publish(
-            statuses=output.statuses, dead_letters=[*letters, *output.dead_letters], tasks=output.tasks
+        self._emission.send(
+            self._emission.prepare(
+                statuses=output.statuses, dead_letters=[*letters, *output.dead_letters], tasks=output.tasks
+            )
         )
 
 
@@ -249,7 +267,9 @@ class ReceiptsHandler:
                 _each_once([*(item.value for item in kept), *letters, *unreadable, *accepted.dead_letters])
             )
             recording.add_progress(handled(batch))
-        self._emission.publish(statuses=statuses, dead_letters=[*letters, *accepted.dead_letters])
+        self._emission.send(
+            self._emission.prepare(statuses=statuses, dead_letters=[*letters, *accepted.dead_letters])
+        )
         _tell(self.codec.topic.name, batch, 0, [*letters, *unreadable, *accepted.dead_letters])
 
 

@@ -67,7 +67,7 @@ class Reconciler:
             # A crash before the end of this block sends nothing and postpones nothing; one after
             # it has postponed what may not have been sent, and the next time makes up for it.
             postponing.until(owed, tries, now=now)
-        self._emission.publish(tasks=tasks)
+        self._emission.send(self._emission.prepare(tasks=tasks))
         if tasks:
             logger.info("sent %d tasks again that had no receipt in time", len(tasks))
         return len(tasks)

@@ -7,11 +7,13 @@ decoded (fastavro dies of some).
 """
 
 import io
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
-from fastavro import schemaless_reader, schemaless_writer
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.types import Schema
 
 from olvido.core.causes import Cause
@@ -32,7 +34,7 @@ from olvido.core.requests import RequestState
 from olvido.core.status import RequestStatus
 from olvido.core.subject import Handle, IdentityKind
 from olvido.core.tasks import Action, Task
-from olvido.schemas.registry import Registry, schema_of
+from olvido.schemas.registry import Registry, schema_of, schema_text
 from olvido.schemas.topics import (
     CONSENT_STATE,
     CONSENTS,
@@ -174,6 +176,105 @@ def _resolve(body: bytes, writer: Schema, reader: Schema) -> Raw:
     return raw
 
 
+class TaskCodec(Codec[Task]):
+    """Encodes the tasks of one event together: what they share is encoded once.
+
+    An Avro record is its fields one after the other, so a task is put together out of three
+    pieces: what is its own, its region's box, and what all tasks of the event have in common.
+    """
+
+    def __init__(self, registry: Registry, sink: str) -> None:
+        super().__init__(registry, tasks_topic(sink), _task_to_raw, _task)
+        sink_bytes = sink.encode()
+        self._sink = _zigzag(len(sink_bytes)) + sink_bytes
+
+    def encode_shared(self, task: Task, pieces: "TaskPieces") -> bytes:
+        """The same bytes as ``encode`` gives, with the pieces that ``pieces`` remembers."""
+        return b"".join(
+            (
+                self._frame,
+                b"\x48",  # a string of 36 bytes: the task_id
+                str(task.task_id).encode(),
+                _zigzag(task.generation),
+                self._sink,
+                _ACTION_BYTES[task.action],
+                pieces.box(task),
+                pieces.rest(task),
+            )
+        )
+
+
+class TaskPieces:
+    """The encoded pieces of the event whose tasks are at hand; those of the one before are forgotten."""
+
+    def __init__(self) -> None:
+        self._source: UUID | None = None
+        self._boxes: dict[str, bytes] = {}
+        self._rest = b""
+
+    def box(self, task: Task) -> bytes:
+        """The sealed box of the task's region."""
+        self._turn_to(task)
+        if task.box.region not in self._boxes:
+            self._boxes[task.box.region] = _piece(_BOX_SCHEMA, {"box": _box_to_raw(task.box)})
+        return self._boxes[task.box.region]
+
+    def rest(self, task: Task) -> bytes:
+        """What all tasks of the event have in common."""
+        self._turn_to(task)
+        if not self._rest:
+            self._rest = _piece(_REST_SCHEMA, _rest_to_raw(task))
+        return self._rest
+
+    def _turn_to(self, task: Task) -> None:
+        if task.source_id is not self._source:
+            self._source, self._boxes, self._rest = task.source_id, {}, b""
+
+
+def _piece(schema: Schema, raw: Raw) -> bytes:
+    buffer = io.BytesIO()
+    schemaless_writer(buffer, schema, raw)
+    return buffer.getvalue()
+
+
+def _zigzag(number: int) -> bytes:
+    """A small number as Avro writes it."""
+    encoded, out = number * 2 if number >= 0 else -number * 2 - 1, bytearray()
+    while encoded > 0x7F:
+        out.append(encoded & 0x7F | 0x80)
+        encoded >>= 7
+    return bytes([*out, encoded])
+
+
+def _fields_of(names: Sequence[str]) -> Schema:
+    """A record of some fields of the task, in its order."""
+    task = json.loads(schema_text("task"))
+    kept = [field for field in task["fields"] if field["name"] in names]
+    assert [field["name"] for field in kept] == list(names)
+    return parse_schema({**task, "name": "Piece_" + names[0], "fields": kept})
+
+
+# The order of task.avsc; a test compares the two ways of encoding, so they cannot drift apart.
+_REST = (
+    "request_id",
+    "event_id",
+    "subject_id",
+    "handles",
+    "occurred_at",
+    "purposes",
+    "decision",
+    "policy_version",
+)
+_BOX_SCHEMA = _fields_of(["box"])
+_REST_SCHEMA = _fields_of(_REST)
+_ACTION_SYMBOLS = next(
+    field["type"]["symbols"]
+    for field in json.loads(schema_text("task"))["fields"]
+    if field["name"] == "action"
+)
+_ACTION_BYTES = {action: _zigzag(_ACTION_SYMBOLS.index(action.value)) for action in Action}
+
+
 # --- values to what fastavro reads and writes -------------------------------------------------
 
 _KIND_TO_RAW = {kind: kind.name for kind in IdentityKind}
@@ -291,6 +392,12 @@ def _task_to_raw(task: Task) -> Raw:
         "sink": task.sink,
         "action": task.action.value,
         "box": _box_to_raw(task.box),
+        **_rest_to_raw(task),
+    }
+
+
+def _rest_to_raw(task: Task) -> Raw:
+    return {
         "request_id": task.request_id,
         "event_id": task.event_id,
         "subject_id": task.subject_id,
@@ -424,9 +531,9 @@ def verifications_codec(registry: Registry) -> Codec[Verification]:
     return Codec(registry, VERIFICATIONS, _verification_to_raw, _verification)
 
 
-def tasks_codec(registry: Registry, sink: str) -> Codec[Task]:
+def tasks_codec(registry: Registry, sink: str) -> TaskCodec:
     """Of one sink's ``olvido.tasks.<sink>.v1``."""
-    return Codec(registry, tasks_topic(sink), _task_to_raw, _task)
+    return TaskCodec(registry, sink)
 
 
 def receipts_codec(registry: Registry) -> Codec[Receipt]:

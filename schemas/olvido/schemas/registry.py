@@ -129,7 +129,7 @@ class Registry:
         """The same for a schema given as text."""
         try:
             # The rule first: a crash between the two leaves a subject that is too strict, never too lax.
-            self._client.set_config(subject, ServerConfig(compatibility_level=COMPATIBILITY))
+            self._client.set_config(subject, ServerConfig(compatibility=COMPATIBILITY))
             return self._client.register_schema(subject, Schema(text, "AVRO"))
         except SchemaRegistryError as error:
             if error.http_status_code in {409, 422}:

@@ -1,0 +1,119 @@
+"""Requests to tasks, ledger included: how fast one process is, and where the time goes.
+
+    python bench/processors.py [--requests 20000] [--profile]
+
+Starts its own broker, registry and database. Figures move with the machine; ratios within one run hold.
+"""
+
+import argparse
+import cProfile
+import os
+import pstats
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from olvido.broker import admin
+from olvido.broker.contract import Received, Record
+from olvido.broker.kafka import KafkaPublisher
+from olvido.ledger import schema
+from olvido.ledger.store import Ledger
+from olvido.operators.prepare import create_keys
+from olvido.operators.stack.stack import temporary_stack
+from olvido.processors.emission import Emission
+from olvido.processors.handlers import RequestsHandler
+from olvido.producers.build import Builder
+from olvido.producers.emitter import Writer
+from olvido.schemas.deployment import Deployment, KeysSection
+from olvido.schemas.registry import Registry
+
+PROJECT = Path(__file__).parent.parent
+BATCH = 1000
+
+
+class Nowhere:
+    """A publisher that drops everything: what encoding and SQL cost alone."""
+
+    def publish(self, records: Sequence[Record]) -> None:
+        """Drop them."""
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--profile", action="store_true")
+    arguments = parser.parse_args()
+    with temporary_stack() as stack, TemporaryDirectory() as folder:
+        os.environ.update(stack.environment)
+        deployment = Deployment.load(PROJECT / "olvido.toml")
+        registry = Registry(deployment.registry.url)
+        admin.apply(deployment.kafka, registry, deployment.catalogue)
+        schema.migrate(deployment.ledger_dsn)
+        create_keys(deployment, Path(folder))
+        batches = _batches(deployment, registry, Path(folder), arguments.requests)
+        half = len(batches) // 2
+        ledger = Ledger(deployment.ledger_dsn, application="bench")
+        publisher = KafkaPublisher(deployment.kafka, client_id="bench")
+        for name, target, share in (
+            ("decode, step, save, encode", Nowhere(), batches[:half]),
+            ("and produce", publisher, batches[half:]),
+        ):
+            emission = Emission(registry, deployment.catalogue, target, source="bench")
+            handler = RequestsHandler(
+                registry, ledger, emission, deployment.catalogue,
+                clock=lambda: datetime.now(UTC), due_after=timedelta(hours=1),
+            )  # fmt: skip
+            profile = cProfile.Profile()
+            began = time.perf_counter()
+            if arguments.profile:
+                profile.enable()
+            for batch in share:
+                handler(batch)
+            profile.disable()
+            took = time.perf_counter() - began
+            print(f"{name}: {len(share) * BATCH / took:,.0f} requests/s")
+            if arguments.profile:
+                pstats.Stats(profile).sort_stats("tottime").print_stats(25)
+
+
+def _batches(deployment: Deployment, registry: Registry, folder: Path, count: int) -> list[list[Received]]:
+    connections = deployment.model_copy(
+        update={
+            "keys": KeysSection(
+                handle_file=folder / deployment.keys.handle_file,
+                public_dir=folder / deployment.keys.public_dir,
+            )
+        }
+    )
+    builder = Builder.of(connections)
+    writer = Writer(builder, registry, source="bench")
+    records = [
+        writer.envelope(
+            builder.request(
+                "ERASE",
+                {"email": f"ana{number}@example.es", "customer_id": f"C-{number}"},
+                regions=["cn", "sg"],
+                purposes=(),
+                request_id=None,
+                requested_at=None,
+                verification_required=False,
+                verified=None,
+            ),
+            traceparent="",
+        ).record
+        for number in range(count)
+    ]
+    return [
+        [
+            Received(record.topic, 0, start + at, record.key, record.value, record.headers)
+            for at, record in enumerate(records[start : start + BATCH])
+        ]
+        for start in range(0, count, BATCH)
+    ]
+
+
+if __name__ == "__main__":
+    main()
