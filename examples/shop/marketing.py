@@ -82,10 +82,13 @@ class Marketing:
                 self._connection.execute("pragma wal_checkpoint(truncate)")
         return receipts
 
-    def look_up(self, lookups: list[Json]) -> list[bool]:
+    def look_up(self, lookups: list[Json]) -> list[Json]:
         """Whether there is anything of each person from before an instant: for reading back."""
         with self._transaction() as connection:
-            return [bool(_contacts(connection, lookup)) for lookup in lookups]
+            return [
+                {"idempotency_key": lookup["idempotency_key"], "found": bool(_contacts(connection, lookup))}
+                for lookup in lookups
+            ]
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -113,7 +116,6 @@ def _once(connection: sqlite3.Connection, task: Json) -> Json:
         "counts": counts,
         "detail": detail,
         "applied_at": instant(datetime.now(UTC)),
-        "verified_at": None,  # the sink looks for itself
     }
     connection.execute("insert into answered values (?, ?)", (key, json.dumps(receipt)))
     return receipt
@@ -214,7 +216,7 @@ def make_app(marketing: Marketing) -> Starlette:
         "/contacts": marketing.sign_up,
         "/contacts/search": lambda body: {"contacts": marketing.find(body["email"])},
         "/olvido/v1/tasks": lambda body: {"receipts": marketing.carry_out(_not_too_many(body["tasks"]))},
-        "/olvido/v1/lookups": lambda body: {"found": marketing.look_up(_not_too_many(body["lookups"]))},
+        "/olvido/v1/lookups": lambda body: {"lookups": marketing.look_up(_not_too_many(body["lookups"]))},
     }
     routes = [Route(path, _endpoint(act), methods=["POST"]) for path, act in posts.items()]
     return Starlette(routes=[*routes, Route("/health", _health)])

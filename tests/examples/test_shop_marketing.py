@@ -139,9 +139,11 @@ def test_the_last_word_stands_in_whatever_order_words_come(service: Service) -> 
 def test_reading_back_finds_who_is_there_and_nobody_else(service: Service) -> None:
     service.sign_up()
     lookup = service.task("a.0")
-    assert service.post("/olvido/v1/lookups", {"lookups": [lookup]}) == {"found": [True]}
+    looked_up = {"idempotency_key": "a.0", "found": True}
+    assert service.post("/olvido/v1/lookups", {"lookups": [lookup]}) == {"lookups": [looked_up]}
     service.tasks(lookup)
-    assert service.post("/olvido/v1/lookups", {"lookups": [lookup]}) == {"found": [False]}
+    looked_up["found"] = False
+    assert service.post("/olvido/v1/lookups", {"lookups": [lookup]}) == {"lookups": [looked_up]}
 
 
 def test_what_is_erased_is_in_no_byte_of_the_file(service: Service, tmp_path: Path) -> None:

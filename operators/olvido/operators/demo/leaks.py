@@ -10,11 +10,11 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from olvido.operators.demo.people import Person
+from olvido.operators.demo.people import Person, spaced
 from olvido.operators.demo.plan import email_key
 
 WORD_BYTES = 8  # patterns are no shorter; any shorter would be found by chance
@@ -56,12 +56,13 @@ class Scanner:
         leaks: dict[str, Leak] = {}
         for start in range(0, max(len(data), 1), CHUNK_BYTES):
             chunk = data[start : start + CHUNK_BYTES + self._overlap]
-            for pattern, offset in self._found(chunk):
+            for pattern, offset in self.found(chunk):
                 what = self._what[pattern]
                 leaks.setdefault(what, Leak(where=where, what=what, offset=start + offset))
         return list(leaks.values())
 
-    def _found(self, chunk: bytes) -> Iterator[tuple[bytes, int]]:
+    def found(self, chunk: bytes) -> Iterator[tuple[bytes, int]]:
+        """Every pattern that is somewhere in the bytes, and its first place."""
         words: set[int] = set()
         for shift in range(WORD_BYTES):
             whole = (len(chunk) - shift) // WORD_BYTES * WORD_BYTES
@@ -74,16 +75,24 @@ class Scanner:
                     yield pattern, offset
 
 
-def patterns_of(people: Iterable[Person], *, thorough: bool = True) -> dict[bytes, str]:
+NOTHING: Mapping[int, Container[str]] = {}
+
+
+def patterns_of(
+    people: Iterable[Person], *, thorough: bool = True, but: Mapping[int, Container[str]] = NOTHING
+) -> dict[bytes, str]:
     """Everything that would name these people, in all its spellings.
 
     Args:
         people: whom to look for.
         thorough: encoded and hashed as well; else as text only.
+        but: by a person's number, the kinds of identity that are not to be looked for.
     """
     patterns: dict[bytes, str] = {}
     for person in people:
         for kind, value in (*person.identities.items(), ("name", person.name)):
+            if kind in but.get(person.number, ()):
+                continue
             for text in _texts(kind, value):
                 for how, pattern in _spellings(text) if thorough else _as_text(text):
                     patterns.setdefault(pattern, f"{kind} of person {person.number} as {how}")
@@ -96,7 +105,7 @@ def _texts(kind: str, value: str) -> set[str]:
     if kind == "email":
         texts |= {email_key(value), f"{value.rpartition('@')[0]}@{email_key(value).rpartition('@')[2]}"}
     if kind == "phone":
-        texts.add(f" {value[1:]}")  # what becomes of + in a URL
+        texts |= {spaced(value), f" {value[1:]}"}  # a plus in a URL becomes a space
     return texts
 
 

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import phonenumbers
 from faker import Faker
 
 SEED = 7
@@ -135,6 +136,20 @@ class Cast:
         """All of them, by number."""
         return tuple(sorted((*self.leaving, *self.staying), key=lambda person: person.number))
 
+    def asks_with(self, person: Person) -> Mapping[str, str]:
+        """What a person gives when they ask to be forgotten, as they type it.
+
+        Whoever signs up again gives no customer id: the old life and the new one then differ by time alone.
+        """
+        given = dict(person.identities)
+        if person in self.resigned:
+            del given["customer_id"]
+        if person.number % 7 == 0:
+            given["email"] = person.email.upper()
+        if person.number % 5 == 0:
+            given["phone"] = spaced(person.phone)
+        return given
+
     def systems_of(self, person: Person) -> tuple[str, ...]:
         """The systems that know a person when the story begins."""
         return self.known_in.get(person.number, SYSTEMS)
@@ -195,6 +210,12 @@ def make_people(seed: int, count: int) -> tuple[Person, ...]:
         _person(number, country, customer_numbers[number], fakers[country[0]], chance)
         for number, country in enumerate(countries)
     )
+
+
+def spaced(phone: str) -> str:
+    """A phone number as people write it, such as +34 612 34 56 78."""
+    number = phonenumbers.parse(phone)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
 def _faker(locale: str, seed: int) -> Faker:

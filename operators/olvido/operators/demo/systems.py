@@ -4,7 +4,9 @@ Nothing of Olvido's sinks is used here: what they say is checked by what is read
 """
 
 import io
+import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ from olvido.core.errors import ConfigError
 from olvido.operators.demo.people import Person
 from olvido.operators.demo.plan import FATES, Table, Value
 
-Rows = Mapping[str, str]  # a table: each row's whole content as text, by key
+Rows = Mapping[str, str]  # a table: each row's whole content as JSON, by key
 Snapshot = Mapping[str, Rows]  # a system: its tables
 
 PAGE_ROWS = 2_000  # of one INSERT
@@ -50,6 +52,10 @@ class System(Protocol):
 
     def find(self, people: Sequence[Person]) -> Mapping[str, int]:
         """How many rows name one of these people by customer id, e-mail, device or cookie; by table."""
+        ...
+
+    def journal(self) -> Counter[str]:
+        """How often each task_id.generation is remembered as done."""
         ...
 
     def dump(self) -> Iterator[tuple[str, bytes]]:
@@ -93,19 +99,24 @@ class Postgres:
             return str(_one(cursor.fetchone()))
 
     def snapshot(self) -> Snapshot:
-        """Every row of the shop's own tables, as PostgreSQL writes a row."""
+        """Every row of the shop's own tables."""
         with self._open() as cursor:
             return {
-                name: dict(_selected(cursor, f"select id, t::text from {name} t"))  # noqa: S608
+                name: dict(_selected(cursor, f"select id, row_to_json(t)::text from {name} t"))  # noqa: S608
                 for name in FATES[self.name]
             }
 
-    def column(self, table: str, key: str, value: str) -> Mapping[str, str]:
-        """One column of a table, by another column."""
+    def row(self, table: str, key: str) -> str:
+        """One row, whole."""
         with self._open() as cursor:
-            select = sql.SQL("select {}, {} from {}").format(*map(sql.Identifier, (key, value, table)))
-            cursor.execute(select)
-            return {str(one): str(other) for one, other in cursor}
+            cursor.execute(f"select row_to_json(t)::text from {table} t where id = %s", (key,))  # noqa: S608
+            return _one(cursor.fetchone())
+
+    def journal(self) -> Counter[str]:
+        """How often the sink remembers each task and generation, as task_id.generation."""
+        with self._open() as cursor:
+            cursor.execute("select task_id || '.' || generation from olvido.applied")
+            return Counter(key for (key,) in cursor)
 
     def find(self, people: Sequence[Person]) -> Mapping[str, int]:
         """How many rows name one of these people, by table."""
@@ -155,23 +166,16 @@ class Marketing:
                 connection.executemany(insert, [tuple(map(_sqlite_value, row)) for row in table.rows])
 
     def snapshot(self) -> Snapshot:
-        """Every contact, whole."""
+        """Every contact."""
         with self._open() as connection:
-            return {
-                "contacts": {str(row[0]): repr(row) for row in connection.execute("select * from contacts")}
-            }
+            connection.row_factory = sqlite3.Row
+            rows = connection.execute("select * from contacts")
+            return {"contacts": {str(row["id"]): _json(dict(row)) for row in rows}}
 
-    def allowed(self) -> Mapping[str, bool]:
-        """Whether mail may be sent, by address as typed; False where one of several contacts says so."""
+    def journal(self) -> Counter[str]:
+        """How often the service remembers each idempotency key."""
         with self._open() as connection:
-            told = connection.execute("select email, min(allowed) from contacts group by email")
-            return {email: bool(allowed) for email, allowed in told}
-
-    def answered(self) -> Mapping[str, int]:
-        """How often each idempotency key is remembered: once each."""
-        with self._open() as connection:
-            told = connection.execute("select idempotency_key, count(*) from answered group by 1")
-            return {str(key): int(count) for key, count in told}
+            return Counter(key for (key,) in connection.execute("select idempotency_key from answered"))
 
     def find(self, people: Sequence[Person]) -> Mapping[str, int]:
         """How many contacts have an e-mail of one of these people."""
@@ -192,6 +196,7 @@ class Marketing:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.file)) as connection:
+            connection.execute("pragma secure_delete = on")  # as the service has it
             yield connection
 
 
@@ -222,23 +227,15 @@ class Analytics:
                 )
 
     def snapshot(self) -> Snapshot:
-        """Every visitor and event, as DuckDB writes a row."""
+        """Every visitor and event."""
         with self._open() as connection:
-            return {
-                name: {
-                    str(key): str(row)
-                    for key, row in connection.execute(
-                        f"select {key}, cast(t as varchar) from {name} t"  # noqa: S608
-                    ).fetchall()
-                }
-                for name, key in (("visitors", "visitor_id"), ("events", "event_id"))
-            }
+            return {name: _duckdb_rows(connection, name) for name in FATES[self.name]}
 
-    def allowed(self) -> Mapping[str, bool]:
-        """Whether a visitor may be tracked, by device."""
+    def journal(self) -> Counter[str]:
+        """How often the sink remembers each task and generation, as task_id.generation."""
         with self._open() as connection:
-            told = connection.execute("select device_id, tracking_allowed from visitors").fetchall()
-            return {str(device): bool(allowed) for device, allowed in told}
+            told = connection.execute("select task_id || '.' || generation from olvido.applied").fetchall()
+            return Counter(key for (key,) in told)
 
     def find(self, people: Sequence[Person]) -> Mapping[str, int]:
         """How many visitors are known by an id of one of these people."""
@@ -251,7 +248,7 @@ class Analytics:
         return {"visitors": int(_one(told))}
 
     def dump(self) -> Iterator[tuple[str, bytes]]:
-        """All tables of all schemas, as text. What is left in the file's blocks is the sink's to tell."""
+        """All tables of all schemas, as text; then the bytes of the file itself, which the sink writes anew."""
         with self._open() as connection:
             names = connection.execute(
                 "select table_schema, table_name from information_schema.tables "
@@ -262,6 +259,7 @@ class Analytics:
                     f'select cast(t as varchar) from "{schema}"."{name}" t'  # noqa: S608
                 ).fetchall()
                 yield f"{schema}.{name}", "\n".join(str(row) for (row,) in rows).encode()
+        yield self.file.name, self.file.read_bytes()
 
     @contextmanager
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -358,6 +356,16 @@ def _selected(cursor: "psycopg2.extensions.cursor", query: str) -> Iterable[tupl
 def _one(row: tuple[object, ...] | None) -> str:
     assert row is not None, "an aggregate and RETURNING always give a row"
     return str(row[0])
+
+
+def _duckdb_rows(connection: duckdb.DuckDBPyConnection, table: str) -> Rows:
+    found = connection.execute(f"select * from {table}")  # noqa: S608
+    names = [column[0] for column in found.description or ()]
+    return {str(row[0]): _json(dict(zip(names, row, strict=True))) for row in found.fetchall()}
+
+
+def _json(row: Mapping[str, object]) -> str:
+    return json.dumps(row, ensure_ascii=False, default=str)
 
 
 def _sqlite_value(value: Value) -> Value:
