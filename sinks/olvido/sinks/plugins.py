@@ -1,4 +1,4 @@
-"""The kinds of sink there are: entry points of the group ``olvido.sinks``, ours and those of third parties."""
+"""The kinds of sink there are: entry points of the group ``olvido.sinks``, whoever wrote them."""
 
 from importlib.metadata import EntryPoint, entry_points
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
 from olvido.broker.patience import Stopped, patiently
-from olvido.core.errors import ConfigError, Unavailable
+from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
 from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
@@ -89,5 +89,5 @@ def _runner(
 def _idle(name: str, runner: SinkRunner) -> None:
     try:
         runner.idle()
-    except Unavailable as error:
+    except (Unavailable, Refused) as error:
         log.warning("sink %s: what can wait, waits: %s", name, error)

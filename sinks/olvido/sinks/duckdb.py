@@ -1,0 +1,493 @@
+"""Tasks into a DuckDB file: one transaction a batch, and the file written anew when something was deleted.
+
+The file is open only while a batch is done, so that others can read between batches. A DELETE
+leaves the bytes in the file; :meth:`DuckDBSink.compact` copies what lives to a new file.
+"""
+
+# ruff: noqa: S608 - names in SQL passed the data map, which lets [a-z0-9_] pass, and are quoted besides
+
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence, Set
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+from pydantic import Field
+
+from olvido.core.causes import Cause
+from olvido.core.consents import ConsentState, later
+from olvido.core.errors import Refused, Unavailable
+from olvido.core.events import Decision
+from olvido.core.receipts import Outcome, Receipt
+from olvido.core.subject import IdentityKind
+from olvido.schemas.deployment import Secret
+from olvido.sinks.contract import OpenedTask, SinkSettings
+from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
+from olvido.sinks.duckdb_shape import INTEGERS, TEXTS, Types, look, one, quoted
+from olvido.sinks.journal import Answer, TaskKey, queries
+from olvido.sinks.ownership import Key, Match
+from olvido.sinks.relational import OBJECTED, Child, RowWord, Wanted, carry_out
+from olvido.sinks.section import Part, read_section
+
+log = logging.getLogger("olvido.sinks")
+
+COMPACTING = ".compacting"  # what the new file is called until it is whole
+
+# What may pass by itself: another process has the file open, or the machine is short of something.
+_PASSING = (duckdb.OperationalError, duckdb.InternalError)
+_CHANGED = (duckdb.CatalogException, duckdb.BinderException)
+
+
+class _Section(Part):
+    file: Secret
+    tables: Any = Field(default=None)
+
+
+class DuckDBSink:
+    """One DuckDB file that holds personal data."""
+
+    def __init__(self, settings: SinkSettings, path: Path, data_map: DataMap) -> None:
+        self._settings = settings
+        self._path = path
+        self._map = data_map
+        self._types: Types | None = None
+        self._compaction_due = False
+
+    @classmethod
+    def from_section(cls, settings: SinkSettings) -> "DuckDBSink":
+        """Make one out of ``sinks.<name>``: ``file`` and ``tables``. Nothing is opened yet.
+
+        Raises:
+            ConfigError: naming the key and the fix.
+        """
+        section = read_section(_Section, settings)
+        path = Path(section.file.read(key=f"sinks.{settings.name}.file"))
+        return cls(settings, path, DataMap.of(settings, section.tables))
+
+    def __repr__(self) -> str:
+        return f"DuckDBSink({self._settings.name})"
+
+    def check(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.check`."""
+        with self._opened() as conn:
+            self._look(conn)
+
+    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        """See :meth:`olvido.sinks.contract.Sink.apply`."""
+        with self._opened() as conn:
+            rows = _DuckDBRows(conn, self._map, self._types or self._look(conn))
+            conn.execute("BEGIN")
+            receipts = carry_out(rows, self._map, self._settings, batch)
+            if rows.left_bytes:
+                rows.run("make_compaction_due", since=_utc(datetime.now(UTC)))
+            # Killed before this line: nothing was done. Killed after it: all was done and is
+            # remembered, and the batch that comes again is answered from the journal.
+            conn.execute("COMMIT")
+        self._compaction_due |= rows.left_bytes
+        return receipts
+
+    def idle(self) -> None:
+        """Write the file anew, if something was deleted since that was last done."""
+        if self._compaction_due:
+            self.compact()
+
+    def close(self) -> None:
+        """Nothing to let go of: the file is open only while it is worked on."""
+
+    def compact(self) -> None:
+        """Copy what lives to a new file and put it in the old one's place, the journal with it.
+
+        A crash anywhere leaves a whole file: the old one until it is replaced, the new one after.
+
+        Raises:
+            Unavailable: another process has the file open, or the copy did not come out right.
+        """
+        fresh = self._path.with_name(self._path.name + COMPACTING)
+        _remove(fresh)  # what a crash left behind
+        # The old file stays open, and so locked, until the new one is in its place: nobody writes
+        # into a file that is about to go.
+        with self._opened() as conn:
+            self._copy(conn, fresh)
+            _keep_access(self._path, fresh)
+            _sync(fresh)
+            # Killed before this line: the old file is as it was and still says that this is due.
+            # Killed after it: the new one is whole, and says that it is done.
+            fresh.replace(self._path)
+            _sync(self._path.parent)
+        self._compaction_due = False
+        log.info("sink %s: file written anew, without what was deleted", self._settings.name)
+
+    def _copy(self, conn: duckdb.DuckDBPyConnection, fresh: Path) -> None:
+        conn.execute("CHECKPOINT")  # or the write-ahead log would be replayed over the new file
+        old = str(one(conn.execute("SELECT current_database()"))[0])
+        where = str(fresh).replace("'", "''")
+        conn.execute(f"ATTACH '{where}' AS olvido_fresh")
+        try:
+            conn.execute(f"COPY FROM DATABASE {_name(old)} TO olvido_fresh")
+            if _sizes(conn, old) != _sizes(conn, "olvido_fresh"):
+                raise Unavailable(
+                    f"sink {self._settings.name}: the file's copy lacks rows; the old one stays"
+                )
+            conn.execute("DELETE FROM olvido_fresh.olvido.compaction_due")
+            conn.execute("CHECKPOINT olvido_fresh")
+        finally:
+            conn.execute("DETACH olvido_fresh")
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The file, locked; closed again whatever happens. DuckDB's faults become ours."""
+        if not self._path.exists():
+            # DuckDB would make an empty one, and everybody would be "not found" in it.
+            raise Unavailable(f"sink {self._settings.name}: there is no file at {self._path}")
+        try:
+            with duckdb.connect(self._path) as conn:
+                conn.execute("SET TimeZone = 'UTC'")
+                yield conn
+        except duckdb.Error as error:
+            raise self._fault(error) from None
+
+    def _fault(self, error: duckdb.Error) -> Exception:
+        """Our word for a fault of DuckDB's. Never its text, which may hold a row's values."""
+        name, kind = self._settings.name, type(error).__name__
+        if isinstance(error, _CHANGED):
+            self._types = None
+            return Unavailable(f"sink {name}: the file's tables have changed ({kind}); run: olvido doctor")
+        if isinstance(error, _PASSING):
+            why = "another process has it open" if "Could not set lock" in str(error) else kind
+            return Unavailable(f"sink {name}: the file cannot be used now ({why}); it is tried again")
+        return Refused(Cause.REFUSED_BY_TARGET, reason=f"DuckDB refuses it ({kind})")
+
+    def _look(self, conn: duckdb.DuckDBPyConnection) -> Types:
+        conn.execute(queries("duckdb")["install"])
+        self._types = look(conn, self._map)
+        self._compaction_due = bool(one(conn.execute(queries("duckdb")["compaction_due"]))[0])
+        return self._types
+
+
+class _DuckDBRows:
+    """One transaction, as :class:`olvido.sinks.relational.Rows` wants it.
+
+    Names come out of the data map, which lets nothing but ``[a-z0-9_]`` pass, and are quoted all
+    the same; values are parameters.
+    """
+
+    def __init__(self, conn: duckdb.DuckDBPyConnection, data_map: DataMap, types: Types) -> None:
+        self._conn = conn
+        self._map = data_map
+        self._types = types
+        self.left_bytes = False  # whether something was destroyed whose bytes stay in the file
+
+    def run(self, query: str, **values: object) -> list[tuple[Any, ...]]:
+        """One of the fixed queries."""
+        return self._conn.execute(queries("duckdb")[query], values).fetchall()
+
+    # --- the journal -------------------------------------------------------------------------
+
+    def claim(self, keys: Sequence[TaskKey]) -> tuple[Set[TaskKey], datetime]:
+        # The file is locked: nobody else can be doing them.
+        return set(keys) - self.remembered(keys).keys(), datetime.now(UTC)
+
+    def remembered(self, keys: Sequence[TaskKey]) -> Mapping[TaskKey, Answer]:
+        found = self.run("remembered", **_keys(keys))
+        return {
+            (task_id, generation): Answer(
+                outcome=Outcome(outcome),
+                counts=json.loads(counts),
+                detail=detail,
+                applied_at=applied_at.replace(tzinfo=UTC),
+                verified_at=verified_at and verified_at.replace(tzinfo=UTC),
+            )
+            for task_id, generation, outcome, counts, detail, applied_at, verified_at in found
+        }
+
+    def remember(self, answers: Mapping[TaskKey, Answer]) -> None:
+        given = list(answers.values())
+        self.run(
+            "remember",
+            **_keys(list(answers)),
+            outcomes=[answer.outcome.value for answer in given],
+            counts=[json.dumps(answer.counts) for answer in given],
+            details=[answer.detail for answer in given],
+            applied_at=[_utc(answer.applied_at) for answer in given],
+            verified_at=[answer.verified_at and _utc(answer.verified_at) for answer in given],
+        )
+
+    # --- rows --------------------------------------------------------------------------------
+
+    def match(self, name: str, wanted: Mapping[IdentityKind, Sequence[Wanted]]) -> Sequence[Match]:
+        table = self._map.tables[name]
+        found: list[Match] = []
+        for kind, items in wanted.items():
+            plain = self._types[name][table.identities[kind]]
+            fitting = [item for item in items if _fits(item[1], plain)]
+            if fitting:
+                ns, values, fences = zip(*fitting, strict=True)
+                until = [fence and _utc(fence) for fence in fences]
+                rows = self._select(self._search(name, table, kind), list(ns), list(values), until)
+                found += [Match._make((*row[:5], row[5:])) for row in rows]
+        return found
+
+    def _search(self, name: str, table: Table, kind: IdentityKind) -> str:
+        """The rows of a table whose column of one kind is one of the wanted values."""
+        column = table.identities[kind]
+        plain = self._types[name][column]
+        equal = f"t.{_name(column)} = w.v"
+        if kind is IdentityKind.EMAIL and plain in TEXTS:
+            # People type their address in any case and systems keep it so.
+            equal = f"lower(t.{_name(column)}) = lower(w.v)"
+        fence = join = ""
+        parent = "NULL"
+        if table.created:
+            # A row without an instant cannot be shown to be newer, so it goes.
+            fence = f" AND (CAST(t.{_name(table.created)} AS TIMESTAMP) <= w.fence) IS NOT FALSE"
+        if table.parent:
+            parent = f"p.{_name(self._map.tables[table.parent.table].key)}"
+            join = (
+                f" LEFT JOIN {quoted(table.parent.table)} AS p ON {parent} = t.{_name(table.parent.column)}"
+            )
+        return (
+            f"SELECT w.n, t.{_name(table.key)}, {column == table.person}, {_person(table)}, {parent}"
+            f"{self._shares(name)} FROM (SELECT unnest($1::INTEGER[]) AS n,"
+            f" unnest($2::VARCHAR[]::{plain}[]) AS v, unnest($3::TIMESTAMP[]) AS fence) AS w"
+            f" JOIN {quoted(name)} AS t ON {equal}{fence}{join}"
+        )
+
+    def _shares(self, name: str) -> str:
+        return "".join(f", t.{_name(column)}" for column in self._map.sharers(name))
+
+    def children(self, name: str, parents: Sequence[Key]) -> Sequence[Child]:
+        table = self._map.tables[name]
+        assert table.parent is not None
+        column = table.parent.column
+        rows = self._select(
+            f"SELECT t.{_name(table.key)}, w.v{self._shares(name)} FROM {self._joined(name, column)}",
+            list(parents),
+        )
+        return [(row[0], row[1], row[2:]) for row in rows]
+
+    def erase(self, name: str, column: str, values: Sequence[Key]) -> Mapping[Key, int]:
+        table = self._map.tables[name]
+        found = self._select(
+            f"SELECT w.v, count(*) FROM {self._joined(name, column)} GROUP BY w.v", list(values)
+        )
+        counts = dict(found)
+        if not counts or (table.erase is Erase.RETAIN and not table.declared):
+            return counts
+        self.left_bytes = True
+        if table.erase is Erase.DELETE:
+            self._delete(name, column, values)
+        else:
+            self._update(name, column, values, table.declared)
+        return counts
+
+    def left(self, name: str, column: str, values: Sequence[Key]) -> int:
+        declared = _numbered(self._map.tables[name].declared)
+        otherwise = " OR ".join(
+            f"t.{_name(c)} IS DISTINCT FROM {_parameter(place, value, self._types[name][c])}"
+            for place, c, value in declared
+        )
+        where = f" WHERE {otherwise}" if declared else ""
+        counted = self._select(
+            f"SELECT count(*) FROM {self._joined(name, column)}{where}", list(values), *_given(declared)
+        )
+        return int(counted[0][0])
+
+    def prune(self, name: str, keys: Sequence[Key]) -> Sequence[Key]:
+        table = self._map.tables[name]
+        unpointed = " AND ".join(
+            f"NOT EXISTS (SELECT 1 FROM {quoted(s.table)} AS x WHERE x.{_name(s.column)} = w.v)"
+            for s in table.shared_by
+        )
+        found = self._select(f"SELECT w.v FROM {self._joined(name, table.key)} WHERE {unpointed}", list(keys))
+        doomed = [row[0] for row in found]
+        if doomed:
+            self.left_bytes = True
+            self._delete(name, table.key, doomed)
+        return doomed
+
+    def set_columns(self, name: str, values: Mapping[str, Scalar], keys: Sequence[Key]) -> None:
+        self._update(name, self._map.tables[name].key, keys, values)
+
+    def _delete(self, name: str, column: str, values: Sequence[Key]) -> None:
+        wanted = f"(SELECT v FROM {self._wanted(name, column)})"
+        self._select(f"DELETE FROM {quoted(name)} WHERE {_name(column)} IN {wanted}", list(values))
+
+    def _update(
+        self, name: str, column: str, values: Sequence[Key], columns: Mapping[str, Scalar | None]
+    ) -> None:
+        numbered = _numbered(columns)
+        assignments = ", ".join(
+            f"{_name(c)} = {_parameter(place, value, self._types[name][c])}" for place, c, value in numbered
+        )
+        wanted = f"(SELECT v FROM {self._wanted(name, column)})"
+        self._select(
+            f"UPDATE {quoted(name)} SET {assignments} WHERE {_name(column)} IN {wanted}",
+            list(values),
+            *_given(numbered),
+        )
+
+    def _joined(self, name: str, column: str) -> str:
+        return f"{self._wanted(name, column)} JOIN {quoted(name)} AS t ON t.{_name(column)} = w.v"
+
+    def _wanted(self, name: str, column: str) -> str:
+        """The values to look for, the first parameter, as rows of the type of the key they are."""
+        table = self._map.tables[name]
+        plain = self._types[name][column]
+        if table.parent and column == table.parent.column:
+            plain = self._types[table.parent.table][self._map.tables[table.parent.table].key]
+        return f"(SELECT unnest($1::{plain}[]) AS v) AS w"
+
+    def _select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        return self._conn.execute(query, list(values)).fetchall()
+
+    # --- what people said --------------------------------------------------------------------
+
+    def save_states(self, states: Sequence[ConsentState]) -> Mapping[tuple[str, str], UUID]:
+        pairs = _pairs([(state.handle, state.purpose) for state in states])
+        known = {(row[0], row[1]): _state(row) for row in self.run("states", **pairs)}
+        holding = [later(known.get((state.handle, state.purpose), state), state) for state in states]
+        self.run(
+            "save_states",
+            **pairs,
+            occurred_at=[_utc(state.occurred_at) for state in holding],
+            decisions=[state.decision.value for state in holding],
+            event_ids=[state.event_id for state in holding],
+            policy_versions=[state.policy_version for state in holding],
+        )
+        return {(state.handle, state.purpose): state.event_id for state in holding}
+
+    def save_objections(self, objections: Sequence[tuple[str, str, datetime, UUID]]) -> None:
+        self.run(
+            "save_objections",
+            **_pairs([(handle, purpose) for handle, purpose, _, _ in objections]),
+            occurred_at=[_utc(occurred_at) for _, _, occurred_at, _ in objections],
+            request_ids=[request_id for _, _, _, request_id in objections],
+        )
+
+    def objected(self, pairs: Sequence[tuple[str, str]]) -> Set[tuple[str, str]]:
+        return {(handle, purpose) for handle, purpose in self.run("objected", **_pairs(pairs))}
+
+    def save_row_words(self, name: str, words: Sequence[RowWord]) -> Set[tuple[Key, str]]:
+        places = {"row_keys": [str(word.key) for word in words], "purposes": [word.purpose for word in words]}
+        known = {
+            (row_key, purpose): (rank == OBJECTED, occurred_at.replace(tzinfo=UTC), rank, str(event_id))
+            for row_key, purpose, rank, occurred_at, event_id in self.run("row_words", table=name, **places)
+        }
+        ours = [word for word in words if word.order >= known.get((str(word.key), word.purpose), word.order)]
+        if ours:
+            self.run(
+                "save_row_words",
+                table=name,
+                row_keys=[str(word.key) for word in ours],
+                purposes=[word.purpose for word in ours],
+                ranks=[word.rank for word in ours],
+                occurred_at=[_utc(word.occurred_at) for word in ours],
+                event_ids=[word.event_id for word in ours],
+            )
+        return {(word.key, word.purpose) for word in ours}
+
+    def forget_row_words(self, name: str, keys: Sequence[Key]) -> None:
+        self.run("forget_row_words", table=name, row_keys=[str(key) for key in keys])
+
+
+Numbered = Sequence[tuple[int, str, Scalar | None]]  # the parameter's place, the column, the value
+
+
+def _numbered(columns: Mapping[str, Scalar | None]) -> Numbered:
+    """Columns with the places of their parameters: after the first, and those that are null at the end."""
+    given = sorted(columns.items(), key=lambda item: item[1] is None)
+    return [(place, column, value) for place, (column, value) in enumerate(given, start=2)]
+
+
+def _given(numbered: Numbered) -> list[Scalar]:
+    return [value for _, _, value in numbered if value is not None]
+
+
+def _parameter(place: int, value: Scalar | None, plain: str) -> str:
+    return "NULL" if value is None else f"CAST(${place} AS {plain})"
+
+
+def _person(table: Table) -> str:
+    if table.person is None:
+        return "NULL"
+    person = f"CAST(t.{_name(table.person)} AS VARCHAR)"
+    return f"lower({person})" if table.person_kind is IdentityKind.EMAIL else person
+
+
+def _state(row: tuple[Any, ...]) -> ConsentState:
+    handle, purpose, occurred_at, decision, event_id, policy_version = row
+    return ConsentState(
+        handle=handle,
+        purpose=purpose,
+        occurred_at=occurred_at.replace(tzinfo=UTC),
+        decision=Decision(decision),
+        event_id=event_id,
+        policy_version=policy_version,
+    )
+
+
+def _keys(keys: Sequence[TaskKey]) -> dict[str, object]:
+    return {"task_ids": [task_id for task_id, _ in keys], "generations": [number for _, number in keys]}
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> dict[str, object]:
+    return {"handles": [handle for handle, _ in pairs], "purposes": [purpose for _, purpose in pairs]}
+
+
+def _name(column: str) -> str:
+    return quoted(column)
+
+
+def _utc(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(tzinfo=None)
+
+
+def _fits(value: str, plain: str) -> bool:
+    """Whether a column of that type can hold the value at all: "a-17" is no integer, so no row has it."""
+    if plain in INTEGERS:
+        return re.fullmatch(r"-?[0-9]{1,38}", value) is not None and _within(int(value), INTEGERS[plain])
+    if plain == "UUID":
+        return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value) is not None
+    return value.encode(errors="replace").decode() == value
+
+
+def _within(number: int, limit: int) -> bool:
+    return -limit <= number < limit
+
+
+def _sizes(conn: duckdb.DuckDBPyConnection, database: str) -> Mapping[tuple[str, str], int]:
+    """How many rows each table of a database has."""
+    tables = conn.execute(queries("duckdb")["tables"], {"database": database}).fetchall()
+    count = "SELECT count(*) FROM {}.{}.{}"
+    return {
+        (schema, table): one(conn.execute(count.format(_name(database), _name(schema), _name(table))))[0]
+        for schema, table in tables
+    }
+
+
+def _remove(path: Path) -> None:
+    for left in (path, path.with_name(path.name + ".wal")):
+        left.unlink(missing_ok=True)
+
+
+def _keep_access(old: Path, new: Path) -> None:
+    """The new file belongs to whom the old one belongs to."""
+    shutil.copymode(old, new)
+    owner, ours = old.stat(), new.stat()
+    if (owner.st_uid, owner.st_gid) != (ours.st_uid, ours.st_gid):
+        os.chown(new, owner.st_uid, owner.st_gid)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

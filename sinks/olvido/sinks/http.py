@@ -1,0 +1,327 @@
+"""Tasks over HTTP to a system that speaks Olvido's small task protocol (docs/sinks/http.md).
+
+An answer is believed only if it is exactly an answer to what was asked: the right keys, once
+each, outcomes of the closed list. Anything else is no answer, and the batch comes again. No
+identity is ever in a URL, a log line or an exception.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Any, TypeVar
+
+import httpx2
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from olvido.core.causes import Cause
+from olvido.core.errors import Refused, Unavailable
+from olvido.core.events import CLOCK_SKEW_MAX, EARLIEST
+from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.subject import Identity
+from olvido.core.tasks import Action, Task
+from olvido.schemas.deployment import Secret
+from olvido.sinks.contract import OpenedTask, SinkSettings
+from olvido.sinks.section import Part, fault, read_section
+
+log = logging.getLogger("olvido.sinks")
+
+TASKS_PATH = "/olvido/v1/tasks"
+LOOKUPS_PATH = "/olvido/v1/lookups"
+TASKS_MAX = 500  # in one POST
+BODY_BYTES_MAX = 1024 * 1024  # of an answer; 500 receipts of two kilobytes
+TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
+RETRY_AFTER_MIN = timedelta(seconds=1)
+RETRY_AFTER_MAX = timedelta(hours=1)
+DETAIL_MAX = 1000
+REFUSALS = frozenset({400, 404, 409, 413, 422})  # of what was sent; anything else may pass by itself
+READ_BACK = frozenset({Outcome.ERASED, Outcome.ANONYMISED})  # claims that a search can test
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+A = TypeVar("A", bound=BaseModel)
+
+
+class _Section(Part):
+    url: Secret
+    token: Secret | None = None
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class _Receipt(_Answer):
+    idempotency_key: str
+    outcome: Annotated[Outcome, Field(strict=False)]
+    counts: dict[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")], Annotated[int, Field(ge=0, lt=2**63)]
+    ] = Field(default_factory=dict, max_length=100)
+    detail: str = ""
+    applied_at: Annotated[AwareDatetime, Field(strict=False)]
+
+
+class _Receipts(_Answer):
+    receipts: list[_Receipt]
+
+
+class _Lookup(_Answer):
+    idempotency_key: str
+    found: bool
+
+
+class _Lookups(_Answer):
+    lookups: list[_Lookup]
+
+
+class HttpSink:
+    """One HTTP API that holds personal data."""
+
+    def __init__(self, settings: SinkSettings, url: str, *, token: str = "") -> None:
+        self._name = settings.name
+        self._lookups = True  # until the target says that it has none
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "olvido"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self._client = httpx2.Client(base_url=url, headers=headers, timeout=TIMEOUT, follow_redirects=False)
+
+    @classmethod
+    def from_section(cls, settings: SinkSettings) -> "HttpSink":
+        """Make one out of ``sinks.<name>``: ``url`` and ``token``. Nothing is connected yet.
+
+        Raises:
+            ConfigError: naming the key and the fix.
+        """
+        section = read_section(_Section, settings)
+        place = f"sinks.{settings.name}"
+        url = _checked_url(section.url.read(key=f"{place}.url"), place, settings.name)
+        token = section.token.read(key=f"{place}.token") if section.token else ""
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise fault(f"{place}.token", "holds what no header can hold; give the bare token")
+        return cls(settings, url, token=token)
+
+    def __repr__(self) -> str:
+        return f"HttpSink({self._name})"
+
+    def check(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.check`. Sends no task at all, and wants no receipt back."""
+        try:
+            answer = self._ask(TASKS_PATH, {"tasks": []}, _Receipts, keys=[])
+        except Refused:
+            answer = None
+        if answer is None or answer.receipts:
+            raise fault(f"sinks.{self._name}.url", f"nothing there speaks the task protocol at {TASKS_PATH}")
+
+    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        """See :meth:`olvido.sinks.contract.Sink.apply`.
+
+        A batch of more than 500 tasks is several requests. One that fails is brought again with
+        those that did not, which the target answers from its memory by their keys.
+        """
+        asked = {_key(one.task): one for one in batch}
+        receipts: dict[str, Receipt] = {}
+        ordered = list(asked.values())
+        for start in range(0, len(ordered), TASKS_MAX):
+            receipts |= self._apply(ordered[start : start + TASKS_MAX])
+        return [receipts[_key(one.task)] for one in batch]
+
+    def idle(self) -> None:
+        """Nothing that could wait."""
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _apply(self, batch: Sequence[OpenedTask]) -> Mapping[str, Receipt]:
+        asked = {_key(one.task): one for one in batch}
+        answer = self._ask(TASKS_PATH, {"tasks": [_task(one) for one in batch]}, _Receipts, keys=asked)
+        told = self._each_once(answer.receipts, asked)
+        latest = datetime.now(UTC) + CLOCK_SKEW_MAX
+        if not all(EARLIEST <= receipt.applied_at <= latest for receipt in told.values()):
+            raise self._garbled("an applied_at that cannot be")
+        verified = self._read_back([one for key, one in asked.items() if _claims_gone(one.task, told[key])])
+        return {
+            key: receipt_for(
+                one.task,
+                told[key].outcome,
+                applied_at=told[key].applied_at.astimezone(UTC),
+                verified_at=verified.get(key),
+                counts=told[key].counts,
+                detail=_detail(told[key].detail, one.identities),
+            )
+            for key, one in asked.items()
+        }
+
+    def _read_back(self, batch: Sequence[OpenedTask]) -> Mapping[str, datetime]:
+        """Search for those who are said to be gone; when, for each that really is.
+
+        Raises:
+            Refused: ``STILL_THERE``.
+        """
+        if not batch or not self._lookups:
+            return {}
+        asked = {_key(one.task): one for one in batch}
+        lookups = [_lookup(one) for one in batch]
+        try:
+            answer = self._ask(LOOKUPS_PATH, {"lookups": lookups}, _Lookups, keys=asked)
+        except _NotThere:
+            self._lookups = False
+            log.warning(
+                "sink %s: it has no lookups, so its erasures are attested and not verified", self._name
+            )
+            return {}
+        found = self._each_once(answer.lookups, asked)
+        if any(one.found for one in found.values()):
+            raise Refused(
+                Cause.STILL_THERE, reason="looked up after the work, the target still finds the person"
+            )
+        now = datetime.now(UTC)
+        return dict.fromkeys(asked, now)
+
+    def _each_once(self, told: Sequence[Any], asked: Mapping[str, OpenedTask]) -> Mapping[str, Any]:
+        by_key = {one.idempotency_key: one for one in told}
+        if len(by_key) != len(told):
+            raise self._garbled("one task answered twice")
+        if by_key.keys() != asked.keys():
+            raise self._garbled("other tasks than those it was asked")
+        return by_key
+
+    def _ask(self, path: str, body: Mapping[str, object], model: type[A], *, keys: Iterable[str]) -> A:
+        """One request, and an answer that is what it should be.
+
+        Raises:
+            Unavailable: no answer, or not one that can be believed.
+            Refused: the target refuses what was sent.
+        """
+        headers = {"Idempotency-Key": _digest(keys), "Content-Type": "application/json"}
+        content = json.dumps(body).encode()
+        try:
+            with self._client.stream("POST", path, content=content, headers=headers) as response:
+                self._check_status(path, response)
+                answer = self._read(response)
+        except httpx2.HTTPError as error:
+            # Its request holds the body: only the kind of the error is handed on.
+            raise Unavailable(
+                f"sink {self._name}: no answer ({type(error).__name__}); it is asked again"
+            ) from None
+        try:
+            return model.model_validate_json(answer)
+        except ValidationError as error:
+            # The place is made of our names and numbers; the value stays out of it.
+            place = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"][:3])
+            raise self._garbled(f"not what the protocol says at {place or 'the top'}") from None
+
+    def _check_status(self, path: str, response: httpx2.Response) -> None:
+        status = response.status_code
+        if status == 200:
+            return
+        if status == 404 and path == LOOKUPS_PATH:
+            raise _NotThere
+        if status in REFUSALS:
+            raise Refused(Cause.REFUSED_BY_TARGET, reason=f"the target answered {status}")
+        why = {401: "does not accept the token", 403: "does not allow it"}.get(status, "")
+        if 300 <= status < 400:
+            why = "redirects, which is not followed; mend the url"
+        raise Unavailable(
+            f"sink {self._name}: the target answered {status}{why and ': it ' + why}; it is asked again",
+            retry_after=_retry_after(response.headers.get("Retry-After"), datetime.now(UTC)),
+        )
+
+    def _read(self, response: httpx2.Response) -> bytes:
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise self._garbled("an answer that is not application/json")
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise self._garbled("a compressed answer, which nobody asked for")
+        content = bytearray()
+        for part in response.iter_bytes():
+            content += part
+            if len(content) > BODY_BYTES_MAX:
+                raise self._garbled(f"an answer of more than {BODY_BYTES_MAX} bytes")
+        return bytes(content)
+
+    def _garbled(self, what: str) -> Unavailable:
+        return Unavailable(f"sink {self._name}: the target gave {what}; it is asked again")
+
+
+class _NotThere(Exception):
+    """The target has no such path."""
+
+
+def _key(task: Task) -> str:
+    return f"{task.task_id}.{task.generation}"
+
+
+def _digest(keys: Iterable[str]) -> str:
+    """The key of a whole request: the same tasks in any order have the same."""
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
+
+
+def _task(one: OpenedTask) -> dict[str, object]:
+    task = one.task
+    return {
+        "idempotency_key": _key(task),
+        "action": task.action.value,
+        "occurred_at": task.occurred_at.isoformat(),
+        "purposes": list(task.purposes),
+        "decision": task.decision.value if task.decision else None,
+        "policy_version": task.policy_version,
+        "event_id": str(task.event_id) if task.event_id else None,
+        "request_id": str(task.request_id) if task.request_id else None,
+        "identities": _identities(one),
+        "handles": [{"kind": handle.kind.value, "value": handle.value} for handle in task.handles],
+    }
+
+
+def _lookup(one: OpenedTask) -> dict[str, object]:
+    return {
+        "idempotency_key": _key(one.task),
+        "occurred_at": one.task.occurred_at.isoformat(),
+        "identities": _identities(one),
+    }
+
+
+def _identities(one: OpenedTask) -> list[dict[str, str]]:
+    return [{"kind": i.kind.value, "value": i.value, "normalised": i.normalised} for i in one.identities]
+
+
+def _claims_gone(task: Task, told: _Receipt) -> bool:
+    return task.action is Action.ERASE and told.outcome in READ_BACK
+
+
+def _detail(detail: str, identities: Sequence[Identity]) -> str:
+    """What the target says, unless it names the person: receipts are read by many."""
+    folded = detail.casefold()
+    if any(spelling.casefold() in folded for identity in identities for spelling in identity.spellings):
+        return "withheld: it held an identity"
+    return detail[:DETAIL_MAX]
+
+
+def _retry_after(header: str | None, now: datetime) -> timedelta | None:
+    """How long to wait, in 1 s to 1 h: RFC 9110 §10.2.3, seconds or a date."""
+    if header is None:
+        return None
+    if header.isascii() and header.isdigit():
+        asked = timedelta(seconds=min(int(header[:12]), int(RETRY_AFTER_MAX.total_seconds())))
+    else:
+        try:
+            asked = parsedate_to_datetime(header).astimezone(UTC) - now
+        except (ValueError, OverflowError):
+            return None
+    return min(max(asked, RETRY_AFTER_MIN), RETRY_AFTER_MAX)
+
+
+def _checked_url(text: str, place: str, name: str) -> str:
+    """The base address, without what could hold a secret or an identity."""
+    try:
+        url = httpx2.URL(text)
+    except httpx2.InvalidURL:
+        raise fault(f"{place}.url", "is not a URL") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise fault(f"{place}.url", "is not an http:// or https:// address")
+    if url.userinfo or url.query or url.fragment:
+        raise fault(f"{place}.url", "has a user, a query or a fragment; give a secret as token")
+    if url.scheme == "http" and url.host not in LOOPBACK:
+        log.warning("sink %s: its url is not https, so identities travel in clear", name)
+    return text.rstrip("/")

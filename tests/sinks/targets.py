@@ -1,0 +1,179 @@
+"""Three real targets that the contract suite is run over, each with its sink and a look inside."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import duckdb
+import psycopg2
+import uvicorn
+from psycopg2 import sql
+from sinks.http_target import HttpTargetApp
+from sinks.shop import COLUMNS, DDL, INDEXES, TABLES, settings
+
+from olvido.sinks.contract import Sink
+from olvido.sinks.duckdb import DuckDBSink
+from olvido.sinks.http import HttpSink
+from olvido.sinks.postgres import PostgresSink
+
+Rows = list[tuple[Any, ...]]
+
+
+class Target(Protocol):
+    """A system that holds customers; the relational ones hold the shop's other tables, too."""
+
+    environment: Mapping[str, str]  # what another process needs to make the same sink
+
+    def sink(self) -> Sink:
+        """A sink of its own, checked."""
+        ...
+
+    def add(self, table: str, *rows: Mapping[str, Any]) -> None:
+        """Put rows in."""
+        ...
+
+    def rows(self, table: str) -> Rows:
+        """All rows, in the order of their keys."""
+        ...
+
+
+class PostgresTarget:
+    """A database of its own on the tests' server."""
+
+    def __init__(self, admin_dsn: str, monkeypatch: Any, tables: Mapping[str, Any] = TABLES) -> None:
+        self._name = f"shop_{uuid4().hex}"
+        self._admin_dsn = admin_dsn
+        self._tables = tables
+        with closing(psycopg2.connect(admin_dsn)) as connection:
+            connection.autocommit = True
+            connection.cursor().execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._name)))
+        parts = psycopg2.extensions.parse_dsn(admin_dsn)
+        self.dsn = psycopg2.extensions.make_dsn(**{**parts, "dbname": self._name})
+        self.environment = {"OLVIDO_TEST_CRM": self.dsn, "OLVIDO_TEST_KIND": "postgres"}
+        monkeypatch.setenv("OLVIDO_TEST_CRM", self.dsn)
+        self.run(DDL + INDEXES)
+
+    def sink(self) -> PostgresSink:
+        sink = PostgresSink.from_section(
+            settings({"dsn": {"env": "OLVIDO_TEST_CRM"}, "tables": self._tables})
+        )
+        sink.check()
+        return sink
+
+    def add(self, table: str, *rows: Mapping[str, Any]) -> None:
+        places = ", ".join(f"%({column})s" for column in COLUMNS[table])
+        for row in rows:
+            self.run(f"INSERT INTO {table} ({', '.join(COLUMNS[table])}) VALUES ({places})", row)
+
+    def rows(self, table: str) -> Rows:
+        return self.run(f"SELECT * FROM {table} ORDER BY 1")
+
+    def run(self, query: str, values: Any = None) -> Rows:
+        with closing(psycopg2.connect(self.dsn)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("SET TIME ZONE 'UTC'")
+            cursor.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def drop(self) -> None:
+        with closing(psycopg2.connect(self._admin_dsn)) as connection:
+            connection.autocommit = True
+            name = sql.Identifier(self._name)
+            connection.cursor().execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+class DuckDBTarget:
+    """A file."""
+
+    def __init__(self, path: Path, monkeypatch: Any, tables: Mapping[str, Any] = TABLES) -> None:
+        self.path = path
+        self._tables = tables
+        self.environment = {"OLVIDO_TEST_CRM": str(path), "OLVIDO_TEST_KIND": "duckdb"}
+        monkeypatch.setenv("OLVIDO_TEST_CRM", str(path))
+        self.run(DDL)
+
+    def sink(self) -> DuckDBSink:
+        sink = DuckDBSink.from_section(settings({"file": {"env": "OLVIDO_TEST_CRM"}, "tables": self._tables}))
+        sink.check()
+        return sink
+
+    def add(self, table: str, *rows: Mapping[str, Any]) -> None:
+        places = ", ".join("?" for _ in COLUMNS[table])
+        with duckdb.connect(self.path) as connection:
+            for row in rows:
+                values = [row[column] for column in COLUMNS[table]]
+                connection.execute(f"INSERT INTO {table} VALUES ({places})", values)
+
+    def rows(self, table: str) -> Rows:
+        return [tuple(_utc(value) for value in row) for row in self.run(f"SELECT * FROM {table} ORDER BY 1")]
+
+    def run(self, query: str) -> Rows:
+        with duckdb.connect(self.path) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.execute(query).fetchall()
+
+
+class HttpTarget:
+    """A small service over a real socket. It holds customers only."""
+
+    def __init__(self, url: str, app: HttpTargetApp, monkeypatch: Any) -> None:
+        self.app = app
+        self.url = url
+        self.environment = {"OLVIDO_TEST_CRM": url, "OLVIDO_TEST_KIND": "http"}
+        monkeypatch.setenv("OLVIDO_TEST_CRM", url)
+
+    def sink(self) -> HttpSink:
+        sink = HttpSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}}))
+        sink.check()
+        return sink
+
+    def add(self, table: str, *rows: Mapping[str, Any]) -> None:
+        assert table == "customers"
+        self.app.customers += [dict(row) for row in rows]
+
+    def rows(self, table: str) -> Rows:
+        assert table == "customers"
+        ordered = sorted(self.app.customers, key=lambda row: row["id"])
+        return [tuple(row[column] for column in COLUMNS[table]) for row in ordered]
+
+
+@contextmanager
+def served(app: Any) -> Iterator[str]:
+    """An ASGI app over a real socket, as long as the block lasts; its address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()
+
+
+def make_sink(kind: str, tables: Mapping[str, Any] = TABLES) -> Sink:
+    """The sink that ``Target.environment`` describes."""
+    own: dict[str, Callable[[], Sink]] = {
+        "postgres": lambda: PostgresSink.from_section(
+            settings({"dsn": {"env": "OLVIDO_TEST_CRM"}, "tables": tables})
+        ),
+        "duckdb": lambda: DuckDBSink.from_section(
+            settings({"file": {"env": "OLVIDO_TEST_CRM"}, "tables": tables})
+        ),
+        "http": lambda: HttpSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}})),
+    }
+    return own[kind]()
+
+
+def everything(target: Target, tables: Sequence[str]) -> dict[str, Rows]:
+    """All that is in some tables."""
+    return {table: target.rows(table) for table in tables}
+
+
+def _utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
