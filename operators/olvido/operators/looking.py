@@ -37,9 +37,13 @@ def list_requests(
 ) -> None:
     """List privacy requests, newest first."""
     rows = _ledger().list_requests(state=state, right=right.upper() if right else None, limit=limit)
-    rows = [{**row, "right": row["right_"], "sinks": f"{row['answered']}/{row['tasks']}"} for row in rows]
-    for row in rows:
-        del row["right_"]
+    rows = [
+        {
+            **{("right" if name == "right_" else name): value for name, value in row.items()},
+            "sinks": f"{row['answered']}/{row['tasks']}",
+        }
+        for row in rows
+    ]
     columns = ("request_id", "right", "state", "sinks", "requested_at")
     show(rows, columns, output=output, empty="no requests; make one with: olvido request erase --email …")
 

@@ -1,5 +1,6 @@
 """The processes of a deployment, as the supervisor runs them: each is given what it needs and no more."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def programs_of(deployment: Deployment, directory: Path) -> list[Program]:
                 directory,
                 f"sink-{name}",
                 ("run", "sink", name),
-                given=EVERYBODY | _secrets_of(dict(sink.own)),
+                given=EVERYBODY,
+                own=_secrets_of(dict(sink.own)),
                 keys=private_keys(sink.region, directory),
             )
             for name, sink in deployment.sinks.items()
@@ -34,16 +36,24 @@ def programs_of(deployment: Deployment, directory: Path) -> list[Program]:
 
 
 def _program(
-    directory: Path, name: str, arguments: tuple[str, ...], *, given: frozenset[str], keys: Path | None = None
+    directory: Path,
+    name: str,
+    arguments: tuple[str, ...],
+    *,
+    given: frozenset[str],
+    own: frozenset[str] = frozenset(),
+    keys: Path | None = None,
 ) -> Program:
-    environment = {"OLVIDO_STACK": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {"PYTHONUNBUFFERED": "1", "OLVIDO_ENV_FILES": "none"}
+    # What the caller's environment says of a target wins over the embedded one of the same name.
+    environment |= {variable: os.environ[variable] for variable in own if variable in os.environ}
     if keys is not None:
         environment["OLVIDO_KEYS__PRIVATE_DIR"] = str(keys)
     return Program(
         name=name,
         command=(sys.executable, "-m", "olvido.operators.cli", *arguments),
         environment=environment,
-        given=given,
+        given=given | own,
         directory=directory,
     )
 

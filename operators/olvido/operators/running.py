@@ -8,6 +8,7 @@ from rich.console import Console
 from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.operators.settings import deployment
+from olvido.operators.shop import open_shop
 from olvido.operators.stack import stack
 from olvido.operators.stack.program import Program
 from olvido.operators.stack.stack import Stack
@@ -25,8 +26,9 @@ def start(directory: Path, console: Console, *, parts_only: bool = False) -> Sta
         # says wins, here as everywhere.
         for name, value in parts.environment.items():
             os.environ.setdefault(name, value)
+        shop = open_shop(parts, directory, console)
         declared = deployment()
         prepare(declared, directory, lambda text: console.print(text, markup=False))
-        return programs_of(declared, directory)
+        return [*shop, *programs_of(declared, directory)]
 
     return stack.up(directory, programs, console, parts_only=parts_only)

@@ -9,6 +9,7 @@ from olvido.schemas.deployment import FILE_NAME, Deployment
 
 STATE = ".olvido"
 STACK_ENV = "stack.env"
+SHOP_ENV = "shop.env"
 
 
 def project() -> Path:
@@ -18,11 +19,17 @@ def project() -> Path:
 
 
 def load_stack_env(directory: Path | None = None) -> None:
-    """Take the addresses of the embedded parts into our environment; what is set there already wins."""
-    path = (directory or project()) / STATE / STACK_ENV
-    for name, value in dotenv_values(path).items():
-        if value is not None:
-            os.environ.setdefault(name, value)
+    """Take the addresses of the embedded parts into our environment; what is set there already wins.
+
+    Not in the processes that the supervisor starts: each of those is given its own addresses and
+    must not find the others'.
+    """
+    if os.environ.get("OLVIDO_ENV_FILES") == "none":
+        return
+    for file in (STACK_ENV, SHOP_ENV):
+        for name, value in dotenv_values((directory or project()) / STATE / file).items():
+            if value is not None:
+                os.environ.setdefault(name, value)
 
 
 def deployment() -> Deployment:

@@ -1,0 +1,195 @@
+"""Olvido as it runs: every process real and separate, on a stack of its own, two systems to erase from."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import psycopg2
+import pytest
+
+from olvido.core.errors import Unavailable
+from olvido.ledger.store import Ledger
+from olvido.operators.prepare import prepare
+from olvido.operators.programs import programs_of
+from olvido.operators.stack.stack import Stack, temporary_stack
+from olvido.producers import Producer
+from olvido.schemas.deployment import Deployment
+from olvido.schemas.registry import Registry
+
+TOML = """
+regions = ["cn", "sg"]
+purposes = ["marketing"]
+
+[reconciler]
+first_after_s = 15
+every_s = 1
+
+[sinks.crm]
+kind = "postgres"
+region = "cn"
+dsn = { env = "OLVIDO_CRM_DSN" }
+identities = ["email"]
+purposes = ["marketing"]
+
+[sinks.crm.tables.customers]
+key = "id"
+created = "created_at"
+identities = { email = "email" }
+erase = "delete"
+[sinks.crm.tables.customers.consent.marketing]
+granted = { marketing_allowed = true }
+withdrawn = { marketing_allowed = false }
+
+[sinks.crm.tables.tickets]
+key = "id"
+parent = { table = "customers", column = "customer_id" }
+erase = "delete"
+
+[sinks.store-sg]
+kind = "postgres"
+region = "sg"
+dsn = { env = "OLVIDO_STORE_SG_DSN" }
+identities = ["email"]
+
+[sinks.store-sg.tables.accounts]
+key = "id"
+created = "created_at"
+identities = { email = "email" }
+erase = "anonymise"
+null = ["email"]
+"""
+
+# Triggers remember each effect, outside of what Olvido can see: an effect that came twice would stand there.
+CRM = """
+create table customers (id bigint generated always as identity primary key, email text not null,
+    marketing_allowed bool, created_at timestamptz not null default '2025-01-01');
+create index on customers (lower(email));
+create table tickets (id bigint generated always as identity primary key,
+    customer_id bigint not null references customers, body text);
+create index on tickets (customer_id);
+create table effects (what text, id bigint);
+create function remember() returns trigger security definer language plpgsql as
+    $$ begin insert into effects values (tg_table_name, old.id); return null; end $$;
+create trigger remember after delete on customers for each row execute function remember();
+create trigger remember after delete on tickets for each row execute function remember();
+"""
+STORE = """
+create table accounts (id bigint generated always as identity primary key, email text,
+    created_at timestamptz not null default '2025-01-01');
+create index on accounts (lower(email));
+create table effects (what text, id bigint);
+create function remember() returns trigger security definer language plpgsql as
+    $$ begin insert into effects values (tg_table_name, old.id); return null; end $$;
+create trigger remember after update on accounts for each row execute function remember();
+"""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Everything, running."""
+
+    stack: Stack
+    deployment: Deployment
+    ledger: Ledger
+
+    def people(self, label: str, count: int) -> list[str]:
+        """Make so many people, each with a row in either system and two tickets; their e-mail addresses."""
+        emails = [f"{label}-{number}@example.es" for number in range(count)]
+        self.sql("crm", "insert into customers (email) select unnest(%s)", (emails,))
+        self.sql(
+            "crm",
+            "insert into tickets (customer_id, body) select id, 'b' from customers, generate_series(1, 2) "
+            "where email like %s",
+            (f"{label}-%",),
+        )
+        self.sql("store_sg", "insert into accounts (email) select unnest(%s)", (emails,))
+        return emails
+
+    def producer(self) -> Producer:
+        """The SDK, as an upstream service has it."""
+        return Producer.of(self.deployment)
+
+    def kill(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process by its pid; the supervisor starts it again."""
+        pid = self.stack.supervisor.status()[name].pid
+        if pid:
+            os.kill(pid, number)
+
+    def sql(self, database: str, statement: str, values: Sequence[Any] = ()) -> list[tuple]:
+        """Look into a system directly, as its owner."""
+        connection = psycopg2.connect(self.stack.dsn(database))
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement, values)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def overview(self) -> Mapping[str, Any]:
+        """What is owed; nothing while the ledger is down."""
+        try:
+            return self.ledger.overview()
+        except Unavailable:
+            return {}
+
+    def until(self, true: Callable[[], bool], *, what: str, within_s: float) -> None:
+        """Wait until something holds; fail, with what is owed and the ends of the logs, if it never does."""
+        deadline = monotonic() + within_s
+        never = threading.Event()
+        while not true():
+            if monotonic() > deadline:
+                pytest.fail(f"{what} did not happen in {within_s:.0f} s; {self.overview()}\n{self.logs()}")
+            never.wait(0.2)
+
+    def logs(self) -> str:
+        """The last lines of each log."""
+        ends = []
+        for path in sorted(self.stack.folder.logs.glob("*.log")):
+            lines = path.read_text(errors="replace").splitlines()[-8:]
+            ends.append(f"--- {path.name}\n" + "\n".join(line[:300] for line in lines))
+        return "\n".join(ends)
+
+    def fulfilled(self, count: int, *, within_s: float) -> None:
+        """Wait until so many requests are there and every one is final."""
+
+        def done() -> bool:
+            told = self.overview()
+            return bool(told) and told["requests"] >= count and not told["requests_open"]
+
+        self.until(done, what=f"{count} requests final", within_s=within_s)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A stack with processors, recorder and two sinks."""
+    with pytest.MonkeyPatch.context() as patch, temporary_stack() as stack:
+        for name in [name for name in os.environ if name.startswith("OLVIDO_")]:
+            if name not in {"OLVIDO_CACHE", "OLVIDO_MAVEN_MIRROR"}:
+                patch.delenv(name)
+        for name, value in stack.environment.items():
+            patch.setenv(name, value)
+        (stack.directory / "olvido.toml").write_text(TOML)
+        patch.setenv("OLVIDO_CONFIG", str(stack.directory / "olvido.toml"))
+        keys = stack.directory / ".olvido" / "keys"
+        patch.setenv("OLVIDO_KEYS__HANDLE_FILE", str(keys / "handle.key"))
+        patch.setenv("OLVIDO_KEYS__PUBLIC_DIR", str(keys / "public"))
+        deployment = Deployment.load(stack.directory / "olvido.toml")
+        prepare(deployment, stack.directory, lambda _: None)
+        chain = Chain(stack, deployment, Ledger(deployment.ledger_dsn, application="tests"))
+        chain.sql("crm", CRM)
+        chain.sql("store_sg", STORE)
+        programs = programs_of(deployment, stack.directory)
+        stack.supervisor.apply(programs, environment=stack.environment)
+        for program in programs:
+            stack.supervisor.start(program.name)
+        yield chain
+
+
+@pytest.fixture(scope="module")
+def registry(chain: Chain) -> Registry:
+    """This chain's registry."""
+    return Registry(chain.deployment.registry.url)

@@ -1,0 +1,165 @@
+"""Processes are killed while work flows; nothing is lost and nothing is done twice."""
+
+import signal
+import threading
+from itertools import cycle
+
+import psycopg2
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from olvido.broker.admin import end_offsets
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
+
+REQUESTS = 20_000
+BYSTANDERS = 500
+
+
+def test_processes_killed_while_20_000_requests_flow_lose_nothing_and_repeat_nothing(chain):
+    """Processors, a sink, the recorder and the broker, by SIGKILL and SIGTERM in turn."""
+    emails = chain.people("ana", REQUESTS)
+    chain.people("bystander", BYSTANDERS)
+    before = chain.sql("crm", "select t::text from customers t where email like 'bystander-%%' order by id")
+    emitted = threading.Event()
+    kills: list[tuple[str, str]] = []
+
+    def killing() -> None:
+        victims = cycle(["processors", "sink-crm", "recorder", "kafka", "sink-store-sg"])
+        signals = cycle([signal.SIGKILL, signal.SIGTERM])
+        pause = threading.Event()
+        while not (emitted.is_set() and len(kills) >= 10):
+            pause.wait(2.0)
+            victim, number = next(victims), next(signals)
+            chain.kill(victim, number)
+            kills.append((victim, number.name))
+
+    killer = threading.Thread(target=killing)
+    killer.start()
+    accepted = set()
+    with chain.producer() as producer:
+        for start in range(0, REQUESTS, 1000):
+            with producer.batch() as batch:
+                for email in emails[start : start + 1000]:
+                    batch.request_erasure(identities={"email": email}, regions=["cn", "sg"])
+            accepted |= {one.id for one in batch.accepted}
+    emitted.set()
+    killer.join(120)
+    chain.fulfilled(REQUESTS, within_s=300)
+
+    assert len(kills) >= 10
+    assert {victim for victim, _ in kills} >= {"processors", "sink-crm", "recorder", "kafka"}
+    # 0 lost: every request the producer was told is accepted is final, and its rows are gone.
+    assert accepted == {row["request_id"] for row in chain.ledger.list_requests(limit=REQUESTS * 2)}
+    assert chain.sql("crm", "select count(*) from customers where email like 'ana-%%'") == [(0,)]
+    assert chain.sql("crm", "select count(*) from tickets") == [(2 * BYSTANDERS,)]
+    assert chain.sql("store_sg", "select count(*) from accounts where email like 'ana-%%'") == [(0,)]
+    # 0 applied twice: each row's effect stands once in what the systems' own triggers wrote,
+    for database, rows in (("crm", REQUESTS * 3), ("store_sg", REQUESTS)):
+        effects = chain.sql(database, "select count(*), count(distinct (what, id)) from effects")
+        assert effects == [(rows, rows)], database
+    # and what the receipts count is what was done.
+    counted = chain.sql(
+        "ledger",
+        "select sink, sum(value::int) from tasks, jsonb_each_text(counts) group by sink order by sink",
+    )
+    assert counted == [("crm", REQUESTS * 3), ("store-sg", REQUESTS)]
+    # All receipts are in, one for each task, and nobody else was touched.
+    assert chain.sql("ledger", "select count(*), count(outcome), count(verified_at) from tasks") == [
+        (REQUESTS * 2, REQUESTS * 2, REQUESTS * 2)
+    ]
+    after = chain.sql("crm", "select t::text from customers t where email like 'bystander-%%' order by id")
+    assert before == after
+
+
+def test_offsets_committed_past_unprocessed_records_are_found_and_read_again(chain):
+    """Design §3: offsets are audited, not trusted."""
+    emails = chain.people("skipped", 300)
+    known = chain.overview()
+    chain.stack.supervisor.stop("processors")
+    with chain.producer() as producer, producer.batch() as batch:
+        for email in emails:
+            batch.request_erasure(identities={"email": email}, regions=["cn", "sg"])
+    kafka = chain.deployment.kafka
+    ends = end_offsets(kafka, ["olvido.requests.v1"])
+    by_hand = [TopicPartition(topic, partition, end) for (topic, partition), end in ends.items()]
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+
+    def committed() -> bool:
+        # Refused while the broker still counts the stopped process as a member.
+        futures = admin.alter_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions("olvido.processors", by_hand)]
+        )
+        try:
+            result = futures["olvido.processors"].result()
+        except KafkaException:
+            return False
+        return all(place.error is None for place in result.topic_partitions)
+
+    chain.until(committed, what="committing by hand", within_s=60)
+    chain.stack.supervisor.start("processors")
+    chain.fulfilled(known["requests"] + len(emails), within_s=90)
+    assert chain.overview()["reread"] - known["reread"] == len(emails)
+    assert chain.sql("crm", "select count(*) from customers where email like 'skipped-%%'") == [(0,)]
+
+
+@pytest.mark.parametrize("part", ["registry", "postgres", "kafka"])
+def test_a_part_that_is_down_is_waited_for(chain, part):
+    """Everything waits and goes on by itself when the part is back."""
+    emails = chain.people(f"outage-{part}", 50)
+    known = chain.overview()["requests"]
+    with chain.producer() as producer:
+        if part != "kafka":  # the broker must take the events first
+            _erase(producer, emails[:25])
+            chain.stack.supervisor.stop(part)
+            _erase(producer, emails[25:])
+            threading.Event().wait(5)  # the outage itself
+            chain.stack.supervisor.start(part)
+        else:
+            _erase(producer, emails[:25])
+            chain.stack.supervisor.restart(part)
+            _erase(producer, emails[25:])
+    chain.fulfilled(known + len(emails), within_s=120)
+    gone = chain.sql("crm", "select count(*) from customers where email like %s", (f"outage-{part}-%",))
+    assert gone == [(0,)]
+
+
+def test_a_target_that_is_down_stops_its_own_sink_and_nobody_else(chain):
+    emails = chain.people("target", 40)
+    known = chain.overview()["requests"]
+    chain.sql("ledger", "select 1")
+    _connections(chain, allowed=False)
+    try:
+        with chain.producer() as producer:
+            _erase(producer, emails)
+
+        def others_done() -> bool:
+            told = {row["sink"]: row for row in chain.ledger.by_sink()}
+            return told["store-sg"]["answered"] == told["store-sg"]["tasks"] and chain.overview()[
+                "requests"
+            ] == known + len(emails)
+
+        chain.until(others_done, what="the other sink's work", within_s=60)
+        assert chain.overview()["requests_open"] == len(emails)
+    finally:
+        _connections(chain, allowed=True)
+    chain.fulfilled(known + len(emails), within_s=90)
+    assert chain.sql("crm", "select count(*) from customers where email like 'target-%%'") == [(0,)]
+
+
+def _connections(chain, *, allowed: bool) -> None:
+    """Take the CRM's database away from everybody, or give it back, as its administrator."""
+    connection = psycopg2.connect(chain.stack.admin_dsn())
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"alter database crm with allow_connections {'true' if allowed else 'false'}")
+        if not allowed:
+            cursor.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'crm'")
+    connection.close()
+
+
+def _erase(producer, emails) -> None:
+    with producer.batch() as batch:
+        for email in emails:
+            batch.request_erasure(identities={"email": email}, regions=["cn", "sg"])
