@@ -6,9 +6,10 @@ Nothing of Olvido's sinks is used here: what they say is checked by what is read
 import io
 import json
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ Rows = Mapping[str, str]  # a table: each row's whole content as JSON, by key
 Snapshot = Mapping[str, Rows]  # a system: its tables
 
 PAGE_ROWS = 2_000  # of one INSERT
+POLL_S = 0.2
 
 
 class System(Protocol):
@@ -237,6 +239,15 @@ class Analytics:
             told = connection.execute("select task_id || '.' || generation from olvido.applied").fetchall()
             return Counter(key for (key,) in told)
 
+    def wait_until_written_anew(self, within_s: float) -> None:
+        """Return when the sink has copied what lives to a new file, as it does when it has a moment."""
+        give_up_at = time.monotonic() + within_s
+        while time.monotonic() < give_up_at:
+            with suppress(duckdb.IOException, duckdb.CatalogException), self._open() as connection:
+                if not connection.execute("select 1 from olvido.compaction_due").fetchall():
+                    return
+            time.sleep(POLL_S)
+
     def find(self, people: Sequence[Person]) -> Mapping[str, int]:
         """How many visitors are known by an id of one of these people."""
         ids = [i for person in people for i in (person.customer_id, person.device_id, person.cookie_id)]
@@ -248,7 +259,7 @@ class Analytics:
         return {"visitors": int(_one(told))}
 
     def dump(self) -> Iterator[tuple[str, bytes]]:
-        """All tables of all schemas, as text; then the bytes of the file itself, which the sink writes anew."""
+        """All tables of all schemas, as text; then the bytes of the file, which the sink writes anew."""
         with self._open() as connection:
             names = connection.execute(
                 "select table_schema, table_name from information_schema.tables "
