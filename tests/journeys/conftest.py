@@ -10,7 +10,10 @@ from typing import Any
 
 import psycopg2
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from olvido.broker.admin import end_offsets
 from olvido.core.errors import Unavailable
 from olvido.ledger.store import Ledger
 from olvido.operators.prepare import prepare
@@ -113,11 +116,34 @@ class Chain:
         """The SDK, as an upstream service has it."""
         return Producer.of(self.deployment)
 
-    def kill(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to a process by its pid; the supervisor starts it again."""
+    def kill(self, name: str, number: signal.Signals) -> bool:
+        """Send a signal to a process by its pid; the supervisor starts it again. False if it is down."""
         pid = self.stack.supervisor.status()[name].pid
         if pid:
             os.kill(pid, number)
+        return bool(pid)
+
+    def commit_by_hand(self, group: str, topics: Sequence[str]) -> None:
+        """Commit a group's offsets to the end of its topics, over whatever is unread. Stop its reader first."""
+        kafka = self.deployment.kafka
+        places = [TopicPartition(*place, end) for place, end in end_offsets(kafka, topics).items()]
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+
+        def committed() -> bool:
+            # Refused for as long as the broker counts the stopped process as a member.
+            asked = [ConsumerGroupTopicPartitions(group, places)]
+            try:
+                told = admin.alter_consumer_group_offsets(asked)[group].result()
+            except KafkaException:
+                return False
+            return all(place.error is None for place in told.topic_partitions)
+
+        self.until(committed, what=f"committing for {group} by hand", within_s=60)
+
+    def effects(self, database: str) -> int:
+        """How many effects a system's own triggers have seen."""
+        count: int = self.sql(database, "select count(*) from effects")[0][0]
+        return count
 
     def sql(self, database: str, statement: str, values: Sequence[Any] = ()) -> list[tuple]:
         """Look into a system directly, as its owner."""
@@ -163,7 +189,7 @@ class Chain:
         self.until(done, what=f"{count} requests final", within_s=within_s)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """A stack with processors, recorder and two sinks."""
     with pytest.MonkeyPatch.context() as patch, temporary_stack() as stack:
@@ -189,7 +215,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         yield chain
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def registry(chain: Chain) -> Registry:
     """This chain's registry."""
     return Registry(chain.deployment.registry.url)
