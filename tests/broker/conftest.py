@@ -1,4 +1,4 @@
-"""Topics of their own for tests that write to the broker, and a broker of their own for tests that stop it."""
+"""Topics of their own for tests that write, and a broker of their own for tests that stop it."""
 
 from collections.abc import Callable, Iterator
 from uuid import uuid4

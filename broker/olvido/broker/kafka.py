@@ -5,6 +5,7 @@ The one file that says which options of librdkafka Olvido relies on, and why.
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,9 @@ GRACE_S = 2.0  # librdkafka looks for timed-out records once a second
 POLL_S = 0.1  # how soon a thread that brings reports notices that it is to end
 
 Options = dict[str, Any]
+
+# How librdkafka names what it does not take; an alias, such as linger.ms, by its first name.
+_PROPERTY = re.compile(r'configuration property:? "([a-z0-9._]+)"')
 
 _COMMON: Options = {
     "reconnect.backoff.max.ms": 2_000,  # a broker that is back is found again within two seconds
@@ -331,7 +335,6 @@ def naming_bad_options(kafka: KafkaSection) -> Iterator[None]:
     try:
         yield
     except (KafkaException, ValueError, TypeError) as error:
-        name = next((name for name in sorted(kafka.options, key=len, reverse=True) if name in str(error)), "")
-        raise ConfigError(
-            f"kafka.options{'.' + name if name else ''}: librdkafka does not take this option or its value"
-        ) from None
+        told = _PROPERTY.search(str(error))
+        name = f".{told[1]}" if told else f" ({', '.join(sorted(kafka.options)) or 'none given'})"
+        raise ConfigError(f"kafka.options{name}: librdkafka does not take this option or its value") from None

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from olvido.broker.backoff import DELAY_FIRST_S, delays
 from olvido.broker.contract import Handler, Received
 from olvido.broker.kafka import open_consumer, received
+from olvido.broker.patience import DELAY_FIRST_S, delays
 from olvido.core.errors import Unavailable
 from olvido.schemas.deployment import KafkaSection
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from olvido.broker.backoff import delays
 from olvido.broker.contract import Publisher, Record
 from olvido.broker.kafka import KafkaPublisher
+from olvido.broker.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.producers.sql import STATEMENTS
 from olvido.schemas.deployment import Connections

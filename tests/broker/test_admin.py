@@ -1,0 +1,261 @@
+"""Topics compared and mended, groups and offsets told, on a real broker and registry."""
+
+import dataclasses
+import json
+from uuid import uuid4
+
+import pytest
+from broker.conftest import MakeTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+)
+
+from olvido.broker import admin
+from olvido.broker.admin import Cluster, Difference, GroupState, Lag, Remedy
+from olvido.broker.contract import Record
+from olvido.broker.kafka import KafkaPublisher
+from olvido.core.catalogue import Catalogue, SinkEntry
+from olvido.core.errors import ConfigError, Unavailable
+from olvido.core.subject import IdentityKind
+from olvido.schemas.deployment import Deployment, KafkaSection
+from olvido.schemas.registry import Registry
+from olvido.schemas.topics import REQUEST_STATUS, REQUESTS, tasks_topic, topics_of
+
+NOBODY = KafkaSection(bootstrap_servers="127.0.0.1:1")  # no broker ever listens there
+
+
+@pytest.fixture
+def sink() -> str:
+    return f"s{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def catalogue(deployment: Deployment, sink: str) -> Catalogue:
+    """The deployment's, with one sink more, whose topic is not there yet."""
+    entry = SinkEntry(
+        name=sink, region="cn", identities=frozenset({IdentityKind.EMAIL}), purposes=frozenset()
+    )
+    known = deployment.catalogue
+    return dataclasses.replace(known, sinks=(*known.sinks, entry))
+
+
+def of_sink(differences: list[Difference], sink: str) -> list[Difference]:
+    return [difference for difference in differences if difference.topic == tasks_topic(sink).name]
+
+
+def make(kafka: KafkaSection, sink: str, partitions: int = 6, **config: str) -> None:
+    client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    topic = tasks_topic(sink)
+    settings = {**admin.settings_for(topic, kafka), **{k.replace("_", "."): v for k, v in config.items()}}
+    client.create_topics([NewTopic(topic.name, partitions, 1, config=settings)])[topic.name].result(30)
+
+
+def settings(kafka: KafkaSection, topic: str) -> dict[str, str]:
+    client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    return {
+        name: entry.value for name, entry in client.describe_configs([resource])[resource].result(30).items()
+    }
+
+
+def test_what_is_missing_is_made_and_a_repeat_changes_nothing(
+    kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
+) -> None:
+    topic = tasks_topic(sink)
+    missing = [
+        Difference(topic=topic.name, what="topic", is_="missing", should="there", remedy=Remedy.MEND),
+        Difference(
+            topic=topic.name, what="schema", is_="not registered", should="task.avsc", remedy=Remedy.MEND
+        ),
+    ]
+    assert admin.diff(kafka_section, registry, catalogue) == missing
+    assert admin.apply(kafka_section, registry, catalogue) == missing
+    assert admin.apply(kafka_section, registry, catalogue) == []
+    assert admin.diff(kafka_section, registry, catalogue) == []
+
+
+def test_every_topic_of_the_table_is_there_with_its_settings(
+    kafka_section: KafkaSection, registry: Registry, deployment: Deployment
+) -> None:
+    for topic in topics_of(deployment.catalogue):
+        wanted = admin.settings_for(topic, kafka_section)
+        there = settings(kafka_section, topic.name)
+        assert {name: there[name] for name in wanted} == wanted
+
+
+def test_events_are_kept_by_time_and_states_for_ever(kafka_section: KafkaSection) -> None:
+    kept = admin.settings_for(REQUESTS, kafka_section)
+    compacted = admin.settings_for(REQUEST_STATUS, kafka_section)
+    assert (kept["cleanup.policy"], kept["retention.ms"]) == ("delete", str(400 * 24 * 3600 * 1000))
+    assert (compacted["cleanup.policy"], "retention.ms" in compacted) == ("compact", False)
+
+
+@pytest.mark.parametrize(("replicas", "in_sync"), [(1, "1"), (2, "1"), (3, "2"), (5, "2")])
+def test_one_broker_may_be_away_without_stopping_anybody(replicas: int, in_sync: str) -> None:
+    told = admin.settings_for(REQUESTS, KafkaSection(replication_factor=replicas))
+    assert told["min.insync.replicas"] == in_sync
+
+
+def test_another_retention_is_mended(
+    kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
+) -> None:
+    make(kafka_section, sink, retention_ms="1000")
+    should = admin.settings_for(tasks_topic(sink), kafka_section)["retention.ms"]
+    told = of_sink(admin.apply(kafka_section, registry, catalogue), sink)
+    assert (
+        Difference(
+            topic=tasks_topic(sink).name, what="retention.ms", is_="1000", should=should, remedy=Remedy.MEND
+        )
+        in told
+    )
+    assert settings(kafka_section, tasks_topic(sink).name)["retention.ms"] == should
+
+
+def test_another_count_of_partitions_is_refused_and_never_changed(
+    kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
+) -> None:
+    make(kafka_section, sink, partitions=3)
+    admin.apply(kafka_section, registry, catalogue)
+    (told,) = of_sink(admin.diff(kafka_section, registry, catalogue), sink)
+    assert (told.what, told.is_, told.should, told.remedy) == ("partitions", "3", "6", Remedy.REFUSED)
+    assert "keys would move" in str(told)
+    assert len(admin.end_offsets(kafka_section, [tasks_topic(sink).name])) == 3
+
+
+def test_compaction_of_events_is_refused_and_never_changed(
+    kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
+) -> None:
+    make(kafka_section, sink, cleanup_policy="compact")
+    admin.apply(kafka_section, registry, catalogue)
+    (told,) = of_sink(admin.diff(kafka_section, registry, catalogue), sink)
+    assert (told.what, told.is_, told.remedy) == ("cleanup.policy", "compact", Remedy.REFUSED)
+
+
+def test_a_process_does_not_start_on_topics_that_are_not_as_declared(
+    kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, deployment: Deployment, sink: str
+) -> None:
+    admin.check(kafka_section, registry, deployment.catalogue)
+    with pytest.raises(ConfigError) as told:
+        admin.check(kafka_section, registry, catalogue)
+    assert str(told.value) == (
+        f"{tasks_topic(sink).name}: topic is missing, should be there, and 1 more; run: olvido topics apply"
+    )
+
+
+def test_more_copies_than_brokers_is_an_error_that_names_the_setting(
+    kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue
+) -> None:
+    three = kafka_section.model_copy(update={"replication_factor": 3})
+    with pytest.raises(ConfigError, match=r"kafka\.replication_factor: the cluster has fewer than 3 brokers"):
+        admin.apply(three, registry, catalogue)
+
+
+def test_a_schema_that_the_registry_refuses_is_told_with_its_reason_and_nothing_is_registered(
+    kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
+) -> None:
+    fields = [{"name": "x", "type": "int"}]
+    other = json.dumps({"type": "record", "name": "Task", "namespace": "olvido.v1", "fields": fields})
+    registry.register_text(tasks_topic(sink).subject, other)
+    admin.apply(kafka_section, registry, catalogue)
+    (told,) = of_sink(admin.diff(kafka_section, registry, catalogue), sink)
+    assert (told.what, told.is_, told.remedy) == ("schema", "not registered", Remedy.REFUSED)
+    assert told.why
+    assert len(registry.versions(tasks_topic(sink).subject)) == 1
+
+
+def test_a_cluster_says_who_it_is(kafka_section: KafkaSection) -> None:
+    told = admin.reach(kafka_section)
+    assert told == Cluster(cluster_id=told.cluster_id, brokers=1)
+    assert told.cluster_id
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: admin.reach(NOBODY, timeout_s=0.5),
+        lambda: next(admin.read_range(NOBODY, "t", 0, [(0, 1)])),
+    ],
+)
+def test_a_broker_that_is_silent_is_unavailable(ask: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "TIMEOUT_S", 0.5)
+    with pytest.raises(Unavailable, match=r"^Kafka at 127\.0\.0\.1:1 does not answer: "):
+        ask()  # type: ignore[operator]
+
+
+def written(kafka: KafkaSection, topic: str, count: int) -> None:
+    with KafkaPublisher(kafka, client_id="test") as publisher:
+        publisher.publish([Record(topic, b"k", str(n).encode()) for n in range(count)])
+
+
+def test_a_group_that_never_read_is_behind_by_all_there_is(
+    kafka_section: KafkaSection, make_topic: MakeTopic
+) -> None:
+    topic = make_topic(1)
+    written(kafka_section, topic, 5)
+    (told,) = admin.lag(kafka_section, "never-read", [topic, "no-such-topic"])
+    assert told == Lag(topic=topic, partition=0, committed=None, start=0, end=5)
+    assert (told.behind, told.fell_off) == (5, 0)
+
+
+def test_what_retention_removed_before_it_was_read_is_told() -> None:
+    told = Lag(topic="t", partition=0, committed=3, start=10, end=12)
+    assert (told.behind, told.fell_off) == (2, 7)
+
+
+def test_a_group_that_nobody_knows_is_dead(kafka_section: KafkaSection) -> None:
+    assert admin.group_state(kafka_section, "nobody-knows") == GroupState(
+        group="nobody-knows", state="DEAD", members=0
+    )
+
+
+def test_ranges_are_read_as_they_stand_and_nothing_else(
+    kafka_section: KafkaSection, make_topic: MakeTopic
+) -> None:
+    topic = make_topic(1)
+    written(kafka_section, topic, 10)
+    ranges = [(0, 2), (4, 5), (8, 12), (20, 30)]
+    read = [(record.offset, record.value) for record in admin.read_range(kafka_section, topic, 0, ranges)]
+    assert read == [(n, str(n).encode()) for n in (0, 1, 4, 8, 9)]
+
+
+def test_what_retention_removed_is_not_there_and_the_rest_is(
+    kafka_section: KafkaSection, make_topic: MakeTopic
+) -> None:
+    from confluent_kafka import TopicPartition
+
+    topic = make_topic(1)
+    written(kafka_section, topic, 10)
+    client = AdminClient({"bootstrap.servers": kafka_section.bootstrap_servers})
+    place = TopicPartition(topic, 0, 6)
+    client.delete_records([place])[place].result(30)
+    read = [record.offset for record in admin.read_range(kafka_section, topic, 0, [(0, 3), (4, 8)])]
+    assert read == [6, 7]
+    assert (admin.start_offsets(kafka_section, [topic]), admin.end_offsets(kafka_section, [topic])) == (
+        {(topic, 0): 6},
+        {(topic, 0): 10},
+    )
+
+
+def test_reading_a_range_joins_no_group(kafka_section: KafkaSection, make_topic: MakeTopic) -> None:
+    topic = make_topic(1)
+    written(kafka_section, topic, 2)
+    assert len(list(admin.read_range(kafka_section, topic, 0, [(0, 2)]))) == 2
+    assert admin.group_state(kafka_section, "olvido-read-range").members == 0
+
+
+def test_a_setting_changed_by_hand_is_found(
+    kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
+) -> None:
+    admin.apply(kafka_section, registry, catalogue)
+    client = AdminClient({"bootstrap.servers": kafka_section.bootstrap_servers})
+    change = ConfigEntry(
+        "unclean.leader.election.enable", "true", incremental_operation=AlterConfigOpType.SET
+    )
+    resource = ConfigResource(ConfigResource.Type.TOPIC, tasks_topic(sink).name, incremental_configs=[change])
+    client.incremental_alter_configs([resource])[resource].result(30)
+    (told,) = of_sink(admin.diff(kafka_section, registry, catalogue), sink)
+    assert str(told) == (f"{tasks_topic(sink).name}: unclean.leader.election.enable is true, should be false")
