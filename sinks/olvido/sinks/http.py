@@ -8,6 +8,7 @@ identity is ever in a URL, a log line or an exception.
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -32,6 +33,7 @@ TASKS_PATH = "/olvido/v1/tasks"
 LOOKUPS_PATH = "/olvido/v1/lookups"
 TASKS_MAX = 500  # in one POST
 BODY_BYTES_MAX = 1024 * 1024  # of an answer; 500 receipts of two kilobytes
+ANSWER_S_MAX = 60.0  # of reading one: a target that drips must not hold its sink for ever
 TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 RETRY_AFTER_MIN = timedelta(seconds=1)
 RETRY_AFTER_MAX = timedelta(hours=1)
@@ -235,8 +237,11 @@ class HttpSink:
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise self._garbled("a compressed answer, which nobody asked for")
         content = bytearray()
+        give_up_at = time.monotonic() + ANSWER_S_MAX
         for part in response.iter_bytes():
             content += part
+            if time.monotonic() > give_up_at:
+                raise self._garbled(f"an answer that took more than {ANSWER_S_MAX:.0f} s to read")
             if len(content) > BODY_BYTES_MAX:
                 raise self._garbled(f"an answer of more than {BODY_BYTES_MAX} bytes")
         return bytes(content)

@@ -27,7 +27,7 @@ from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
 from olvido.sinks.journal import Answer, TaskKey, queries
 from olvido.sinks.ownership import Key, Match
-from olvido.sinks.postgres_shape import INTEGERS, TEXTS, Shape, look
+from olvido.sinks.postgres_shape import INTEGERS, Shape, folds, look
 from olvido.sinks.relational import Child, RowWord, Wanted, carry_out
 from olvido.sinks.section import Part, fault, read_section
 
@@ -272,9 +272,7 @@ class _PostgresRows:
         """The rows of a table whose column of one kind is one of the wanted values."""
         column = table.identities[kind]
         plain = self._shape.columns[name][column].plain
-        # People type their address in any case and systems keep it so; citext sees to that itself.
-        folds = kind is IdentityKind.EMAIL and plain in TEXTS and plain != "citext"
-        equal = sql.SQL("lower(t.{0}) = lower(w.v)" if folds else "t.{0} = w.v")
+        equal = sql.SQL("lower(t.{0}) = lower(w.v)" if folds(kind, plain) else "t.{0} = w.v")
         return sql.SQL(
             "SELECT w.n, t.{key}, {by_person}, {person}, {parent}{shares}"
             " FROM unnest(%s::int[], %s::{type}[], %s::timestamptz[]) AS w (n, v, fence)"

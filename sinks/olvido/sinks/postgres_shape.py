@@ -47,6 +47,11 @@ class Shape:
         return self.columns[name][column].plain
 
 
+def folds(kind: IdentityKind, plain: str) -> bool:
+    """Whether we must overlook case: people type an address as they like. citext sees to it itself."""
+    return kind is IdentityKind.EMAIL and plain in TEXTS and not plain.endswith("citext")
+
+
 def look(cur: cursor, data_map: DataMap) -> Shape:
     """Read the catalogue of the target and check that the data map fits it.
 
@@ -62,7 +67,7 @@ def look(cur: cursor, data_map: DataMap) -> Shape:
         columns[name][column] = Column(plain=plain, full=full, not_null=not_null, may_update=may_update)
     for name, table in data_map.tables.items():
         _check_columns(f"{place}.{name}", name, table, data_map, columns)
-    _check_indexes(cur, names, data_map, place)
+    _check_indexes(cur, names, data_map, columns, place)
     return Shape(columns=columns, references=_references(cur, names, data_map, place))
 
 
@@ -145,16 +150,22 @@ def _typed(table: Table) -> Iterator[tuple[str, str, frozenset[str]]]:
         yield "created", table.created, INSTANTS
 
 
-def _check_indexes(cur: cursor, names: Mapping[str, Any], data_map: DataMap, place: str) -> None:
+def _check_indexes(
+    cur: cursor,
+    names: Mapping[str, Any],
+    data_map: DataMap,
+    columns: Mapping[str, Mapping[str, Column]],
+    place: str,
+) -> None:
     """A key must be one row's; a value that is set on all must not have to be unique. Slow is only told."""
     cur.execute(queries("postgres")["indexes"], names)
     first: dict[str, set[str]] = {name: set() for name in data_map.tables}
     alone: dict[str, set[str]] = {name: set() for name in data_map.tables}
     unique: dict[str, set[str]] = {name: set() for name in data_map.tables}
-    for name, definition, alone_unique, columns in cur:
-        expression = re.sub(r"::[a-z ]+|[()\"]", "", definition).replace("lower", "lower ").strip()
+    for name, definition, alone_unique, whole in cur:
+        expression = _bare(definition)
         first[name].add(expression)
-        unique[name].update(columns)
+        unique[name].update(whole)
         if alone_unique:
             alone[name].add(expression)
     for name, table in data_map.tables.items():
@@ -167,18 +178,24 @@ def _check_indexes(cur: cursor, names: Mapping[str, Any], data_map: DataMap, pla
             raise fault(
                 f"{place}.{name}.set", f"column {taken[0]!r} must be unique in {name}; put it in null"
             )
-    for name, expression in _looked_up(data_map):
-        if expression not in first[name]:
+    for name, expression in _looked_up(data_map, columns):
+        if _bare(expression) not in first[name]:
             log.warning(
                 "sink %s: no index begins with %s on %s; each batch reads the whole table",
                 data_map.sink, expression, name,
             )  # fmt: skip
 
 
-def _looked_up(data_map: DataMap) -> Iterator[tuple[str, str]]:
+def _bare(expression: str) -> str:
+    """An indexed expression without casts, brackets, quotes: ``lower((email)::text)`` is what is given."""
+    return re.sub(r'::[a-z ]+|[()"]', "", expression)
+
+
+def _looked_up(data_map: DataMap, columns: Mapping[str, Mapping[str, Column]]) -> Iterator[tuple[str, str]]:
+    """By what a table is searched, each time."""
     for name, table in data_map.tables.items():
         for kind, column in table.identities.items():
-            yield name, f"lower {column}" if kind is IdentityKind.EMAIL else column
+            yield name, f"lower({column})" if folds(kind, columns[name][column].plain) else column
         if table.parent:
             yield name, table.parent.column
         yield from ((name, column) for column in data_map.sharers(name))

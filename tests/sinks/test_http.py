@@ -1,0 +1,295 @@
+"""What is HTTP's own: an answer is believed only if it is exactly an answer to what was asked."""
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sinks.shop import a_customer, a_task, an_erasure, identities, settings
+from sinks.targets import HttpTarget
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from olvido.core.causes import Cause
+from olvido.core.errors import ConfigError, Refused, Unavailable
+from olvido.core.receipts import Outcome
+from olvido.core.tasks import Action
+from olvido.sinks.http import BODY_BYTES_MAX, TASKS_MAX, HttpSink, _retry_after
+
+CANARY = "canary@example.com"
+
+
+@pytest.fixture
+def sink(http_target: HttpTarget) -> Iterator[HttpSink]:
+    """A sink of the service, which knows one customer."""
+    http_target.add("customers", a_customer(1, email=CANARY))
+    sink = http_target.sink()
+    http_target.app.requests.clear()
+    yield sink
+    sink.close()
+
+
+def first(change: Callable[[dict[str, Any]], object]) -> Callable[[str, Any], Any]:
+    """Change the first receipt of an answer."""
+
+    def after(path: str, answer: Any) -> Any:
+        if path.endswith("tasks"):
+            answer = {"receipts": [dict(receipt) for receipt in answer["receipts"]]}
+            change(answer["receipts"][0])
+        return answer
+
+    return after
+
+
+def whole(answer: Callable[[Any], Any]) -> Callable[[str, Any], Any]:
+    """Change a whole answer to tasks."""
+    return lambda path, given: answer(given) if path.endswith("tasks") else given
+
+
+JSON = {"media_type": "application/json"}
+UNBELIEVABLE = {
+    "a receipt for another task": first(lambda r: r.update(idempotency_key="7.0")),
+    "a receipt too many": whole(lambda a: {"receipts": a["receipts"] * 2}),
+    "no receipt": whole(lambda a: {"receipts": []}),
+    "an outcome nobody knows": first(lambda r: r.update(outcome="vanished")),
+    "fewer than no rows": first(lambda r: r.update(counts={"customers.deleted": -1})),
+    "a count that is no number": first(lambda r: r.update(counts={"customers.deleted": "1"})),
+    "a count too large": first(lambda r: r.update(counts={"customers.deleted": 2**63})),
+    "a count under a strange name": first(lambda r: r.update(counts={"a b <c>": 1})),
+    "no instant": first(lambda r: r.pop("applied_at")),
+    "an instant without a zone": first(lambda r: r.update(applied_at="2026-06-01T00:00:00")),
+    "an instant to come": first(lambda r: r.update(applied_at="2999-01-01T00:00:00Z")),
+    "an instant of long ago": first(lambda r: r.update(applied_at="1970-01-01T00:00:00Z")),
+    "a list": whole(lambda a: [a]),
+    "null": whole(lambda a: None),
+    "HTML": whole(lambda a: Response("<html>welcome</html>", media_type="text/html")),
+    "HTML that says it is JSON": whole(lambda a: Response("<html>", **JSON)),
+    "nothing": whole(lambda a: Response("", **JSON)),
+    "nothing at all": whole(lambda a: Response()),
+    "NaN": whole(lambda a: Response('{"receipts": NaN}', **JSON)),
+    "a hundred thousand brackets": whole(lambda a: Response("[" * 100_000, **JSON)),
+    "more than a receipt can fill": whole(lambda a: Response(" " * (BODY_BYTES_MAX + 1), **JSON)),
+    "something compressed": whole(lambda a: Response(b"x", headers={"Content-Encoding": "gzip"}, **JSON)),
+    "a redirect": whole(lambda a: RedirectResponse("/elsewhere", 302)),
+    "a redirect that keeps the method": whole(lambda a: RedirectResponse("/elsewhere", 307)),
+    "accepted, for later": whole(lambda a: JSONResponse(a, 202)),
+    "no right": whole(lambda a: Response(status_code=401)),
+    "a fault": whole(lambda a: Response(status_code=500)),
+    "a fault before it": whole(lambda a: Response(status_code=503)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNBELIEVABLE)
+def test_what_is_not_an_answer_is_asked_again_and_the_memory_answers(
+    http_target: HttpTarget, sink: HttpSink, case: str
+) -> None:
+    """Bad inputs B52-B54, failure F29: the effect may be there already; the next answer tells."""
+    http_target.app.after = UNBELIEVABLE[case]
+    task = an_erasure(email=CANARY)
+    with pytest.raises(Unavailable) as caught:
+        sink.apply([task])
+    assert "sink crm" in str(caught.value)
+    assert CANARY not in f"{caught.value!r}"
+    http_target.app.after = lambda path, answer: answer
+    [receipt] = sink.apply([task])
+    assert receipt.counts == {"customers.deleted": 1}
+
+
+def test_twice_the_same_key_is_not_an_answer(http_target: HttpTarget, sink: HttpSink) -> None:
+    http_target.app.after = whole(lambda a: {"receipts": [a["receipts"][0]] * 2})
+    with pytest.raises(Unavailable, match="twice"):
+        sink.apply([an_erasure(email=CANARY), an_erasure(email="b@x.org")])
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
+def test_what_the_target_refuses_is_refused(http_target: HttpTarget, sink: HttpSink, status: int) -> None:
+    http_target.app.before = lambda path, body: Response(CANARY, status_code=status)
+    with pytest.raises(Refused) as caught:
+        sink.apply([an_erasure(email=CANARY)])
+    assert caught.value.cause is Cause.REFUSED_BY_TARGET
+    assert str(status) in caught.value.reason
+    assert CANARY not in f"{caught.value!r}"
+
+
+def test_a_busy_target_says_how_long_to_wait(http_target: HttpTarget, sink: HttpSink) -> None:
+    http_target.app.before = lambda path, body: Response(status_code=429, headers={"Retry-After": "7"})
+    with pytest.raises(Unavailable) as caught:
+        sink.apply([an_erasure(email=CANARY)])
+    assert caught.value.retry_after == timedelta(seconds=7)
+
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("120", 120),
+        ("0", 1),
+        ("1" * 400, 3600),
+        ("1000000000", 3600),
+        ("-5", None),
+        ("soon", None),
+        ("٣", None),
+        ("Mon, 01 Jun 2026 12:01:00 GMT", 60),
+        ("Mon, 01 Jun 2020 12:00:00 GMT", 1),
+        ("Mon, 01 Jun 9999 12:00:00 GMT", 3600),
+        ("Mon, 99 Jun 2026 12:00:00 GMT", None),
+    ],
+)
+def test_how_long_to_wait_is_between_a_second_and_an_hour(header: str | None, seconds: int | None) -> None:
+    """Bad input B53."""
+    expected = None if seconds is None else timedelta(seconds=seconds)
+    assert _retry_after(header, NOW) == expected
+
+
+def test_a_target_that_is_down_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLVIDO_TEST_CRM", "http://127.0.0.1:1")
+    sink = HttpSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}}))
+    for act in (sink.check, lambda: sink.apply([an_erasure(email=CANARY)])):
+        with pytest.raises(Unavailable, match="ConnectError"):
+            act()
+
+
+def test_an_erasure_is_looked_up_afterwards(http_target: HttpTarget, sink: HttpSink) -> None:
+    [receipt] = sink.apply([an_erasure(email=CANARY)])
+    assert receipt.verified_at is not None
+    assert [url.rpartition("/")[2] for url, _, _ in http_target.app.requests] == ["tasks", "lookups"]
+
+
+def test_a_target_that_lies_is_found_out(http_target: HttpTarget, sink: HttpSink) -> None:
+    told = {"outcome": "erased", "counts": {"customers.deleted": 1}, "applied_at": NOW.isoformat()}
+    http_target.app._do_tasks = lambda body: {  # type: ignore[method-assign]
+        "receipts": [{"idempotency_key": task["idempotency_key"], **told} for task in body["tasks"]]
+    }
+    http_target.app._erase = lambda task: told  # type: ignore[method-assign]
+    with pytest.raises(Refused) as caught:
+        sink.apply([an_erasure(email=CANARY)])
+    assert caught.value.cause is Cause.STILL_THERE
+
+
+def test_a_target_without_lookups_is_believed_but_not_verified(
+    http_target: HttpTarget, sink: HttpSink
+) -> None:
+    http_target.app.before = lambda path, body: Response(status_code=404) if "lookups" in path else None
+    [receipt] = sink.apply([an_erasure(email=CANARY)])
+    assert (receipt.outcome, receipt.verified_at) == (Outcome.ERASED, None)
+
+
+def test_a_lookup_that_is_not_answered_is_asked_again(http_target: HttpTarget, sink: HttpSink) -> None:
+    http_target.app.after = lambda path, answer: {"lookups": []} if "lookups" in path else answer
+    with pytest.raises(Unavailable):
+        sink.apply([an_erasure(email=CANARY)])
+
+
+def test_what_is_sent_is_what_the_protocol_says(http_target: HttpTarget, sink: HttpSink) -> None:
+    task = an_erasure(email="Canary@Example.com")
+    sink.apply([task])
+    url, headers, body = http_target.app.requests[0]
+    assert body == {
+        "tasks": [
+            {
+                "idempotency_key": f"{task.task.task_id}.0",
+                "action": "ERASE",
+                "occurred_at": "2026-06-01T00:00:00+00:00",
+                "purposes": [],
+                "decision": None,
+                "policy_version": "",
+                "event_id": None,
+                "request_id": str(task.task.request_id),
+                "identities": [
+                    {"kind": "email", "value": "Canary@Example.com", "normalised": "canary@example.com"}
+                ],
+                "handles": [{"kind": "email", "value": task.task.subject_id}],
+            }
+        ]
+    }
+    assert len(headers["idempotency-key"]) == 64
+    assert "canary" not in f"{url}{headers}".lower()
+
+
+def test_the_same_tasks_in_another_order_have_the_same_key(http_target: HttpTarget, sink: HttpSink) -> None:
+    batch = [a_task(Action.ACCESS, identities(email=f"{n}@x.org")) for n in range(3)]
+    sink.apply(batch)
+    sink.apply(batch[::-1])
+    one, other = (headers["idempotency-key"] for _, headers, _ in http_target.app.requests)
+    assert one == other
+
+
+def test_a_large_batch_is_several_requests(http_target: HttpTarget, sink: HttpSink) -> None:
+    batch = [a_task(Action.ACCESS, identities(email=f"{n}@x.org")) for n in range(TASKS_MAX + 1)]
+    receipts = sink.apply(batch)
+    assert [receipt.task_id for receipt in receipts] == [one.task.task_id for one in batch]
+    assert [len(body["tasks"]) for _, _, body in http_target.app.requests] == [TASKS_MAX, 1]
+
+
+def test_the_token_is_sent_and_never_shown(
+    http_target: HttpTarget, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OLVIDO_TEST_TOKEN", "t0ken-s3cr3t")
+    section = {"url": {"env": "OLVIDO_TEST_CRM"}, "token": {"env": "OLVIDO_TEST_TOKEN"}}
+    sink = HttpSink.from_section(settings(section))
+    with caplog.at_level(logging.DEBUG):
+        sink.check()
+        sink.apply([an_erasure(email=CANARY)])
+    sink.close()
+    assert http_target.app.requests[0][1]["authorization"] == "Bearer t0ken-s3cr3t"
+    assert "s3cr3t" not in f"{sink!r}{caplog.text}"
+    assert CANARY not in caplog.text
+
+
+def test_what_a_target_tells_of_the_person_is_withheld(http_target: HttpTarget, sink: HttpSink) -> None:
+    http_target.app.after = first(lambda r: r.update(detail="deleted CANARY@example.com for good"))
+    [receipt] = sink.apply([an_erasure(email=CANARY)])
+    assert receipt.detail == "withheld: it held an identity"
+
+
+def test_strange_characters_travel(http_target: HttpTarget, sink: HttpSink) -> None:
+    [receipt] = sink.apply([an_erasure(customer_id="\ud800\x00李明")])
+    assert receipt.outcome is Outcome.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("ftp://example.com", "http"),
+        ("example.com", "http"),
+        ("https://me:s3cr3t@example.com", "token"),
+        ("https://example.com/?key=s3cr3t", "token"),
+        ("http://[::1", "not a URL"),
+    ],
+)
+def test_an_address_that_cannot_serve_is_refused(
+    monkeypatch: pytest.MonkeyPatch, url: str, what: str
+) -> None:
+    monkeypatch.setenv("OLVIDO_TEST_CRM", url)
+    with pytest.raises(ConfigError, match=what) as caught:
+        HttpSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}}))
+    assert "sinks.crm.url" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_an_address_in_clear_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OLVIDO_TEST_CRM", "http://crm.example.com")
+    HttpSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}})).close()
+    assert "in clear" in caplog.text
+
+
+def test_a_service_that_does_not_speak_the_protocol_is_refused_at_the_start(http_target: HttpTarget) -> None:
+    http_target.app.before = lambda path, body: Response(status_code=404)
+    with pytest.raises(ConfigError, match="speaks the task protocol"):
+        http_target.sink()
+
+
+def test_a_path_before_the_protocols_own_is_kept(
+    http_target: HttpTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLVIDO_TEST_CRM", http_target.url + "/shop/")
+    sink = HttpSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}}))
+    with pytest.raises(ConfigError):
+        sink.check()
+    assert str(sink._client.base_url) == http_target.url + "/shop/"
+    sink.close()

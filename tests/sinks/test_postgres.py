@@ -1,0 +1,396 @@
+"""What is PostgreSQL's own: its catalogue, its locks, its restarts, and what its errors would give away."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection, cursor
+from sinks.postgres_server import PostgresServer
+from sinks.shop import TABLES, WITHOUT_INVOICES, a_customer, an_erasure, settings
+from sinks.targets import PostgresTarget
+
+from olvido.core.causes import Cause
+from olvido.core.errors import ConfigError, Refused, Unavailable
+from olvido.core.receipts import Outcome
+from olvido.sinks.postgres import PostgresSink
+
+CANARY = "canary@example.com"
+
+
+@pytest.fixture
+def shop(postgres_target: PostgresTarget) -> PostgresTarget:
+    """The shop."""
+    return postgres_target
+
+
+@contextmanager
+def a_sink(tables: Any = TABLES, *, checked: bool = True) -> Iterator[PostgresSink]:
+    """A sink of the shop."""
+    sink = PostgresSink.from_section(settings({"dsn": {"env": "OLVIDO_TEST_CRM"}, "tables": tables}))
+    if checked:
+        sink.check()
+    yield sink
+    sink.close()
+
+
+MISFITS = {
+    "a table that is absent": ("DROP TABLE contacts", "sinks.crm.tables.contacts", "no such table"),
+    "a view": (
+        "ALTER TABLE contacts RENAME TO c; CREATE VIEW contacts AS SELECT * FROM c",
+        "sinks.crm.tables.contacts", "not a table"),
+    "a column that is absent": (
+        "ALTER TABLE customers RENAME phone TO mobile", "customers.identities.phone", "'phone'"),
+    "a marked column that is absent": (
+        "ALTER TABLE customers DROP restricted", "sinks.crm.tables.customers", "'restricted'"),
+    "an identity of a strange type": (
+        "ALTER TABLE customers ALTER phone TYPE bytea USING NULL", "customers.identities.phone", "bytea"),
+    "a fence that is no instant": (
+        "ALTER TABLE customers ALTER created_at TYPE text", "customers.created", "text"),
+    "a parent column that fits no key": (
+        "ALTER TABLE contacts ALTER customer_id TYPE text", "contacts.parent", "text"),
+    "a key that is not unique": (
+        "ALTER TABLE contacts DROP CONSTRAINT contacts_pkey", "contacts.key", "primary key"),
+    "a column that refuses to be unlinked": (
+        "ALTER TABLE tickets ALTER customer_id SET NOT NULL", "tickets.null", "refuses null"),
+    "one value set where each must differ": (
+        "CREATE UNIQUE INDEX ON tickets (author_name)", "tickets.set", "put it in null"),
+    "a table outside that refers to one inside": (
+        "CREATE TABLE loans (id int, customer_id bigint REFERENCES customers)",
+        "sinks.crm.tables.customers", "table loans refers"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_a_target_that_does_not_fit_is_refused_naming_table_and_column(
+    shop: PostgresTarget, case: str
+) -> None:
+    change, place, what = MISFITS[case]
+    shop.run(change)
+    with pytest.raises(ConfigError) as caught, a_sink():
+        pass
+    assert place in str(caught.value)
+    assert what in str(caught.value)
+
+
+def test_rows_hidden_by_row_security_are_not_called_absent(
+    shop: PostgresTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.run("ALTER TABLE customers ENABLE ROW LEVEL SECURITY")
+    with (
+        as_role(shop, monkeypatch, "GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}"),
+        a_sink(checked=False) as sink,
+        pytest.raises(ConfigError, match="row security"),
+    ):
+        sink.check()
+
+
+def test_a_role_without_the_rights_is_told_before_a_row_is_touched(
+    shop: PostgresTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        as_role(shop, monkeypatch, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"),
+        a_sink(checked=False) as sink,
+        pytest.raises(ConfigError, match="GRANT"),
+    ):
+        sink.check()
+
+
+@contextmanager
+def as_role(shop: PostgresTarget, monkeypatch: pytest.MonkeyPatch, grant: str) -> Iterator[None]:
+    """The sink connects as a role with these rights."""
+    role = "r_" + psycopg2.extensions.parse_dsn(shop.dsn)["dbname"]
+    shop.run(f"CREATE ROLE {role} LOGIN")
+    shop.run(f"GRANT CREATE ON DATABASE {role[2:]} TO {role}; " + grant.format(role=role))
+    parts = {**psycopg2.extensions.parse_dsn(shop.dsn), "user": role}
+    monkeypatch.setenv("OLVIDO_TEST_CRM", psycopg2.extensions.make_dsn(**parts))
+    try:
+        yield
+    finally:
+        shop.run(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_a_missing_index_is_only_told(shop: PostgresTarget, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING), a_sink():
+        pass
+    assert "no index" not in caplog.text
+    shop.run("DROP INDEX customers_lower_idx")
+    with caplog.at_level(logging.WARNING), a_sink():
+        pass
+    assert "no index begins with lower(email) on customers" in caplog.text
+
+
+def test_a_column_that_vanishes_while_running_is_named_the_next_time(shop: PostgresTarget) -> None:
+    with a_sink() as sink:
+        shop.run("ALTER TABLE customers RENAME phone TO mobile")
+        with pytest.raises(Unavailable, match="have changed"):
+            sink.apply([an_erasure(phone="+34")])
+        with pytest.raises(ConfigError, match="'phone'"):
+            sink.apply([an_erasure(phone="+34")])
+
+
+def test_tables_may_stand_in_a_schema_and_keys_be_of_other_types(shop: PostgresTarget) -> None:
+    shop.run("""
+        CREATE SCHEMA hr;
+        CREATE TABLE hr."order" (ref uuid PRIMARY KEY DEFAULT gen_random_uuid(), customer_no int,
+            email varchar(50));
+        CREATE TABLE hr.items (code varchar(9) PRIMARY KEY, "order" uuid REFERENCES hr."order");
+        INSERT INTO hr."order" (customer_no, email) VALUES (1, 'A@x.org'), (2, 'b@x.org');
+        INSERT INTO hr.items SELECT 'i' || customer_no, ref FROM hr."order";
+    """)
+    tables = {
+        "hr.order": {
+            "key": "ref",
+            "identities": {"customer_id": "customer_no", "email": "email"},
+            "erase": "delete",
+        },
+        "hr.items": {"key": "code", "parent": {"table": "hr.order", "column": "order"}, "erase": "delete"},
+        "customers": TABLES["customers"],
+    }
+    with a_sink(tables) as sink:
+        receipts = sink.apply(
+            [an_erasure(customer_id="x1"), an_erasure(customer_id="99999999999"), an_erasure(customer_id="1")]
+        )
+    assert [receipt.outcome for receipt in receipts] == [Outcome.NOT_FOUND, Outcome.NOT_FOUND, Outcome.ERASED]
+    assert receipts[2].counts == {"hr.order.deleted": 1, "hr.items.deleted": 1}
+    assert shop.run("SELECT code FROM hr.items") == [("i2",)]
+
+
+def test_values_of_any_type_are_set_and_read_back(shop: PostgresTarget) -> None:
+    shop.run("""
+        CREATE TYPE mood AS ENUM ('glad', 'gone');
+        CREATE TABLE notes (id int PRIMARY KEY, email text, m mood, price numeric(9, 2), code char(4),
+            doc json, at date);
+        INSERT INTO notes VALUES (1, 'a@x.org', 'glad', 7.5, 'ab', '{"a": 1}', '2026-01-01');
+    """)
+    notes = {
+        "key": "id", "identities": {"email": "email"}, "erase": "anonymise", "null": ["email"],
+        "set": {"m": "gone", "price": 0, "code": "x", "doc": "{}", "at": "1900-01-01"},
+    }  # fmt: skip
+    with a_sink({"notes": notes, "customers": TABLES["customers"]}) as sink:
+        [receipt] = sink.apply([an_erasure(email="A@x.org")])
+    assert receipt.outcome is Outcome.ANONYMISED
+    assert shop.run("SELECT email, m::text, price::text, code, doc::text, at::text FROM notes") == [
+        (None, "gone", "0.00", "x   ", "{}", "1900-01-01")
+    ]
+
+
+def test_rows_that_a_trigger_keeps_are_still_there(shop: PostgresTarget) -> None:
+    """A target may refuse quietly. Then nothing is claimed and nothing is changed."""
+    shop.add("customers", a_customer(1), a_customer(2))
+    shop.run("""
+        CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        CREATE TRIGGER keep BEFORE DELETE ON customers FOR EACH ROW WHEN (old.id = 2) EXECUTE FUNCTION keep();
+    """)
+    with a_sink() as sink:
+        with pytest.raises(Refused) as caught:
+            sink.apply([an_erasure(customer_id="C-1"), an_erasure(customer_id="C-2")])
+        assert (caught.value.cause, caught.value.field) == (Cause.STILL_THERE, "customers")
+        assert len(shop.rows("customers")) == 2
+        assert sink.apply([an_erasure(customer_id="C-1")])[0].outcome is Outcome.ERASED
+
+
+def test_an_error_of_the_targets_gives_no_identity_away(
+    shop: PostgresTarget, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.add("customers", a_customer(1, email=CANARY))
+    shop.run("""
+        CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql
+            AS 'BEGIN RAISE EXCEPTION ''%'', old.email; END';
+        CREATE TRIGGER shout BEFORE DELETE ON customers FOR EACH ROW EXECUTE FUNCTION shout();
+    """)
+    with a_sink() as sink, caplog.at_level(logging.DEBUG), pytest.raises(Refused) as caught:
+        sink.apply([an_erasure(email=CANARY)])
+    error: BaseException | None = caught.value
+    assert caught.value.cause is Cause.REFUSED_BY_TARGET
+    assert error is not None
+    assert error.__suppress_context__
+    assert CANARY not in f"{error!r}{error}{caplog.text}"
+
+
+@pytest.mark.parametrize(
+    ("dsn", "kind"),
+    [
+        ("postgresql://me:s3cr3t@127.0.0.1:1/x", Unavailable),
+        ("postgresql://me:s3cr3t@[::1/x", ConfigError),
+        ("host=127.0.0.1 password=s3cr3t nonsense", ConfigError),
+        ("host=no-such-host.invalid password=s3cr3t", Unavailable),
+    ],
+)
+def test_a_wrong_address_gives_no_password_away(
+    monkeypatch: pytest.MonkeyPatch, dsn: str, kind: type[Exception]
+) -> None:
+    monkeypatch.setenv("OLVIDO_TEST_CRM", dsn)
+    with a_sink(checked=False) as sink, pytest.raises(kind) as caught:
+        sink.check()
+    assert "s3cr3t" not in f"{caught.value!r}{sink!r}"
+    assert "sink" in str(caught.value)
+
+
+def test_a_dsn_written_out_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ConfigError) as caught:
+        PostgresSink.from_section(settings({"dsn": "postgresql://me:s3cr3t@h/x", "tables": TABLES}))
+    assert "sinks.crm.dsn" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+class Counting(cursor):
+    """Counts the statements of all cursors."""
+
+    count = 0
+
+    def execute(self, query: Any, vars: Any = None) -> None:
+        Counting.count += 1
+        super().execute(query, vars)
+
+
+def test_the_number_of_statements_does_not_grow_with_the_tasks(
+    shop: PostgresTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add("customers", *(a_customer(n) for n in range(60)))
+    connect = psycopg2.connect
+    monkeypatch.setattr(psycopg2, "connect", lambda *a, **k: connect(*a, cursor_factory=Counting, **k))
+    with a_sink() as sink:
+        counts = []
+        for batch in ([1], range(10, 60)):
+            Counting.count = 0
+            sink.apply([an_erasure(customer_id=f"C-{n}", email=f"person{n}@example.com") for n in batch])
+            counts.append(Counting.count)
+    assert counts[0] == counts[1] < 25
+
+
+class LosesTheAnswer(connection):
+    """Its first COMMIT is done, but the answer to it is lost."""
+
+    lost = 0
+
+    def commit(self) -> None:
+        super().commit()
+        if LosesTheAnswer.lost:
+            LosesTheAnswer.lost -= 1
+            self.close()
+            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+
+
+def test_a_commit_whose_answer_is_lost_is_harmless(
+    shop: PostgresTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failure F19."""
+    shop.add("customers", a_customer(1))
+    connect = psycopg2.connect
+    monkeypatch.setattr(
+        psycopg2, "connect", lambda *a, **k: connect(*a, connection_factory=LosesTheAnswer, **k)
+    )
+    with a_sink() as sink:
+        task = an_erasure(customer_id="C-1")
+        LosesTheAnswer.lost = 1
+        with pytest.raises(Unavailable):
+            sink.apply([task])
+        [receipt] = sink.apply([task])
+    assert receipt.counts == {"customers.deleted": 1}
+
+
+def test_two_processes_with_the_same_batch_have_one_effect_and_one_answer(shop: PostgresTarget) -> None:
+    """A zombie that goes on after a rebalance (KIP-98's question, without its answer)."""
+    shop.add("customers", *(a_customer(n) for n in range(40)))
+    batch = [an_erasure(customer_id=f"C-{n}") for n in range(40)]
+    start = threading.Barrier(2)
+
+    def work(tasks: list[Any]) -> Any:
+        with a_sink() as sink:
+            start.wait()
+            return sink.apply(tasks)
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(work, (batch, batch[::-1]))
+    assert list(one) == list(other)[::-1]
+    assert all(receipt.counts == {"customers.deleted": 1} for receipt in one)
+
+
+@contextmanager
+def uncommitted(shop: PostgresTarget, query: str) -> Iterator[connection]:
+    """Another program in the middle of a transaction."""
+    with closing(psycopg2.connect(shop.dsn)) as other, other.cursor() as cur:
+        cur.execute(query)
+        yield other
+
+
+def wait_until_blocked(shop: PostgresTarget, work: Future[Any]) -> None:
+    """Until a sink waits for somebody's lock."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'olvido'"
+    )
+    while shop.run(waiting) == [(0,)]:
+        assert not work.done(), work.exception()
+
+
+def test_a_child_that_is_being_inserted_goes_too(shop: PostgresTarget) -> None:
+    """Its foreign key would be violated: the sink looks again, and finds it."""
+    shop.run("ALTER TABLE contacts ADD FOREIGN KEY (customer_id) REFERENCES customers")
+    shop.add("customers", a_customer(1))
+    with a_sink() as sink, ThreadPoolExecutor(1) as pool:
+        with uncommitted(shop, "INSERT INTO contacts VALUES (1, 1, 'n')") as other:
+            work = pool.submit(sink.apply, [an_erasure(customer_id="C-1")])
+            wait_until_blocked(shop, work)
+            other.commit()
+        [receipt] = work.result()
+    assert receipt.counts == {"customers.deleted": 1, "contacts.deleted": 1}
+
+
+def test_a_row_that_changes_hands_meanwhile_is_its_new_owners(shop: PostgresTarget) -> None:
+    shop.add("customers", a_customer(1))
+    with a_sink() as sink, ThreadPoolExecutor(1) as pool:
+        with uncommitted(shop, "UPDATE customers SET customer_no = 'C-2'") as other:
+            work = pool.submit(sink.apply, [an_erasure(customer_id="C-1")])
+            wait_until_blocked(shop, work)
+            other.commit()
+        [receipt] = work.result()
+    assert receipt.outcome is Outcome.NOT_FOUND
+    assert len(shop.rows("customers")) == 1
+
+
+def test_a_constraint_that_stands_for_good_is_refused(shop: PostgresTarget) -> None:
+    """A foreign key made after the check, from a table that the data map does not know."""
+    shop.add("customers", a_customer(1))
+    with a_sink() as sink:
+        shop.run("CREATE TABLE loans (customer_id bigint REFERENCES customers); INSERT INTO loans VALUES (1)")
+        with pytest.raises(Refused) as caught:
+            sink.apply([an_erasure(customer_id="C-1")])
+    assert caught.value.cause is Cause.REFUSED_BY_TARGET
+    assert "loans" in caught.value.field
+    assert len(shop.rows("customers")) == 1
+
+
+def test_a_server_that_is_restarted_mid_batch_is_gone_on_with(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = PostgresTarget(own_server.dsn, monkeypatch)
+    shop.add("customers", *(a_customer(n) for n in range(5)))
+    batch = [an_erasure(customer_id=f"C-{n}") for n in range(4)]
+    with a_sink() as sink, ThreadPoolExecutor(1) as pool:
+        other = psycopg2.connect(shop.dsn)
+        other.cursor().execute("SELECT * FROM customers WHERE id = 3 FOR UPDATE")
+        work = pool.submit(sink.apply, batch)
+        wait_until_blocked(shop, work)
+        own_server.stop()
+        with pytest.raises(Unavailable):
+            work.result()
+        with pytest.raises(Unavailable, match="Connection refused"):
+            sink.apply(batch)
+        own_server.start()
+        receipts = sink.apply(batch)
+        other.close()
+    assert {receipt.outcome for receipt in receipts} == {Outcome.ERASED}
+    assert [row[0] for row in shop.rows("customers")] == [4]
+
+
+def test_the_journal_and_the_tables_of_olvido_hold_no_identity(shop: PostgresTarget) -> None:
+    shop.add("customers", a_customer(1, email=CANARY))
+    with a_sink(WITHOUT_INVOICES) as sink:
+        sink.apply([an_erasure(email=CANARY)])
+    for table in ("applied", "consent_state", "objections", "row_words"):
+        assert CANARY not in str(shop.run(f"SELECT * FROM olvido.{table}"))
