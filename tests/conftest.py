@@ -9,9 +9,14 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg2
 import pytest
+from psycopg2 import sql
 
+from olvido.ledger import schema
+from olvido.ledger.store import Ledger
 from olvido.schemas.deployment import Deployment, KafkaSection
 from olvido.schemas.registry import Registry
 
@@ -93,6 +98,26 @@ def registry(parts: Parts, kafka_section: KafkaSection, deployment: Deployment) 
 def postgres_admin_dsn(parts: Parts) -> str:
     """A superuser of the database server."""
     return parts.postgres_admin_dsn
+
+
+@pytest.fixture
+def ledger_dsn(postgres_admin_dsn: str) -> Iterator[str]:
+    """A new, empty database."""
+    name = f"ledger_{uuid4().hex}"
+    connection = psycopg2.connect(postgres_admin_dsn)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        yield psycopg2.extensions.make_dsn(postgres_admin_dsn, dbname=name)
+        cursor.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    connection.close()
+
+
+@pytest.fixture
+def ledger(ledger_dsn: str) -> Ledger:
+    """A migrated ledger."""
+    schema.migrate(ledger_dsn)
+    return Ledger(ledger_dsn, application="tests")
 
 
 def _docker_answers() -> bool:

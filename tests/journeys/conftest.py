@@ -124,7 +124,7 @@ class Chain:
         return bool(pid)
 
     def commit_by_hand(self, group: str, topics: Sequence[str]) -> None:
-        """Commit a group's offsets to the end of its topics, over whatever is unread. Stop its reader first."""
+        """Commit a group to the end of its topics, over whatever is unread. Stop its reader first."""
         kafka = self.deployment.kafka
         places = [TopicPartition(*place, end) for place, end in end_offsets(kafka, topics).items()]
         admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})

@@ -1,14 +1,11 @@
 """The ledger on a real PostgreSQL: what is saved once stays once, and holes are found."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from uuid import uuid4
 
 import psycopg2
 import pytest
-from psycopg2 import sql
 from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure, an_id, read
 
 from olvido.core.consents import later, states_of
@@ -22,26 +19,6 @@ from olvido.ledger.store import Ledger, Overtaken
 from olvido.processors import consents, requests
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def dsn(postgres_admin_dsn: str) -> Iterator[str]:
-    """A new, empty database."""
-    name = f"ledger_{uuid4().hex}"
-    connection = psycopg2.connect(postgres_admin_dsn)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        yield psycopg2.extensions.make_dsn(postgres_admin_dsn, dbname=name)
-        cursor.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-    connection.close()
-
-
-@pytest.fixture
-def ledger(dsn: str) -> Ledger:
-    """A migrated ledger."""
-    schema.migrate(dsn)
-    return Ledger(dsn, application="tests")
 
 
 def saved_requests(ledger: Ledger, batch, *, handled=()) -> requests.Output:
@@ -58,16 +35,16 @@ def saved_requests(ledger: Ledger, batch, *, handled=()) -> requests.Output:
     return output
 
 
-def test_migrating_twice_changes_nothing_the_second_time(dsn):
-    assert schema.migrate(dsn) == schema.names()
-    assert schema.migrate(dsn) == []
-    schema.check(dsn)
+def test_migrating_twice_changes_nothing_the_second_time(ledger_dsn):
+    assert schema.migrate(ledger_dsn) == schema.names()
+    assert schema.migrate(ledger_dsn) == []
+    schema.check(ledger_dsn)
 
 
-def test_a_ledger_without_its_migrations_is_refused_with_the_fix(dsn):
+def test_a_ledger_without_its_migrations_is_refused_with_the_fix(ledger_dsn):
     """B62"""
     with pytest.raises(ConfigError, match="olvido ledger migrate"):
-        schema.check(dsn)
+        schema.check(ledger_dsn)
 
 
 def test_the_redelivery_law_holds_through_the_database(ledger):
@@ -208,14 +185,14 @@ def test_two_recorders_that_settle_the_last_two_tasks_at_once_leave_a_final_stat
     assert ledger.show_request(an_id(1))["state"] == "fulfilled"
 
 
-def test_a_task_that_is_due_is_handed_out_once_and_then_postponed(ledger):
+def test_a_task_that_is_due_is_handed_out_once_and_then_postponed(ledger, ledger_dsn):
     saved_requests(ledger, [read(an_erasure())])
     with ledger.owed(now=NOW, limit=10) as (early, _):
         assert early == []
     late = NOW + 2 * MINUTE
     with ledger.owed(now=late, limit=10) as (owed, postponing):
         assert sorted(item.sink for item in owed) == ["crm", "marketing"]
-        with Ledger(ledger._database._dsn, application="other").owed(now=late, limit=10) as (others, _):
+        with Ledger(ledger_dsn, application="other").owed(now=late, limit=10) as (others, _):
             assert others == []
         postponing.until(owed, [Try(attempts=2, due_at=late + MINUTE) for _ in owed], now=late)
     with ledger.owed(now=late, limit=10) as (again, _):

@@ -30,7 +30,6 @@ class Cause(Enum):
     UNKNOWN_RIGHT = "UNKNOWN_RIGHT"
     UNKNOWN_PURPOSE = "UNKNOWN_PURPOSE"
     UNKNOWN_REGION = "UNKNOWN_REGION"
-    UNKNOWN_SINK = "UNKNOWN_SINK"
     NO_BOX = "NO_BOX"
     # At a sink
     WRONG_SINK = "WRONG_SINK"
@@ -70,7 +69,6 @@ _MEANING = {
     Cause.UNKNOWN_RIGHT: "this version knows no such right",
     Cause.UNKNOWN_PURPOSE: "the deployment declares no such purpose",
     Cause.UNKNOWN_REGION: "the deployment declares no such region",
-    Cause.UNKNOWN_SINK: "the deployment declares no such sink",
     Cause.NO_BOX: "no sealed box for a region that is named",
     Cause.WRONG_SINK: "the record names another sink than the one whose topic it is on",
     Cause.CANNOT_OPEN: "the sealed box does not open with this region's key for this id and subject",

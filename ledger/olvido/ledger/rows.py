@@ -128,6 +128,8 @@ class Owed:
     source_id: UUID
     sink: str
     generation: int
+    task_id: UUID
+    action: Action
     attempts: int
     topic: str
     event: bytes

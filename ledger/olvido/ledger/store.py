@@ -19,6 +19,7 @@ from olvido.core.errors import OlvidoError
 from olvido.core.events import Decision, Verified
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.requests import RequestState
+from olvido.core.tasks import Action
 from olvido.ledger.connection import Database, Transaction, Value
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.rows import (
@@ -267,11 +268,13 @@ class Ledger:
                     source_id=source_id,
                     sink=sink,
                     generation=generation,
+                    task_id=task_id,
+                    action=Action(action),
                     attempts=attempts,
                     topic=topic,
                     event=bytes(event),
                 )
-                for source_id, sink, generation, attempts, topic, event in transaction.rows(
+                for source_id, sink, generation, task_id, action, attempts, topic, event in transaction.rows(
                     "owed", now=now, limit=limit
                 )
             ]

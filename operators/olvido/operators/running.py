@@ -1,10 +1,14 @@
 """Starting a deployment on one machine: the parts, what must be prepared, the processes."""
 
 import os
+import time
 from pathlib import Path
 
 from rich.console import Console
 
+from olvido.broker import admin
+from olvido.core.errors import Unavailable
+from olvido.operators.health import readers_of
 from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.operators.settings import deployment
@@ -12,6 +16,10 @@ from olvido.operators.shop import open_shop
 from olvido.operators.stack import stack
 from olvido.operators.stack.program import Program
 from olvido.operators.stack.stack import Stack
+from olvido.schemas.deployment import Deployment
+
+READERS_S_MAX = 40.0  # 3 to 6 s on an idle machine
+POLL_S = 0.3
 
 
 def start(directory: Path, console: Console, *, parts_only: bool = False) -> Stack:
@@ -31,4 +39,31 @@ def start(directory: Path, console: Console, *, parts_only: bool = False) -> Sta
         prepare(declared, directory, lambda text: console.print(text, markup=False))
         return [*shop, *programs_of(declared, directory)]
 
-    return stack.up(directory, programs, console, parts_only=parts_only)
+    started = stack.up(directory, programs, console, parts_only=parts_only)
+    if not parts_only:
+        wait_for_readers(console)
+    return started
+
+
+def wait_for_readers(console: Console) -> None:
+    """Wait until somebody reads each topic: only then does what is emitted travel to its end.
+
+    A process that never starts to read is named; what is wrong with it, `olvido doctor` says.
+    """
+    declared = deployment()
+    missing = set(readers_of(declared))
+    deadline = time.monotonic() + READERS_S_MAX
+    with console.status("waiting until every process reads its topics"):
+        while missing and time.monotonic() < deadline:
+            missing = {group for group in missing if not _has_members(declared, group)}
+            if missing:
+                time.sleep(POLL_S)
+    for group in sorted(missing):
+        console.print(f"nobody reads for {group} yet; what is wrong: olvido doctor", markup=False)
+
+
+def _has_members(declared: Deployment, group: str) -> bool:
+    try:
+        return admin.group_state(declared.kafka, group).members > 0
+    except Unavailable:  # the broker still looks for the group's coordinator
+        return False

@@ -62,7 +62,7 @@ def build_app(
         broker_commit_interval=0.5,
         broker_heartbeat_interval=3.0,
         broker_max_poll_interval=600.0,
-        broker_session_timeout=15.0,
+        broker_session_timeout=10.0,
         consumer_auto_offset_reset="earliest",
         datadir=tempfile.mkdtemp(prefix="olvido-processors-"),
         processing_guarantee="at_least_once",

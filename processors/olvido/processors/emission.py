@@ -8,12 +8,14 @@ from olvido.broker.contract import Publisher, Record
 from olvido.core.catalogue import Catalogue
 from olvido.core.consents import ConsentState
 from olvido.core.dead_letters import DeadLetter
+from olvido.core.receipts import Receipt
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Task
 from olvido.schemas.codec import (
     TaskPieces,
     consent_state_codec,
     dead_letters_codec,
+    receipts_codec,
     request_status_codec,
     tasks_codec,
 )
@@ -43,6 +45,7 @@ class Emission:
         self._statuses = request_status_codec(registry)
         self._states = consent_state_codec(registry)
         self._dead_letters = dead_letters_codec(registry)
+        self._receipts = receipts_codec(registry)
 
     def prepare(
         self,
@@ -50,6 +53,7 @@ class Emission:
         statuses: Iterable[RequestStatus] = (),
         states: Iterable[ConsentState] = (),
         dead_letters: Iterable[DeadLetter] = (),
+        receipts: Iterable[Receipt] = (),
         tasks: Iterable[Task] = (),
         traces: Mapping[UUID, str] = NO_TRACE,
     ) -> "Prepared":
@@ -60,6 +64,7 @@ class Emission:
                 *(self._status(status) for status in statuses),
                 *(self._state(state) for state in states),
                 *(self._dead_letter(letter) for letter in dead_letters),
+                *(self._receipt(receipt) for receipt in receipts),
             ),
             owed=tuple(self._task(task, pieces, traces.get(task.source_id, "")) for task in tasks),
         )
@@ -97,6 +102,14 @@ class Emission:
             f"{state.handle}/{state.purpose}".encode(),
             self._states.encode(state),
             headers_of(state.event_id, "olvido.consent_state.v1", source=self._source),
+        )
+
+    def _receipt(self, receipt: Receipt) -> Record:
+        return Record(
+            self._receipts.topic.name,
+            receipt.subject_id.encode(),
+            self._receipts.encode(receipt),
+            headers_of(receipt.receipt_id, "olvido.receipt.v1", source=self._source, at=receipt.applied_at),
         )
 
     def _dead_letter(self, letter: DeadLetter) -> Record:

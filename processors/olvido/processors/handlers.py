@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from olvido.broker.contract import Received
+from olvido.broker.memory import partition_of
 from olvido.broker.reading import Read, read_batch
 from olvido.core.catalogue import Catalogue
 from olvido.core.dead_letters import DeadLetter
@@ -32,6 +33,7 @@ from olvido.schemas.codec import (
     verifications_codec,
 )
 from olvido.schemas.registry import Registry
+from olvido.schemas.topics import PARTITIONS
 
 logger = logging.getLogger("olvido.processors")
 
@@ -293,6 +295,14 @@ def _each_once(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
 
 
 def _tell(topic: str, batch: Sequence[Received], duplicates: int, letters: Sequence[DeadLetter]) -> None:
+    strays = sum(
+        1 for record in batch if record.key and record.partition != partition_of(record.key, PARTITIONS)
+    )
+    if strays:
+        logger.error(
+            "PARTITIONER: %d of %d records of %s are not on their key's partition; the order of a subject's "
+            "events is lost: have that producer use murmur2_random", strays, len(batch), topic,
+        )  # fmt: skip
     if duplicates:
         logger.info("%s: %d of %d were duplicates and changed nothing", topic, duplicates, len(batch))
     for letter in letters:

@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from olvido.core.catalogue import Catalogue
+from olvido.core.events import ConsentChange, PrivacyRequest
+from olvido.core.ids import receipt_id
 from olvido.core.plan import plan_consent, plan_request
+from olvido.core.receipts import Outcome, Receipt
 from olvido.core.tasks import Task, delay_after
 from olvido.ledger.rows import Owed, Try
 from olvido.ledger.store import Ledger
@@ -61,27 +64,53 @@ class Reconciler:
         with self._ledger.owed(now=now, limit=limit) as (owed, postponing):
             if not owed:
                 return 0
-            busy = {sink for sink in {item.sink for item in owed} if self._behind(sink)}
+            known = {item.sink for item in owed if self._catalogue.sink(item.sink) is not None}
+            busy = {sink for sink in known if self._behind(sink)}
             tries = [again(item, busy=item.sink in busy, now=now, first=self._first_after) for item in owed]
-            tasks = [task for item in owed if item.sink not in busy for task in self._tasks(item)]
+            tasks = [task for item in owed if item.sink in known - busy for task in self._tasks(item)]
+            removed = [self._removed(item, now) for item in owed if item.sink not in known]
             # A crash before the end of this block sends nothing and postpones nothing; one after
             # it has postponed what may not have been sent, and the next time makes up for it.
             postponing.until(owed, tries, now=now)
-        self._emission.send(self._emission.prepare(tasks=tasks))
+        self._emission.send(self._emission.prepare(tasks=tasks, receipts=removed))
         if tasks:
             logger.info("sent %d tasks again that had no receipt in time", len(tasks))
+        if removed:
+            logger.warning("answered %d tasks of sinks that olvido.toml has no more", len(removed))
         return len(tasks)
 
     def _tasks(self, owed: Owed) -> Sequence[Task]:
-        if owed.topic == REQUESTS.name:
-            planned = plan_request(
-                self._requests.decode(owed.event), self._catalogue, generation=owed.generation
-            )
-        else:
-            planned = plan_consent(
-                self._consents.decode(owed.event), self._catalogue, generation=owed.generation
-            )
+        event = self._event(owed)
+        planned = (
+            plan_request(event, self._catalogue, generation=owed.generation)
+            if isinstance(event, PrivacyRequest)
+            else plan_consent(event, self._catalogue, generation=owed.generation)
+        )
         return [task for task in planned if task.sink == owed.sink]
+
+    def _removed(self, owed: Owed, now: datetime) -> Receipt:
+        """The receipt of a task whose sink is gone: said, and not stuck for ever."""
+        event = self._event(owed)
+        is_request = isinstance(event, PrivacyRequest)
+        return Receipt(
+            receipt_id=receipt_id(owed.task_id, owed.generation),
+            task_id=owed.task_id,
+            generation=owed.generation,
+            sink=owed.sink,
+            action=owed.action,
+            request_id=owed.source_id if is_request else None,
+            event_id=None if is_request else owed.source_id,
+            subject_id=event.subject_id,
+            outcome=Outcome.UNSUPPORTED,
+            counts={},
+            detail="the sink was removed from olvido.toml before it answered",
+            applied_at=now,
+            verified_at=None,
+        )
+
+    def _event(self, owed: Owed) -> PrivacyRequest | ConsentChange:
+        codec = self._requests if owed.topic == REQUESTS.name else self._consents
+        return codec.decode(owed.event)
 
 
 def again(owed: Owed, *, busy: bool, now: datetime, first: timedelta) -> Try:

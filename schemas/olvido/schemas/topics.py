@@ -62,7 +62,7 @@ RECEIPTS = Topic(
     name="olvido.receipts.v1",
     schema="receipt",
     key="subject_id",
-    writers=("sinks",),
+    writers=("sinks", "processors"),  # the processors answer for sinks that were removed
     readers=("recorder",),
 )
 REQUEST_STATUS = Topic(

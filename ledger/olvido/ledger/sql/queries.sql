@@ -205,7 +205,7 @@ with due as (
     order by due_at limit %(limit)s
     for update skip locked
 )
-select t.source_id, t.sink, t.generation, t.attempts, e.topic, e.event
+select t.source_id, t.sink, t.generation, t.task_id, t.action, t.attempts, e.topic, e.event
 from due join tasks t using (source_id, sink, generation) join events e using (source_id);
 
 -- name: postpone

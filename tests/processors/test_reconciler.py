@@ -1,0 +1,122 @@
+"""What is owed is sent again when it is due; on a real ledger and registry."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from values import CATALOGUE, NOW, Journal, a_receipt, an_erasure, an_id, read
+
+from olvido.core.catalogue import Catalogue
+from olvido.core.errors import Unavailable
+from olvido.core.receipts import Outcome
+from olvido.ledger.store import Ledger
+from olvido.processors import requests
+from olvido.processors.emission import Emission
+from olvido.processors.reconciler import Reconciler
+from olvido.schemas.codec import receipts_codec, requests_codec, tasks_codec
+
+MINUTE = timedelta(minutes=1)
+SMALL = replace(CATALOGUE, sinks=CATALOGUE.sinks[:2])
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self):
+        return self.now
+
+
+class Broken(Journal):
+    """A broker that is down."""
+
+    def publish(self, records) -> None:
+        raise Unavailable("down")
+
+
+@pytest.fixture
+def world(registry, ledger: Ledger):
+    """One request that was saved and whose tasks were never sent."""
+    event = an_erasure()
+    item = read(event)
+    encoded = requests_codec(registry).encode(event)
+    item = replace(item, received=replace(item.received, value=encoded))
+    output = requests.step([item], requests.Known(requests={}, verifications={}), SMALL, NOW)
+    ledger.save_requests(
+        output.rows, [requests.task_row(task) for task in output.tasks], topic="olvido.requests.v1",
+        handled=(), now=NOW, due_after=MINUTE,
+    )  # fmt: skip
+    return output.tasks
+
+
+def a_reconciler(registry, ledger, publisher, clock, *, catalogue: Catalogue = SMALL, behind=lambda _: 0):
+    return Reconciler(
+        registry, ledger, Emission(registry, catalogue, publisher, source="tests"), catalogue,
+        clock=clock, first_after=MINUTE, behind=behind,
+    )  # fmt: skip
+
+
+def test_a_task_that_was_never_sent_is_sent_when_it_is_due_and_then_less_and_less_often(
+    registry, ledger, world
+):
+    clock, sent = Clock(), Journal()
+    reconciler = a_reconciler(registry, ledger, sent, clock)
+    assert reconciler.run_once() == 0
+    tries = []
+    for minute in range(1, 17):
+        clock.now = NOW + minute * MINUTE
+        if reconciler.run_once():
+            tries.append(minute)
+    assert tries == [1, 3, 7, 15]
+    codecs = {sink.name: tasks_codec(registry, sink.name) for sink in SMALL.sinks}
+    decoded = [codecs[record.topic.split(".")[2]].decode(record.value) for record in sent.records]
+    assert sorted(decoded[:2], key=lambda task: task.sink) == sorted(world, key=lambda task: task.sink)
+    assert {record.key for record in sent.records} == {world[0].subject_id.encode()}
+
+
+def test_a_sink_that_is_behind_is_not_sent_its_tasks_again(registry, ledger, world):
+    clock, sent = Clock(), Journal()
+    waiting = {"crm": 5, "marketing": 0}
+    reconciler = a_reconciler(registry, ledger, sent, clock, behind=waiting.__getitem__)
+    clock.now = NOW + MINUTE
+    assert reconciler.run_once() == 1
+    assert [record.topic for record in sent.records] == ["olvido.tasks.marketing.v1"]
+    waiting["crm"] = 0
+    clock.now += MINUTE
+    assert reconciler.run_once() == 1
+    assert {row["sink"]: row["attempts"] for row in ledger.show_tasks(an_id(1))} == {"crm": 2, "marketing": 2}
+
+
+def test_a_broker_that_is_down_makes_it_later_and_not_lost(registry, ledger, world):
+    """A crash between noting the try and sending is the same."""
+    clock = Clock()
+    clock.now = NOW + MINUTE
+    with pytest.raises(Unavailable):
+        a_reconciler(registry, ledger, Broken(), clock).run_once()
+    clock.now += 10 * MINUTE
+    sent = Journal()
+    assert a_reconciler(registry, ledger, sent, clock).run_once() == 2
+
+
+def test_a_task_with_a_receipt_is_not_sent_again(registry, ledger, world):
+    clock, sent = Clock(), Journal()
+    with ledger.recording([an_id(1)]) as recording:
+        recording.settle([a_receipt(task) for task in world])
+    clock.now = NOW + MINUTE
+    assert a_reconciler(registry, ledger, sent, clock).run_once() == 0
+
+
+def test_the_tasks_of_a_sink_that_was_removed_are_answered_and_not_stuck(registry, ledger, world):
+    clock, sent = Clock(), Journal()
+    clock.now = NOW + MINUTE
+    only_crm = replace(SMALL, sinks=SMALL.sinks[:1])
+    assert a_reconciler(registry, ledger, sent, clock, catalogue=only_crm).run_once() == 1
+    told = [record for record in sent.records if record.topic == "olvido.receipts.v1"]
+    receipt = receipts_codec(registry).decode(told[0].value)
+    marketing = next(task for task in world if task.sink == "marketing")
+    assert (receipt.outcome, receipt.task_id) == (Outcome.UNSUPPORTED, marketing.task_id)
+    with ledger.recording([an_id(1)]) as recording:
+        recording.settle([receipt])
+        assert recording.outcomes()[an_id(1)]["marketing"] is Outcome.UNSUPPORTED
