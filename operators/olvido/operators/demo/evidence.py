@@ -38,6 +38,7 @@ class NewRow:
     table: str
     key: str
     content: str
+    written_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,13 @@ Pure: the same story and findings give the same verdicts. Evidence names no pers
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.requests import FINAL_STATES, RequestState
 from olvido.core.tasks import Action
-from olvido.operators.demo.evidence import Findings, Promise, Said, Story, TaskRow
+from olvido.operators.demo.evidence import Findings, NewRow, Promise, Said, Story, TaskRow
 from olvido.operators.demo.people import SYSTEMS
 from olvido.operators.demo.plan import FATES, Fate
 
@@ -195,13 +196,17 @@ def new_lives(story: Story, findings: Findings) -> Promise:
         if content != new.content:
             state = "gone" if content is None else "changed"
             wrong.append(f"the new {new.system}.{new.table} row of person {new.person.number} is {state}")
+    early = sum(new.written_at < _arrived_at(story, findings, new) for new in story.new_rows)
+    if not early:
+        wrong.append("no new row was there before its task arrived, so nothing was shown")
     people = {new.person.number for new in story.new_rows}
     missing = [person for person in story.cast.resigned if person.number not in people]
     wrong += [f"person {person.number} did not sign up again" for person in missing]
     return _promise(
         "Whoever signed up again after asking keeps the new account",
         wrong,
-        f"{len(people)} people, {len(story.new_rows)} new rows, written before the erasure arrived",
+        f"{len(people)} people, {len(story.new_rows)} new rows as they were written, "
+        f"{early} of them before the erasure came by",
     )
 
 
@@ -366,6 +371,15 @@ def _as_expected(row: Row) -> bool:
         case Fate.ANONYMISED:
             blank = BLANK[row.system, row.table]
             return row.after is not None and json.loads(row.after) == {**json.loads(row.before), **blank}
+
+
+def _arrived_at(story: Story, findings: Findings, new: NewRow) -> datetime:
+    """When the erasure that the person asked for was done where they have a new row."""
+    mine = {request_id for request_id, person in story.asked.items() if person == new.person}
+    done = [
+        t.applied_at for t in findings.tasks if t.source_id in mine and t.sink == new.system and t.applied_at
+    ]
+    return max(done, default=datetime.min.replace(tzinfo=UTC))
 
 
 def _named_again(story: Story, system: str, table: str) -> int:

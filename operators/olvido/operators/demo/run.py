@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -20,21 +20,22 @@ from olvido.operators.demo.people import SEED, SYSTEMS, Cast, make_cast
 from olvido.operators.demo.plan import Plan, plan_rows
 from olvido.operators.demo.promises import judge
 from olvido.operators.demo.shop import Website, marketing_program
-from olvido.operators.demo.story import Stage, play, tasks_expected
+from olvido.operators.demo.story import CLOSED, Stage, finish, play, tasks_expected
 from olvido.operators.demo.systems import Systems, systems_at
 from olvido.operators.demo.timing import timing_of
 from olvido.operators.demo.view import View
 from olvido.operators.demo.watch import Watch
 from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
+from olvido.operators.settings import SHOP_ENV, STATE
 from olvido.operators.stack import stack as stacks
 from olvido.operators.stack.locks import locked
 from olvido.operators.stack.program import Program
 from olvido.operators.stack.stack import Stack
-from olvido.operators.stack.state import choose_port
+from olvido.operators.stack.state import choose_port, write_env
 from olvido.schemas.deployment import FILE_NAME, Deployment, KafkaSection
 
-HOME = Path(".olvido/demo")
+HOME = Path(STATE) / "demo"
 SETTLED_S_MAX = 10.0
 EXIT_BROKEN = 1
 EXIT_INTERRUPTED = 130
@@ -60,14 +61,27 @@ class Place:
         return self.project / "examples" / "shop"
 
     @property
-    def data(self) -> Path:
-        """What is no part of the stack: the marketing service's and the analytics file."""
-        return self.home / "shop"
+    def state(self) -> Path:
+        """Where the stack keeps everything."""
+        return self.home / STATE
 
     @property
     def logs(self) -> Path:
         """Where the stack's programs log, and the website as well."""
-        return self.home / ".olvido" / "logs"
+        return self.state / "logs"
+
+    @property
+    def marketing_file(self) -> Path:
+        """The marketing service's own."""
+        return self.state / "marketing.sqlite"
+
+    @property
+    def targets(self) -> Mapping[str, str]:
+        """The addresses of the two targets that are no databases of the stack."""
+        return {
+            "OLVIDO_MARKETING_URL": f"http://127.0.0.1:{self.marketing_port}",
+            "OLVIDO_ANALYTICS_FILE": str(self.state / "analytics.duckdb"),
+        }
 
     def systems(self, stack: Stack) -> Systems:
         """The shop's five systems, on this stack."""
@@ -76,8 +90,8 @@ class Place:
             crm=stack.dsn("crm"),
             store_cn=stack.dsn("store_cn"),
             store_sg=stack.dsn("store_sg"),
-            marketing=self.data / "marketing.sqlite",
-            analytics=self.data / "analytics.duckdb",
+            marketing=self.marketing_file,
+            analytics=Path(self.targets["OLVIDO_ANALYTICS_FILE"]),
         )
 
 
@@ -122,12 +136,11 @@ def _tell(place: Place, view: View, console: Console, *, keep: bool, seed: int) 
         people = pool.submit(_people, seed)
         stack, systems = _start(place, people, console)
         cast, plan = people.result()
-        scanner = pool.submit(scanner_for, cast)
         view.tell(
             f"{plan.rows:,} rows of {len(cast.everybody):,} people in {len(SYSTEMS)} systems; one person has "
             f"{cast.heavy_rows:,} ({time.monotonic() - began_at:.0f} s to start)"
         )
-        story = _play(place, view, stack, systems, (cast, plan), seed)
+        story, scanner = _play(place, view, stack, systems, (cast, plan), seed=seed)
         view.tell("Every request is final; now the systems themselves are read")
         findings = _collect(place, stack, systems, story, scanner, keep=keep)
     promises = judge(story, findings)
@@ -150,46 +163,50 @@ def _people(seed: int) -> tuple[Cast, Plan]:
 def _clear(place: Place) -> None:
     """Begin anew: what an earlier demo left, or left running, goes."""
     stacks.down(place.home, purge=True)
-    shutil.rmtree(place.data, ignore_errors=True)
-    place.data.mkdir(parents=True)
+    place.home.mkdir(parents=True, exist_ok=True)
     # So that `olvido` can be used in the demo's folder as in any project's.
     shutil.copyfile(place.project / FILE_NAME, place.home / FILE_NAME)
 
 
 def _start(place: Place, people: "Future[tuple[Cast, Plan]]", console: Console) -> tuple[Stack, Systems]:
-    """Have all parts up, the systems filled and Olvido's processes running; one target is not started."""
+    """Have all parts up, the systems filled, and most of Olvido's processes running.
+
+    The marketing service and two sinks are known to the supervisor, and started by the story.
+    """
+    later: list[Program] = [
+        marketing_program(place.shop / "marketing.py", port=place.marketing_port, file=place.marketing_file)
+    ]
 
     def programs(parts: Stack) -> list[Program]:
         os.environ.update(parts.environment)
+        write_env(place.state / SHOP_ENV, place.targets, comment="The demo's own targets.")
+        os.environ.update(place.targets)
         declared = Deployment.load(place.home / FILE_NAME)
-        prepare(declared, place.home, lambda text: console.print(text, markup=False))
-        place.systems(parts).plant(people.result()[1].tables)
-        return [
-            replace(program, environment={**program.environment, **targets.get(program.name, {})})
-            for program in programs_of(declared, place.home)
-        ]
+        with ThreadPoolExecutor(1) as pool:
+            planting = pool.submit(lambda: place.systems(parts).plant(people.result()[1].tables))
+            prepare(declared, place.home, lambda text: console.print(text, markup=False))
+            planting.result()
+        sinks_not_yet = {f"sink-{name}" for name in CLOSED}
+        everything = programs_of(declared, place.home)
+        later.extend(program for program in everything if program.name in sinks_not_yet)
+        return [program for program in everything if program.name not in sinks_not_yet]
 
-    targets = {
-        "sink-marketing": {"OLVIDO_MARKETING_URL": f"http://127.0.0.1:{place.marketing_port}"},
-        "sink-analytics": {"OLVIDO_ANALYTICS_FILE": str(place.data / "analytics.duckdb")},
-    }
     stack = stacks.up(place.home, programs, console, environ=_download_settings(), usual_ports=False)
-    service = place.shop / "marketing.py"
-    file = place.data / "marketing.sqlite"
-    stack.supervisor.apply([marketing_program(service, port=place.marketing_port, file=file)])
+    stack.supervisor.apply(later, environment=stack.environment)
     return stack, place.systems(stack)
 
 
 def _play(
-    place: Place, view: View, stack: Stack, systems: Systems, people: tuple[Cast, Plan], seed: int
-) -> Story:
+    place: Place, view: View, stack: Stack, systems: Systems, people: tuple[Cast, Plan], *, seed: int
+) -> tuple[Story, "Future[Scanner]"]:
+    """Play the story; what was said and done, and what looks for everybody in it."""
     cast, plan = people
+    website_log = place.logs / "website.log"
     with ExitStack() as exits:
+        pool = exits.enter_context(ThreadPoolExecutor(1))
         watch = exits.enter_context(Watch(stack.ledger_dsn, stack.supervisor))
         website = exits.enter_context(
-            Website(
-                place.shop / "website.py", environment=_upstream(stack, place), log=place.logs / "website.log"
-            )
+            Website(place.shop / "website.py", environment=_upstream(stack, place), log=website_log)
         )
         stage = Stage(
             cast=cast,
@@ -205,12 +222,15 @@ def _play(
             chance=random.Random(seed),  # noqa: S311 - a story, no secret
         )
         exits.enter_context(view.watching(watch, expected=tasks_expected(cast)))
-        return play(stage)
+        play(stage)
+        # From here on we only wait: time to work out what to look for.
+        scanner = pool.submit(scanner_for, cast)
+        return finish(stage), scanner
 
 
 def _upstream(stack: Stack, place: Place) -> Mapping[str, str]:
     """What an upstream service is given: broker, registry, and the keys that seal. No key that opens."""
-    keys = place.home / ".olvido" / "keys"
+    keys = place.state / "keys"
     return {
         "OLVIDO_KAFKA__BOOTSTRAP_SERVERS": stack.bootstrap_servers,
         "OLVIDO_REGISTRY__URL": stack.registry_url,

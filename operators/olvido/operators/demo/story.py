@@ -28,13 +28,16 @@ from olvido.schemas.topics import REQUESTS
 
 PROCESSORS = "processors"
 DOWN = "marketing"  # the sink whose target is down from the start
-CLOSED = ("crm", "store-sg")  # the sinks that are stopped while people sign up again
+CLOSED = ("crm", "store-sg")  # the sinks that do not run yet while people sign up again
 KILLED = "store-cn"  # the sink that is killed
 
 CHUNK = 16  # requests said at about the same time
 PAUSE_S = 0.1  # between two chunks: people ask one after another
-KILL_SINK_AFTER = 0.15  # of what is to be said
-KILL_PROCESSORS_AFTER = 0.45
+# Of what is to be said. Most is said before the processors are killed: their partitions are nobody's for
+# 15 s then, and half of the work is to be done before the marketing service comes up.
+FIRST_PART = 0.7
+KILL_SINK_AFTER = 0.15
+KILL_PROCESSORS_AFTER = 0.8
 READY_S_MAX = 60.0
 DONE_S_MAX = 150.0
 # A magic byte, a schema id that nobody has, and then nothing that would make sense.
@@ -89,8 +92,8 @@ def tasks_expected(cast: Cast) -> int:
     return erasures + consents
 
 
-def play(stage: Stage) -> Story:
-    """Play all acts, and return when every request is final.
+def play(stage: Stage) -> None:
+    """Play all acts; what remains is to wait for the end, with finish().
 
     Raises:
         TooSlow: something did not happen in time; the message says what.
@@ -98,21 +101,23 @@ def play(stage: Stage) -> Story:
     come_back_before_the_task_arrives(stage)
     change_their_minds(stage)
     send_garbage(stage)
-    ask_and_be_interrupted(stage)
+    people = [person for person in stage.cast.leaving if person not in stage.cast.resigned]
+    stage.chance.shuffle(people)
+    first = int(len(people) * FIRST_PART)
+    stage.tell(f"{len(people)} more ask to be forgotten; {DOWN} is down since the beginning")
+    ask_and_be_interrupted(stage, people, 0, first)
     let_marketing_come_up(stage)
-    finish(stage)
-    return stage.story()
+    ask_and_be_interrupted(stage, people, first, len(people))
+    doubt_and_ask_again(stage)
 
 
 def come_back_before_the_task_arrives(stage: Stage) -> None:
-    """Some ask to be forgotten while two sinks are stopped, and sign up again at once."""
-    for sink in CLOSED:
-        stage.supervisor.stop(f"sink-{sink}")
+    """Some ask to be forgotten while two sinks do not run, and sign up again at once."""
     ask(stage, stage.cast.resigned)
     for person in stage.cast.resigned:
         sign_up_again(stage, person)
     stage.tell(
-        f"{len(stage.cast.resigned)} people ask to be forgotten while {' and '.join(CLOSED)} are not served, "
+        f"{len(stage.cast.resigned)} people ask to be forgotten while {' and '.join(CLOSED)} do not run yet, "
         "and sign up again before the tasks arrive"
     )
     stage.watch.wait_until(
@@ -143,24 +148,28 @@ def send_garbage(stage: Stage) -> None:
     stage.tell("An old program sends a record that nobody can read")
 
 
-def ask_and_be_interrupted(stage: Stage) -> None:
-    """Everybody else asks, some twice; meanwhile a sink and the processors are killed."""
-    people = [person for person in stage.cast.leaving if person not in stage.cast.resigned]
-    stage.chance.shuffle(people)
-    stage.tell(f"{len(people)} more ask to be forgotten; {DOWN} is down since the beginning")
-    twice = [person for person in people if person.number in stage.cast.repeated]
-    said = 0
-    for chunk in _chunks(people, CHUNK):
-        ask(stage, chunk)
-        said += len(chunk)
-        share = said / len(people)
-        if share >= KILL_PROCESSORS_AFTER and not _was_killed(stage, PROCESSORS):
-            kill(stage, PROCESSORS, waiting=lambda seen: len(stage.asked) - seen.requests)
-        elif share >= KILL_SINK_AFTER and not _was_killed(stage, f"sink-{KILLED}"):
-            kill(stage, f"sink-{KILLED}", waiting=lambda seen: seen.sink(KILLED).waiting)
+def ask_and_be_interrupted(stage: Stage, people: Sequence[Person], start: int, stop: int) -> None:
+    """Some of these people ask; meanwhile a sink and the processors are killed."""
+    for at in range(start, stop, CHUNK):
+        ask(stage, people[at : min(at + CHUNK, stop)])
+        share = (at + CHUNK) / len(people)
+        if share >= KILL_PROCESSORS_AFTER:
+            kill_once(stage, PROCESSORS, waiting=lambda seen: len(stage.asked) - seen.requests)
+        elif share >= KILL_SINK_AFTER:
+            kill_once(stage, f"sink-{KILLED}", waiting=lambda seen: seen.sink(KILLED).waiting)
         time.sleep(PAUSE_S)
-    ask_again(stage, twice)
-    stage.tell(f"{len(twice)} requests are sent a second time")
+
+
+def doubt_and_ask_again(stage: Stage) -> None:
+    """The website is not sure that it was heard, and says some requests once more, under the same ids."""
+    again = {
+        request_id: person
+        for request_id, person in stage.asked.items()
+        if person.number in stage.cast.repeated
+    }
+    stage.website.say([_erasure(stage, request_id, person) for request_id, person in again.items()])
+    stage.repeated |= again.keys()
+    stage.tell(f"{len(again)} requests are sent a second time")
 
 
 def let_marketing_come_up(stage: Stage) -> None:
@@ -180,12 +189,21 @@ def let_marketing_come_up(stage: Stage) -> None:
     for person in stage.cast.resigned:
         key = sign_up_for_mail(stage.marketing_port, person)
         content = stage.systems.marketing.snapshot()["contacts"][key]
-        stage.new_rows.append(NewRow(person=person, system=DOWN, table="contacts", key=key, content=content))
+        stage.new_rows.append(
+            NewRow(
+                person=person, system=DOWN, table="contacts", key=key, content=content,
+                written_at=datetime.now(UTC),
+            )
+        )  # fmt: skip
     stage.tell(f"{DOWN} comes up, after {_others_answered(seen):,} receipts of the others")
 
 
-def finish(stage: Stage) -> None:
-    """Wait until every request is final and every consent change is answered."""
+def finish(stage: Stage) -> Story:
+    """Wait until every request is final and every consent change is answered.
+
+    Raises:
+        TooSlow: not all are, after a long time.
+    """
     expected = tasks_expected(stage.cast)
     stage.watch.wait_until(
         lambda seen: (
@@ -196,6 +214,7 @@ def finish(stage: Stage) -> None:
     )
     processes = stage.supervisor.status()
     stage.kills = [replace(kill, pid_after=processes[kill.program].pid) for kill in stage.kills]
+    return stage.story()
 
 
 def ask(stage: Stage, people: Sequence[Person]) -> None:
@@ -203,14 +222,6 @@ def ask(stage: Stage, people: Sequence[Person]) -> None:
     ids = {uuid7(): person for person in people}
     stage.website.say([_erasure(stage, request_id, person) for request_id, person in ids.items()])
     stage.asked |= ids
-
-
-def ask_again(stage: Stage, people: Sequence[Person]) -> None:
-    """The website is not sure that it was heard, and says the same once more."""
-    numbers = {person.number for person in people}
-    again = {request_id: person for request_id, person in stage.asked.items() if person.number in numbers}
-    stage.website.say([_erasure(stage, request_id, person) for request_id, person in again.items()])
-    stage.repeated |= again.keys()
 
 
 def sign_up_again(stage: Stage, person: Person) -> None:
@@ -223,15 +234,24 @@ def sign_up_again(stage: Stage, person: Person) -> None:
         (store, "accounts", store.add("accounts", common | {"customer_id": number})),
     )
     stage.new_rows += [
-        NewRow(person=person, system=system.name, table=table, key=key, content=system.row(table, key))
+        NewRow(
+            person=person,
+            system=system.name,
+            table=table,
+            key=key,
+            content=system.row(table, key),
+            written_at=datetime.now(UTC),
+        )
         for system, table, key in written
     ]
 
 
-def kill(stage: Stage, program: str, *, waiting: Callable[[Reading], int]) -> None:
-    """SIGKILL a process if it has work at this moment; else leave it for the next one."""
-    seen = stage.watch.look()
-    work, pid = waiting(seen), seen.processes[program].pid
+def kill_once(stage: Stage, program: str, *, waiting: Callable[[Reading], int]) -> None:
+    """SIGKILL a process if it has work at this moment, and was not killed before."""
+    if any(kill.program == program for kill in stage.kills):
+        return
+    pid = stage.supervisor.status()[program].pid
+    work = waiting(stage.watch.look())
     if work <= 0 or pid is None:
         return
     os.kill(pid, signal.SIGKILL)
@@ -285,10 +305,6 @@ def _consent(said: Said) -> Mapping[str, object]:
 
 def _others_answered(seen: Reading) -> int:
     return sum(sink.answered for name, sink in seen.sinks.items() if name != DOWN)
-
-
-def _was_killed(stage: Stage, program: str) -> bool:
-    return any(kill.program == program for kill in stage.kills)
 
 
 def _chunks(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:

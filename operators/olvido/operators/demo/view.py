@@ -22,7 +22,7 @@ from olvido.operators.demo.watch import Reading, Watch
 
 LINE_EVERY_S = 2.0  # where there is no terminal
 REFRESH_PER_S = 4
-BAR_WIDTH = 40
+BAR_WIDTH = 30
 WIDTH_MAX = 110
 
 _GONE = (Outcome.ERASED, Outcome.ANONYMISED, Outcome.RETAINED)
@@ -109,9 +109,9 @@ class View:
         self._console.print(Padding(table, (1, 0)))
 
     def _board(self, seen: Reading, expected: int) -> Group:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         table.add_column("sink", no_wrap=True)
-        for column in ("planned", "answered", "erased", "not found", "consents", "waiting", "again"):
+        for column in ("planned", "done", "erased", "unknown", "consents", "waiting", "again"):
             table.add_column(column, justify="right", no_wrap=True)
         table.add_column("state", no_wrap=True)
         for name in SYSTEMS:
@@ -127,7 +127,7 @@ class View:
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
             ProgressBar(total=max(expected, 1), completed=seen.answered, width=BAR_WIDTH),
-            Text(f"{seen.answered:,} of {expected:,} receipts, {seen.finished} requests final"),
+            Text(f"{seen.answered:,} of {expected:,} receipts; {seen.finished} requests final"),
         )
         return Group(table, bar)
 
@@ -139,10 +139,8 @@ class View:
             while not ended.wait(LINE_EVERY_S):
                 seen = watch.last
                 sinks = "  ".join(f"{name} {seen.sink(name).answered}" for name in SYSTEMS)
-                self._console.print(
-                    f"{watch.elapsed_s:4.0f} s   {seen.answered} of {expected} receipts: {sinks}",
-                    markup=False,
-                )
+                told = f"{watch.elapsed_s:4.0f} s   {seen.answered} of {expected} receipts: {sinks}"
+                self._console.print(told, markup=False, soft_wrap=True)
 
         thread = threading.Thread(target=lines, name="demo-lines", daemon=True)
         thread.start()
@@ -158,7 +156,7 @@ def _state(name: str, seen: Reading) -> Text:
     if process is None or process.state != "running":
         return Text(process.state if process else "unknown", style="red")
     if name == DOWN and not _runs(seen, "shop-marketing"):
-        return Text("target down", style="yellow")
+        return Text("no target", style="yellow")
     if process.restarts:
         return Text("up again", style="green")
     return Text("up", style="green")

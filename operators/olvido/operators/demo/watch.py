@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import psycopg2
@@ -56,7 +56,7 @@ class Reading:
     requests: int = 0
     finished: int = 0
     dead_letters: int = 0
-    processes: Mapping[str, ProcessStatus] = field(default_factory=dict)
+    processes: Mapping[str, ProcessStatus] = field(default_factory=dict)  # up to a quarter of a second old
 
     @property
     def answered(self) -> int:
@@ -100,8 +100,8 @@ class Watch:
         with self._lock, self._connection.cursor() as cursor:
             cursor.execute(_QUERY)
             rows = cursor.fetchall()
-            self.last = _reading(rows, self._supervisor.status())
-            return self.last
+        self.last = _reading(rows, self.last.processes)
+        return self.last
 
     def wait_until(self, happened: Callable[[Reading], bool], *, what: str, within_s: float) -> Reading:
         """Look until it has happened.
@@ -119,7 +119,7 @@ class Watch:
     def _keep_looking(self) -> None:
         while not self._ended.wait(EVERY_S):
             try:
-                self.look()
+                self.last = replace(self.look(), processes=self._supervisor.status())
             except psycopg2.Error:
                 return  # the story's own look says it better
 
