@@ -1,6 +1,7 @@
 """`olvido requests …`, `olvido dead-letters …`: what the ledger knows."""
 
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
@@ -8,6 +9,7 @@ if TYPE_CHECKING:
     from olvido.ledger.store import Ledger
 
 from olvido.core.causes import Cause
+from olvido.core.errors import InvalidInput, Refused
 from olvido.core.ids import canonical_uuid
 from olvido.core.requests import RequestState
 from olvido.operators.output import Output, messages, print_json, show, show_one
@@ -54,7 +56,7 @@ def show_request(
 ) -> None:
     """Show one privacy request and what each sink has said."""
     ledger = _ledger()
-    wanted = canonical_uuid(request_id, field="REQUEST_ID")
+    wanted = _uuid(request_id, "REQUEST_ID")
     request = ledger.show_request(wanted)
     if request is None:
         messages.print(f"olvido: there is no request {request_id}; list them with: olvido requests list")
@@ -89,11 +91,18 @@ def show_dead_letter(
     output: Form = Output.TABLE,
 ) -> None:
     """Show one dead letter: where the record is, and why it could not be handled."""
-    row = _ledger().show_dead_letter(canonical_uuid(dead_letter_id, field="DEAD_LETTER_ID"))
+    row = _ledger().show_dead_letter(_uuid(dead_letter_id, "DEAD_LETTER_ID"))
     if row is None:
         messages.print(f"olvido: no dead letter {dead_letter_id}; list them with: olvido dead-letters list")
         raise typer.Exit(EXIT_NOT_FOUND)
     show_one({name.rstrip("_"): value for name, value in row.items()}, output=output)
+
+
+def _uuid(text: str, name: str) -> UUID:
+    try:
+        return canonical_uuid(text, field=name)
+    except Refused as refused:
+        raise InvalidInput(name, refused.reason) from None
 
 
 def _ledger() -> "Ledger":

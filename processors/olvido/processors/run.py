@@ -1,6 +1,7 @@
 """Puts the processors together out of olvido.toml, and runs them until told to stop."""
 
 import contextlib
+import io
 import logging
 import os
 import threading
@@ -103,8 +104,9 @@ def run_processors(deployment: Deployment) -> None:
     logger.info("processors start: %d sinks, ledger and registry answer", len(parts.catalogue.sinks))
     with contextlib.suppress(SystemExit):
         faust.Worker(
-            app, quiet=True, loglevel="WARNING", override_logging=False, redirect_stdouts=False
-        ).execute_from_commandline()
+            app, quiet=True, loglevel="WARNING", override_logging=False, redirect_stdouts=False,
+            stdout=io.StringIO(), stderr=io.StringIO(),  # its spinner is not for logs
+        ).execute_from_commandline()  # fmt: skip
     parts.publisher.close()
 
 

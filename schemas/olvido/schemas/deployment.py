@@ -251,7 +251,9 @@ def _validated(cls: type[S], content: dict[str, Any], origin: str) -> S:
     try:
         return cls(**content)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
+        # A key that is misspelt explains the one that is missing: it is told first.
+        told = error.errors(include_input=False, include_url=False)
+        first = min(told, key=lambda one: one["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
         hint = ""
         if first["type"] == "extra_forbidden":
