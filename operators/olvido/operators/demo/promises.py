@@ -142,7 +142,7 @@ def receipts(story: Story, findings: Findings) -> Promise:
     return _promise(
         "Every request has one final receipt from each system, and it says the truth",
         wrong,
-        f"{len(story.asked)} requests, {right:,} receipts; {repeats} came more than once, and said the same",
+        f"{len(story.asked)} requests, {right:,} receipts; {repeats} of them came again, and said the same",
     )
 
 

@@ -21,7 +21,7 @@ from olvido.operators.demo.plan import Plan, plan_rows
 from olvido.operators.demo.promises import judge
 from olvido.operators.demo.shop import Website, marketing_program
 from olvido.operators.demo.story import CLOSED, Stage, finish, play, tasks_expected
-from olvido.operators.demo.systems import Systems, systems_at
+from olvido.operators.demo.systems import Systems, check_shop, systems_at
 from olvido.operators.demo.timing import timing_of
 from olvido.operators.demo.view import View
 from olvido.operators.demo.watch import Watch
@@ -108,9 +108,11 @@ def run_demo(directory: Path, console: Console, *, keep: bool = False, seed: int
         0 if every promise was kept, 1 if one was not, 130 after Ctrl-C.
 
     Raises:
+        ConfigError: there is no shop, as in an installation without the examples.
         OlvidoError: a part could not be started, or something did not happen in time.
     """
     place, view = _place(directory), View(console)
+    check_shop(place.shop)
     stopping = True
     with locked(place.home.parent / "demo.lock", what="the demo", console=console), _only(KEPT):
         try:

@@ -325,11 +325,7 @@ def systems_at(
     Raises:
         ConfigError: the folder `shop` is not there, as in an installation without the examples.
     """
-    if not (shop / "crm.sql").is_file():
-        raise ConfigError(
-            f"{shop} is not there: the demo's shop is part of the project's folder and not of the installed "
-            f"package. Run olvido demo in a clone of the project."
-        )
+    check_shop(shop)
     return Systems(
         crm=Postgres(name="crm", dsn=crm, ddl=shop / "crm.sql", finders=_CRM_FINDERS),
         marketing=Marketing(file=marketing, ddl=shop / "marketing.sql"),
@@ -337,6 +333,19 @@ def systems_at(
         store_cn=Postgres(name="store-cn", dsn=store_cn, ddl=shop / "store_cn.sql", finders=_STORE_FINDERS),
         store_sg=Postgres(name="store-sg", dsn=store_sg, ddl=shop / "store_sg.sql", finders=_STORE_FINDERS),
     )
+
+
+def check_shop(shop: Path) -> None:
+    """Check that the folder with the shop's tables and programs is there.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not (shop / "crm.sql").is_file():
+        raise ConfigError(
+            f"{shop} is not there: the demo's shop is part of the project's folder and not of the installed "
+            f"package. Run olvido demo in a clone of the project."
+        )
 
 
 def dump_database(dsn: str) -> Iterator[tuple[str, bytes]]:
