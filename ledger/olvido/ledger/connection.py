@@ -33,12 +33,12 @@ class Transaction:
 
     def run(self, query: str, **values: Value) -> int:
         """Run a named query for its effect; returns how many rows it touched."""
-        self._cursor.execute(QUERIES[query], values)
+        self._cursor.execute(QUERIES[query], _parameters(values))
         return self._cursor.rowcount
 
     def rows(self, query: str, **values: Value) -> list[Row]:
         """Run a named query for its rows."""
-        self._cursor.execute(QUERIES[query], values)
+        self._cursor.execute(QUERIES[query], _parameters(values))
         return self._cursor.fetchall()
 
     def records(self, query: str, **values: Value) -> list[Mapping[str, Any]]:
@@ -92,6 +92,38 @@ class Database:
             )
             self._local.connection = connection
         return connection
+
+
+def _parameters(values: Mapping[str, Value]) -> dict[str, object]:
+    return {name: array_of(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def array_of(values: Sequence[object]) -> str:
+    """Values as one array in PostgreSQL's own notation; the query casts it to the array's type.
+
+    One parameter instead of one for each element: psycopg2 writes it several times as fast.
+    https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
+    """
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _element(value: object) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case int():  # a bool too: PostgreSQL reads True
+            return str(value)
+        case bytes() | memoryview():
+            return '"\\\\x' + bytes(value).hex() + '"'
+        case UUID():
+            return value.hex
+        case datetime():
+            return f'"{value.isoformat()}"'
+        case _:
+            text = str(value)
+            if '"' in text or "\\" in text:
+                text = text.replace("\\", "\\\\").replace('"', '\\"')
+            return f'"{text}"'
 
 
 def first_line(error: Exception) -> str:
