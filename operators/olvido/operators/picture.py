@@ -274,10 +274,15 @@ def _written(layout: Layout, topic: Topic, writer: str) -> Iterator[str]:
         # To the left, under the operators, and up.
         up = pill.x + 26
         yield from _line(kind, (box.x, box.middle[1]), (up, box.middle[1]), (up, pill.bottom))
-    elif writer == "processors" and topic in layout.back:
+    elif writer == "processors" and topic == layout.back[0]:
         # Out below the last task and down.
-        out = box.bottom - FOOT / 2
-        yield from _line(kind, (box.right, out), (pill.x + 34, out), (pill.x + 34, pill.y))
+        out, down = box.bottom - 28, pill.x + 34
+        yield from _line(kind, (box.right, out), (down, out), (down, pill.y))
+    elif writer == "processors" and topic in layout.back:
+        # Down on the left of the pills above it, and in between it and the last of them.
+        out, down, above = box.bottom - 14, (box.right + pill.x) / 2, pill.y - 15
+        into = pill.x + 34
+        yield from _line(kind, (box.right, out), (down, out), (down, above), (into, above), (into, pill.y))
     elif writer in topic.readers:
         return  # drawn once, with a head at both ends, where it is read
     elif box.x < pill.x:

@@ -1,0 +1,326 @@
+"""The pages that are generated from code, each compared with its file by test_generated.py.
+
+Write them anew: ``.venv/bin/python tests/docs/generate.py``
+"""
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from enum import Enum
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from olvido.core.causes import Cause
+from olvido.core.receipts import Outcome
+from olvido.core.requests import FINAL_STATES, RequestState, state_of
+from olvido.core.tasks import Action
+from olvido.operators import cli, picture
+from olvido.schemas.codec import VALUE_BYTES_MAX
+from olvido.schemas.deployment import Deployment
+from olvido.schemas.topics import topics_of
+
+PROJECT = Path(__file__).parents[2]
+NOTE = "<!-- Generated from {source} by tests/docs/generate.py; a test compares the two. -->"
+CHOICES_MAX = 12  # more are on a page of their own
+ALIKE_MIN = 6  # commands beside each other with as many lines in common are shown together
+
+
+def topics() -> str:
+    """docs/topics.md"""
+    declared = topics_of(Deployment.load(PROJECT / "olvido.toml").catalogue)
+    lines = [
+        "# Topics",
+        "",
+        NOTE.format(source="schemas/olvido/schemas/topics.py and olvido.toml"),
+        "",
+        *_prose("""
+            What travels where, keyed how, kept how long, by whom. The table is declared once, in
+            [topics.py](../schemas/olvido/schemas/topics.py); `olvido topics check`, `olvido topics diff` and
+            `olvido topics apply` compare a cluster with it and mend it. `writers` and `readers` are also the
+            access rights to give: nobody else need read or write there. The tasks' topics are those of the sinks in
+            [olvido.toml](../olvido.toml).
+        """),
+        "",
+        "| topic | key | schema | partitions | cleanup | kept | writers | readers |",
+        "|---|---|---|---|---|---|---|---|",
+        *(
+            f"| `{topic.name}` | {topic.key} "
+            f"| [{topic.schema}](../schemas/olvido/schemas/avsc/{topic.schema}.avsc) "
+            f"| {topic.partitions} | {topic.cleanup.value} | {_span(topic.retention)} "
+            f"| {', '.join(topic.writers)} | {', '.join(topic.readers)} |"
+            for topic in declared
+        ),
+        "",
+        *_prose(f"""
+            On each topic the value is Avro in Confluent framing (a zero byte, four bytes of schema id), its
+            subject in the registry is `<topic>-value`, and a record is at most {VALUE_BYTES_MAX // 1024} KiB. The
+            headers are CloudEvents 1.0 in binary mode, and `traceparent` where there was one. Neither key
+            nor header holds an identity: keys are handles or ids.
+        """),
+    ]
+    return _page(lines)
+
+
+def dead_letters() -> str:
+    """docs/reference/dead-letters.md"""
+    lines = [
+        "# Causes of dead letters",
+        "",
+        NOTE.format(source="core/olvido/core/causes.py"),
+        "",
+        *_prose("""
+            A dead letter is a record that could not be handled: its coordinates, a digest and one of these
+            codes, never a copy ([why](../decisions/0005-dead-letters-are-claim-checks.md)). Look at them with
+            `olvido dead-letters list` and `olvido dead-letters show`.
+        """),
+        "",
+        "| code | meaning |",
+        "|---|---|",
+        *(f"| `{cause.value}` | {cause.meaning} |" for cause in Cause),
+    ]
+    return _page(lines)
+
+
+NOT_YET = " *(declared; no part of this version gives it)*"
+
+# What each state says; which of them a set of outcomes gives is asked of the code.
+STATES = {
+    RequestState.RECEIVED: "seen, and nothing decided yet",
+    RequestState.IDENTITY_PENDING: "waits until a verification says that it is really this person",
+    RequestState.IN_PROGRESS: "its tasks are sent; at least one sink has given no final receipt",
+    RequestState.FULFILLED: "every sink did what was asked, or did not know the person",
+    RequestState.PARTIALLY_FULFILLED: "some of it was done; the rest was retained, blocked or not possible",
+    RequestState.UNFULFILLED: "no sink did what was asked",
+    RequestState.REFUSED: "refused with a ground",
+    RequestState.NOT_APPLICABLE: "no sink is concerned, or none knows the person",
+    RequestState.JOINED: "goes with another request of the same person",
+    RequestState.WITHDRAWN: "taken back by the person before it was carried out",
+}
+
+OUTCOMES = {
+    Outcome.ERASED: "rows were deleted",
+    Outcome.ANONYMISED: "what names the person was removed from rows that stay",
+    Outcome.BLOCKED: "rows were set aside by law: stored, and not used",
+    Outcome.RETAINED: "rows stay, on a ground that the receipt names",
+    Outcome.NOT_FOUND: "the system does not know the person",
+    Outcome.SUPPRESSED: "the person is on a list of those who must not be contacted",
+    Outcome.RESTRICTED: "rows stay and are marked as not to be used",
+    Outcome.RECTIFIED: "rows were corrected",
+    Outcome.EXPORTED: "a copy was made",
+    Outcome.CONSENT_APPLIED: "the system follows the consent change",
+    Outcome.SUPERSEDED: "a later word was applied before this one came",
+    Outcome.DEFERRED: "promised for later: the one outcome that is not final",
+    Outcome.UNSUPPORTED: "the system, or the sink that speaks to it, cannot do this",
+    Outcome.FAILED: "it was tried and cannot be done",
+}
+
+
+def states() -> str:
+    """docs/reference/states.md"""
+    assert set(STATES) == set(RequestState)
+    assert set(OUTCOMES) == set(Outcome)
+    reached = _reached() | {RequestState.IDENTITY_PENDING}  # which needs no outcome
+    actions = [action for action in Action if action not in {Action.UNKNOWN, Action.CONSENT}]
+    lines = [
+        "# States and outcomes",
+        "",
+        NOTE.format(source="core/olvido/core/requests.py and receipts.py"),
+        "",
+        *_prose("""
+            A request's state is a pure function of what its sinks have said: receipts in any order and any
+            number of times give the same state.
+        """),
+        "",
+        "```mermaid",
+        *_diagram(reached),
+        "```",
+        "",
+        "## Request states",
+        "",
+        "| state | meaning | final |",
+        "|---|---|---|",
+        *(
+            f"| `{state.value}` | {meaning}{'' if state in reached else NOT_YET} "
+            f"| {'yes' if state in FINAL_STATES else 'no'} |"
+            for state, meaning in STATES.items()
+        ),
+        "",
+        "## Outcomes",
+        "",
+        "What a sink says in its receipt. A hash or a mask is never `erased`.",
+        "",
+        "| outcome | meaning | final |",
+        "|---|---|---|",
+        *(
+            f"| `{outcome.value}` | {meaning} | {'yes' if outcome.final else 'no'} |"
+            for outcome, meaning in OUTCOMES.items()
+        ),
+        "",
+        "## From outcomes to a state",
+        "",
+        *_prose("""
+            The state of a request when every sink says the same. An erasure that only retains is partial and
+            says so; `unsupported` never counts as done.
+        """),
+        "",
+        f"| outcome | {' | '.join(action.value for action in actions)} |",
+        f"|---|{'---|' * len(actions)}",
+        *(
+            _row(f"`{outcome.value}`", *(f"`{state_of(action, [outcome]).value}`" for action in actions))
+            for outcome in Outcome
+        ),
+        "",
+        *_prose("""
+            When sinks differ: as long as one has given no final receipt the request is `in_progress`;
+            `not_found` changes nothing for the others; anything done together with anything not done is
+            `partially_fulfilled`.
+        """),
+    ]
+    return _page(lines)
+
+
+def _reached() -> set[RequestState]:
+    """Every state that outcomes can give: one outcome, two of them, none yet."""
+    said = [None, *Outcome]
+    return {
+        state_of(action, pair)
+        for action in Action
+        for one in said
+        for other in said
+        for pair in ([one, other], [])
+    }
+
+
+def _diagram(reached: set[RequestState]) -> Iterator[str]:
+    first, then = RequestState.IDENTITY_PENDING.value, RequestState.IN_PROGRESS.value
+    yield "stateDiagram-v2"
+    yield f"    [*] --> {first}: a verification is required and missing"
+    yield f"    [*] --> {then}: tasks are sent"
+    yield f"    [*] --> {RequestState.NOT_APPLICABLE.value}: no sink is concerned"
+    yield f"    {first} --> {then}: the verification arrives"
+    for state in RequestState:
+        if state in reached & FINAL_STATES:
+            yield f"    {then} --> {state.value}"
+
+
+def command_line() -> str:
+    """docs/reference/cli.md"""
+    lines = [
+        "# The `olvido` command",
+        "",
+        NOTE.format(source="operators/olvido/operators/cli.py"),
+        "",
+        *_prose("""
+            Data goes to standard output, as a table or as JSON (`-o json`); messages go to standard error.
+            Each command takes `--help`. It reads `olvido.toml` in the working directory, or the file that
+            `OLVIDO_CONFIG` names ([configuration](../configuration.md)).
+        """),
+        "",
+        "| exit code | meaning |",
+        "|---|---|",
+        *(f"| {code} | {meaning} |" for code, meaning in _exit_codes()),
+    ]
+    leaves = [one for one in commands() if not getattr(one[1], "commands", None)]
+    for (_, options), alike in groupby(leaves, key=lambda one: (one[0][:-1], tuple(_options(one[1])))):
+        several = list(alike)
+        if len(several) == 1 or len(options) < ALIKE_MIN:
+            for path, command in several:
+                lines += ["", f"## {' '.join(path)}", "", _said(command), *_usage([path], command), *options]
+            continue
+        lines += ["", f"## {' '.join(several[0][0][:-1])} {', '.join(path[-1] for path, _ in several)}", ""]
+        lines += [f"- **{path[-1]}**: {_said(command)}" for path, command in several]
+        lines += [*_usage([path for path, _ in several], several[0][1]), *options]
+    return _page(lines)
+
+
+def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group of commands, by its words."""
+    waiting = [(("olvido",), typer.main.get_command(cli.app))]
+    while waiting:
+        path, command = waiting.pop(0)
+        yield path, command
+        below = getattr(command, "commands", {})
+        waiting = [((*path, name), found) for name, found in below.items()] + waiting
+
+
+def _exit_codes() -> list[tuple[int, str]]:
+    """As `main` says in its docstring, from the first line that begins with a number."""
+    said = " ".join((cli.main.__doc__ or "").split())
+    listed = said[said.index("0 ") :].split(" · ")
+    return [(int(code), meaning) for code, _, meaning in (entry.partition(" ") for entry in listed)]
+
+
+def _said(command: Any) -> str:
+    return " ".join((command.help or "").split())
+
+
+def _usage(paths: list[tuple[str, ...]], command: Any) -> Iterator[str]:
+    arguments = [one.name.upper() for one in _params(command, "argument")]
+    options = ["[OPTIONS]"] if _params(command, "option") else []
+    yield from ("", "```text", *(" ".join([*path, *arguments, *options]) for path in paths), "```")
+
+
+def _options(command: Any) -> Iterator[str]:
+    """A row for each argument and option."""
+    if _params(command, "argument") or _params(command, "option"):
+        yield from ("", "| | |", "|---|---|")
+    for one in _params(command, "argument"):
+        yield f"| `{one.name.upper()}` | {one.help or ''} |"
+    for one in _params(command, "option"):
+        names = ", ".join(f"`{name}`" for name in [*one.opts, *one.secondary_opts])
+        yield f"| {names} | {' '.join(_about(one)).replace('|', chr(92) + '|')} |"
+
+
+def _params(command: Any, kind: str) -> list[Any]:
+    return [one for one in command.params if one.param_type_name == kind and not one.hidden]
+
+
+def _about(option: Any) -> Iterator[str]:
+    if option.help:
+        yield " ".join(option.help.split())
+    kind = option.type_descriptor.annotation
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        values = [str(member.value) for member in kind]
+        if len(values) <= CHOICES_MAX:
+            yield f"One of {', '.join(f'`{value}`' for value in values)}."
+        else:
+            yield "One of [these codes](dead-letters.md)."
+    if option.required:
+        yield "Required."
+    elif option.default not in {None, False, ""}:
+        shown = option.default.value if isinstance(option.default, Enum) else option.default
+        yield f"Default: `{shown}`."
+
+
+def _span(span: timedelta | None) -> str:
+    return "for ever, the latest of each key" if span is None else f"{span.days} days"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _prose(text: str) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), 110, break_long_words=False, break_on_hyphens=False)
+
+
+def _page(lines: list[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/topics.md": topics,
+    "docs/reference/dead-letters.md": dead_letters,
+    "docs/reference/states.md": states,
+    "docs/reference/cli.md": command_line,
+    "docs/picture.svg": lambda: picture.draw(Deployment.load(PROJECT / "olvido.toml").catalogue),
+}
+
+if __name__ == "__main__":
+    for name, write in PAGES.items():
+        (PROJECT / name).write_text(write(), encoding="utf-8")
+        sys.stdout.write(f"{name}\n")
