@@ -1,24 +1,12 @@
 """Topics of their own for tests that write, and a broker of their own for tests that stop it."""
 
-from collections.abc import Callable, Iterator
-from uuid import uuid4
+from collections.abc import Iterator
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from broker.topics import MakeTopic, make_topic_at
 
 from olvido.operators.stack.stack import Stack, temporary_stack
 from olvido.schemas.deployment import KafkaSection
-
-MakeTopic = Callable[..., str]
-
-
-def make_topic_at(kafka: KafkaSection, partitions: int, config: dict[str, str] | None = None) -> str:
-    """A new topic of an unused name."""
-    name = f"test-{uuid4().hex[:12]}"
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    for created in admin.create_topics([NewTopic(name, partitions, 1, config=config or {})]).values():
-        created.result(30)
-    return name
 
 
 @pytest.fixture

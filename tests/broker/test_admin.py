@@ -5,7 +5,7 @@ import json
 from uuid import uuid4
 
 import pytest
-from broker.conftest import MakeTopic
+from broker.topics import MakeTopic
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,

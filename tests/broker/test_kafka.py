@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.partitioner import DefaultPartitioner
-from broker.conftest import MakeTopic, make_topic_at
+from broker.topics import MakeTopic, make_topic_at
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from olvido.broker.admin import end_offsets, read_range

@@ -14,7 +14,7 @@ from itertools import islice
 from uuid import uuid4
 
 import pytest
-from broker.conftest import MakeTopic, make_topic_at
+from broker.topics import MakeTopic, make_topic_at
 
 from olvido.broker.admin import group_state, lag
 from olvido.broker.contract import Received, Record

@@ -149,7 +149,7 @@ def _read(body: bytes, writer: Schema) -> Raw:
     except UnicodeDecodeError:
         raise Refused(Cause.BAD_UTF8) from None
     except IndexError:
-        raise Refused(Cause.BAD_INDEX) from None
+        raise Refused(Cause.TRUNCATED if _ends_early(body, writer) else Cause.BAD_INDEX) from None
     except OverflowError:
         raise Refused(Cause.BAD_TIME) from None
     except MemoryError:
@@ -168,6 +168,17 @@ def _read(body: bytes, writer: Schema) -> Raw:
         raise Refused(Cause.NON_CANONICAL)
     assert isinstance(raw, dict)
     return raw
+
+
+def _ends_early(body: bytes, writer: Schema) -> bool:
+    """Whether more bytes would help: fastavro says the same of a missing boolean and of a wrong index."""
+    try:
+        schemaless_reader(io.BytesIO(body + b"\0"), writer, None)
+    except IndexError:
+        return False
+    except (EOFError, ValueError, TypeError, AttributeError, OverflowError):
+        return True
+    return True
 
 
 def _resolve(body: bytes, writer: Schema, reader: Schema) -> Raw:
@@ -463,6 +474,8 @@ def _status_to_raw(status: RequestStatus) -> Raw:
 
 
 def _status(raw: Raw) -> RequestStatus:
+    if raw["answered"] != len(raw["outcomes"]):
+        raise Refused(Cause.NON_CANONICAL, field="answered", reason="it is not the number of outcomes")
     return RequestStatus(
         request_id=raw["request_id"],
         right=_RIGHTS[raw["right"]],

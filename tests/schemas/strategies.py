@@ -1,0 +1,153 @@
+"""Any value of each topic, as Hypothesis draws it."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from olvido.core.causes import Cause
+from olvido.core.consents import ConsentState
+from olvido.core.dead_letters import DeadLetter
+from olvido.core.events import (
+    ConsentChange,
+    Decision,
+    PrivacyRequest,
+    Right,
+    SealedBox,
+    Verification,
+    Verified,
+)
+from olvido.core.receipts import Outcome, Receipt
+from olvido.core.requests import RequestState
+from olvido.core.status import RequestStatus
+from olvido.core.subject import Handle, IdentityKind
+from olvido.core.tasks import Action, Task
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+uuids = st.integers(0, 2**128 - 1).map(lambda number: UUID(int=number))
+# To the microsecond, from the year 2000 to the last one that Python knows.
+instants = st.integers(946_684_800_000_000, 253_402_300_799_999_999).map(
+    lambda micros: EPOCH + timedelta(microseconds=micros)
+)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+numbers = st.integers(-(2**31), 2**31 - 1)
+longs = st.integers(-(2**63), 2**63 - 1)
+handles = st.builds(Handle, kind=st.sampled_from(IdentityKind), value=texts)
+boxes = st.builds(
+    SealedBox,
+    region=texts,
+    key_id=texts,
+    wrapped_key=st.binary(max_size=100),
+    nonce=st.binary(max_size=12),
+    ciphertext=st.binary(max_size=300),
+)
+verified = st.builds(Verified, method=texts, verified_at=instants)
+
+
+def some(one: st.SearchStrategy) -> st.SearchStrategy:
+    return st.lists(one, max_size=4).map(tuple)
+
+
+requests = st.builds(
+    PrivacyRequest,
+    request_id=uuids,
+    right=st.sampled_from(Right),
+    subject_id=texts,
+    handles=some(handles),
+    regions=some(texts),
+    boxes=some(boxes),
+    purposes=some(texts),
+    requested_at=instants,
+    verification_required=st.booleans(),
+    verified=st.none() | verified,
+)
+consents = st.builds(
+    ConsentChange,
+    event_id=uuids,
+    purpose=texts,
+    decision=st.sampled_from(Decision),
+    subject_id=texts,
+    handles=some(handles),
+    regions=some(texts),
+    boxes=some(boxes),
+    occurred_at=instants,
+    policy_version=texts,
+)
+verifications = st.builds(Verification, event_id=uuids, request_id=uuids, subject_id=texts, verified=verified)
+
+
+def tasks(sink: str = "crm") -> st.SearchStrategy[Task]:
+    def of(source: tuple[UUID | None, UUID | None]) -> st.SearchStrategy[Task]:
+        return st.builds(
+            Task,
+            task_id=uuids,
+            generation=numbers,
+            sink=st.just(sink),
+            action=st.sampled_from(Action),
+            request_id=st.just(source[0]),
+            event_id=st.just(source[1]),
+            subject_id=texts,
+            handles=some(handles),
+            box=boxes,
+            occurred_at=instants,
+            purposes=some(texts),
+            decision=st.none() | st.sampled_from(Decision),
+            policy_version=texts,
+        )
+
+    return (st.tuples(uuids, st.none()) | st.tuples(st.none(), uuids)).flatmap(of)
+
+
+receipts = st.builds(
+    Receipt,
+    receipt_id=uuids,
+    task_id=uuids,
+    generation=numbers,
+    sink=texts,
+    action=st.sampled_from(Action),
+    request_id=st.none() | uuids,
+    event_id=st.none() | uuids,
+    subject_id=texts,
+    outcome=st.sampled_from(Outcome),
+    counts=st.dictionaries(texts, longs, max_size=4),
+    detail=texts,
+    applied_at=instants,
+    verified_at=st.none() | instants,
+)
+statuses = st.builds(
+    RequestStatus,
+    request_id=uuids,
+    right=st.sampled_from(Right),
+    subject_id=texts,
+    state=st.sampled_from(RequestState),
+    tasks=numbers,
+    outcomes=st.dictionaries(texts, st.sampled_from(Outcome), max_size=4),
+    requested_at=instants,
+)
+consent_states = st.builds(
+    ConsentState,
+    handle=texts,
+    purpose=texts,
+    decision=st.sampled_from(Decision),
+    occurred_at=instants,
+    event_id=uuids,
+    policy_version=texts,
+)
+dead_letters = st.builds(
+    DeadLetter,
+    dead_letter_id=uuids,
+    group=texts,
+    topic=texts,
+    partition=numbers,
+    offset=longs,
+    cause=st.sampled_from(Cause),
+    field=texts,
+    reason=texts,
+    sha256=st.binary(min_size=32, max_size=32),
+    size=numbers,
+    attempts=numbers,
+    failed_at=instants,
+    task_id=st.none() | uuids,
+    generation=numbers,
+)

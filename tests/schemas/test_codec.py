@@ -1,0 +1,422 @@
+"""What is written is read whole; what nobody could have written is refused with its code. Nothing crashes."""
+
+import io
+import json
+import tracemalloc
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import fastavro
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from schemas.codecs import CODECS, MemoryRegistry
+from values import a_change, an_erasure, received
+
+from olvido.broker.reading import read_batch
+from olvido.core.causes import Cause
+from olvido.core.errors import Refused
+from olvido.core.events import PrivacyRequest
+from olvido.schemas.codec import (
+    VALUE_BYTES_MAX,
+    Codec,
+    _request_to_raw,
+    consents_codec,
+    requests_codec,
+)
+from olvido.schemas.envelope import check_headers, headers_of
+from olvido.schemas.registry import Registry, schema_of, schema_text
+from olvido.schemas.topics import REQUESTS
+
+REQUEST = an_erasure()
+BOMB = 2**31  # bytes that a length claims and nobody sends
+
+
+@pytest.fixture(scope="module")
+def codec(memory_registry: Registry) -> Codec[PrivacyRequest]:
+    return requests_codec(memory_registry)
+
+
+def cause_of(codec: Codec[Any], data: bytes | None) -> Cause:
+    with pytest.raises(Refused) as refused:
+        codec.decode(data)
+    return refused.value.cause
+
+
+def zigzag(number: int) -> bytes:
+    encoded, out = (number << 1) ^ (number >> 63), bytearray()
+    while True:
+        encoded, low = encoded >> 7, encoded & 0x7F
+        out.append(low | (0x80 if encoded else 0))
+        if not encoded:
+            return bytes(out)
+
+
+def raw(**changes: object) -> dict[str, Any]:
+    """The request as fastavro writes it, with something changed."""
+    return {**_request_to_raw(REQUEST), **changes}
+
+
+def framed(codec: Codec[Any], body: bytes) -> bytes:
+    return codec.encode(REQUEST)[:5] + body
+
+
+def written_as(codec: Codec[Any], field: str, type_: object, value: object) -> bytes:
+    """The request's bytes with one field written as another type."""
+    schema = json.loads(schema_text("privacy_request"))
+    for one in schema["fields"]:
+        if one["name"] == field:
+            one["type"] = type_
+            one.pop("default", None)
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, fastavro.parse_schema(schema), raw(**{field: value}))
+    return framed(codec, buffer.getvalue())
+
+
+# --- what is written is read ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CODECS)
+@given(data=st.data())
+def test_what_is_encoded_is_decoded_to_the_same_value(
+    name: str, data: st.DataObject, memory_registry: Registry
+) -> None:
+    make, values = CODECS[name]
+    codec = make(memory_registry)
+    value = data.draw(values)
+    assert codec.decode(codec.encode(value)) == value
+
+
+def test_encoding_is_confluent_framing_around_avro(codec: Codec[PrivacyRequest]) -> None:
+    data = codec.encode(REQUEST)
+    assert data[:1] == b"\0"
+    read = fastavro.schemaless_reader(io.BytesIO(data[5:]), schema_of("privacy_request"), None)
+    assert read["subject_id"] == REQUEST.subject_id
+
+
+def test_what_an_older_schema_wrote_is_read_with_defaults(memory_registry: Registry) -> None:
+    older = json.loads(schema_text("privacy_request"))
+    newest = older["fields"].pop()
+    assert newest["name"] == "verified"
+    assert "default" in newest
+    registry = MemoryRegistry("older")
+    registry.register_text(REQUESTS.subject, json.dumps(older))
+    registry.register(REQUESTS.subject, REQUESTS.schema)
+    codec = requests_codec(registry)
+    (older_id,) = set(registry.versions(REQUESTS.subject)) - {codec._id}
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, fastavro.parse_schema(older), raw())
+    data = b"\0" + older_id.to_bytes(4, "big") + buffer.getvalue()
+    assert codec.decode(data) == REQUEST
+
+
+def test_a_schema_registered_while_we_run_is_found(memory_registry: Registry) -> None:
+    registry = MemoryRegistry("newer")
+    registry.register(REQUESTS.subject, REQUESTS.schema)
+    codec = requests_codec(registry)
+    newer = json.loads(schema_text("privacy_request"))
+    newer["fields"].append({"name": "note", "type": "string", "default": ""})
+    newer_id = registry.register_text(REQUESTS.subject, json.dumps(newer))
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, fastavro.parse_schema(newer), raw(note="hello"))
+    assert codec.decode(b"\0" + newer_id.to_bytes(4, "big") + buffer.getvalue()) == REQUEST
+
+
+def test_an_enum_symbol_of_a_newer_version_is_refused_and_not_guessed() -> None:
+    registry = MemoryRegistry("symbol")
+    registry.register(REQUESTS.subject, REQUESTS.schema)
+    codec = requests_codec(registry)
+    newer = json.loads(schema_text("privacy_request"))
+    (handles,) = [field for field in newer["fields"] if field["name"] == "handles"]
+    kind = handles["type"]["items"]["fields"][0]["type"]
+    kind["symbols"].append("RETINA")
+    newer_id = registry.register_text(REQUESTS.subject, json.dumps(newer))
+    buffer = io.BytesIO()
+    changed = raw(handles=[{"kind": "RETINA", "value": "h1_x"}])
+    fastavro.schemaless_writer(buffer, fastavro.parse_schema(newer), changed)
+    assert cause_of(codec, b"\0" + newer_id.to_bytes(4, "big") + buffer.getvalue()) is Cause.BAD_INDEX
+
+
+# --- what is not ours -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        pytest.param(b"", Cause.EMPTY, id="B1 empty"),
+        pytest.param(None, Cause.NULL_VALUE, id="B2 null"),
+        pytest.param(b"\0", Cause.TOO_SHORT, id="B3 one byte"),
+        pytest.param(b"\0\0\0\1", Cause.TOO_SHORT, id="B3 four bytes"),
+        pytest.param(b"\1\0\0\0\1xx", Cause.BAD_MAGIC, id="B4 magic"),
+        pytest.param(b'{"email": "ana@example.es"}', Cause.BAD_MAGIC, id="B4 JSON"),
+        pytest.param(b"\0\0\1\x86\x9f", Cause.UNKNOWN_SCHEMA, id="B5 unknown id"),
+        pytest.param(b"\0\0\0\0\0", Cause.UNKNOWN_SCHEMA, id="B7 id 0"),
+        pytest.param(b"\0\xff\xff\xff\xff", Cause.UNKNOWN_SCHEMA, id="B7 id -1"),
+        pytest.param(b"\0\x80\0\0\0", Cause.UNKNOWN_SCHEMA, id="B7 id 2^31"),
+        pytest.param(b"\0\0\0\0\1" + bytes(VALUE_BYTES_MAX), Cause.TOO_LARGE, id="B17 large"),
+    ],
+)
+def test_what_is_not_framed_as_ours_is_refused(
+    codec: Codec[PrivacyRequest], data: bytes | None, cause: Cause
+) -> None:
+    assert cause_of(codec, data) is cause
+
+
+def test_a_schema_of_another_topic_is_not_allowed_here(
+    codec: Codec[PrivacyRequest], memory_registry: Registry
+) -> None:
+    """B6"""
+    data = consents_codec(memory_registry).encode(a_change())
+    assert cause_of(codec, data) is Cause.SCHEMA_NOT_ALLOWED
+
+
+DEEP: dict[str, Any] = {
+    "type": "record",
+    "name": "Deep",
+    "fields": [{"name": "next", "type": ["null", "Deep"], "default": None}],
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "body"),
+    [
+        pytest.param(DEEP, b"\2" * 5000 + b"\0", id="B14 5,000 deep"),
+        pytest.param({"type": "array", "items": "null"}, zigzag(20_000_000) + b"\0", id="B15 20 M nulls"),
+    ],
+)
+def test_a_foreign_schema_is_never_decoded(
+    codec: Codec[PrivacyRequest], memory_registry: Registry, schema: dict[str, Any], body: bytes
+) -> None:
+    foreign = memory_registry.register_text(f"foreign-{schema['type']}-value", json.dumps(schema))
+    assert cause_of(codec, b"\0" + foreign.to_bytes(4, "big") + body) is Cause.SCHEMA_NOT_ALLOWED
+
+
+def test_a_record_cut_anywhere_is_refused(codec: Codec[PrivacyRequest]) -> None:
+    """B8"""
+    data = codec.encode(REQUEST)
+    told = {cause_of(codec, data[:length]) for length in range(5, len(data))}
+    assert told == {Cause.TRUNCATED}
+
+
+@given(more=st.binary(min_size=1, max_size=20))
+def test_bytes_after_the_end_are_refused(more: bytes, memory_registry: Registry) -> None:
+    """B9"""
+    codec = requests_codec(memory_registry)
+    assert cause_of(codec, codec.encode(REQUEST) + more) is Cause.TRAILING_BYTES
+
+
+@pytest.mark.parametrize("length", [-1, -(2**31), -(2**62), BOMB, 2**40, 2**62])
+def test_a_length_that_nobody_sends_is_refused_without_the_memory(
+    codec: Codec[PrivacyRequest], length: int
+) -> None:
+    """B10"""
+    body = codec.encode(REQUEST)[5:]
+    tracemalloc.start()
+    told = {cause_of(codec, framed(codec, zigzag(length) + body[1:]))}
+    # The ciphertext is bytes and not a string; its length is one byte.
+    start = body.rindex(b"\2c")
+    told.add(cause_of(codec, framed(codec, body[:start] + zigzag(length) + body[start + 1 :])))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert told <= {Cause.TRUNCATED, Cause.NON_CANONICAL}
+    assert peak < 10_000_000
+
+
+@pytest.mark.parametrize("count", [2**31, 2**62, -(2**62), -1])
+def test_an_array_of_more_items_than_there_are_bytes_is_refused(
+    codec: Codec[PrivacyRequest], count: int
+) -> None:
+    body = codec.encode(REQUEST)[5:]
+    start = body.index(b"\4\4cn\4sg\0")  # the regions
+    told = cause_of(codec, framed(codec, body[:start] + zigzag(count) + body[start + 1 :]))
+    assert told in {Cause.TRUNCATED, Cause.NON_CANONICAL, Cause.BAD_UTF8, Cause.BAD_INDEX, Cause.BAD_TIME}
+
+
+def test_a_string_that_is_not_utf_8_is_refused(codec: Codec[PrivacyRequest]) -> None:
+    """B11"""
+    data = written_as(codec, "subject_id", "bytes", b"\xff\xfe\xc0")
+    assert cause_of(codec, data) is Cause.BAD_UTF8
+
+
+@pytest.mark.parametrize("index", [-1, -7, 7, 2**31, -(2**31), 2**62])
+def test_an_enum_index_out_of_range_is_refused(codec: Codec[PrivacyRequest], index: int) -> None:
+    """B12: a negative one passes fastavro."""
+    assert cause_of(codec, written_as(codec, "right", "long", index)) in {
+        Cause.BAD_INDEX,
+        Cause.NON_CANONICAL,
+    }
+
+
+@pytest.mark.parametrize("index", [-1, -2, 2, 2**31, 2**62])
+def test_a_union_index_out_of_range_is_refused(codec: Codec[PrivacyRequest], index: int) -> None:
+    """B12"""
+    assert cause_of(codec, written_as(codec, "verified", "long", index)) in {
+        Cause.BAD_INDEX,
+        Cause.NON_CANONICAL,
+        Cause.TRUNCATED,
+    }
+
+
+def test_a_number_written_longer_than_it_need_be_is_refused(codec: Codec[PrivacyRequest]) -> None:
+    """B13"""
+    body = codec.encode(REQUEST)[5:]
+    assert body[:1] == zigzag(36)
+    assert cause_of(codec, framed(codec, b"\xc8\x80\0" + body[1:])) is Cause.NON_CANONICAL
+
+
+def test_a_boolean_that_is_seven_is_refused(codec: Codec[PrivacyRequest]) -> None:
+    """B13"""
+    data = codec.encode(REQUEST)
+    assert data[-2:] == b"\0\0"  # verification_required is false, verified is null
+    assert cause_of(codec, data[:-2] + b"\7\0") is Cause.NON_CANONICAL
+
+
+@pytest.mark.parametrize("micros", [2**62, -(2**62), 253_402_300_800_000_000, -(2**63)])
+def test_an_instant_beyond_the_calendar_is_refused(codec: Codec[PrivacyRequest], micros: int) -> None:
+    """B16: the year 10000 and beyond."""
+    assert cause_of(codec, written_as(codec, "requested_at", "long", micros)) is Cause.BAD_TIME
+
+
+@pytest.mark.parametrize("text", ["", "x", "0" * 36, "not-a-uuid-at-all-but-36-characters-"])
+def test_an_id_that_is_no_uuid_is_refused(codec: Codec[PrivacyRequest], text: str) -> None:
+    assert cause_of(codec, written_as(codec, "request_id", "string", text)) is Cause.BAD_UUID
+
+
+@pytest.mark.parametrize("form", ["{{{}}}", "urn:uuid:{}", "{} ", "upper", "bare"])
+def test_a_uuid_in_another_spelling_is_refused(codec: Codec[PrivacyRequest], form: str) -> None:
+    """B36: Python accepts them."""
+    canonical = str(UUID("01935d0e-5b6a-7c3d-8e4f-0123456789ab"))
+    text = {"upper": canonical.upper(), "bare": canonical.replace("-", "")}.get(form) or form.format(
+        canonical
+    )
+    assert cause_of(codec, written_as(codec, "request_id", "string", text)) in {
+        Cause.BAD_UUID,
+        Cause.NON_CANONICAL,
+    }
+
+
+def test_a_key_that_is_not_the_subject_is_refused_and_not_shown(codec: Codec[PrivacyRequest]) -> None:
+    """B18"""
+    batch = [
+        received(1, key=b"ana@example.es", value=codec.encode(REQUEST)),
+        received(2, key=REQUEST.subject_id.encode(), value=codec.encode(REQUEST)),
+    ]
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    read, (letter,) = read_batch(batch, codec, key_of=lambda value: value.subject_id, group="g", now=now)
+    assert [one.value for one in read] == [REQUEST]
+    assert (letter.offset, letter.cause, letter.field) == (1, Cause.KEY_MISMATCH, "key")
+    assert "ana" not in repr(letter)
+
+
+# --- whatever comes --------------------------------------------------------------------------------
+
+
+def mutations(data: bytes) -> st.SearchStrategy[bytes]:
+    """Valid bytes after some accidents."""
+    place = st.integers(0, len(data))
+
+    def flip(given: bytes, at: int, bit: int) -> bytes:
+        at = at % len(given)
+        return given[:at] + bytes([given[at] ^ (1 << bit)]) + given[at + 1 :]
+
+    accidents: st.SearchStrategy[Callable[[bytes], bytes]] = st.one_of(
+        st.builds(lambda at, bit: lambda d: flip(d, at, bit) if d else d, place, st.integers(0, 7)),
+        st.builds(lambda at, new: lambda d: d[:at] + new + d[at:], place, st.binary(max_size=12)),
+        st.builds(lambda at, gone: lambda d: d[:at] + d[at + gone :], place, st.integers(1, 30)),
+        st.builds(lambda at, new: lambda d: d[:at] + new + d[at + len(new) :], place, st.binary(max_size=10)),
+        st.builds(
+            lambda at, number: lambda d: d[:at] + zigzag(number) + d[at + 1 :],
+            place,
+            st.integers(-(2**62), 2**62),
+        ),
+    )
+
+    def suffer(many: list[Callable[[bytes], bytes]]) -> bytes:
+        told = data
+        for accident in many:
+            told = accident(told)
+        return told
+
+    return st.lists(accidents, min_size=1, max_size=4).map(suffer)
+
+
+def outcome_of(codec: Codec[Any], data: bytes) -> object:
+    """The value, or why there is none; anything else that is raised fails the test."""
+    try:
+        return codec.decode(data)
+    except Refused as refused:
+        return refused
+
+
+@pytest.mark.parametrize("name", CODECS)
+@settings(max_examples=300)
+@given(data=st.data())
+def test_whatever_comes_is_refused_or_is_what_encoding_would_give(
+    name: str, data: st.DataObject, memory_registry: Registry
+) -> None:
+    make, values = CODECS[name]
+    codec = make(memory_registry)
+    canary = "Zq7-canary-Zq7"
+    value = data.draw(values)
+    given_bytes = data.draw(mutations(codec.encode(value) + canary.encode()[: data.draw(st.integers(0, 3))]))
+    told = outcome_of(codec, given_bytes)
+    if isinstance(told, Refused):
+        assert canary not in str(told)
+    else:
+        assert codec.encode(told) == given_bytes
+
+
+@given(data=st.binary(max_size=300))
+def test_noise_is_refused(data: bytes, memory_registry: Registry) -> None:
+    codec = requests_codec(memory_registry)
+    with pytest.raises(Refused):
+        codec.decode(codec.encode(REQUEST)[:5] + data)
+
+
+def test_no_value_is_in_the_message(codec: Codec[PrivacyRequest]) -> None:
+    for field in ("request_id", "right", "regions", "requested_at"):
+        with pytest.raises(Refused) as refused:
+            codec.decode(written_as(codec, field, "string", "canary@example.es"))
+        told = [str(refused.value), repr(refused.value), str(refused.value.__cause__)]
+        assert not any("canary" in text for text in told)
+
+
+# --- headers ---------------------------------------------------------------------------------------
+
+
+def test_our_own_headers_pass() -> None:
+    at = datetime(2026, 11, 23, tzinfo=UTC)
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    headers = headers_of(UUID(int=1), "olvido.task.v1", source="olvido", at=at, traceparent=parent)
+    check_headers(headers)
+    assert dict(headers) == {
+        "ce_specversion": b"1.0",
+        "ce_id": b"00000000-0000-0000-0000-000000000001",
+        "ce_type": b"olvido.task.v1",
+        "ce_source": b"olvido",
+        "content-type": b"application/avro",
+        "ce_time": b"2026-11-23T00:00:00+00:00",
+        "traceparent": parent.encode(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("headers", "cause"),
+    [
+        pytest.param([("ce_specversion", b"2.0")], Cause.UNSUPPORTED_VERSION, id="B20"),
+        pytest.param([("ce_specversion", None)], Cause.UNSUPPORTED_VERSION, id="B20 null"),
+        pytest.param([("h", b"1")] * 100, Cause.TOO_LARGE, id="B21 100 headers"),
+        pytest.param([("h", bytes(1_000_000))], Cause.TOO_LARGE, id="B21 1 MB"),
+        pytest.param([("h" * 5000, b"")], Cause.TOO_LARGE, id="B21 a long name"),
+    ],
+)
+def test_headers_that_are_not_ours_are_refused(headers: list[tuple[str, bytes | None]], cause: Cause) -> None:
+    with pytest.raises(Refused) as refused:
+        check_headers(headers)
+    assert refused.value.cause is cause
+
+
+def test_no_headers_at_all_are_fine() -> None:
+    check_headers([])

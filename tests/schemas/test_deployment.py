@@ -1,0 +1,157 @@
+"""olvido.toml and the environment: an error names file, key and the fix, and shows no secret."""
+
+from pathlib import Path
+
+import pytest
+
+from olvido.core.catalogue import Catalogue, SinkEntry
+from olvido.core.errors import ConfigError
+from olvido.core.subject import IdentityKind
+from olvido.schemas.deployment import Connections, Deployment, Secret
+
+PROJECT = Path(__file__).parents[2]
+MINIMAL = """
+regions = ["cn", "sg"]
+purposes = ["marketing"]
+[sinks.crm]
+kind = "postgres"
+region = "cn"
+identities = ["email"]
+purposes = ["marketing"]
+dsn = { env = "CRM_DSN" }
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("OLVIDO_")]:
+        monkeypatch.delenv(name)
+
+
+def load(folder: Path, text: str) -> Deployment:
+    path = folder / "olvido.toml"
+    path.write_text(text)
+    return Deployment.load(path)
+
+
+def test_a_deployment_is_read(tmp_path: Path) -> None:
+    deployment = load(tmp_path, MINIMAL)
+    assert deployment.catalogue == Catalogue(
+        regions=frozenset({"cn", "sg"}),
+        purposes=frozenset({"marketing"}),
+        sinks=(
+            SinkEntry(
+                name="crm",
+                region="cn",
+                identities=frozenset({IdentityKind.EMAIL}),
+                purposes=frozenset({"marketing"}),
+            ),
+        ),
+    )
+    assert deployment.sinks["crm"].own == {"dsn": {"env": "CRM_DSN"}}
+
+
+def test_the_environment_is_above_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "from-environment:9092")
+    kafka = load(
+        tmp_path, MINIMAL + '[kafka]\nbootstrap_servers = "from-file:9092"\nreplication_factor = 3\n'
+    ).kafka
+    assert (kafka.bootstrap_servers, kafka.replication_factor) == ("from-environment:9092", 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "fix"),
+    [
+        (("kind =", "knid ="), "sinks.crm.kind", "required"),
+        (('region = "cn"', 'region = "ccn"'), "sinks.crm.region", "did you mean 'cn'?"),
+        (
+            ('purposes = ["marketing"]\ndsn', 'purposes = ["marketting"]\ndsn'),
+            "sinks.crm.purposes",
+            "'marketing'",
+        ),
+        (("regions =", "regionns ="), "region", ""),
+        (("[sinks.crm]", "[sinks.CRM]"), "sinks", "small letters"),
+        (("[sinks.crm]", "[sinks.kafka]"), "sinks", "none of kafka, postgres"),
+        (('identities = ["email"]', 'identities = ["passport"]'), "sinks.crm.identities", "'email'"),
+        (('identities = ["email"]', "identities = []"), "sinks.crm.identities", "at least 1 item"),
+    ],
+)
+def test_a_mistake_is_told_by_file_key_and_fix(
+    tmp_path: Path, change: tuple[str, str], key: str, fix: str
+) -> None:
+    with pytest.raises(ConfigError) as told:
+        load(tmp_path, MINIMAL.replace(*change))
+    assert "olvido.toml" in str(told.value)
+    assert key in str(told.value)
+    assert fix in str(told.value)
+
+
+def test_a_misspelt_key_is_told_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        load(tmp_path, MINIMAL + '[kafka]\nbootstrap_server = "x:9092"\n')
+    path = tmp_path / "olvido.toml"
+    assert str(told.value) == (
+        f"{path}: kafka.bootstrap_server: there is no such key; did you mean 'bootstrap_servers'?"
+    )
+
+
+def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is not TOML: .*line 2"):
+        load(tmp_path, 'regions = ["cn"]\npurposes = nothing')
+
+
+def test_a_missing_file_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is not there; run olvido in the folder that holds it"):
+        Deployment.load(tmp_path / "olvido.toml")
+
+
+def test_a_wrong_setting_in_the_environment_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLVIDO_REGISTRY__URL", "geheim")
+    with pytest.raises(ConfigError, match=r"^the environment: registry\.url: ") as told:
+        Connections.from_env()
+    assert "geheim" not in str(told.value)
+
+
+def test_connections_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "broker:9092")
+    monkeypatch.setenv("OLVIDO_KAFKA__OPTIONS", '{"security.protocol": "SSL"}')
+    monkeypatch.setenv("OLVIDO_IDENTITY_ORDER", '["email", "customer_id"]')
+    told = Connections.from_env()
+    assert (told.kafka.bootstrap_servers, told.kafka.options, told.identity_order) == (
+        "broker:9092",
+        {"security.protocol": "SSL"},
+        (IdentityKind.EMAIL, IdentityKind.CUSTOMER_ID),
+    )
+
+
+def test_a_secret_is_read_from_where_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM_DSN", "geheim")
+    (tmp_path / "dsn").write_text("geheim\n")
+    assert Secret(env="CRM_DSN").read(key="sinks.crm.dsn") == "geheim"
+    assert Secret(file=tmp_path / "dsn").read(key="sinks.crm.dsn") == "geheim"
+
+
+@pytest.mark.parametrize(
+    ("secret", "fix"),
+    [
+        (Secret(env="NOT_SET"), "the environment variable NOT_SET is not set"),
+        (Secret(file=Path("nowhere")), "cannot read nowhere"),
+        (Secret(), 'give { env = "NAME" } or { file = "path" }'),
+    ],
+)
+def test_a_secret_that_is_not_there_is_told_by_its_setting(secret: Secret, fix: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        secret.read(key="sinks.crm.dsn")
+    assert str(told.value).startswith("olvido.toml: sinks.crm.dsn: ")
+    assert fix in str(told.value)
+
+
+def test_the_ledgers_address_is_asked_for_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^ledger\.dsn is not set: give OLVIDO_LEDGER__DSN"):
+        _ = load(tmp_path, MINIMAL).ledger_dsn
+
+
+def test_our_own_deployment_is_right() -> None:
+    assert len(Deployment.load(PROJECT / "olvido.toml").catalogue.sinks) == 5

@@ -1,0 +1,136 @@
+"""The real registry: incompatible schemas are refused, whatever its default is."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from olvido.core.errors import ConfigError, Unavailable
+from olvido.schemas.codec import requests_codec
+from olvido.schemas.registry import Registry, schema_text
+from olvido.schemas.topics import REQUESTS, topics_of
+
+NOBODY = Registry("http://127.0.0.1:1/apis/ccompat/v7")  # no registry ever listens there
+Schema = dict[str, Any]
+
+
+@pytest.fixture
+def subject() -> str:
+    return f"test-{uuid4().hex[:12]}-value"
+
+
+def changed(change: Callable[[Schema], None]) -> str:
+    schema = json.loads(schema_text("privacy_request"))
+    change(schema)
+    return json.dumps(schema)
+
+
+def drop_a_field(schema: Schema) -> None:
+    del schema["fields"][2]
+
+
+def add_a_field_without_a_default(schema: Schema) -> None:
+    schema["fields"].append({"name": "note", "type": "string"})
+
+
+def change_a_type(schema: Schema) -> None:
+    schema["fields"][2]["type"] = "long"
+
+
+def rename_a_field(schema: Schema) -> None:
+    schema["fields"][2]["name"] = "person"
+
+
+def add_a_field_with_a_default(schema: Schema) -> None:
+    schema["fields"].append({"name": "note", "type": "string", "default": ""})
+
+
+def add_a_symbol(schema: Schema) -> None:
+    right = next(field for field in schema["fields"] if field["name"] == "right")
+    right["type"]["symbols"].append("EXPLAIN")
+
+
+@pytest.mark.parametrize(
+    "change", [drop_a_field, add_a_field_without_a_default, change_a_type, rename_a_field]
+)
+def test_a_schema_that_old_or_new_readers_would_die_of_is_refused(
+    registry: Registry, subject: str, change: Callable[[Schema], None]
+) -> None:
+    registry.register(subject, "privacy_request")
+    with pytest.raises(ConfigError, match=f"refuses the schema under {subject} as not FULL_TRANSITIVE"):
+        registry.register_text(subject, changed(change))
+    assert len(registry.versions(subject)) == 1
+
+
+@pytest.mark.parametrize("change", [add_a_field_with_a_default, add_a_symbol])
+def test_a_schema_that_everybody_can_read_is_taken(
+    registry: Registry, subject: str, change: Callable[[Schema], None]
+) -> None:
+    registry.register(subject, "privacy_request")
+    registry.register_text(subject, changed(change))
+    assert len(registry.versions(subject)) == 2
+
+
+def test_a_schema_must_be_readable_with_every_version_and_not_only_the_last(
+    registry: Registry, subject: str
+) -> None:
+    """FULL_TRANSITIVE: an event of any age can be replayed."""
+    registry.register_text(subject, changed(lambda schema: None))
+    registry.register_text(subject, changed(add_a_field_with_a_default))
+
+    def of_another_type(schema: Schema) -> None:
+        schema["fields"].append({"name": "note", "type": "long", "default": 0})
+
+    with pytest.raises(ConfigError):
+        registry.register_text(subject, changed(of_another_type))
+
+
+def test_registering_again_changes_nothing(registry: Registry, subject: str) -> None:
+    first = registry.register(subject, "privacy_request")
+    assert registry.register(subject, "privacy_request") == first
+    assert registry.id_of(subject, "privacy_request") == first
+    assert set(registry.versions(subject)) == {first}
+
+
+def test_every_topic_has_its_schema(registry: Registry, deployment: Any) -> None:
+    for topic in topics_of(deployment.catalogue):
+        assert registry.id_of(topic.subject, topic.schema) in registry.versions(topic.subject)
+
+
+def test_a_schema_that_is_not_registered_is_told_with_the_command_that_mends_it(
+    registry: Registry, subject: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"is not registered under {subject}; run: "):
+        registry.id_of(subject, "privacy_request")
+    assert (registry.versions(subject), registry.problem_with(subject, "privacy_request")) == ({}, None)
+
+
+def test_what_the_registry_has_against_a_schema_is_told_without_registering_it(
+    registry: Registry, subject: str
+) -> None:
+    registry.register_text(subject, changed(change_a_type))
+    assert registry.problem_with(subject, "privacy_request")
+    assert len(registry.versions(subject)) == 1
+
+
+def test_an_id_is_known_or_not(registry: Registry, subject: str) -> None:
+    known = registry.register(subject, "privacy_request")
+    assert (registry.knows(known), registry.knows(2_000_000_000)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: NOBODY.id_of(REQUESTS.subject, REQUESTS.schema),
+        lambda: NOBODY.versions(REQUESTS.subject),
+        lambda: NOBODY.knows(1),
+        lambda: NOBODY.register(REQUESTS.subject, REQUESTS.schema),
+        lambda: requests_codec(NOBODY),
+    ],
+)
+def test_a_registry_that_is_silent_is_not_a_bad_record(ask: Callable[[], object]) -> None:
+    """Or an outage would fill the dead letters."""
+    with pytest.raises(Unavailable, match=r"^schema registry at http://127\.0\.0\.1:1"):
+        ask()
