@@ -42,9 +42,10 @@ class Marketing:
         self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = full")
-        # A deleted row's bytes are overwritten with zeros: SQLite leaves them in the file otherwise.
+        # A deleted row's bytes are overwritten with zeros at once: SQLite leaves them in the file otherwise.
         self._connection.execute("pragma secure_delete = on")
         self._connection.executescript(SCHEMA.read_text(encoding="utf-8"))
+        self._write_anew()  # the last process may have been killed before it could
 
     def sign_up(self, contact: Json) -> Json:
         """Add a contact to a list; the same person may be on a list more than once."""
@@ -77,9 +78,7 @@ class Marketing:
         with self._transaction() as connection:
             receipts = [_once(connection, task) for task in tasks]
         if any(receipt["outcome"] == "erased" for receipt in receipts):
-            with self._lock:
-                # The log of changes still has the pages as they were; this empties it.
-                self._connection.execute("pragma wal_checkpoint(truncate)")
+            self._write_anew()
         return receipts
 
     def look_up(self, lookups: list[Json]) -> list[Json]:
@@ -89,6 +88,16 @@ class Marketing:
                 {"idempotency_key": lookup["idempotency_key"], "found": bool(_contacts(connection, lookup))}
                 for lookup in lookups
             ]
+
+    def _write_anew(self) -> None:
+        """Leave no byte of what was deleted.
+
+        A DELETE is not an erasure: when SQLite rearranges pages it leaves a copy of a row in the unused part
+        of one now and then, which secure_delete does not overwrite. And its log holds pages as they were.
+        """
+        with self._lock:
+            self._connection.execute("vacuum")
+            self._connection.execute("pragma wal_checkpoint(truncate)")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -38,6 +38,8 @@ PAUSE_S = 0.1  # between two chunks: people ask one after another
 FIRST_PART = 0.7
 KILL_SINK_AFTER = 0.15
 KILL_PROCESSORS_AFTER = 0.8
+LOOK_S_MAX = 0.5  # for work to kill a process at; the next chunk brings another chance
+LOOK_S = 0.005
 READY_S_MAX = 60.0
 DONE_S_MAX = 150.0
 # A magic byte, a schema id that nobody has, and then nothing that would make sense.
@@ -247,11 +249,13 @@ def sign_up_again(stage: Stage, person: Person) -> None:
 
 
 def kill_once(stage: Stage, program: str, *, waiting: Callable[[Reading], int]) -> None:
-    """SIGKILL a process if it has work at this moment, and was not killed before."""
+    """SIGKILL a process as soon as it has work, if it was not killed before; if it has none, do nothing."""
     if any(kill.program == program for kill in stage.kills):
         return
     pid = stage.supervisor.status()[program].pid
-    work = waiting(stage.watch.look())
+    give_up_at = time.monotonic() + LOOK_S_MAX
+    while (work := waiting(stage.watch.look())) <= 0 and time.monotonic() < give_up_at:
+        time.sleep(LOOK_S)
     if work <= 0 or pid is None:
         return
     os.kill(pid, signal.SIGKILL)
