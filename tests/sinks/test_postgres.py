@@ -8,14 +8,16 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg2
+import psycopg2.extras
 import pytest
 from psycopg2.extensions import connection, cursor
 from sinks.postgres_server import PostgresServer
-from sinks.shop import TABLES, WITHOUT_INVOICES, a_customer, an_erasure, settings
+from sinks.shop import TABLES, WITHOUT_INVOICES, a_consent, a_customer, an_erasure, settings
 from sinks.targets import PostgresTarget
 
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
+from olvido.core.events import Decision
 from olvido.core.receipts import Outcome
 from olvido.sinks.postgres import PostgresSink
 
@@ -59,6 +61,9 @@ MISFITS = {
         "ALTER TABLE tickets ALTER customer_id SET NOT NULL", "tickets.null", "refuses null"),
     "one value set where each must differ": (
         "CREATE UNIQUE INDEX ON tickets (author_name)", "tickets.set", "put it in null"),
+    "a table that shares rows and does not say so": (
+        "ALTER TABLE tickets ADD place bigint REFERENCES addresses",
+        "sinks.crm.tables.addresses.shared_by", "tickets (place) refers to addresses"),
     "a table outside that refers to one inside": (
         "CREATE TABLE loans (id int, customer_id bigint REFERENCES customers)",
         "sinks.crm.tables.customers", "table loans refers"),
@@ -158,6 +163,23 @@ def test_tables_may_stand_in_a_schema_and_keys_be_of_other_types(shop: PostgresT
     assert [receipt.outcome for receipt in receipts] == [Outcome.NOT_FOUND, Outcome.NOT_FOUND, Outcome.ERASED]
     assert receipts[2].counts == {"hr.order.deleted": 1, "hr.items.deleted": 1}
     assert shop.run("SELECT code FROM hr.items") == [("i2",)]
+
+
+def test_it_makes_no_difference_what_else_the_process_taught_psycopg2(shop: PostgresTarget) -> None:
+    """Other rooms may have ids read as UUID, or JSON as text, for the whole process."""
+    shop.add("customers", a_customer(1))
+    ids = psycopg2.extensions.string_types.get(2950)
+    psycopg2.extras.register_uuid()
+    psycopg2.extras.register_default_jsonb(globally=True, loads=str)
+    try:
+        with a_sink() as sink:
+            consent = a_consent(Decision.WITHDRAWN, customer_id="C-1")
+            first = sink.apply([consent, an_erasure(customer_id="C-1")])
+            assert [receipt.outcome for receipt in first] == [Outcome.SUPPRESSED, Outcome.ERASED]
+            assert sink.apply([consent])[0] == first[0]
+    finally:
+        psycopg2.extras.register_default_jsonb(globally=True)
+        psycopg2.extensions.register_type(ids or psycopg2.STRING)
 
 
 def test_values_of_any_type_are_set_and_read_back(shop: PostgresTarget) -> None:

@@ -47,7 +47,8 @@ def worlds(draw: st.DrawFn) -> World:
         parent = draw(st.sampled_from([None, *NAMES[:place]]))
         tables[name] = _a_table(draw, tables, parent)
     if draw(st.booleans()):
-        tables[SHARED] = {"key": "id", "erase": "delete", "shared_by": [{"table": "t0", "column": "place"}]}
+        sharers = [{"table": name, "column": "place"} for name in tables]
+        tables[SHARED] = {"key": "id", "erase": "delete", "shared_by": sharers}
     rows: dict[str, list[Row]] = {}
     for name in tables:
         if name == SHARED:
@@ -144,8 +145,10 @@ def expected(world: World) -> dict[str, list[tuple[Any, ...]]]:
             kept.append(tuple(row[column] for column in COLUMNS))
         after[name] = kept
     if SHARED in world.tables:
-        left = {row["place"] for row in world.rows["t0"] if ("t0", row["id"]) in owned}
-        pointed = {row[4] for row in after["t0"]}
+        left = {
+            row["place"] for name, rows in world.rows.items() for row in rows if (name, row["id"]) in owned
+        }
+        pointed = {row[4] for rows in after.values() for row in rows}
         after[SHARED] = [(place,) for place in range(world.places) if place in pointed or place not in left]
     return after
 
@@ -204,7 +207,7 @@ def sink_of(world: World, dsn: str) -> PostgresSink:
 
 
 @given(world=worlds(), together=st.booleans())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_all_rows_of_the_person_are_dealt_with_and_all_others_are_as_they_were(
     dsn: str, world: World, together: bool
 ) -> None:

@@ -211,6 +211,7 @@ class _PostgresRows:
         self._map = data_map
         self._shape = shape
         self._known: dict[tuple[str, int], TaskKey] = {}
+        self._instants: dict[datetime, str] = {}
 
     # --- the journal -------------------------------------------------------------------------
 
@@ -225,7 +226,7 @@ class _PostgresRows:
         return {
             self._known[task_id, generation]: Answer(
                 outcome=Outcome(outcome),
-                counts=counts,
+                counts=json.loads(counts),
                 detail=detail,
                 applied_at=applied_at.astimezone(UTC),
                 verified_at=verified_at and verified_at.astimezone(UTC),
@@ -262,11 +263,18 @@ class _PostgresRows:
             fitting = [item for item in items if _fits(item[1], plain)]
             if fitting:
                 searches.append(self._search(name, table, kind))
-                values += [_array(part) for part in zip(*fitting, strict=True)]
+                ns, spelled, fences = zip(*fitting, strict=True)
+                values += [_array(ns), _array(spelled), _array([self._instant(fence) for fence in fences])]
         if not searches:
             return []
         self._cursor.execute(sql.SQL(" UNION ALL ").join(searches), values)
         return [Match._make((*row[:5], row[5:])) for row in self._cursor.fetchall()]
+
+    def _instant(self, fence: datetime | None) -> str | None:
+        """A fence as text, written once for all identities of its task."""
+        if fence is None:
+            return None
+        return self._instants.get(fence) or self._instants.setdefault(fence, str(fence))
 
     def _search(self, name: str, table: Table, kind: IdentityKind) -> sql.Composable:
         """The rows of a table whose column of one kind is one of the wanted values."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from psycopg2.extensions import cursor
 
-from olvido.core.errors import ConfigError
 from olvido.core.subject import IdentityKind
 from olvido.sinks.data_map import DataMap, Erase, Table
 from olvido.sinks.journal import queries
@@ -204,25 +203,26 @@ def _looked_up(data_map: DataMap, columns: Mapping[str, Mapping[str, Column]]) -
 def _references(
     cur: cursor, names: Mapping[str, Any], data_map: DataMap, place: str
 ) -> tuple[tuple[str, str], ...]:
-    """Foreign keys between mapped tables; one from outside would stop a deletion for ever.
+    """Foreign keys between mapped tables; one the data map does not know could stop a deletion for ever.
 
     Raises:
-        ConfigError: a table that is not in the data map refers to one whose rows are deleted.
+        ConfigError: such a one is there.
     """
     cur.execute(queries("postgres")["tables"], names)
     name_of = {row[1]: row[0] for row in cur}
     cur.execute(queries("postgres")["references"], names)
     found: list[tuple[str, str]] = []
-    for shown, pointing, pointed in cur:
-        target = name_of[pointed]
+    for shown, pointing, pointed, columns in cur:
+        name = name_of[pointed]
+        table = data_map.tables[name]
+        shared_by = {(reference.table, reference.column) for reference in table.shared_by}
+        if table.shared_by and (name_of.get(pointing), columns) not in shared_by:
+            raise fault(f"{place}.{name}.shared_by", f"{shown} ({columns}) refers to {name}, too; add it")
         if pointing in name_of:
-            found.append((name_of[pointing], target))
-        elif data_map.tables[target].erase is Erase.DELETE:
-            raise _outsider(f"{place}.{target}", shown, target)
+            found.append((name_of[pointing], name))
+        elif table.erase is Erase.DELETE:
+            raise fault(
+                f"{place}.{name}",
+                f"table {shown} refers to {name}, so rows cannot be deleted; add it to the data map",
+            )
     return tuple(found)
-
-
-def _outsider(place: str, shown: str, target: str) -> ConfigError:
-    return fault(
-        place, f"table {shown} refers to {target}, so rows cannot be deleted; add it to the data map"
-    )

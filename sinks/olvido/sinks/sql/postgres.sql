@@ -1,4 +1,5 @@
 -- The fixed SQL of the PostgreSQL sink. What is made from a data map is made in postgres.py.
+-- Ids and JSON are read as text: what psycopg2 makes of them depends on what the process has registered.
 
 -- name: begin
 -- A batch never waits for ever, on a lock or on itself. Instants are read as UTC.
@@ -65,11 +66,11 @@ SELECT task_id, generation
 FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
 ORDER BY task_id, generation
 ON CONFLICT DO NOTHING
-RETURNING task_id, generation, applied_at;
+RETURNING task_id::text, generation, applied_at;
 
 -- name: remembered
 -- The answers given before.
-SELECT a.task_id, a.generation, a.outcome, a.counts, a.detail, a.applied_at, a.verified_at
+SELECT a.task_id::text, a.generation, a.outcome, a.counts::text, a.detail, a.applied_at, a.verified_at
 FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
 JOIN olvido.applied AS a USING (task_id, generation);
 
@@ -96,7 +97,7 @@ WHERE (excluded.occurred_at, excluded.decision = 'WITHDRAWN', excluded.event_id)
 
 -- name: states
 -- The event that holds for each of these.
-SELECT s.handle, s.purpose, s.event_id
+SELECT s.handle, s.purpose, s.event_id::text
 FROM unnest(%(handles)s::text[], %(purposes)s::text[]) AS t (handle, purpose)
 JOIN olvido.consent_state AS s USING (handle, purpose);
 
@@ -157,7 +158,9 @@ JOIN pg_index AS x ON x.indrelid = to_regclass(t.name) AND x.indisvalid;
 
 -- name: references
 -- Who refers to these tables by a foreign key that would stop a row from being deleted.
-SELECT f.conrelid::regclass::text, f.conrelid, f.confrelid
+SELECT f.conrelid::regclass::text, f.conrelid, f.confrelid,
+    (SELECT string_agg(a.attname, ', ') FROM pg_attribute AS a
+     WHERE a.attrelid = f.conrelid AND a.attnum = ANY(f.conkey))
 FROM unnest(%(names)s::text[]) AS t (name)
 JOIN pg_constraint AS f ON f.confrelid = to_regclass(t.name) AND f.contype = 'f' AND f.confdeltype IN ('a', 'r')
     AND f.conparentid = 0;
