@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -46,8 +47,8 @@ class Alone:
 
     python: Path
 
-    def says(self, script: str, *arguments: str, **environment: str) -> object:
-        """What a script prints there, read as JSON."""
+    def runs(self, script: str, *arguments: str, **environment: str) -> str:
+        """Run a script there; what it prints."""
         # Isolated: neither this checkout nor the caller's PYTHONPATH is on its path.
         done = subprocess.run(
             [self.python, "-I", "-c", script, *arguments],
@@ -59,7 +60,7 @@ class Alone:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return done.stdout
 
 
 @pytest.fixture(scope="session")
@@ -116,27 +117,38 @@ def test_the_wheel_has_the_licence_and_leaves_the_namespace_open(wheel: Path):
 
 
 def test_the_producer_extra_brings_neither_faust_nor_psycopg2(alone: Alone):
-    assert alone.says(FOUND, *HEAVY) == []
+    assert json.loads(alone.runs(FOUND, *HEAVY)) == []
+
+
+@pytest.fixture
+def upstream(parts: Parts, registry: Registry, tmp_path: Path) -> dict[str, str]:
+    """The environment of an upstream service: docs/configuration.md, who needs what."""
+    create_handle_key(tmp_path / "handle.key")
+    for region in ("cn", "sg"):
+        create_region_key(region, "2026-11", public_dir=tmp_path / "public", private_dir=tmp_path / "private")
+    return {
+        "OLVIDO_KAFKA__BOOTSTRAP_SERVERS": parts.bootstrap_servers,
+        "OLVIDO_REGISTRY__URL": registry.url,
+        "OLVIDO_KEYS__HANDLE_FILE": str(tmp_path / "handle.key"),
+        "OLVIDO_KEYS__PUBLIC_DIR": str(tmp_path / "public"),
+    }
+
+
+def test_the_example_of_the_readme_runs_with_the_producer_extra_alone(alone: Alone, upstream: dict[str, str]):
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert alone.runs(example, **upstream) == ""
 
 
 def test_an_upstream_service_emits_a_request_with_the_producer_extra_alone(
-    alone: Alone, parts: Parts, kafka_section: KafkaSection, registry: Registry, tmp_path: Path
+    alone: Alone, upstream: dict[str, str], kafka_section: KafkaSection, registry: Registry, tmp_path: Path
 ):
     """And it arrives: at its topic, under its handle, in a box that the region's key opens."""
-    create_handle_key(tmp_path / "handle.key")
-    create_region_key(REGION, "2026-11", public_dir=tmp_path / "public", private_dir=tmp_path / "private")
     # A broker that has just made the topic may not lead it yet.
     before = patiently("the broker", lambda: end_offsets(kafka_section, [REQUESTS.name]), threading.Event())
-    accepted = alone.says(
-        EMIT,
-        OLVIDO_KAFKA__BOOTSTRAP_SERVERS=parts.bootstrap_servers,
-        OLVIDO_REGISTRY__URL=parts.registry_url,
-        OLVIDO_KEYS__HANDLE_FILE=str(tmp_path / "handle.key"),
-        OLVIDO_KEYS__PUBLIC_DIR=str(tmp_path / "public"),
-    )
+    accepted = json.loads(alone.runs(EMIT, **upstream))
     after = end_offsets(kafka_section, [REQUESTS.name])
 
-    assert isinstance(accepted, dict)
     records = [
         record
         for (topic, partition), end in after.items()
