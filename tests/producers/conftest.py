@@ -1,0 +1,81 @@
+"""Keys, and a producer on each kind of broker."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from schemas.codecs import MemoryRegistry
+
+from olvido.broker.memory import MemoryBroker
+from olvido.producers import Producer
+from olvido.producers.build import Builder
+from olvido.producers.emitter import Writer
+from olvido.schemas.deployment import Connections, KafkaSection, KeysSection, RegistrySection
+from olvido.schemas.registry import Registry
+from olvido.schemas.sealing import HandleKey, Opener, Sealer, create_handle_key, create_region_key
+from olvido.schemas.topics import CONSENTS, REQUESTS, VERIFICATIONS
+
+PURPOSES = ("analytics", "marketing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The files that a producer is given, and the private ones that it is not."""
+
+    section: KeysSection
+    private: Path
+
+    def opener(self, region: str) -> Opener:
+        return Opener(region, self.private)
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    folder = tmp_path_factory.mktemp("keys")
+    create_handle_key(folder / "handle.key")
+    for region in ("cn", "sg"):
+        create_region_key(region, "2026-11", public_dir=folder / "public", private_dir=folder / "private")
+    section = KeysSection(handle_file=folder / "handle.key", public_dir=folder / "public")
+    return Keys(section=section, private=folder / "private")
+
+
+@pytest.fixture(scope="session")
+def builder(keys: Keys) -> Builder:
+    return Builder(
+        handle_key=HandleKey.load(keys.section.handle_file),
+        sealer=Sealer(keys.section.public_dir),
+        purposes=PURPOSES,
+    )
+
+
+@pytest.fixture
+def memory_registry() -> Registry:
+    registry = MemoryRegistry("producers")
+    for topic in (REQUESTS, CONSENTS, VERIFICATIONS):
+        registry.register(topic.subject, topic.schema)
+    return registry
+
+
+@pytest.fixture
+def writer(builder: Builder, memory_registry: Registry) -> Writer:
+    return Writer(builder, memory_registry, source="shop")
+
+
+@pytest.fixture
+def memory() -> MemoryBroker:
+    return MemoryBroker.of((REQUESTS, CONSENTS, VERIFICATIONS))
+
+
+@pytest.fixture
+def producer(writer: Writer, memory: MemoryBroker) -> Iterator[Producer]:
+    with Producer(writer, memory) as producer:
+        yield producer
+
+
+@pytest.fixture
+def connections(kafka_section: KafkaSection, registry: Registry, keys: Keys) -> Connections:
+    """As an upstream service would read them from its environment."""
+    return Connections(
+        kafka=kafka_section, registry=RegistrySection(url=registry.url), keys=keys.section, source="shop"
+    )
