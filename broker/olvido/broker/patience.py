@@ -11,7 +11,7 @@ from olvido.core.errors import Unavailable
 logger = logging.getLogger("olvido.broker")
 
 DELAY_FIRST_S = 0.5
-DELAY_S_MAX = 30.0  # doubling from 0.5 s: reached at the seventh attempt
+DELAY_S_MAX = 10.0  # doubling from 0.5 s: reached at the sixth attempt
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class Stopped(Exception):
 
 
 def delays() -> Iterator[float]:
-    """0.5 s, doubling to 30 s, each shortened by up to a half, so that many do not knock at once."""
+    """0.5 s, doubling to 10 s, each shortened by up to a half, so that many do not knock at once."""
     delay_s = DELAY_FIRST_S
     while True:
         yield delay_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
