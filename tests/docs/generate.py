@@ -41,8 +41,8 @@ def topics() -> str:
             What travels where, keyed how, kept how long, by whom. The table is declared once, in
             [topics.py](../schemas/olvido/schemas/topics.py); `olvido topics check`, `olvido topics diff` and
             `olvido topics apply` compare a cluster with it and mend it. `writers` and `readers` are also the
-            access rights to give: nobody else need read or write there. The tasks' topics are those of the sinks in
-            [olvido.toml](../olvido.toml).
+            access rights to give: nobody else need read or write there. The tasks' topics are those of the
+            sinks in [olvido.toml](../olvido.toml).
         """),
         "",
         "| topic | key | schema | partitions | cleanup | kept | writers | readers |",
@@ -57,8 +57,8 @@ def topics() -> str:
         "",
         *_prose(f"""
             On each topic the value is Avro in Confluent framing (a zero byte, four bytes of schema id), its
-            subject in the registry is `<topic>-value`, and a record is at most {VALUE_BYTES_MAX // 1024} KiB. The
-            headers are CloudEvents 1.0 in binary mode, and `traceparent` where there was one. Neither key
+            subject in the registry is `<topic>-value`, and a record is at most {VALUE_BYTES_MAX // 1024} KiB.
+            The headers are CloudEvents 1.0 in binary mode, and `traceparent` where there was one. Neither key
             nor header holds an identity: keys are handles or ids.
         """),
     ]
