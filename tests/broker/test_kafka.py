@@ -256,7 +256,8 @@ def test_options_are_passed_on(kafka_section: KafkaSection, make_topic: MakeTopi
 
 def test_a_repr_shows_where_and_no_options() -> None:
     kafka = KafkaSection(options={"sasl.password": "geheim", "client.rack": "r1"})
-    assert repr(KafkaPublisher(kafka, client_id="test")) == "KafkaPublisher(127.0.0.1:9092)"
+    with KafkaPublisher(kafka, client_id="test") as publisher:
+        assert repr(publisher) == "KafkaPublisher(127.0.0.1:9092)"
 
 
 def test_a_report_with_a_fatal_error_outranks_others() -> None:
