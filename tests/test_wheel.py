@@ -120,6 +120,15 @@ def test_the_producer_extra_brings_neither_faust_nor_psycopg2(alone: Alone):
     assert json.loads(alone.runs(FOUND, *HEAVY)) == []
 
 
+def test_the_command_without_its_extra_says_what_it_needs(alone: Alone):
+    done = subprocess.run(
+        [alone.python.parent / "olvido", "--help"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert "pip install 'olvido[cli]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.fixture
 def upstream(parts: Parts, registry: Registry, tmp_path: Path) -> dict[str, str]:
     """The environment of an upstream service: docs/configuration.md, who needs what."""

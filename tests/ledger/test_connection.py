@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import psycopg2
+import psycopg2.extras
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 def cursor(postgres_admin_dsn):
     """A session of its own."""
     connection = psycopg2.connect(postgres_admin_dsn)
+    psycopg2.extras.register_uuid(conn_or_curs=connection)
     yield connection.cursor()
     connection.close()
 

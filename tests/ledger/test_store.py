@@ -206,6 +206,16 @@ def test_a_task_with_a_receipt_is_owed_no_more(ledger):
         assert [item.sink for item in owed] == [tasks[1].sink]
 
 
+def test_what_a_sink_has_deferred_is_asked_again_a_day_later(ledger):
+    """`deferred` is a promise and not an end."""
+    tasks = saved_requests(ledger, [read(an_erasure())]).tasks
+    settled(ledger, a_receipt(tasks[0]), receipt_for(tasks[1], Outcome.DEFERRED, applied_at=NOW))
+    with ledger.owed(now=NOW + timedelta(hours=23), limit=10) as (early, _):
+        assert early == []
+    with ledger.owed(now=NOW + timedelta(hours=25), limit=10) as (owed, _):
+        assert [item.sink for item in owed] == [tasks[1].sink]
+
+
 def test_a_database_that_is_down_is_unavailable_and_names_no_password():
     ledger = Ledger("postgresql://olvido:hunter2@127.0.0.1:1/ledger", application="tests")
     with pytest.raises(Unavailable) as unavailable:

@@ -114,6 +114,15 @@ def test_a_wrong_setting_in_the_environment_is_told_by_its_name(monkeypatch: pyt
     assert "geheim" not in str(told.value)
 
 
+def test_a_list_in_the_environment_that_is_no_json_is_told_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OLVIDO_IDENTITY_ORDER", "geheim")
+    with pytest.raises(ConfigError, match=r"^the environment: .*identity_order.*JSON") as told:
+        Connections.from_env()
+    assert "geheim" not in str(told.value)
+
+
 def test_connections_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "broker:9092")
     monkeypatch.setenv("OLVIDO_KAFKA__OPTIONS", '{"security.protocol": "SSL"}')

@@ -140,6 +140,19 @@ def test_the_newest_epoch_seals_and_the_older_ones_still_open(tmp_path: Path) ->
         assert opener.open(box, source_id=REQUEST, subject_id=SUBJECT) == ANA
 
 
+def test_a_process_that_runs_on_seals_to_a_new_epoch_from_its_next_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else destroying the old epoch would forget new events."""
+    monkeypatch.setattr(sealing, "SESSION_EVENTS_MAX", 1)
+    keys = Keys(tmp_path / "public", tmp_path / "private")
+    create_region_key("cn", "2026-11", public_dir=keys.public, private_dir=keys.private)
+    sealer = Sealer(keys.public)
+    before = sealed(sealer)
+    create_region_key("cn", "2026-12", public_dir=keys.public, private_dir=keys.private)
+    assert (before.key_id, sealed(sealer).key_id) == ("cn-2026-11", "cn-2026-12")
+
+
 @pytest.mark.parametrize("opened_before", [True, False])
 def test_what_was_sealed_to_a_destroyed_epoch_is_forgotten(tmp_path: Path, *, opened_before: bool) -> None:
     keys = Keys(tmp_path / "public", tmp_path / "private")

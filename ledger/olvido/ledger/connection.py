@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,9 +20,7 @@ CONNECT_TIMEOUT_S = 5
 _OPTIONS = f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c synchronous_commit=on -c timezone=UTC"
 
 Row = tuple[Any, ...]
-Value = str | int | bool | bytes | datetime | UUID | None | Sequence[Any]
-
-psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
+Value = str | int | bool | bytes | datetime | timedelta | UUID | None | Sequence[Any]
 
 
 class Transaction:
@@ -90,6 +88,8 @@ class Database:
                 connect_timeout=CONNECT_TIMEOUT_S,
                 options=_OPTIONS,
             )
+            # For this connection alone: the process may have others, of somebody else's.
+            psycopg2.extras.register_uuid(conn_or_curs=connection)  # type: ignore[no-untyped-call]
             self._local.connection = connection
         return connection
 

@@ -19,7 +19,7 @@ from olvido.core.errors import OlvidoError
 from olvido.core.events import Decision, Verified
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.requests import RequestState
-from olvido.core.tasks import Action
+from olvido.core.tasks import DELAY_MAX, Action
 from olvido.ledger.connection import Database, Transaction, Value
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.rows import (
@@ -371,6 +371,7 @@ class Recording:
             details=[receipt.detail for receipt in receipts],
             applied_ats=[receipt.applied_at for receipt in receipts],
             verified_ats=[receipt.verified_at for receipt in receipts],
+            ask_again_after=DELAY_MAX,
         )
 
     def outcomes(self) -> dict[UUID, Outcomes]:

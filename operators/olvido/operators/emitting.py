@@ -94,7 +94,7 @@ def _request_command(right: Right) -> Any:  # noqa: ANN401 - Typer reads the sig
                 verification_required=verification_required,
             )
         show_one({"request_id": accepted.id, "subject_id": accepted.subject_id}, output=output)
-        messages.print(f"accepted; follow it with: olvido requests show {accepted.id}")
+        messages.print(f"accepted; follow it with: olvido requests show {accepted.id}", soft_wrap=True)
 
     return command
 
@@ -198,6 +198,8 @@ def _identities(
     }  # fmt: skip
     given = {kind: value for kind, value in options.items() if value is not None}
     if identities_from is None:
+        if not given:
+            raise InvalidInput("identities", "at least one is needed, such as --email or --customer-id")
         return given
     try:
         text = (

@@ -12,11 +12,12 @@ from olvido.core.causes import Cause
 from olvido.core.errors import InvalidInput, Refused
 from olvido.core.ids import canonical_uuid
 from olvido.core.requests import RequestState
-from olvido.operators.output import Output, messages, print_json, show, show_one
+from olvido.operators.output import Output, console, messages, print_json, show, show_one
 
 Form = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")]
 EXIT_NOT_FOUND = 3
+WIDE = 100  # columns; narrower, an id would be folded to show an instant
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +47,8 @@ def list_requests(
         }
         for row in rows
     ]
-    columns = ("request_id", "right", "state", "sinks", "requested_at")
+    wide = console.width >= WIDE
+    columns = ("request_id", "right", "state", "sinks", *(("requested_at",) if wide else ()))
     show(rows, columns, output=output, empty="no requests; make one with: olvido request erase --email …")
 
 

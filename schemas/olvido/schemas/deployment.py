@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError
@@ -250,6 +255,9 @@ class Deployment(Connections):
 def _validated(cls: type[S], content: dict[str, Any], origin: str) -> S:
     try:
         return cls(**content)
+    except SettingsError as error:
+        # A list or table in the environment must be JSON; the message names the field, not the value.
+        raise ConfigError(f"the environment: {error}; lists are written as JSON there") from None
     except ValidationError as error:
         # A key that is misspelt explains the one that is missing: it is told first.
         told = error.errors(include_input=False, include_url=False)

@@ -48,7 +48,8 @@ def identities_from(given: Mapping[str, str], order: Sequence[IdentityKind]) -> 
     unknown = sorted(set(given) - {kind.value for kind in order})
     if unknown:
         known = ", ".join(kind.value for kind in order)
-        raise InvalidInput("identities", f"kind {unknown[0]!r} is not one of {known}")
+        # The unknown kind is not repeated: key and value may have been swapped.
+        raise InvalidInput("identities", f"a kind is not one of {known}")
     if not given:
         raise InvalidInput("identities", "at least one is needed, such as email or customer_id")
     return tuple(normalise(kind, given[kind.value]) for kind in order if kind.value in given)

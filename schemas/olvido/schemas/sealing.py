@@ -99,6 +99,11 @@ class Sealer:
     """Seals identities to regions. Safe to share between threads."""
 
     def __init__(self, public_dir: Path) -> None:
+        """
+        Raises:
+            ConfigError: the folder holds no public key.
+        """
+        self._public_dir = public_dir
         self._public_keys = _current_public_keys(public_dir)
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
@@ -140,6 +145,8 @@ class Sealer:
             return session
 
     def _new_session(self, region: str) -> _Session:
+        # Looked for anew: a process that runs for months seals to a new epoch within ten minutes.
+        self._public_keys = _current_public_keys(self._public_dir)
         if region not in self._public_keys:
             known = ", ".join(sorted(self._public_keys)) or "none"
             raise ConfigError(f"keys.public_dir: no public key for region {region!r} (there are: {known})")

@@ -54,7 +54,9 @@ create table tasks (
     primary key (source_id, sink, generation)
 ) with (fillfactor = 70);
 
-create index tasks_owed on tasks (due_at) where outcome is null and parked is null;
+-- What a sink has deferred is owed as well: it is asked again later.
+create index tasks_owed on tasks (due_at)
+    where (outcome is null or outcome = 'deferred') and parked is null;
 
 create table verifications (
     request_id       uuid primary key,          -- the first verification of a request stands

@@ -118,7 +118,8 @@ for update;
 -- Write receipts into their tasks: a final one over none, and of two final ones the one applied first.
 update tasks t
 set outcome = r.outcome, counts = r.counts::jsonb, detail = r.detail,
-    applied_at = r.applied_at, verified_at = r.verified_at, parked = null
+    applied_at = r.applied_at, verified_at = r.verified_at, parked = null,
+    due_at = case when r.outcome = 'deferred' then r.applied_at + %(ask_again_after)s else t.due_at end
 from unnest(%(source_ids)s::uuid[], %(sinks)s::text[], %(generations)s::int[], %(task_ids)s::uuid[],
             %(outcomes)s::text[], %(counts)s::text[], %(details)s::text[], %(applied_ats)s::timestamptz[],
             %(verified_ats)s::timestamptz[])
@@ -201,7 +202,7 @@ update progress set reread = reread + %(count)s where topic = %(topic)s and part
 -- Take tasks that are due for another try; another reconciler's are passed over.
 with due as (
     select source_id, sink, generation from tasks
-    where outcome is null and parked is null and due_at <= %(now)s
+    where (outcome is null or outcome = 'deferred') and parked is null and due_at <= %(now)s
     order by due_at limit %(limit)s
     for update skip locked
 )

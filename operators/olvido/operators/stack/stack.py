@@ -40,7 +40,7 @@ from olvido.operators.stack.state import (
 from olvido.operators.stack.supervisor import UP_STATES, ProcessStatus, Supervisor, this_process
 
 KAFKA_VARIABLE = "OLVIDO_KAFKA__BOOTSTRAP_SERVERS"
-KAFKA_SECURITY_VARIABLE = "OLVIDO_KAFKA__SECURITY_PROTOCOL"
+KAFKA_OPTIONS_VARIABLE = "OLVIDO_KAFKA__OPTIONS"
 REGISTRY_VARIABLE = "OLVIDO_REGISTRY__URL"
 LEDGER_VARIABLE = "OLVIDO_LEDGER__DSN"
 ADMIN_VARIABLE = "OLVIDO_POSTGRES_ADMIN_DSN"
@@ -280,12 +280,16 @@ def _check_given(given: Mapping[str, str]) -> None:
 
 def _refusal(name: str, value: str) -> str | None:
     if name == KAFKA_VARIABLE:
-        if os.environ.get(KAFKA_SECURITY_VARIABLE, "PLAINTEXT") != "PLAINTEXT":
+        if "security.protocol" in os.environ.get(KAFKA_OPTIONS_VARIABLE, ""):
+            # Logging in is for those who know how: here it is only tried whether somebody listens.
             return None if connects(value) else "no connection"
         if kafka_answers(value):
             return None
         if connects(value):
-            return f"what listens there is no Kafka in clear (for TLS or SASL set {KAFKA_SECURITY_VARIABLE})"
+            return (
+                "what listens there is no Kafka in clear; for TLS or SASL give "
+                f'{KAFKA_OPTIONS_VARIABLE}={{"security.protocol": …}}'
+            )
         return "no connection"
     if name == REGISTRY_VARIABLE:
         return None if registry_answers(value) else "GET /subjects gave no list of subjects"
