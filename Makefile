@@ -29,7 +29,7 @@ check: .venv/.ready ## formatter, linter, types, import directions
 	$(BIN)/lint-imports
 
 test: check ## everything in check, then all tests on the real parts
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 fmt: .venv/.ready ## format and repair what can be repaired
 	$(BIN)/ruff format .

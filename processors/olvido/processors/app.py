@@ -22,7 +22,7 @@ import faust
 from olvido.broker.contract import Handler, Received
 from olvido.broker.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
-from olvido.processors.audit import EXIT_TRY_AGAIN
+from olvido.processors.watchdog import EXIT_TRY_AGAIN, Activity
 from olvido.schemas.deployment import KafkaSection
 from olvido.schemas.topics import PARTITIONS
 
@@ -44,7 +44,12 @@ class Timer:
 
 
 def build_app(
-    kafka: KafkaSection, *, group: str, handlers: Mapping[str, Handler], timers: Sequence[Timer]
+    kafka: KafkaSection,
+    *,
+    group: str,
+    handlers: Mapping[str, Handler],
+    timers: Sequence[Timer],
+    activity: Activity,
 ) -> Any:  # noqa: ANN401 - Faust is untyped to us
     """A Faust app that reads each topic with its handler.
 
@@ -53,6 +58,7 @@ def build_app(
         group: the consumer group; also Faust's app id.
         handlers: by topic name.
         timers: what else is done now and then.
+        activity: is told what is in hand and which partitions are read.
     """
     app = faust.App(
         group,
@@ -78,13 +84,20 @@ def build_app(
     # One thread for each agent and one for the timers: a step blocks its own topic only.
     pool = ThreadPoolExecutor(max_workers=len(handlers) + 1, thread_name_prefix="step")
     for topic, handler in handlers.items():
-        _read(app, topic, handler, pool)
+        _read(app, topic, handler, pool, activity)
     for timer in timers:
         _repeat(app, timer, pool)
+    activity.assigned = lambda: [(place.topic, place.partition) for place in app.consumer.assignment()]
     return app
 
 
-def _read(app: Any, name: str, handler: Handler, pool: ThreadPoolExecutor) -> None:  # noqa: ANN401
+def _read(
+    app: Any,  # noqa: ANN401
+    name: str,
+    handler: Handler,
+    pool: ThreadPoolExecutor,
+    activity: Activity,
+) -> None:
     topic = app.topic(
         name,
         key_type=bytes,
@@ -97,7 +110,8 @@ def _read(app: Any, name: str, handler: Handler, pool: ThreadPoolExecutor) -> No
     async def agent(stream: Any) -> AsyncIterable[None]:  # noqa: ANN401
         async for events in stream.noack_take(BATCH_MAX, within=WITHIN_S):
             batch = [_received(event.message) for event in events]
-            await _or_end(partial(_carry_out, handler, batch, pool))
+            with activity.batch_in_hand():
+                await _or_end(partial(_carry_out, handler, batch, pool))
             # All is durable: the ledger's transaction is committed and every record delivered. A
             # crash before these acks brings the batch again; a crash after them does not.
             for event in events:

@@ -6,34 +6,39 @@ becomes a late delivery with an alarm.
 """
 
 import logging
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from olvido.broker.admin import Lag, lag, read_range
 from olvido.broker.contract import Handler
+from olvido.core.errors import Unavailable
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.store import Ledger
+from olvido.processors.watchdog import Activity, Watchdog
 from olvido.schemas.deployment import KafkaSection
 
 logger = logging.getLogger("olvido.processors")
 
 BATCH_MAX = 1000
-STILL_S_MAX = 300.0  # longer than Faust's patience with a part that is down
-EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL
 
 
 class Audit:
     """Compares the committed offsets of one group with what the ledger says was handled."""
 
     def __init__(
-        self, kafka: KafkaSection, ledger: Ledger, *, group: str, handlers: Mapping[str, Handler]
+        self,
+        kafka: KafkaSection,
+        ledger: Ledger,
+        *,
+        group: str,
+        handlers: Mapping[str, Handler],
+        activity: Activity,
     ) -> None:
         self._kafka = kafka
         self._ledger = ledger
         self._group = group
         self._handlers = handlers
-        self._watchdog = Watchdog()
+        self._watchdog = Watchdog(activity)
 
     def holes(self) -> Sequence[OffsetRange]:
         """The records that were committed over and never handled.
@@ -52,7 +57,11 @@ class Audit:
         Raises:
             Unavailable: the broker, the ledger or the registry does not answer.
         """
-        lags = lag(self._kafka, self._group, sorted(self._handlers))
+        try:
+            lags = lag(self._kafka, self._group, sorted(self._handlers))
+        except Unavailable:
+            self._watchdog.reset()
+            raise
         self._watchdog.look(lags, time.monotonic())
         count = 0
         for hole in self._holes(lags):
@@ -77,27 +86,3 @@ class Audit:
                 if one.committed is not None and one.start < one.committed
             ]
         )
-
-
-class Watchdog:
-    """Ends a process that looks alive and stands still (faust#175, #640): records wait, nothing moves.
-
-    While a part is down nothing moves either; then a fresh process waits as well as this one.
-    """
-
-    def __init__(self, *, end: Callable[[int], object] = os._exit) -> None:
-        self._end = end
-        self._committed: tuple[int | None, ...] = ()
-        self._moved_at: float | None = None
-
-    def look(self, lags: Sequence[Lag], now_s: float) -> None:
-        """Compare with the last look; ``now_s`` is a monotonic clock."""
-        committed = tuple(one.committed for one in lags)
-        waiting = sum(one.behind for one in lags)
-        if self._moved_at is None or committed != self._committed or not waiting:
-            self._committed, self._moved_at = committed, now_s
-        elif now_s - self._moved_at > STILL_S_MAX:
-            logger.critical(
-                "%d records wait and nothing moved for %.0f s; a fresh process goes on", waiting, STILL_S_MAX
-            )
-            self._end(EXIT_TRY_AGAIN)

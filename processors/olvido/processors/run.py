@@ -15,11 +15,12 @@ from olvido.broker.contract import Handler
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
 from olvido.broker.patience import Stopped, patiently
+from olvido.core.errors import Unavailable
 from olvido.ledger import schema
 from olvido.ledger.store import Ledger
 from olvido.processors import receipts, requests
 from olvido.processors.app import Timer, build_app
-from olvido.processors.audit import EXIT_TRY_AGAIN, Audit
+from olvido.processors.audit import Audit
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import (
     ConsentsHandler,
@@ -28,6 +29,7 @@ from olvido.processors.handlers import (
     VerificationsHandler,
 )
 from olvido.processors.reconciler import Reconciler
+from olvido.processors.watchdog import EXIT_TRY_AGAIN, Activity
 from olvido.schemas.deployment import Deployment, KafkaSection
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import (
@@ -89,7 +91,8 @@ def run_processors(deployment: Deployment) -> None:
         first_after=parts.first_after,
         behind=lambda sink: records_behind(deployment.kafka, sink),
     )
-    audit = Audit(deployment.kafka, parts.ledger, group=requests.GROUP, handlers=handlers)
+    activity = Activity()
+    audit = Audit(deployment.kafka, parts.ledger, group=requests.GROUP, handlers=handlers, activity=activity)
     every = timedelta(seconds=deployment.reconciler.every_s)
     app = build_app(
         deployment.kafka,
@@ -98,9 +101,11 @@ def run_processors(deployment: Deployment) -> None:
         timers=(
             Timer(name="reconciler", every=every, act=reconciler.run_once),
             Timer(name="crossed verifications", every=every, act=verifications.release_crossed),
-            Timer(name="offset audit", every=AUDIT_EVERY, act=audit.run_once),
         ),
+        activity=activity,
     )
+    # In a thread of its own: it also ends a process whose event loop stands still.
+    threading.Thread(target=_audit_for_ever, args=(audit,), name="audit", daemon=True).start()
     logger.info("processors start: %d sinks, ledger and registry answer", len(parts.catalogue.sinks))
     with contextlib.suppress(SystemExit):
         faust.Worker(
@@ -152,6 +157,18 @@ def run_loop_engine(deployment: Deployment, stop: threading.Event) -> None:
     for thread in threads:
         thread.join(timeout=10)
     parts.publisher.close()
+
+
+def _audit_for_ever(audit: Audit) -> None:
+    while True:
+        time.sleep(AUDIT_EVERY.total_seconds())
+        try:
+            audit.run_once()
+        except Unavailable as error:
+            logger.warning("offset audit: %s; trying again in %s", error, AUDIT_EVERY)
+        except Exception as error:  # noqa: BLE001 - the process ends; nothing is swallowed
+            logger.critical("the offset audit failed with %s; ending the process", type(error).__name__)
+            os._exit(EXIT_TRY_AGAIN)
 
 
 def records_behind(kafka: KafkaSection, sink: str) -> int:
