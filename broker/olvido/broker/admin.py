@@ -6,7 +6,7 @@ without moving a key or losing a record, and refuses the rest by name.
 
 # pyright: reportPrivateImportUsage=false
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,12 +33,14 @@ from olvido.schemas.registry import Registry
 from olvido.schemas.topics import Cleanup, Topic, topics_of
 
 TIMEOUT_S = 10.0
+POLL_S = 0.1
 REACH_TIMEOUT_S = 3.0  # a person is waiting for `olvido doctor`
 READ_TIMEOUT_S = 15.0  # without a record, while a range is read
 # The broker's own default. It limits what is compressed together and not one record, so less would refuse
 # whole batches; one record is at most 64 KiB (see codec.VALUE_BYTES_MAX).
 BATCH_BYTES_MAX = 1_048_588
 
+_NOT_YET = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 _EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -292,8 +294,8 @@ def _alter(admin: AdminClient, differences: Sequence[Difference]) -> None:
         _result(answer)
 
 
-def _wait_for(admin: AdminClient, names: Iterable[str]) -> None:
-    """Wait until each partition of new topics has a leader, so that the caller can write at once."""
+def _wait_for(admin: AdminClient, names: Collection[str]) -> None:
+    """Wait until each partition of new topics is led, so that the caller can write and read at once."""
     missing = set(names)
     deadline = time.monotonic() + TIMEOUT_S
     while missing:
@@ -301,6 +303,7 @@ def _wait_for(admin: AdminClient, names: Iterable[str]) -> None:
         missing = {name for name in missing if name not in there or not _is_led(there[name])}
         if missing and time.monotonic() > deadline:
             raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+    _offsets(admin, _places(admin, sorted(names)), _LATEST)
 
 
 def _is_led(topic: TopicMetadata) -> bool:
@@ -448,8 +451,18 @@ def _offsets(admin: AdminClient, places: Sequence[Place], which: OffsetSpec) -> 
     if not places:
         return {}
     asked = {TopicPartition(topic, partition): which for topic, partition in places}
-    answers = admin.list_offsets(asked, request_timeout=TIMEOUT_S)
-    return {(place.topic, place.partition): _result(answer).offset for place, answer in answers.items()}
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        answers = admin.list_offsets(asked, request_timeout=TIMEOUT_S)
+        try:
+            return {
+                (place.topic, place.partition): _result(answer).offset for place, answer in answers.items()
+            }
+        except KafkaException as error:
+            # A topic just made, or a broker just back: the controller names a leader before it leads.
+            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_S)
 
 
 def _committed(admin: AdminClient, group: str, places: Sequence[Place]) -> dict[Place, int]:
