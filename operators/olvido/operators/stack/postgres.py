@@ -183,7 +183,7 @@ def server_account() -> Account | None:
 def _binaries() -> Path:
     """PostgreSQL's programs, where the account that runs them can reach them.
 
-    Copied once a machine (38 MB) when the wheel is in a closed folder, such as /root/project/.venv.
+    Copied once a machine (38 MB) when the wheel is in a closed folder, such as one in the home of root.
     """
     bundled = _bundled()
     if server_account() is None or (_passable(bundled) and _readable(bundled / "postgres")):
