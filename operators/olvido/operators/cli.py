@@ -16,7 +16,6 @@ from olvido.operators.output import messages
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
-EXIT_NOT_FOUND = 3
 EXIT_UNHEALTHY = 10
 EXIT_INTERRUPTED = 130
 

@@ -16,7 +16,15 @@ from olvido.processors import receipts, requests
 from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
 from olvido.schemas.sealing import HandleKey, Opener, Sealer
-from olvido.schemas.topics import CONSENTS, DEAD_LETTERS, RECEIPTS, REQUESTS, VERIFICATIONS, tasks_topic
+from olvido.schemas.topics import (
+    CONSENTS,
+    DEAD_LETTERS,
+    RECEIPTS,
+    REQUESTS,
+    VERIFICATIONS,
+    sink_group,
+    tasks_topic,
+)
 
 OWED_TOO_LONG = timedelta(minutes=10)
 CLOCK_SKEW_MAX = timedelta(minutes=5)
@@ -63,7 +71,7 @@ def readers_of(declared: Deployment) -> dict[str, list[str]]:
     return {
         requests.GROUP: [REQUESTS.name, CONSENTS.name, VERIFICATIONS.name],
         receipts.GROUP: [RECEIPTS.name, DEAD_LETTERS.name],
-        **{f"olvido.sink.{name}": [tasks_topic(name).name] for name in declared.sinks},
+        **{sink_group(name): [tasks_topic(name).name] for name in declared.sinks},
     }
 
 

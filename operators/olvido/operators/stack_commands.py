@@ -9,7 +9,6 @@ from olvido.operators.output import Output, console, messages, print_json, show
 from olvido.operators.settings import project
 
 Form = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
-EXIT_FAILURE = 1
 EXIT_UNHEALTHY = 10
 
 

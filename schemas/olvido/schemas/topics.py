@@ -107,7 +107,7 @@ def tasks_topic(sink: str) -> Topic:
 
 
 def sink_group(sink: str) -> str:
-    """The consumer group of one sink."""
+    """The consumer group of a sink: each has its own, so a target that is down stops nobody else."""
     return f"olvido.sink.{sink}"
 
 

@@ -12,7 +12,7 @@ from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
 from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
 from olvido.schemas.sealing import Opener
-from olvido.schemas.topics import tasks_topic
+from olvido.schemas.topics import sink_group, tasks_topic
 from olvido.sinks.contract import Sink
 from olvido.sinks.plugins import load_sink
 from olvido.sinks.runner import SinkRunner
@@ -30,14 +30,14 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
     """
     sink = load_sink(deployment, name)
     opener = open_boxes(deployment, name)
-    publisher = KafkaPublisher(deployment.kafka, client_id=group_of(name))
+    publisher = KafkaPublisher(deployment.kafka, client_id=sink_group(name))
     try:
         patiently(f"sink {name}", sink.check, stop)
         runner = patiently(f"sink {name}", lambda: _runner(deployment, name, sink, opener, publisher), stop)
         log.info("sink %s starts: its target answers and fits the data map", name)
         Loop(
             deployment.kafka,
-            group=group_of(name),
+            group=sink_group(name),
             topics=[tasks_topic(name).name],
             handler=runner,
             on_idle=lambda: _idle(name, runner),
@@ -47,11 +47,6 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
     finally:
         sink.close()
         publisher.close()
-
-
-def group_of(name: str) -> str:
-    """The consumer group of a sink: each has its own, so a target that is down stops nobody else."""
-    return f"olvido.sink.{name}"
 
 
 def open_boxes(deployment: Deployment, name: str) -> Opener:
@@ -80,7 +75,7 @@ def _runner(
         receipts=receipts_codec(registry),
         dead_letters=dead_letters_codec(registry),
         publisher=publisher,
-        group=group_of(name),
+        group=sink_group(name),
         source=deployment.source,
         clock=lambda: datetime.now(UTC),
     )
