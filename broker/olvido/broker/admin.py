@@ -6,7 +6,7 @@ without moving a key or losing a record, and refuses the rest by name.
 
 # pyright: reportPrivateImportUsage=false
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,7 +40,18 @@ READ_TIMEOUT_S = 15.0  # without a record, while a range is read
 # whole batches; one record is at most 64 KiB (see codec.VALUE_BYTES_MAX).
 BATCH_BYTES_MAX = 1_048_588
 
-_NOT_YET = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+# What a broker answers for a moment after a topic was made, or it came back: true again soon.
+_NOT_YET = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
 _EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -376,7 +387,9 @@ def group_state(kafka: KafkaSection, group: str) -> GroupState:
     """
     with _asking(kafka) as admin:
         try:
-            described = _result(admin.describe_consumer_groups([group], request_timeout=TIMEOUT_S)[group])
+            described = _settled(
+                lambda: _result(admin.describe_consumer_groups([group], request_timeout=TIMEOUT_S)[group])
+            )
         except KafkaException as error:
             if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
                 raise
@@ -451,25 +464,21 @@ def _offsets(admin: AdminClient, places: Sequence[Place], which: OffsetSpec) -> 
     if not places:
         return {}
     asked = {TopicPartition(topic, partition): which for topic, partition in places}
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
+
+    def ask() -> dict[Place, int]:
         answers = admin.list_offsets(asked, request_timeout=TIMEOUT_S)
-        try:
-            return {
-                (place.topic, place.partition): _result(answer).offset for place, answer in answers.items()
-            }
-        except KafkaException as error:
-            # A topic just made, or a broker just back: the controller names a leader before it leads.
-            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
-                raise
-        time.sleep(POLL_S)
+        return {(place.topic, place.partition): _result(answer).offset for place, answer in answers.items()}
+
+    return _settled(ask)
 
 
 def _committed(admin: AdminClient, group: str, places: Sequence[Place]) -> dict[Place, int]:
     if not places:
         return {}
     asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, number) for topic, number in places])
-    answer = _result(admin.list_consumer_group_offsets([asked], request_timeout=TIMEOUT_S)[group])
+    answer = _settled(
+        lambda: _result(admin.list_consumer_group_offsets([asked], request_timeout=TIMEOUT_S)[group])
+    )
     return {(one.topic, one.partition): one.offset for one in answer.topic_partitions if one.offset >= 0}
 
 
@@ -493,3 +502,16 @@ def _silent(kafka: KafkaSection, what: str) -> Unavailable:
 
 def _result(future: "Future[T]") -> T:
     return future.result(timeout=2 * TIMEOUT_S)
+
+
+def _settled(ask: Callable[[], T]) -> T:
+    """Ask until leaders and coordinators have settled, for as long as an answer may take."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            # The controller names a leader before it leads, and a client may know it before the broker.
+            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_S)

@@ -105,12 +105,14 @@ def properties(state: State, *, data: Path) -> str:
 
 
 def _format(home: Path, data: Path, state: State, *, jars: Path) -> None:
-    # A folder of its own: what a killed `up` was formatting may still be at work in another.
+    # A folder of its own, settings and all: the tool of a killed `up` may still be at work in another,
+    # and would format our storage if it came to read our settings.
     for left in home.glob("new-*"):
         shutil.rmtree(left, ignore_errors=True)
     new = Path(tempfile.mkdtemp(dir=home, prefix="new-"))
-    settings = home / "format.properties"
-    write_private(settings, properties(state, data=new))
+    storage, settings = new / "data", new / "format.properties"
+    storage.mkdir()
+    write_private(settings, properties(state, data=storage))
     command = (
         str(JAVA),
         *JVM,
@@ -126,8 +128,8 @@ def _format(home: Path, data: Path, state: State, *, jars: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_S_MAX, check=False)
     if done.returncode != 0:
         raise PartFailed(f"Kafka's storage could not be formatted:\n{last_lines(done.stdout + done.stderr)}")
-    settings.unlink()
-    new.rename(data)
+    storage.rename(data)
+    shutil.rmtree(new)
 
 
 def _home(folder: StateFolder) -> Path:
