@@ -12,12 +12,9 @@ import typer
 
 from olvido.core.errors import ConfigError, InvalidInput, OlvidoError, Unavailable
 from olvido.operators import emitting, looking, stack_commands, topic_commands
+from olvido.operators.acting import NotConfirmed
+from olvido.operators.exits import Exit
 from olvido.operators.output import messages
-
-EXIT_FAILURE = 1
-EXIT_USAGE = 2
-EXIT_UNHEALTHY = 10
-EXIT_INTERRUPTED = 130
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 QUIET = ("aiokafka", "faust", "mode", "httpx2", "httpcore2")  # they speak at INFO of what we say ourselves
@@ -129,21 +126,23 @@ def _stop_on_signal() -> threading.Event:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and end the process with its exit code.
 
-    0 done · 1 failure · 2 usage or configuration · 3 not found · 10 a part does not answer · 130 interrupted
+    What each code means stands in :class:`~olvido.operators.exits.Exit`.
     """
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except (ConfigError, InvalidInput) as error:
-        _complain(str(error), EXIT_USAGE)
+        _complain(str(error), Exit.USAGE)
     except Unavailable as error:
-        _complain(f"{error}\nWhat is wrong and what to do: olvido doctor", EXIT_UNHEALTHY)
+        _complain(f"{error}\nWhat is wrong and what to do: olvido doctor", Exit.UNHEALTHY)
+    except NotConfirmed as error:
+        _complain(str(error), Exit.REFUSED)
     except OlvidoError as error:
-        _complain(str(error), EXIT_FAILURE)
+        _complain(str(error), Exit.FAILURE)
     except typer.Exit as end:
         sys.exit(end.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _complain("interrupted", EXIT_INTERRUPTED)
+        _complain("interrupted", Exit.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -152,10 +151,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if show is None:
             raise
         show()
-        sys.exit(EXIT_USAGE)
+        sys.exit(Exit.USAGE)
 
 
-def _complain(text: str, code: int) -> NoReturn:
+def _complain(text: str, code: Exit) -> NoReturn:
     messages.print(f"olvido: {text}", markup=False, soft_wrap=True)
     sys.exit(code)
 

@@ -12,11 +12,11 @@ from olvido.core.causes import Cause
 from olvido.core.errors import InvalidInput, Refused
 from olvido.core.ids import canonical_uuid
 from olvido.core.requests import RequestState
+from olvido.operators.exits import Exit
 from olvido.operators.output import Output, console, messages, print_json, show, show_one
 
 Form = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")]
-EXIT_NOT_FOUND = 3
 WIDE = 100  # columns; narrower, an id would be folded to show an instant
 
 
@@ -62,7 +62,7 @@ def show_request(
     request = ledger.show_request(wanted)
     if request is None:
         messages.print(f"olvido: there is no request {request_id}; list them with: olvido requests list")
-        raise typer.Exit(EXIT_NOT_FOUND)
+        raise typer.Exit(Exit.NOT_FOUND)
     request = {("right" if name == "right_" else name): value for name, value in request.items()}
     tasks = ledger.show_tasks(wanted)
     if output is Output.JSON:
@@ -96,7 +96,7 @@ def show_dead_letter(
     row = _ledger().show_dead_letter(_uuid(dead_letter_id, "DEAD_LETTER_ID"))
     if row is None:
         messages.print(f"olvido: no dead letter {dead_letter_id}; list them with: olvido dead-letters list")
-        raise typer.Exit(EXIT_NOT_FOUND)
+        raise typer.Exit(Exit.NOT_FOUND)
     show_one({name.rstrip("_"): value for name, value in row.items()}, output=output)
 
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from olvido.operators.exits import Exit
 from olvido.operators.output import Output, console, messages, print_json, show
 from olvido.operators.settings import project
 
 Form = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
-EXIT_UNHEALTHY = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -72,7 +72,7 @@ def status(output: Form = Output.TABLE) -> None:
         for problem in report.problems:
             messages.print(f"! {problem}", markup=False)
     if report.problems:
-        raise typer.Exit(EXIT_UNHEALTHY)
+        raise typer.Exit(Exit.UNHEALTHY)
 
 
 def doctor(output: Form = Output.TABLE) -> None:
@@ -90,7 +90,7 @@ def doctor(output: Form = Output.TABLE) -> None:
             if finding.fix:
                 console.print(f"        → {finding.fix}", markup=False, soft_wrap=True)
     if not all(finding.good for finding in findings):
-        raise typer.Exit(EXIT_UNHEALTHY)
+        raise typer.Exit(Exit.UNHEALTHY)
 
 
 def demo(

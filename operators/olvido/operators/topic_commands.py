@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+from olvido.operators.exits import Exit
 from olvido.operators.output import Output, console, messages, show
 
 Form = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
-EXIT_DIFFERENT = 1
 
 
 def register(app: typer.Typer) -> None:
@@ -95,7 +95,7 @@ def _tell(differences, output: Output) -> None:  # type: ignore[no-untyped-def] 
     columns = ("topic", "what", "is", "should", "remedy", "why")
     show(rows, columns, output=output, empty="topics and schemas are as declared")
     if rows:
-        raise typer.Exit(EXIT_DIFFERENT)
+        raise typer.Exit(Exit.FAILURE)
 
 
 def migrate() -> None:
