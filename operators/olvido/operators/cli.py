@@ -1,6 +1,5 @@
 """The `olvido` command: everything an operator, a sink's machine or a shell script asks of Olvido."""
 
-import logging
 import os
 import signal
 import sys
@@ -11,13 +10,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from olvido.core.errors import ConfigError, InvalidInput, OlvidoError, Unavailable
-from olvido.operators import emitting, looking, stack_commands, topic_commands
+from olvido.operators import emitting, logs, looking, stack_commands, topic_commands
 from olvido.operators.acting import NotConfirmed
 from olvido.operators.exits import Exit
 from olvido.operators.output import messages
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-QUIET = ("aiokafka", "faust", "mode", "httpx2", "httpcore2")  # they speak at INFO of what we say ourselves
 
 app = typer.Typer(
     name="olvido",
@@ -38,8 +34,7 @@ topic_commands.register(app)
 def _options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
 ) -> None:
-    logging.basicConfig(level="INFO" if verbose else "WARNING", format=LOG_FORMAT, stream=sys.stderr)
-    _quieten()
+    logs.set_up(level="INFO" if verbose else "WARNING")
 
 
 @run.command("processors")
@@ -50,7 +45,7 @@ def run_processors(
     from olvido.operators.settings import deployment
     from olvido.processors.run import run_loop_engine, run_processors
 
-    _log_as_a_service()
+    logs.as_a_service()
     if engine == "loop":
         run_loop_engine(deployment(), _stop_on_signal())
     elif engine == "faust":
@@ -65,7 +60,7 @@ def run_recorder() -> None:
     from olvido.operators.settings import deployment
     from olvido.processors.run import run_recorder
 
-    _log_as_a_service()
+    logs.as_a_service()
     run_recorder(deployment(), _stop_on_signal())
 
 
@@ -75,7 +70,7 @@ def run_sink(name: Annotated[str, typer.Argument(help="The sink's name in olvido
     from olvido.operators.settings import deployment
     from olvido.sinks.run import run_sink
 
-    _log_as_a_service()
+    logs.as_a_service()
     run_sink(deployment(), name, _stop_on_signal())
 
 
@@ -90,23 +85,12 @@ def run_relay(
     from olvido.producers.relay import run_relay
     from olvido.schemas.deployment import Connections
 
-    _log_as_a_service()
+    logs.as_a_service()
     load_stack_env()
     dsn = os.environ.get(dsn_env)
     if not dsn:
         raise ConfigError(f"{dsn_env} is not set; it holds the address of the database with the outbox table")
     run_relay(Connections.from_env(), dsn, _stop_on_signal())
-
-
-def _log_as_a_service() -> None:
-    """A service tells what it does, whatever -v says."""
-    logging.getLogger().setLevel("INFO")
-    _quieten()
-
-
-def _quieten() -> None:
-    for name in QUIET:
-        logging.getLogger(name).setLevel("WARNING")
 
 
 def _stop_on_signal() -> threading.Event:
