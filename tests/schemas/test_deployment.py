@@ -93,13 +93,59 @@ def test_a_misspelt_key_is_told_with_the_one_that_was_meant(tmp_path: Path) -> N
         load(tmp_path, MINIMAL + '[kafka]\nbootstrap_server = "x:9092"\n')
     path = tmp_path / "olvido.toml"
     assert str(told.value) == (
-        f"{path}: kafka.bootstrap_server: there is no such key; did you mean 'bootstrap_servers'?"
+        f"{path}:11: kafka.bootstrap_server: there is no such key; did you mean 'bootstrap_servers'?"
     )
 
 
 def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is not TOML: .*line 2"):
+    with pytest.raises(ConfigError, match=r"olvido\.toml:2 is not TOML: "):
         load(tmp_path, 'regions = ["cn"]\npurposes = nothing')
+
+
+def test_two_sinks_of_one_name_are_told_with_the_line_of_the_second(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        load(tmp_path, MINIMAL + "\n[sinks.crm]\n")
+    lines = MINIMAL.count("\n") + 2
+    assert str(told.value) == (
+        f"{tmp_path / 'olvido.toml'}:{lines}: [sinks.crm] stands there twice: each sink has a name of its own"
+    )
+
+
+def test_the_users_file_stands_below_the_deployments(tmp_path: Path) -> None:
+    user = tmp_path / "config.toml"
+    user.write_text('[cli]\noutput = "yaml"\n[kafka]\nbootstrap_servers = "u:1"\nreplication_factor = 2\n')
+    (tmp_path / "olvido.toml").write_text(MINIMAL + '[kafka]\nbootstrap_servers = "p:1"\n')
+    told = Deployment.load(tmp_path / "olvido.toml", user=user)
+    assert (told.cli.output, told.kafka.bootstrap_servers, told.kafka.replication_factor) == (
+        "yaml",
+        "p:1",
+        2,
+    )
+    assert Deployment.load(tmp_path / "olvido.toml", user=tmp_path / "none.toml").cli.output == "table"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[cli]\n\n[sinks.x]\nkind = "http"', "config.toml:3: sinks: belongs in olvido.toml"),
+        ("[cli]\noutptu = 1", "config.toml:2: cli.outptu: there is no such key; did you mean 'output'?"),
+        ("[kafka]\nreplication_factor = 0", "config.toml:2: kafka.replication_factor: "),
+        ("kafka = 1", "config.toml:1: kafka: "),
+    ],
+)
+def test_a_mistake_in_the_users_file_is_told_by_its_own_name(tmp_path: Path, text: str, says: str) -> None:
+    user = tmp_path / "config.toml"
+    user.write_text(text)
+    (tmp_path / "olvido.toml").write_text(MINIMAL)
+    with pytest.raises(ConfigError) as told:
+        Deployment.load(tmp_path / "olvido.toml", user=user)
+    assert says in str(told.value)
+
+
+def test_the_ledgers_address_may_be_in_a_file_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "dsn").write_text("postgresql://ledger\n")
+    told = load(tmp_path, MINIMAL + f'[ledger]\ndsn = {{ file = "{tmp_path / "dsn"}" }}\n')
+    assert told.ledger_dsn == "postgresql://ledger"
 
 
 def test_a_missing_file_is_told_with_what_to_do(tmp_path: Path) -> None:
@@ -109,7 +155,9 @@ def test_a_missing_file_is_told_with_what_to_do(tmp_path: Path) -> None:
 
 def test_a_wrong_setting_in_the_environment_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLVIDO_REGISTRY__URL", "geheim")
-    with pytest.raises(ConfigError, match=r"^the environment: registry\.url: ") as told:
+    with pytest.raises(
+        ConfigError, match=r"^the environment: registry\.url \(OLVIDO_REGISTRY__URL\): "
+    ) as told:
         Connections.from_env()
     assert "geheim" not in str(told.value)
 

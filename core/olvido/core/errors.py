@@ -4,6 +4,8 @@ What is expected (nothing found, a late receipt) is a value and not here; what
 cannot happen is an assertion.
 """
 
+import difflib
+from collections.abc import Iterable
 from datetime import timedelta
 
 from olvido.core.causes import Cause
@@ -65,3 +67,10 @@ class InvalidInput(OlvidoError, ValueError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """A hint to append to an error: the nearest word, or all there are."""
+    known = sorted(words)
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f" (there are: {', '.join(known) or 'none'})"

@@ -13,9 +13,8 @@ from olvido.core.errors import InvalidInput, Refused
 from olvido.core.ids import canonical_uuid
 from olvido.core.requests import RequestState
 from olvido.operators.exits import Exit
-from olvido.operators.output import Output, console, messages, print_json, show, show_one
+from olvido.operators.output import Form, Output, console, messages, print_data, show, show_one
 
-Form = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")]
 WIDE = 100  # columns; narrower, an id would be folded to show an instant
 
@@ -65,8 +64,7 @@ def show_request(
         raise typer.Exit(Exit.NOT_FOUND)
     request = {("right" if name == "right_" else name): value for name, value in request.items()}
     tasks = ledger.show_tasks(wanted)
-    if output is Output.JSON:
-        print_json({**request, "tasks": tasks})
+    if print_data({**request, "tasks": tasks}, output=output):
         return
     show_one(request, output=output)
     columns = ("sink", "outcome", "counts", "attempts", "applied_at", "detail")

@@ -1,20 +1,29 @@
-"""What commands print: data on stdout, as a table for people or as JSON; messages on stderr."""
+"""What commands print: data on stdout, a table for people or a form for machines; messages on stderr."""
 
+import csv
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Any
+from enum import Enum, StrEnum
+from io import StringIO
+from typing import Annotated, Any
 from uuid import UUID
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer import Context, Option
+
+from olvido.core.errors import ConfigError
 
 console = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
+
+WIDTH_MAX = 10_000  # columns: where nothing has to be wrapped
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would carry out
 
 
 class Output(StrEnum):
@@ -22,10 +31,34 @@ class Output(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+    JSONL = "jsonl"
+    YAML = "yaml"
+    CSV = "csv"
+
+
+def _chosen(context: Context, given: Output) -> Output:
+    """What -o says; else what the configuration says, if there is one."""
+    source = context.get_parameter_source("output")
+    if context.resilient_parsing or (source is not None and source.name != "DEFAULT"):
+        return given
+    from olvido.operators.settings import deployment
+
+    try:
+        return Output(deployment().cli.output)
+    except ConfigError:  # the command itself will say so, if it needs the configuration
+        return given
+
+
+Form = Annotated[
+    Output,
+    Option("--output", "-o", help="How data is printed: for people, or for machines.", callback=_chosen),
+]
 
 
 def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, output: Output, empty: str) -> None:
-    """Print records: the named columns as a table, or everything as JSON.
+    """Print records: the named columns as a table, or everything in a form for machines.
+
+    A table that has no room for its words is shown as a line for each field instead.
 
     Args:
         rows: one mapping for each record.
@@ -33,54 +66,90 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, output: O
         output: which form.
         empty: what to say, on stderr, when there are none.
     """
-    if output is Output.JSON:
-        print_json(list(rows))
+    if print_data(list(rows), output=output):
         return
     if not rows:
-        messages.print(empty)
+        if empty:
+            messages.print(empty, markup=False)
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column.replace("_", " ").strip(), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(text_of(row.get(column))) for column in columns))
-    console.print(table)
+    table = table_of(rows, columns)
+    paper = _paper()
+    if table.__rich_measure__(paper, paper.options.update(max_width=WIDTH_MAX)).minimum <= paper.width:
+        paper.print(table)
+        return
+    for number, row in enumerate(rows):
+        if number:
+            console.print()
+        _print_fields({column: row.get(column) for column in columns})
 
 
 def show_one(row: Mapping[str, Any], *, output: Output) -> None:
     """Print one record, a line for each field."""
-    if output is Output.JSON:
-        print_json(row)
-        return
-    width = max(len(name) for name in row)
-    for name, value in row.items():
-        console.print(Text(f"{name.rstrip('_').ljust(width)}  {text_of(value)}"))
+    if not print_data(row, output=output):
+        _print_fields(row)
+
+
+def print_data(value: Any, *, output: Output) -> bool:  # noqa: ANN401 - any data
+    """Print a value in a form for machines, on stdout.
+
+    Returns:
+        Whether it was printed; False where people want a table, which is the caller's to draw.
+    """
+    match output:
+        case Output.TABLE:
+            return False
+        case Output.JSON:
+            print_json(value)
+        case Output.JSONL:
+            for row in value if isinstance(value, list) else [value]:
+                sys.stdout.write(json.dumps(row, default=_plain, ensure_ascii=False) + "\n")
+        case Output.YAML:
+            sys.stdout.write(_yaml(value))
+        case Output.CSV:
+            sys.stdout.write(_csv(list(value) if isinstance(value, list) else [value]))
+    return True
 
 
 def print_json(value: object) -> None:
     """Print a value as JSON on stdout."""
-    sys.stdout.write(json.dumps(value, default=_json, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
 
 
-def text_of(value: object) -> str:
+def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+    """Records as a table; numbers stand to the right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    for column in columns:
+        numbers = all(_is_number(row.get(column)) for row in rows)
+        table.add_column(
+            column.replace("_", " ").strip(), overflow="fold", justify="right" if numbers else "left"
+        )
+    for row in rows:
+        table.add_row(*(Text(text_of(row.get(column))) for column in columns))
+    return table
+
+
+def text_of(value: object) -> str:  # noqa: PLR0911 - one for each kind
     """A value as a person reads it."""
     match value:
-        case None:
+        case None | "":
             return "-"
         case bool():
             return "yes" if value else "no"
         case datetime():
             return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         case timedelta():
-            return _span(value)
+            return span(value)
         case dict():
-            return ", ".join(f"{key} {item}" for key, item in value.items()) or "-"
+            return ", ".join(f"{key} {text_of(item)}" for key, item in value.items()) or "-"
+        case list() | tuple():
+            return ", ".join(map(text_of, value)) or "-"
         case _:
             return str(value)
 
 
-def _span(span: timedelta) -> str:
-    seconds = int(span.total_seconds())
+def span(time: timedelta) -> str:
+    """A span of time as a person says it."""
+    seconds = int(time.total_seconds())
     if seconds < 120:
         return f"{seconds} s"
     if seconds < 7200:
@@ -88,15 +157,81 @@ def _span(span: timedelta) -> str:
     return f"{seconds // 3600} h" if seconds < 172_800 else f"{seconds // 86_400} d"
 
 
-def _json(value: object) -> object:
+def _paper() -> Console:
+    """Where tables go: the terminal, or paper that is wide enough.
+
+    So what is piped into `grep` keeps each record on its line; COLUMNS says otherwise.
+    """
+    if console.is_terminal or "COLUMNS" in os.environ:
+        return console
+    return Console(highlight=False, width=WIDTH_MAX)
+
+
+def _print_fields(row: Mapping[str, Any]) -> None:
+    room = max(len(name.rstrip("_")) for name in row)
+    for name, value in row.items():
+        text = Text(f"{name.rstrip('_').ljust(room)}  {text_of(value)}")
+        console.print(text, soft_wrap=True)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
+def _yaml(value: object) -> str:
+    from ruamel.yaml import YAML  # only who asks for it waits for it
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.allow_unicode = True
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # it says None, and means bool
+    text = StringIO()
+    yaml.dump(json.loads(json.dumps(value, default=_plain)), text)
+    return text.getvalue()
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Every field of every record, quoted as RFC 4180 says."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow([_cell(name) for name in names])
+    writer.writerows([_cell(row.get(name)) for name in names] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """A cell; a text that a spreadsheet would carry out as a formula gets a leading apostrophe."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return value
+        case dict() | list() | tuple():
+            return json.dumps(value, default=_plain, ensure_ascii=False)
+        case str():
+            text = str(value)
+        case _:
+            plain = _plain(value)
+            if not isinstance(plain, str):
+                return plain
+            text = plain
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _plain(value: object) -> object:
     match value:
         case datetime():
             return value.astimezone(UTC).isoformat()
         case timedelta():
             return value.total_seconds()
-        case UUID() | StrEnum():
+        case Enum():
+            return value.value
+        case UUID() | os.PathLike():
             return str(value)
-        case bytes():
-            return value.hex()
+        case bytes() | memoryview():
+            return bytes(value).hex()
         case _:
             raise TypeError(f"{type(value).__name__} has no form in JSON")

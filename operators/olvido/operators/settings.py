@@ -1,11 +1,11 @@
-"""Where a command finds its deployment: olvido.toml, the environment, and what `olvido up` wrote."""
+"""Where a command finds its deployment: environment, what `olvido up` wrote, olvido.toml, the user's file."""
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dotenv import dotenv_values
-
-from olvido.schemas.deployment import FILE_NAME, Deployment
+if TYPE_CHECKING:  # it takes a fifth of a second, which `olvido --help` need not wait for
+    from olvido.schemas.deployment import Deployment
 
 STATE = ".olvido"
 STACK_ENV = "stack.env"
@@ -18,28 +18,58 @@ def project() -> Path:
     return Path(configured).parent.resolve() if configured else Path.cwd()
 
 
-def load_stack_env(directory: Path | None = None) -> None:
-    """Take the addresses of the embedded parts into our environment; what is set there already wins.
+def user_file() -> Path:
+    """What a person has set for every deployment; it need not be there.
 
-    Not in the processes that the supervisor starts: each of those is given its own addresses and
-    must not find the others'.
+    https://specifications.freedesktop.org/basedir-spec
     """
-    if os.environ.get("OLVIDO_ENV_FILES") == "none":
-        return
-    for file in (STACK_ENV, SHOP_ENV):
-        for name, value in dotenv_values((directory or project()) / STATE / file).items():
-            if value is not None:
-                os.environ.setdefault(name, value)
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "olvido" / "config.toml"
 
 
-def deployment() -> Deployment:
+def is_supervised() -> bool:
+    """Whether the supervisor started us.
+
+    Each of its processes is given its own addresses and must not find the others'.
+    """
+    return os.environ.get("OLVIDO_ENV_FILES") == "none"
+
+
+def stack_env(directory: Path | None = None) -> dict[str, tuple[str, Path]]:
+    """The addresses of the embedded parts, each with the file that says it; none when supervised."""
+    from dotenv import dotenv_values
+
+    found: dict[str, tuple[str, Path]] = {}
+    if not is_supervised():
+        for name in (SHOP_ENV, STACK_ENV):
+            file = (directory or project()) / STATE / name
+            said = dotenv_values(file).items()
+            found |= {variable: (value, file) for variable, value in said if value is not None}
+    return found
+
+
+def load_stack_env(directory: Path | None = None) -> None:
+    """Take the addresses of the embedded parts into our environment; what is set there already wins."""
+    for name, (value, _) in stack_env(directory).items():
+        os.environ.setdefault(name, value)
+
+
+def deployment_file() -> Path:
+    """The file of the deployment that this command speaks of."""
+    from olvido.schemas.deployment import FILE_NAME
+
+    return project() / Path(os.environ.get("OLVIDO_CONFIG", FILE_NAME)).name
+
+
+def deployment() -> "Deployment":
     """The deployment that this command speaks of.
 
     Raises:
         ConfigError: naming file, key and the fix.
     """
+    from olvido.schemas.deployment import Deployment
+
     load_stack_env()
-    return Deployment.load(project() / Path(os.environ.get("OLVIDO_CONFIG", FILE_NAME)).name)
+    return Deployment.load(deployment_file(), user=None if is_supervised() else user_file())
 
 
 def private_keys(region: str, directory: Path | None = None) -> Path:

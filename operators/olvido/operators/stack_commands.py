@@ -6,10 +6,8 @@ from typing import Annotated
 import typer
 
 from olvido.operators.exits import Exit
-from olvido.operators.output import Output, console, messages, print_json, show
+from olvido.operators.output import Form, Output, console, messages, print_data, show
 from olvido.operators.settings import project
-
-Form = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -58,9 +56,7 @@ def status(output: Form = Output.TABLE) -> None:
     from olvido.operators.health import overall
 
     report = overall(project())
-    if output is Output.JSON:
-        print_json(report.as_dict())
-    else:
+    if not print_data(report.as_dict(), output=output):
         columns = ("name", "state", "pid", "address", "uptime", "restarts")
         show(report.processes, columns, output=output, empty="nothing runs here; start it with: olvido up")
         if report.readers:
@@ -80,9 +76,7 @@ def doctor(output: Form = Output.TABLE) -> None:
     from olvido.operators.health import examine
 
     findings = examine(project())
-    if output is Output.JSON:
-        print_json([finding.as_dict() for finding in findings])
-    else:
+    if not print_data([finding.as_dict() for finding in findings], output=output):
         for finding in findings:
             mark = "[green]✓[/green]" if finding.good else "[red]✗[/red]"
             console.print(f"{mark} {'ok  ' if finding.good else 'WRONG'} ", end="")

@@ -5,9 +5,7 @@ from typing import Annotated
 import typer
 
 from olvido.operators.exits import Exit
-from olvido.operators.output import Output, console, messages, show
-
-Form = Annotated[Output, typer.Option("--output", "-o", help="table or json.")]
+from olvido.operators.output import Form, Output, console, messages, show
 
 
 def register(app: typer.Typer) -> None:

@@ -1,17 +1,17 @@
 """How a deployment is written: olvido.toml, with the environment above it.
 
-Order: environment (``OLVIDO_KAFKA__BOOTSTRAP_SERVERS``), then olvido.toml, then defaults.
+Order: environment (``OLVIDO_KAFKA__BOOTSTRAP_SERVERS``), then olvido.toml, then the user's own file where a
+person is at work, then defaults.
 A secret is never written in olvido.toml but named there: ``{ env = "NAME" }`` or
 ``{ file = "path" }``.
 """
 
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -22,16 +22,19 @@ from pydantic_settings import (
 )
 
 from olvido.core.catalogue import Catalogue, SinkEntry
-from olvido.core.errors import ConfigError
+from olvido.core.errors import ConfigError, did_you_mean
 from olvido.core.events import Right
 from olvido.core.subject import IdentityKind
+from olvido.schemas.lines import line_of
 
 FILE_NAME = "olvido.toml"
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+# What a person may set for every deployment they look at: where things are, and how it is shown to them.
+USER_KEYS = ("cli", "kafka", "ledger", "registry")
 RESERVED_SINK_NAMES = frozenset({"processors", "recorder", "relay", "kafka", "registry", "postgres"})
 
 
-S = TypeVar("S", bound=BaseSettings)
+S = TypeVar("S", bound=BaseModel)
 
 
 class _Section(BaseModel):
@@ -91,7 +94,7 @@ class Secret(_Section):
 class LedgerSection(_Section):
     """The ledger database. Only processors, the recorder and operators are given its address."""
 
-    dsn: str | None = None
+    dsn: str | Secret | None = None
 
 
 class VerificationSection(_Section):
@@ -105,6 +108,12 @@ class ReconcilerSection(_Section):
 
     first_after_s: float = Field(default=60.0, gt=0)
     every_s: float = Field(default=10.0, gt=0)
+
+
+class CliSection(_Section):
+    """How the command line shows data, where no -o says it."""
+
+    output: Literal["table", "json", "jsonl", "yaml", "csv"] = "table"
 
 
 class SinkSection(BaseModel):
@@ -165,6 +174,7 @@ class Deployment(Connections):
         env_prefix="OLVIDO_", env_nested_delimiter="__", frozen=True, extra="forbid"
     )
 
+    cli: CliSection = CliSection()
     ledger: LedgerSection = LedgerSection()
     regions: tuple[str, ...] = Field(min_length=1)
     purposes: tuple[str, ...] = Field(min_length=1)
@@ -184,26 +194,26 @@ class Deployment(Connections):
         return sinks
 
     @classmethod
-    def load(cls, path: Path | None = None) -> Self:
+    def load(cls, path: Path | None = None, *, user: Path | None = None) -> Self:
         """Read olvido.toml from the working directory, or from ``path``.
 
+        Args:
+            path: the deployment's file.
+            user: a file with what a person has set for every deployment; it may be missing. What
+                the deployment's file says wins.
+
         Raises:
-            ConfigError: naming file, key and the fix.
+            ConfigError: naming file, line, key and the fix.
         """
         path = path or Path(os.environ.get("OLVIDO_CONFIG", FILE_NAME))
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(
-                f"{path} is not there; run olvido in the folder that holds it, or set OLVIDO_CONFIG"
-            ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not TOML: {error}") from None
-        deployment = _validated(cls, content, str(path))
-        deployment.check(path)
+        text, content = read_toml(path)
+        if user is not None and user.exists():
+            content = _over(read_user(user), content)
+        deployment = _validated(cls, content, str(path), text)
+        deployment.check(path, text)
         return deployment
 
-    def check(self, path: Path) -> None:
+    def check(self, path: Path, text: str = "") -> None:
         """Check what one key says against another.
 
         Raises:
@@ -211,15 +221,18 @@ class Deployment(Connections):
         """
         for name, sink in self.sinks.items():
             if sink.region not in self.regions:
-                raise ConfigError(
-                    f"{path}: sinks.{name}.region: {sink.region!r} is not one of regions"
-                    f"{_did_you_mean(sink.region, self.regions)}"
+                raise _fault(
+                    str(path),
+                    text,
+                    ("sinks", name, "region"),
+                    f"{sink.region!r} is not one of regions{did_you_mean(sink.region, self.regions)}",
                 )
-            unknown = sorted(set(sink.purposes) - set(self.purposes))
-            if unknown:
-                raise ConfigError(
-                    f"{path}: sinks.{name}.purposes: {unknown[0]!r} is not one of purposes"
-                    f"{_did_you_mean(unknown[0], self.purposes)}"
+            for purpose in sorted(set(sink.purposes) - set(self.purposes))[:1]:
+                raise _fault(
+                    str(path),
+                    text,
+                    ("sinks", name, "purposes"),
+                    f"{purpose!r} is not one of purposes{did_you_mean(purpose, self.purposes)}",
                 )
 
     @property
@@ -245,16 +258,89 @@ class Deployment(Connections):
         """The ledger's address.
 
         Raises:
-            ConfigError: it is not given.
+            ConfigError: it is not given, or cannot be read from where it is said to be.
         """
+        if isinstance(self.ledger.dsn, Secret):
+            return self.ledger.dsn.read(key="ledger.dsn")
         if not self.ledger.dsn:
             raise ConfigError("ledger.dsn is not set: give OLVIDO_LEDGER__DSN, or run: olvido up")
         return self.ledger.dsn
 
 
-def _validated(cls: type[S], content: dict[str, Any], origin: str) -> S:
+def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """A TOML file, as text and as values.
+
+    Raises:
+        ConfigError: naming the file, the line and the fix.
+    """
     try:
-        return cls(**content)
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} is not there; run olvido in the folder that holds it, or set OLVIDO_CONFIG"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise _not_toml(path, str(error)) from None
+
+
+def read_user(path: Path) -> dict[str, Any]:
+    """What a person has set for every deployment.
+
+    Raises:
+        ConfigError: naming the file, the line and the fix.
+    """
+    text, content = read_toml(path)
+    for key in content:
+        if key not in USER_KEYS:
+            raise _fault(
+                str(path), text, (key,), f"belongs in {FILE_NAME}; here may stand: {', '.join(USER_KEYS)}"
+            )
+    for key, value in content.items():
+        _validated(_section(key), value, str(path), text, above=(key,))
+    return content
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two files as one: key by key, what stands above wins."""
+    both = {
+        key: _over(below[key], above[key])
+        for key in below.keys() & above.keys()
+        if isinstance(below[key], dict) and isinstance(above[key], dict)
+    }
+    return {**below, **above, **both}
+
+
+def _section(name: str) -> type[BaseModel]:
+    section = Deployment.model_fields[name].annotation
+    assert isinstance(section, type)
+    assert issubclass(section, BaseModel)
+    return section
+
+
+def _not_toml(path: Path, said: str) -> ConfigError:
+    """tomllib's error with the line in front; two tables of one name in words of ours."""
+    place = re.search(r" \(at line (\d+), column \d+\)$", said)
+    where = f"{path}:{place[1]}" if place else str(path)
+    twice = re.match(r"Cannot declare \((.*)\) twice", said)
+    if twice:
+        name = ".".join(re.findall(r"'([^']*)'", twice[1]))
+        what = "sink has" if name.startswith("sinks.") and name.count(".") == 1 else "table has"
+        return ConfigError(f"{where}: [{name}] stands there twice: each {what} a name of its own")
+    return ConfigError(f"{where} is not TOML: {said[: place.start()] if place else said}")
+
+
+def _validated(
+    cls: type[S],
+    content: Any,  # noqa: ANN401 - what a TOML file holds
+    origin: str,
+    text: str = "",
+    above: tuple[str, ...] = (),
+) -> S:
+    try:
+        return cls.model_validate(content) if above else cls(**content)
     except SettingsError as error:
         # A list or table in the environment must be JSON; the message names the field, not the value.
         raise ConfigError(f"the environment: {error}; lists are written as JSON there") from None
@@ -262,12 +348,27 @@ def _validated(cls: type[S], content: dict[str, Any], origin: str) -> S:
         # A key that is misspelt explains the one that is missing: it is told first.
         told = error.errors(include_input=False, include_url=False)
         first = min(told, key=lambda one: one["type"] != "extra_forbidden")
-        key = ".".join(str(part) for part in first["loc"])
-        hint = ""
+        key = (*above, *(str(part) for part in first["loc"]))
         if first["type"] == "extra_forbidden":
-            hint = _did_you_mean(str(first["loc"][-1]), _fields_at(cls, first["loc"][:-1]))
-            raise ConfigError(f"{origin}: {key}: there is no such key{hint}") from None
-        raise ConfigError(f"{origin}: {key or 'the file'}: {first['msg']}") from None
+            hint = did_you_mean(key[-1], _fields_at(cls, first["loc"][:-1]))
+            raise _fault(origin, text, key, f"there is no such key{hint}") from None
+        variable = variable_of(key)
+        if variable is not None:
+            raise ConfigError(f"the environment: {'.'.join(key)} ({variable}): {first['msg']}") from None
+        raise _fault(origin, text, key, first["msg"]) from None
+
+
+def variable_of(key: Sequence[str]) -> str | None:
+    """The environment variable that sets a key, or a table it stands in; None if there is none."""
+    names = ("OLVIDO_" + "__".join(key[:depth]).upper() for depth in range(len(key), 0, -1))
+    return next((name for name in names if name in os.environ), None)
+
+
+def _fault(origin: str, text: str, key: tuple[str, ...], what: str) -> ConfigError:
+    """The error about one key: file, line where it is known, key and the fix."""
+    line = line_of(text, key)
+    place = origin if line is None else f"{origin}:{line}"
+    return ConfigError(f"{place}: {'.'.join(key) or 'the file'}: {what}")
 
 
 def _fields_at(cls: type[BaseModel], path: tuple[int | str, ...]) -> tuple[str, ...]:
@@ -276,8 +377,3 @@ def _fields_at(cls: type[BaseModel], path: tuple[int | str, ...]) -> tuple[str, 
         field = model.model_fields.get(str(part)) if hasattr(model, "model_fields") else None
         model = field.annotation if field is not None else None
     return tuple(getattr(model, "model_fields", {}))
-
-
-def _did_you_mean(word: str, words: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(word, words, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f" (there are: {', '.join(sorted(words)) or 'none'})"

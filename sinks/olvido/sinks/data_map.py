@@ -13,9 +13,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from olvido.core.errors import did_you_mean
 from olvido.core.subject import IdentityKind
 from olvido.sinks.contract import SinkSettings
-from olvido.sinks.section import Part, did_you_mean, fault, read_part
+from olvido.sinks.section import Part, fault, read_part
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")  # what PostgreSQL folds nothing of and cuts nothing off
 
@@ -289,8 +290,7 @@ def _check_marks(place: str, table: Table, settings: SinkSettings) -> None:
             if purpose not in settings.purposes:
                 raise fault(
                     f"{place}.{key}.{purpose}",
-                    f"is not one of sinks.{settings.name}.purposes"
-                    f"{did_you_mean(purpose, list(settings.purposes))}",
+                    f"is not one of sinks.{settings.name}.purposes{did_you_mean(purpose, settings.purposes)}",
                 )
     parent = {table.parent.column} if table.parent else set[str]()
     taken = sorted(table.marked & ({table.key} | parent | set(table.identities.values())))
@@ -323,7 +323,7 @@ def _check_references(place: str, name: str, table: Table, tables: Mapping[str, 
 
 def _referred(place: str, name: str, tables: Mapping[str, Table]) -> Table:
     if name not in tables:
-        raise fault(place, f"{name!r} is not one of the tables{did_you_mean(name, list(tables))}")
+        raise fault(place, f"{name!r} is not one of the tables{did_you_mean(name, tables)}")
     return tables[name]
 
 

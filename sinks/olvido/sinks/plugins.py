@@ -2,10 +2,10 @@
 
 from importlib.metadata import EntryPoint, entry_points
 
-from olvido.core.errors import ConfigError
+from olvido.core.errors import ConfigError, did_you_mean
 from olvido.schemas.deployment import FILE_NAME, Deployment
 from olvido.sinks.contract import Sink, SinkFactory, SinkSettings
-from olvido.sinks.section import did_you_mean, fault
+from olvido.sinks.section import fault
 
 GROUP = "olvido.sinks"
 
@@ -17,9 +17,7 @@ def load_sink(deployment: Deployment, name: str) -> Sink:
         ConfigError: there is no such sink or kind, or its section is wrong.
     """
     if name not in deployment.sinks:
-        raise ConfigError(
-            f"{FILE_NAME}: sinks.{name} is not there{did_you_mean(name, list(deployment.sinks))}"
-        )
+        raise ConfigError(f"{FILE_NAME}: sinks.{name} is not there{did_you_mean(name, deployment.sinks)}")
     return make_sink(deployment.sinks[name].kind, settings_of(deployment, name))
 
 
@@ -33,7 +31,7 @@ def make_sink(kind: str, settings: SinkSettings) -> Sink:
     if kind not in kinds:
         raise fault(
             f"sinks.{settings.name}.kind",
-            f"no kind {kind!r} is installed{did_you_mean(kind, list(kinds))}",
+            f"no kind {kind!r} is installed{did_you_mean(kind, kinds)}",
         )
     return _factory(kinds[kind], settings)(settings)
 

@@ -1,11 +1,10 @@
 """A sink's own part of olvido.toml, read strictly: what passes is a frozen model, or the key at fault."""
 
-import difflib
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from olvido.core.errors import ConfigError
+from olvido.core.errors import ConfigError, did_you_mean
 from olvido.schemas.deployment import FILE_NAME
 from olvido.sinks.contract import SinkSettings
 
@@ -44,12 +43,6 @@ def read_part(model: type[M], content: object, *, place: str) -> M:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join([place, *(str(part) for part in first["loc"])])
         raise fault(where, _fix(first["type"], str(first["msg"]), first["loc"], model)) from None
-
-
-def did_you_mean(word: str, words: list[str]) -> str:
-    """A hint to append: the nearest word, or all there are."""
-    close = difflib.get_close_matches(word, words, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f" (there are: {', '.join(sorted(words)) or 'none'})"
 
 
 def _fix(kind: str, message: str, place: tuple[int | str, ...], model: type[BaseModel]) -> str:
