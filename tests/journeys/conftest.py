@@ -15,6 +15,8 @@ from confluent_kafka.admin import AdminClient
 
 from olvido.broker.admin import end_offsets
 from olvido.core.errors import Unavailable
+from olvido.ledger.connection import Database
+from olvido.ledger.letters import Letters
 from olvido.ledger.store import Ledger
 from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
@@ -98,6 +100,11 @@ class Chain:
     stack: Stack
     deployment: Deployment
     ledger: Ledger
+
+    @property
+    def letters(self) -> Letters:
+        """The dead letters."""
+        return Letters(Database(self.deployment.ledger_dsn, application="tests"))
 
     def people(self, label: str, count: int) -> list[str]:
         """Make so many people, each with a row in either system and two tickets; their e-mail addresses."""

@@ -10,6 +10,7 @@ import pytest
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.core.causes import Cause
+from olvido.ledger.letters import Selection
 from olvido.operators.settings import private_keys
 from olvido.schemas.codec import requests_codec
 
@@ -85,7 +86,7 @@ def test_the_same_id_for_another_person_is_a_dead_letter_and_the_first_stands(ch
         chain.until(lambda: state_of(chain, request_id) == "fulfilled", what="the first", within_s=30)
         producer.request_erasure(identities={"email": second}, regions=CN_SG, request_id=request_id)
         chain.until(
-            lambda: bool(chain.ledger.list_dead_letters(cause="ID_REUSE")), what="the letter", within_s=30
+            lambda: bool(chain.letters.newest(Selection(cause=Cause.ID_REUSE))), what="the letter", within_s=30
         )
     assert chain.sql("crm", "select email from customers where email like 'reused-%%'") == [(second,)]
 
@@ -166,7 +167,7 @@ def test_bad_records_become_coded_dead_letters_and_the_next_record_is_handled(ch
     chain.until(
         lambda: chain.overview()["dead_letters"] == before + len(bad) + 1, what="dead letters", within_s=30
     )
-    letters = chain.ledger.list_dead_letters(limit=100)
+    letters = chain.letters.newest(limit=100)
     causes = {letter["cause"] for letter in letters}
     assert causes >= {cause.value for cause in bad} | {"UNSUPPORTED_VERSION"}
     assert CANARY not in repr(letters)
@@ -204,7 +205,7 @@ def test_a_box_for_another_region_or_request_is_a_dead_letter_at_the_sink(chain,
     chain.until(
         lambda: chain.overview()["dead_letters"] == before + len(wrong), what="dead letters", within_s=30
     )
-    letters = chain.ledger.list_dead_letters(limit=3)
+    letters = chain.letters.newest(limit=3)
     assert sorted(letter["cause"] for letter in letters) == ["CANNOT_OPEN", "CANNOT_OPEN", "WRONG_SINK"]
 
 

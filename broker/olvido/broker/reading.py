@@ -9,7 +9,7 @@ from uuid import UUID
 
 from olvido.broker.contract import Received
 from olvido.core.causes import Cause
-from olvido.core.dead_letters import DeadLetter
+from olvido.core.dead_letters import REDRIVE_HEADER, DeadLetter, Origin, Redrive
 from olvido.core.errors import Refused
 from olvido.core.ids import dead_letter_id
 from olvido.schemas.envelope import check_headers
@@ -70,7 +70,7 @@ def read_batch(
     letters: list[DeadLetter] = []
     for received in batch:
         try:
-            check_headers(received.headers)
+            check_headers(sent_headers(received))
             value = codec.decode(received.value)
             if received.key != key_of(value).encode():
                 raise Refused(Cause.KEY_MISMATCH, field="key")
@@ -90,10 +90,15 @@ def dead_letter_of(
     generation: int = 0,
     source_id: UUID | None = None,
 ) -> DeadLetter:
-    """The dead letter of one record: a claim check, with the cause and the field but no value."""
-    value = received.value or b""
+    """The dead letter of one record: a claim check, with the cause and the field but no value.
+
+    Of a record that was redriven it is the same letter as before, with one attempt more.
+    """
+    sha256 = digest_of(received)
+    before = redrive_of(received)
+    origin = before.origin
     return DeadLetter(
-        dead_letter_id=dead_letter_id(group, received.topic, received.partition, received.offset),
+        dead_letter_id=dead_letter_id(group, origin.topic, origin.partition, origin.offset, sha256),
         group=group,
         topic=received.topic,
         partition=received.partition,
@@ -101,11 +106,40 @@ def dead_letter_of(
         cause=refused.cause,
         field=refused.field,
         reason=refused.reason,
-        sha256=hashlib.sha256(value).digest(),
-        size=len(value),
-        attempts=1,
+        sha256=sha256,
+        size=len(received.value or b""),
+        attempts=before.attempts + 1,
         failed_at=now,
         task_id=task_id,
         generation=generation,
         source_id=source_id,
     )
+
+
+def digest_of(received: Received) -> bytes:
+    """SHA-256 of a record's value; a tombstone's is that of nothing."""
+    return hashlib.sha256(received.value or b"").digest()
+
+
+def redrive_of(received: Received) -> Redrive:
+    """Where a record stood first, and how often it had been refused when it was sent.
+
+    A header that is not as we write it, is there twice or speaks of another topic is as none: it
+    says nothing about the record, which is handled all the same.
+    """
+    told = [Redrive.parse(value) for name, value in received.headers if name == REDRIVE_HEADER]
+    match told:
+        case [Redrive(origin=Origin(topic=received.topic)) as redrive]:
+            return redrive
+        case _:
+            return Redrive(Origin(received.topic, received.partition, received.offset), attempts=0)
+
+
+def sent_headers(received: Received) -> tuple[tuple[str, bytes | None], ...]:
+    """A record's headers as its writer sent them: without the one that redriving adds.
+
+    Or a record with as many headers as are allowed would be refused for the one we added.
+    """
+    if not redrive_of(received).attempts:
+        return received.headers
+    return tuple(header for header in received.headers if header[0] != REDRIVE_HEADER)

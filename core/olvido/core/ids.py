@@ -31,9 +31,15 @@ def receipt_id(task: UUID, generation: int) -> UUID:
     return uuid5(NAMESPACE, f"receipt/{task}/{generation}")
 
 
-def dead_letter_id(group: str, topic: str, partition: int, offset: int) -> UUID:
-    """The id of the dead letter one reader made of one record; reading it again gives the same id."""
-    return uuid5(NAMESPACE, f"dead-letter/{group}/{topic}/{partition}/{offset}")
+def dead_letter_id(group: str, topic: str, partition: int, offset: int, sha256: bytes) -> UUID:
+    """The id of the dead letter one reader made of one record; reading it again gives the same id.
+
+    Args:
+        group: the reader's consumer group.
+        topic, partition, offset: where the record stood first; redriving does not change them.
+        sha256: of the value, so that who forges a record's origin meets only a letter of the same bytes.
+    """
+    return uuid5(NAMESPACE, f"dead-letter/{group}/{topic}/{partition}/{offset}/{sha256.hex()}")
 
 
 def canonical_uuid(text: str, *, field: str) -> UUID:

@@ -21,6 +21,7 @@ from olvido.core.receipts import Outcome, Receipt
 from olvido.core.requests import RequestState
 from olvido.core.tasks import DELAY_MAX, Action
 from olvido.ledger.connection import Database, Transaction, Value
+from olvido.ledger.letters import keep
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.rows import (
     ConsentRow,
@@ -313,14 +314,6 @@ class Ledger:
         """The tasks of one request or consent change, with their receipts."""
         return self._look("show_tasks", id=source_id)
 
-    def list_dead_letters(self, *, cause: str | None = None, limit: int = 50) -> list[Mapping[str, Any]]:
-        """Dead letters, newest first."""
-        return self._look("list_dead_letters", cause=cause, limit=limit)
-
-    def show_dead_letter(self, dead_letter_id: UUID) -> Mapping[str, Any] | None:
-        """One dead letter, or None."""
-        return next(iter(self._look("show_dead_letter", id=dead_letter_id)), None)
-
     def overview(self) -> Mapping[str, Any]:
         """What is open, owed, late and dead."""
         return self._look("overview")[0]
@@ -395,34 +388,7 @@ class Recording:
 
     def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; the tasks among them are parked."""
-        if not letters:
-            return
-        self._transaction.run(
-            "insert_dead_letters",
-            ids=[letter.dead_letter_id for letter in letters],
-            groups=[letter.group for letter in letters],
-            topics=[letter.topic for letter in letters],
-            partitions=[letter.partition for letter in letters],
-            offsets=[letter.offset for letter in letters],
-            causes=[letter.cause.value for letter in letters],
-            fields=[letter.field for letter in letters],
-            reasons=[letter.reason for letter in letters],
-            sha256s=[letter.sha256 for letter in letters],
-            sizes=[letter.size for letter in letters],
-            attempts=[letter.attempts for letter in letters],
-            failed_ats=[letter.failed_at for letter in letters],
-            task_ids=[letter.task_id for letter in letters],
-            generations=[letter.generation for letter in letters],
-        )
-        tasks = [letter for letter in letters if letter.task_id is not None and letter.source_id is not None]
-        if tasks:
-            self._transaction.run(
-                "park_tasks",
-                source_ids=[letter.source_id for letter in tasks],
-                task_ids=[letter.task_id for letter in tasks],
-                generations=[letter.generation for letter in tasks],
-                causes=[letter.cause.value for letter in tasks],
-            )
+        keep(self._transaction, letters)
 
     def add_progress(self, handled: Sequence[OffsetRange]) -> None:
         """Note which records were handled."""

@@ -15,7 +15,7 @@ from olvido.broker.contract import Received
 from olvido.broker.memory import partition_of
 from olvido.broker.reading import Read, read_batch
 from olvido.core.catalogue import Catalogue
-from olvido.core.dead_letters import DeadLetter
+from olvido.core.dead_letters import DeadLetter, latest
 from olvido.core.errors import Unavailable
 from olvido.core.events import ConsentChange, PrivacyRequest, Verification
 from olvido.core.receipts import Receipt
@@ -266,7 +266,7 @@ class ReceiptsHandler:
             # Our own refusals are written here as well as told below: a dead letter about the
             # dead-letters topic that went round by that topic could go round for ever.
             recording.write_dead_letters(
-                _each_once([*(item.value for item in kept), *letters, *unreadable, *accepted.dead_letters])
+                latest([*(item.value for item in kept), *letters, *unreadable, *accepted.dead_letters])
             )
             recording.add_progress(handled(batch))
         self._emission.send(
@@ -288,10 +288,6 @@ def _until_not_overtaken(save: Callable[[], T]) -> T:
         except Overtaken:
             continue
     raise Unavailable("another process keeps saving the same ids; it holds this partition by now")
-
-
-def _each_once(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-    return list({letter.dead_letter_id: letter for letter in letters}.values())
 
 
 def _tell(topic: str, batch: Sequence[Received], duplicates: int, letters: Sequence[DeadLetter]) -> None:

@@ -41,4 +41,6 @@ create index tasks_of_operations on tasks (operation_id)
 -- Open until a person decides: redriven (sent again, and not come back since) or discarded.
 alter table dead_letters add column state text not null default 'open';
 alter table dead_letters add column decided_at timestamptz;
+-- The request or consent change of the task that the record was, so that its task is found.
+alter table dead_letters add column source_id uuid;
 create index dead_letters_open on dead_letters (cause) where state = 'open';

@@ -155,25 +155,6 @@ from unnest(%(ids)s::uuid[], %(states)s::text[], %(answered)s::int[], %(finals)s
 where r.request_id = new.request_id
   and (r.state, r.answered) is distinct from (new.state, new.answered);
 
--- name: insert_dead_letters
--- Keep dead letters; one that is there already counts the further attempt.
-insert into dead_letters (dead_letter_id, group_, topic, partition_, offset_, cause, field, reason, sha256,
-                          size, attempts, failed_at, task_id, generation)
-select * from unnest(%(ids)s::uuid[], %(groups)s::text[], %(topics)s::text[], %(partitions)s::int[],
-                     %(offsets)s::bigint[], %(causes)s::text[], %(fields)s::text[], %(reasons)s::text[],
-                     %(sha256s)s::bytea[], %(sizes)s::bigint[], %(attempts)s::int[],
-                     %(failed_ats)s::timestamptz[], %(task_ids)s::uuid[], %(generations)s::int[])
-on conflict (dead_letter_id) do update
-set attempts = greatest(dead_letters.attempts, excluded.attempts);
-
--- name: park_tasks
--- Tasks that a sink made dead letters of are not sent again by themselves.
-update tasks t
-set parked = d.cause
-from unnest(%(source_ids)s::uuid[], %(task_ids)s::uuid[], %(generations)s::int[], %(causes)s::text[])
-     as d (source_id, task_id, generation, cause)
-where t.source_id = d.source_id and t.task_id = d.task_id and t.generation = d.generation and t.outcome is null;
-
 -- name: add_progress
 -- Note which records of each partition were handled.
 insert into progress (topic, partition_, handled)
@@ -238,21 +219,6 @@ select sink, action, generation, task_id, outcome, counts, detail, attempts, par
 from tasks where source_id = %(id)s
 order by sink, generation;
 
--- name: list_dead_letters
--- Dead letters, newest first.
-select dead_letter_id, group_, topic, partition_, offset_, cause, field, reason, encode(sha256, 'hex') as sha256,
-       size, attempts, failed_at, task_id, generation
-from dead_letters
-where (%(cause)s::text is null or cause = %(cause)s)
-order by failed_at desc, dead_letter_id
-limit %(limit)s;
-
--- name: show_dead_letter
--- One dead letter.
-select dead_letter_id, group_, topic, partition_, offset_, cause, field, reason, encode(sha256, 'hex') as sha256,
-       size, attempts, failed_at, task_id, generation
-from dead_letters where dead_letter_id = %(id)s;
-
 -- name: overview
 -- The ledger in one row: what is open, owed, late and dead.
 select (select count(*) from requests) as requests,
@@ -260,7 +226,7 @@ select (select count(*) from requests) as requests,
        (select count(*) from tasks where outcome is null and parked is null) as tasks_owed,
        (select count(*) from tasks where outcome is null and parked is not null) as tasks_parked,
        (select min(sent_at) from tasks where outcome is null and parked is null) as oldest_owed_at,
-       (select count(*) from dead_letters) as dead_letters,
+       (select count(*) from dead_letters where state = 'open') as dead_letters,
        (select coalesce(sum(reread), 0)::bigint from progress) as reread;
 
 -- name: by_sink

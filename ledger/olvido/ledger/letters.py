@@ -1,0 +1,215 @@
+"""Dead letters as the ledger keeps them: written by the recorder, worked through by operators.
+
+What a person decides is conditional on the attempts they saw: a record that was refused again
+in the meantime is a newer fact, and stays open.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from olvido.core.causes import Cause
+from olvido.core.dead_letters import DeadLetter, LetterState
+from olvido.core.tasks import Action
+from olvido.ledger.connection import Database, Transaction
+
+
+class Grouping(StrEnum):
+    """What dead letters can be counted by."""
+
+    CAUSE = "cause"
+    TOPIC = "topic"
+    GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which dead letters are meant; what is not given does not narrow it."""
+
+    ids: tuple[UUID, ...] | None = None
+    cause: Cause | None = None
+    topic: str | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """As the queries take it."""
+        return {
+            "ids": None if self.ids is None else list(self.ids),
+            "cause": self.cause and self.cause.value,
+            "topic": self.topic,
+        }
+
+
+EVERY = Selection()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedTask:
+    """A task that a sink refused: it is not sent again by itself."""
+
+    source_id: UUID
+    sink: str
+    generation: int
+    task_id: UUID
+    action: Action
+    subject_id: str
+
+
+def keep(transaction: Transaction, letters: Sequence[DeadLetter]) -> None:
+    """Keep dead letters, each id at most once among them; the tasks among them are parked.
+
+    One that is told again changes nothing: neither a task that was redriven since is parked anew,
+    nor a letter that was discarded opened.
+    """
+    if not letters:
+        return
+    rows = transaction.rows(
+        "upsert_dead_letters",
+        ids=[letter.dead_letter_id for letter in letters],
+        groups=[letter.group for letter in letters],
+        topics=[letter.topic for letter in letters],
+        partitions=[letter.partition for letter in letters],
+        offsets=[letter.offset for letter in letters],
+        causes=[letter.cause.value for letter in letters],
+        fields=[letter.field for letter in letters],
+        reasons=[letter.reason for letter in letters],
+        sha256s=[letter.sha256 for letter in letters],
+        sizes=[letter.size for letter in letters],
+        attempts=[letter.attempts for letter in letters],
+        failed_ats=[letter.failed_at for letter in letters],
+        task_ids=[letter.task_id for letter in letters],
+        generations=[letter.generation for letter in letters],
+        source_ids=[letter.source_id for letter in letters],
+    )
+    new = {row[0] for row in rows}
+    tasks = [letter for letter in letters if letter.dead_letter_id in new and letter.source_id is not None]
+    if tasks:
+        transaction.run("park_tasks", causes=[letter.cause.value for letter in tasks], **_tasks_of(tasks))
+
+
+class Letters:
+    """The dead letters, for those who look and those who act."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def newest(
+        self, which: Selection = EVERY, *, state: LetterState | None = LetterState.OPEN, limit: int = 50
+    ) -> list[Mapping[str, Any]]:
+        """Dead letters as rows, newest first.
+
+        Args:
+            which: which of them.
+            state: in which state; None for any.
+            limit: how many at most.
+        """
+        with self._database.transaction() as transaction:
+            return transaction.records("list_dead_letters", state=state, limit=limit, **which.parameters())
+
+    def counts(
+        self, by: Grouping = Grouping.CAUSE, *, which: Selection = EVERY, state: LetterState | None = None
+    ) -> list[Mapping[str, Any]]:
+        """How many there are of each, most first.
+
+        Returns:
+            Rows of ``what`` (the cause, say), ``state``, ``letters``, ``attempts_max``,
+            ``oldest_failed_at`` and ``newest_failed_at``.
+        """
+        values = which.parameters()
+        with self._database.transaction() as transaction:
+            return transaction.records(
+                "count_letters", by=by, state=state, cause=values["cause"], topic=values["topic"]
+            )
+
+    def open(self, which: Selection, *, limit: int) -> list[DeadLetter]:
+        """The oldest open ones, in the order in which their records stand on their topics."""
+        with self._database.transaction() as transaction:
+            rows = transaction.records("select_open_letters", limit=limit, **which.parameters())
+        return [_letter(row) for row in rows]
+
+    def redriven(self, letters: Sequence[DeadLetter], *, now: datetime, due_after: timedelta) -> int:
+        """Note that letters were sent again; returns how many had not been refused again by then.
+
+        Their tasks are parked no more: should the record be lost, the reconciler sends the task.
+
+        Args:
+            letters: as they were when they were sent.
+            now: when.
+            due_after: how long their tasks may take before the reconciler looks at them.
+        """
+        with self._database.transaction() as transaction:
+            rows = transaction.rows(
+                "redriven_letters",
+                ids=[letter.dead_letter_id for letter in letters],
+                attempts=[letter.attempts for letter in letters],
+                now=now,
+            )
+            tasks = [row[1:] for row in rows if row[1] is not None]
+            if tasks:
+                transaction.run(
+                    "unpark_tasks",
+                    source_ids=[source_id for source_id, _, _ in tasks],
+                    task_ids=[task_id for _, task_id, _ in tasks],
+                    generations=[generation for _, _, generation in tasks],
+                    due_at=now + due_after,
+                )
+        return len(rows)
+
+    def parked(self, letters: Sequence[DeadLetter]) -> list[ParkedTask]:
+        """The tasks that wait for a person because of these letters."""
+        with self._database.transaction() as transaction:
+            rows = transaction.rows(
+                "parked_tasks", **_tasks_of([letter for letter in letters if letter.source_id is not None])
+            )
+        return [
+            ParkedTask(
+                source_id=source_id,
+                sink=sink,
+                generation=generation,
+                task_id=task_id,
+                action=Action(action),
+                subject_id=subject_id,
+            )
+            for source_id, sink, generation, task_id, action, subject_id in rows
+        ]
+
+    def discarded(self, letters: Sequence[DeadLetter], *, now: datetime) -> int:
+        """Note that a person gave letters up; returns how many had not been refused again by then."""
+        with self._database.transaction() as transaction:
+            rows = transaction.rows(
+                "discard_letters",
+                ids=[letter.dead_letter_id for letter in letters],
+                attempts=[letter.attempts for letter in letters],
+                now=now,
+            )
+        return len(rows)
+
+
+def _tasks_of(letters: Sequence[DeadLetter]) -> dict[str, Any]:
+    return {
+        "source_ids": [letter.source_id for letter in letters],
+        "task_ids": [letter.task_id for letter in letters],
+        "generations": [letter.generation for letter in letters],
+    }
+
+
+def _letter(row: Mapping[str, Any]) -> DeadLetter:
+    return DeadLetter(
+        dead_letter_id=row["dead_letter_id"],
+        group=row["group_"],
+        topic=row["topic"],
+        partition=row["partition_"],
+        offset=row["offset_"],
+        cause=Cause(row["cause"]),
+        field=row["field"],
+        reason=row["reason"],
+        sha256=bytes(row["sha256"]),
+        size=row["size"],
+        attempts=row["attempts"],
+        failed_at=row["failed_at"],
+        task_id=row["task_id"],
+        generation=row["generation"],
+        source_id=row["source_id"],
+    )
