@@ -1,0 +1,108 @@
+"""How far long work is: a bar with rate and time left on a terminal, a plain line now and then elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from olvido.operators.output import messages
+
+LINE_EVERY_S = 10.0
+
+
+class Bar(Protocol):
+    """What work tells about itself."""
+
+    def to(self, done: int) -> None:
+        """So much of the total is done."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Something a person should know, above the bar or as a line of its own."""
+        ...
+
+
+@contextmanager
+def progress(what: str, total: int, *, unit: str, console: Console = messages) -> Iterator[Bar]:
+    """Show progress on stderr while the block runs.
+
+    Args:
+        what: what is being done, in a word or two.
+        total: how much there is to do.
+        unit: of what, in the plural.
+        console: where.
+    """
+    if not console.is_terminal:
+        yield _Lines(what, total, unit, console)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=False) as shown:
+        yield _Shown(shown, shown.add_task(what, total=total))
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "-/s")
+
+
+class _Shown:
+    def __init__(self, shown: Progress, task: TaskID) -> None:
+        self._shown = shown
+        self._task = task
+
+    def to(self, done: int) -> None:
+        self._shown.update(self._task, completed=done)
+
+    def say(self, text: str) -> None:
+        self._shown.console.print(text, markup=False)
+
+
+class _Lines:
+    """For logs and pipes: a line at most every ten seconds, without anything that moves."""
+
+    def __init__(self, what: str, total: int, unit: str, console: Console) -> None:
+        self._what = what
+        self._total = total
+        self._unit = unit
+        self._console = console
+        self._began_at = self._told_at = time.monotonic()
+        self._first: int | None = None
+
+    def to(self, done: int) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = done
+        if now - self._told_at < LINE_EVERY_S:
+            return
+        self._told_at = now
+        rate = (done - self._first) / (now - self._began_at)
+        left = f", {_span((self._total - done) / rate)} left" if rate > 0 else ""
+        self._console.print(
+            f"{self._what}: {done:,} of {self._total:,} {self._unit}, {rate:,.0f}/s{left}", markup=False
+        )
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
