@@ -187,33 +187,33 @@ def test_two_recorders_that_settle_the_last_two_tasks_at_once_leave_a_final_stat
 
 def test_a_task_that_is_due_is_handed_out_once_and_then_postponed(ledger, ledger_dsn):
     saved_requests(ledger, [read(an_erasure())])
-    with ledger.owed(now=NOW, limit=10) as (early, _):
-        assert early == []
+    with ledger.owed(now=NOW, limit=10) as early:
+        assert early.owed == []
     late = NOW + 2 * MINUTE
-    with ledger.owed(now=late, limit=10) as (owed, postponing):
-        assert sorted(item.sink for item in owed) == ["crm", "marketing"]
-        with Ledger(ledger_dsn, application="other").owed(now=late, limit=10) as (others, _):
-            assert others == []
-        postponing.until(owed, [Try(attempts=2, due_at=late + MINUTE) for _ in owed], now=late)
-    with ledger.owed(now=late, limit=10) as (again, _):
-        assert again == []
+    with ledger.owed(now=late, limit=10) as due:
+        assert sorted(item.sink for item in due.owed) == ["crm", "marketing"]
+        with Ledger(ledger_dsn, application="other").owed(now=late, limit=10) as others:
+            assert others.owed == []
+        due.until([Try(attempts=2, due_at=late + MINUTE) for _ in due.owed], now=late)
+    with ledger.owed(now=late, limit=10) as again:
+        assert again.owed == []
 
 
 def test_a_task_with_a_receipt_is_owed_no_more(ledger):
     tasks = saved_requests(ledger, [read(an_erasure())]).tasks
     settled(ledger, a_receipt(tasks[0]))
-    with ledger.owed(now=NOW + 2 * MINUTE, limit=10) as (owed, _):
-        assert [item.sink for item in owed] == [tasks[1].sink]
+    with ledger.owed(now=NOW + 2 * MINUTE, limit=10) as due:
+        assert [item.sink for item in due.owed] == [tasks[1].sink]
 
 
 def test_what_a_sink_has_deferred_is_asked_again_a_day_later(ledger):
     """`deferred` is a promise and not an end."""
     tasks = saved_requests(ledger, [read(an_erasure())]).tasks
     settled(ledger, a_receipt(tasks[0]), receipt_for(tasks[1], Outcome.DEFERRED, applied_at=NOW))
-    with ledger.owed(now=NOW + timedelta(hours=23), limit=10) as (early, _):
-        assert early == []
-    with ledger.owed(now=NOW + timedelta(hours=25), limit=10) as (owed, _):
-        assert [item.sink for item in owed] == [tasks[1].sink]
+    with ledger.owed(now=NOW + timedelta(hours=23), limit=10) as early:
+        assert early.owed == []
+    with ledger.owed(now=NOW + timedelta(hours=25), limit=10) as due:
+        assert [item.sink for item in due.owed] == [tasks[1].sink]
 
 
 def test_a_database_that_is_down_is_unavailable_and_names_no_password():

@@ -9,6 +9,8 @@ from values import CATALOGUE, NOW, Journal, a_receipt, an_erasure, an_id, read
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import Unavailable
 from olvido.core.receipts import Outcome
+from olvido.ledger.connection import Database
+from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
 from olvido.processors import requests
 from olvido.processors.emission import Emission
@@ -37,6 +39,11 @@ class Broken(Journal):
 
 
 @pytest.fixture
+def operations(ledger_dsn) -> SinkOperations:
+    return SinkOperations(Database(ledger_dsn, application="tests"))
+
+
+@pytest.fixture
 def world(registry, ledger: Ledger):
     """One request that was saved and whose tasks were never sent."""
     event = an_erasure()
@@ -51,18 +58,20 @@ def world(registry, ledger: Ledger):
     return output.tasks
 
 
-def a_reconciler(registry, ledger, publisher, clock, *, catalogue: Catalogue = SMALL, behind=lambda _: 0):
+def a_reconciler(
+    registry, ledger, operations, publisher, clock, *, catalogue: Catalogue = SMALL, behind=lambda _: 0
+):
     return Reconciler(
-        registry, ledger, Emission(registry, catalogue, publisher, source="tests"), catalogue,
+        registry, ledger, operations, Emission(registry, catalogue, publisher, source="tests"), catalogue,
         clock=clock, first_after=MINUTE, behind=behind,
     )  # fmt: skip
 
 
 def test_a_task_that_was_never_sent_is_sent_when_it_is_due_and_then_less_and_less_often(
-    registry, ledger, world
+    registry, ledger, operations, world
 ):
     clock, sent = Clock(), Journal()
-    reconciler = a_reconciler(registry, ledger, sent, clock)
+    reconciler = a_reconciler(registry, ledger, operations, sent, clock)
     assert reconciler.run_once() == 0
     tries = []
     for minute in range(1, 17):
@@ -76,10 +85,10 @@ def test_a_task_that_was_never_sent_is_sent_when_it_is_due_and_then_less_and_les
     assert {record.key for record in sent.records} == {world[0].subject_id.encode()}
 
 
-def test_a_sink_that_is_behind_is_not_sent_its_tasks_again(registry, ledger, world):
+def test_a_sink_that_is_behind_is_not_sent_its_tasks_again(registry, ledger, operations, world):
     clock, sent = Clock(), Journal()
     waiting = {"crm": 5, "marketing": 0}
-    reconciler = a_reconciler(registry, ledger, sent, clock, behind=waiting.__getitem__)
+    reconciler = a_reconciler(registry, ledger, operations, sent, clock, behind=waiting.__getitem__)
     clock.now = NOW + MINUTE
     assert reconciler.run_once() == 1
     assert [record.topic for record in sent.records] == ["olvido.tasks.marketing.v1"]
@@ -89,30 +98,30 @@ def test_a_sink_that_is_behind_is_not_sent_its_tasks_again(registry, ledger, wor
     assert {row["sink"]: row["attempts"] for row in ledger.show_tasks(an_id(1))} == {"crm": 2, "marketing": 2}
 
 
-def test_a_broker_that_is_down_makes_it_later_and_not_lost(registry, ledger, world):
+def test_a_broker_that_is_down_makes_it_later_and_not_lost(registry, ledger, operations, world):
     """A crash between noting the try and sending is the same."""
     clock = Clock()
     clock.now = NOW + MINUTE
     with pytest.raises(Unavailable):
-        a_reconciler(registry, ledger, Broken(), clock).run_once()
+        a_reconciler(registry, ledger, operations, Broken(), clock).run_once()
     clock.now += 10 * MINUTE
     sent = Journal()
-    assert a_reconciler(registry, ledger, sent, clock).run_once() == 2
+    assert a_reconciler(registry, ledger, operations, sent, clock).run_once() == 2
 
 
-def test_a_task_with_a_receipt_is_not_sent_again(registry, ledger, world):
+def test_a_task_with_a_receipt_is_not_sent_again(registry, ledger, operations, world):
     clock, sent = Clock(), Journal()
     with ledger.recording([an_id(1)]) as recording:
         recording.settle([a_receipt(task) for task in world])
     clock.now = NOW + MINUTE
-    assert a_reconciler(registry, ledger, sent, clock).run_once() == 0
+    assert a_reconciler(registry, ledger, operations, sent, clock).run_once() == 0
 
 
-def test_the_tasks_of_a_sink_that_was_removed_are_answered_and_not_stuck(registry, ledger, world):
+def test_the_tasks_of_a_sink_that_was_removed_are_answered_and_not_stuck(registry, ledger, operations, world):
     clock, sent = Clock(), Journal()
     clock.now = NOW + MINUTE
     only_crm = replace(SMALL, sinks=SMALL.sinks[:1])
-    assert a_reconciler(registry, ledger, sent, clock, catalogue=only_crm).run_once() == 1
+    assert a_reconciler(registry, ledger, operations, sent, clock, catalogue=only_crm).run_once() == 1
     told = [record for record in sent.records if record.topic == "olvido.receipts.v1"]
     receipt = receipts_codec(registry).decode(told[0].value)
     marketing = next(task for task in world if task.sink == "marketing")

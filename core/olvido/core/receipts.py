@@ -4,7 +4,7 @@ The algebra: the first final receipt of a (task_id, generation) stands. Receipts
 in any order and any number of times give the same request state.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -92,6 +92,25 @@ def stands(first: Receipt, second: Receipt) -> Receipt:
     associative and idempotent, whatever order they come in.
     """
     return min(first, second, key=_rank)
+
+
+def outcome_of(generations: Sequence[Outcome | None]) -> Outcome | None:
+    """What a sink has come to with one source; None while it owes an answer.
+
+    Args:
+        generations: what it said each time it was asked, the oldest first; None for no answer yet.
+
+    The newest word counts. Only ``not_found`` hides no earlier effect: a sink that is asked again
+    after a restore and finds nobody has not undone what it did the first time.
+    """
+    newest = generations[-1]
+    if newest is not Outcome.NOT_FOUND:
+        return newest
+    effects = [outcome for outcome in generations if outcome not in _NO_EFFECT]
+    return effects[-1] if effects else newest
+
+
+_NO_EFFECT = frozenset({None, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.UNSUPPORTED, Outcome.DEFERRED})
 
 
 def _rank(receipt: Receipt) -> tuple[bool, datetime, str, str]:

@@ -26,6 +26,14 @@ class Action(StrEnum):
     CONSENT = "CONSENT"
     UNKNOWN = "UNKNOWN"  # the Avro enum's default: an action of a newer version
 
+    @property
+    def lasting(self) -> bool:
+        """Whether it leaves something behind in the system, which an older backup does not have."""
+        return self in _LASTING
+
+
+_LASTING = frozenset({Action.ERASE, Action.RESTRICT, Action.OBJECT, Action.RECTIFY, Action.CONSENT})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:

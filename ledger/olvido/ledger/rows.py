@@ -122,8 +122,19 @@ class RequestHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A task into which a receipt was written."""
+
+    source_id: UUID
+    sink: str
+    action: Action
+    outcome: Outcome
+    applied_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """A task that is due for another try."""
+    """A task that is due for another try, or for the first one where an operation asked for it."""
 
     source_id: UUID
     sink: str
@@ -131,8 +142,9 @@ class Owed:
     task_id: UUID
     action: Action
     attempts: int
-    topic: str
-    event: bytes
+    operation_id: UUID | None  # the restore or backfill that asked for it
+    subject_id: str
+    event: bytes | None  # as it was read; None where the ledger has it no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,10 @@ from olvido.core.consents import ConsentState
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import OlvidoError
 from olvido.core.events import Decision, Verified
-from olvido.core.receipts import Outcome, Receipt
+from olvido.core.receipts import Outcome, Receipt, outcome_of
 from olvido.core.requests import RequestState
 from olvido.core.tasks import DELAY_MAX, Action
-from olvido.ledger.connection import Database, Transaction, Value
+from olvido.ledger.connection import Database, Row, Transaction, Value
 from olvido.ledger.letters import keep
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.rows import (
@@ -33,6 +33,7 @@ from olvido.ledger.rows import (
     Place,
     RequestHead,
     RequestRow,
+    Settled,
     StartedRow,
     StateRow,
     TaskRow,
@@ -72,7 +73,7 @@ class Ledger:
                 place=Place(partition, offset),
                 subject_id=subject_id,
                 state=RequestState(state),
-                outcomes={sink: outcome and Outcome(outcome) for sink, outcome in outcomes.items()},
+                outcomes={sink: outcome_of(list(map(_outcome, said))) for sink, said in outcomes.items()},
             )
             for request_id, digest, partition, offset, subject_id, state, outcomes in rows
         }
@@ -248,38 +249,25 @@ class Ledger:
         request take turns and the second sees what the first has written.
         """
         with self._database.transaction() as transaction:
-            heads = {
-                request_id: RequestHead(
-                    request_id=request_id, right=right, subject_id=subject_id, requested_at=requested_at
-                )
-                for request_id, right, subject_id, requested_at in transaction.rows(
-                    "lock_requests", ids=sorted(set(request_ids))
-                )
-            }
-            yield Recording(transaction, heads)
+            yield Recording(
+                transaction, _heads(transaction.rows("lock_requests", ids=sorted(set(request_ids))))
+            )
 
     # --- tries, progress ----------------------------------------------------------------------
 
     @contextmanager
-    def owed(self, *, now: datetime, limit: int) -> Iterator[tuple[list[Owed], "Postponing"]]:
+    def owed(self, *, now: datetime, limit: int) -> Iterator["Postponing"]:
         """Tasks that are due for another try, held until the block ends; others' are passed over."""
         with self._database.transaction() as transaction:
-            rows = [
-                Owed(
-                    source_id=source_id,
-                    sink=sink,
-                    generation=generation,
-                    task_id=task_id,
-                    action=Action(action),
-                    attempts=attempts,
-                    topic=topic,
-                    event=bytes(event),
-                )
-                for source_id, sink, generation, task_id, action, attempts, topic, event in transaction.rows(
-                    "owed", now=now, limit=limit
-                )
-            ]
-            yield rows, Postponing(transaction)
+            yield Postponing(transaction, transaction.records("owed", now=now, limit=limit))
+
+    @contextmanager
+    def unsent(self, operation_id: UUID, *, limit: int) -> Iterator["Postponing"]:
+        """Tasks of an operation that were never sent, held until the block ends; others' are passed over."""
+        with self._database.transaction() as transaction:
+            yield Postponing(
+                transaction, transaction.records("unsent", operation_id=operation_id, limit=limit)
+            )
 
     def add_progress(self, handled: Sequence[OffsetRange]) -> None:
         """Note records as handled that asked for nothing."""
@@ -351,9 +339,9 @@ class Recording:
         )
         return {(source_id, sink, generation, task_id) for source_id, sink, generation, task_id in rows}
 
-    def settle(self, receipts: Sequence[Receipt]) -> None:
-        """Write receipts into their tasks, at most one for each (task_id, generation)."""
-        self._transaction.run(
+    def settle(self, receipts: Sequence[Receipt]) -> list[Settled]:
+        """Write receipts into their tasks, at most one for each (task_id, generation); returns those written."""
+        rows = self._transaction.rows(
             "settle_tasks",
             source_ids=[_source_id(receipt) for receipt in receipts],
             sinks=[receipt.sink for receipt in receipts],
@@ -366,13 +354,20 @@ class Recording:
             verified_ats=[receipt.verified_at for receipt in receipts],
             ask_again_after=DELAY_MAX,
         )
+        return [
+            Settled(
+                source_id=source_id,
+                sink=sink,
+                action=Action(action),
+                outcome=Outcome(outcome),
+                applied_at=applied_at,
+            )
+            for source_id, sink, action, outcome, applied_at in rows
+        ]
 
     def outcomes(self) -> dict[UUID, Outcomes]:
         """What the sinks of the requests in hand have said so far; None for those that have not."""
-        found: dict[UUID, Outcomes] = defaultdict(dict)
-        for source_id, sink, outcome in self._transaction.rows("outcomes_of", ids=list(self.heads)):
-            found[source_id][sink] = None if outcome is None else Outcome(outcome)
-        return dict(found)
+        return _outcomes(self._transaction, list(self.heads))
 
     def write_states(self, states: Sequence[StateRow], *, now: datetime) -> None:
         """Write the states that the receipts give."""
@@ -396,22 +391,65 @@ class Recording:
 
 
 class Postponing:
-    """Tasks in hand that are being sent again."""
+    """Tasks in hand that are being sent."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
         self._transaction = transaction
+        self.owed = [
+            Owed(**{**row, "action": Action(row["action"]), "event": row["event"] and bytes(row["event"])})
+            for row in rows
+        ]
 
-    def until(self, tasks: Sequence[Owed], tries: Sequence[Try], *, now: datetime) -> None:
-        """Note for each task how often it has been sent, and when it is due again."""
+    def until(self, tries: Sequence[Try], *, now: datetime) -> None:
+        """Note for each task in hand how often it has been sent, and when it is due again."""
         self._transaction.run(
             "postpone",
-            source_ids=[task.source_id for task in tasks],
-            sinks=[task.sink for task in tasks],
-            generations=[task.generation for task in tasks],
+            source_ids=[task.source_id for task in self.owed],
+            sinks=[task.sink for task in self.owed],
+            generations=[task.generation for task in self.owed],
             attempts=[one.attempts for one in tries],
             due_ats=[one.due_at for one in tries],
             now=now,
         )
+
+    def reopened(self, tasks: Iterable[Owed]) -> tuple[dict[UUID, RequestHead], dict[UUID, Outcomes]]:
+        """The requests that the operations' among some tasks belong to, and what their sinks have come to.
+
+        They are held until the block ends. What another process holds is left out: that is the
+        recorder, which tells of it after us.
+        """
+        ids = {
+            task.source_id
+            for task in tasks
+            if task.operation_id is not None and task.action is not Action.CONSENT
+        }
+        if not ids:
+            return {}, {}
+        heads = _heads(self._transaction.rows("hold_requests", ids=sorted(ids)))
+        return heads, _outcomes(self._transaction, list(heads))
+
+
+def _heads(rows: Iterable[Row]) -> dict[UUID, RequestHead]:
+    return {
+        request_id: RequestHead(
+            request_id=request_id, right=right, subject_id=subject_id, requested_at=requested_at
+        )
+        for request_id, right, subject_id, requested_at in rows
+    }
+
+
+def _outcomes(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, Outcomes]:
+    said: dict[UUID, dict[str, list[Outcome | None]]] = defaultdict(lambda: defaultdict(list))
+    for source_id, sink, outcome in transaction.rows("outcomes_of", ids=list(ids)):
+        said[source_id][sink].append(_outcome(outcome))
+    return {
+        source_id: {sink: outcome_of(generations) for sink, generations in by_sink.items()}
+        for source_id, by_sink in said.items()
+    }
+
+
+def _outcome(said: str | None) -> Outcome | None:
+    return None if said is None else Outcome(said)
 
 
 def _source_id(receipt: Receipt) -> UUID:

@@ -1,41 +1,51 @@
 """The loop that closes: each task without a final receipt is sent again when it is due.
 
 So a record lost anywhere between the ledger and a receipt heals by itself, and is counted.
-A sink that did the work already answers from its journal.
+A sink that did the work already answers from its journal. What a restore or a backfill asks of
+a sink is sent from here as well, and never in front of the work of the day.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from olvido.core.catalogue import Catalogue
-from olvido.core.events import ConsentChange, PrivacyRequest
 from olvido.core.ids import receipt_id
 from olvido.core.plan import plan_consent, plan_request
 from olvido.core.receipts import Outcome, Receipt
-from olvido.core.tasks import Task, delay_after
+from olvido.core.tasks import Action, Task, delay_after
 from olvido.ledger.rows import Owed, Try
-from olvido.ledger.store import Ledger
-from olvido.processors.emission import Emission
+from olvido.ledger.sink_operations import OpenOperation, SinkOperations
+from olvido.ledger.store import Ledger, Postponing
+from olvido.processors import receipts
+from olvido.processors.emission import Emission, Prepared
 from olvido.processors.handlers import Clock
 from olvido.schemas.codec import consents_codec, requests_codec
 from olvido.schemas.registry import Registry
-from olvido.schemas.topics import REQUESTS
 
 logger = logging.getLogger("olvido.processors")
 
+BATCH_MAX = 1000
+ROUNDS_MAX = 20  # batches of each kind that one look sends: the timers share a thread, and it is soon back
+# Of an operation, on a sink's topic: what people decide today waits behind no more than that.
+AHEAD_MAX = 5000
+NO_EVENT = "the ledger has its event no more"
+NOT_ASKED = "olvido.toml does not ask this of the sink any more"
+
 
 class Reconciler:
-    """Sends owed tasks again. Several may run: each takes other tasks."""
+    """Sends owed tasks. Several may run: each takes other tasks."""
 
     def __init__(
-        self, registry: Registry, ledger: Ledger, emission: Emission, catalogue: Catalogue, *,
-        clock: Clock, first_after: timedelta, behind: Callable[[str], int],
+        self, registry: Registry, ledger: Ledger, operations: SinkOperations, emission: Emission,
+        catalogue: Catalogue, *, clock: Clock, first_after: timedelta, behind: Callable[[str], int],
     ) -> None:  # fmt: skip
         """
         Args:
             registry: holds the schemas of what the ledger keeps.
             ledger: knows what is owed.
+            operations: knows the restores and backfills that are open.
             emission: sends.
             catalogue: the sinks there are.
             clock: says when it is.
@@ -45,72 +55,139 @@ class Reconciler:
         self._requests = requests_codec(registry)
         self._consents = consents_codec(registry)
         self._ledger = ledger
+        self._operations = operations
         self._emission = emission
         self._catalogue = catalogue
         self._clock = clock
         self._first_after = first_after
         self._behind = behind
 
-    def run_once(self, *, limit: int = 1000) -> int:
-        """Send what is due; returns how many tasks were sent.
+    def run_once(self, *, limit: int = BATCH_MAX) -> int:
+        """Send what is due, and end the operations that are done; returns how many tasks were sent.
 
-        A sink that has not read its topic to the end may have the task still before it: so nothing
-        is sent to it twice, however long it is down, and it is looked at again later.
+        It goes on, ``limit`` at a time, until nothing is due or enough was done for one look.
 
         Raises:
             Unavailable: the ledger, the registry or the broker does not answer.
         """
-        now = self._clock()
-        with self._ledger.owed(now=now, limit=limit) as (owed, postponing):
-            if not owed:
-                return 0
-            known = {item.sink for item in owed if self._catalogue.sink(item.sink) is not None}
-            busy = {sink for sink in known if self._behind(sink)}
-            tries = [again(item, busy=item.sink in busy, now=now, first=self._first_after) for item in owed]
-            tasks = [task for item in owed if item.sink in known - busy for task in self._tasks(item)]
-            removed = [self._removed(item, now) for item in owed if item.sink not in known]
-            # A crash before the end of this block sends nothing and postpones nothing; one after
-            # it has postponed what may not have been sent, and the next time makes up for it.
-            postponing.until(owed, tries, now=now)
-        self._emission.send(self._emission.prepare(tasks=tasks, receipts=removed))
-        if tasks:
-            logger.info("sent %d tasks again that had no receipt in time", len(tasks))
-        if removed:
-            logger.warning("answered %d tasks of sinks that olvido.toml has no more", len(removed))
-        return len(tasks)
+        self._operations.finish(now=self._clock())
+        open_ = self._operations.open()
+        again = self._send_again({operation.operation_id for operation in open_}, limit)
+        first = self._send_first(open_, limit)
+        if again:
+            logger.info("sent %d tasks again that had no receipt in time", again)
+        if first:
+            logger.info("sent %d tasks of restores and backfills", first)
+        return again + first
 
-    def _tasks(self, owed: Owed) -> Sequence[Task]:
-        event = self._event(owed)
+    def _send_again(self, open_: Set[UUID], limit: int) -> int:
+        """Send what has no receipt in time.
+
+        A sink that has not read its topic to the end may have the task still before it: so nothing
+        is sent to it twice, however long it is down, and it is looked at again later.
+        """
+        sent = 0
+        waits: dict[str, bool] = {}
+        for _ in range(ROUNDS_MAX):
+            now = self._clock()
+            with self._ledger.owed(now=now, limit=limit) as due:
+                for item in due.owed:
+                    if item.sink not in waits:
+                        known = self._catalogue.sink(item.sink) is not None
+                        # A worker that was not started anew does not know the sink that a backfill is
+                        # for. It leaves it to one that does; if the sink is gone, the backfill is closed.
+                        waits[item.sink] = (
+                            self._behind(item.sink) > 0 if known else item.operation_id in open_
+                        )
+                prepared = self._take(due, [item for item in due.owed if not waits[item.sink]], now)
+            self._emission.send(prepared)
+            sent += len(prepared.owed)
+            if len(due.owed) < limit:
+                break
+        return sent
+
+    def _send_first(self, open_: Sequence[OpenOperation], limit: int) -> int:
+        """Send what restores and backfills ask for, in turn, and no further ahead than a sink can follow."""
+        sent = 0
+        going = [one for one in open_ if self._catalogue.sink(one.sink) is not None]
+        for _ in range(ROUNDS_MAX):
+            for operation in tuple(going):
+                room = min(limit, AHEAD_MAX - self._behind(operation.sink))
+                if room <= 0:
+                    going.remove(operation)
+                    continue
+                now = self._clock()
+                with self._ledger.unsent(operation.operation_id, limit=room) as due:
+                    prepared = self._take(due, due.owed, now)
+                self._emission.send(prepared)
+                sent += len(prepared.owed)
+                if len(due.owed) < limit:
+                    going.remove(operation)
+        return sent
+
+    def _take(self, due: Postponing, ready: Sequence[Owed], now: datetime) -> Prepared:
+        """Encode what is ready, and note in the transaction in hand when each task is due again.
+
+        A crash before the end of that transaction sends no task and postpones none; one after it has
+        postponed what may not have been sent, and the next time makes up for it.
+        """
+        tasks: list[Task] = []
+        answers: list[Receipt] = []
+        for item in ready:
+            if item.event is None:
+                answers.append(_answer(item, Outcome.FAILED, f"forgotten: {NO_EVENT}", now))
+            elif planned := self._tasks(item, item.event):
+                tasks += planned
+            else:
+                answers.append(_answer(item, Outcome.UNSUPPORTED, NOT_ASKED, now))
+        if answers:
+            logger.warning("answered %d tasks that no sink of olvido.toml can be asked for", len(answers))
+        # What an operation reopened is told before its tasks are sent, so that no receipt is older; and
+        # while the request is held, so that the recorder's next word comes after it.
+        _, statuses = receipts.fold(*due.reopened(ready))
+        self._emission.send(self._emission.prepare(statuses=statuses))
+        sending = {(item.source_id, item.sink, item.generation) for item in ready}
+        due.until(
+            [
+                again(
+                    item,
+                    busy=(item.source_id, item.sink, item.generation) not in sending,
+                    now=now,
+                    first=self._first_after,
+                )
+                for item in due.owed
+            ],
+            now=now,
+        )
+        return self._emission.prepare(tasks=tasks, receipts=answers)
+
+    def _tasks(self, owed: Owed, event: bytes) -> Sequence[Task]:
         planned = (
-            plan_request(event, self._catalogue, generation=owed.generation)
-            if isinstance(event, PrivacyRequest)
-            else plan_consent(event, self._catalogue, generation=owed.generation)
+            plan_consent(self._consents.decode(event), self._catalogue, generation=owed.generation)
+            if owed.action is Action.CONSENT
+            else plan_request(self._requests.decode(event), self._catalogue, generation=owed.generation)
         )
         return [task for task in planned if task.sink == owed.sink]
 
-    def _removed(self, owed: Owed, now: datetime) -> Receipt:
-        """The receipt of a task whose sink is gone: said, and not stuck for ever."""
-        event = self._event(owed)
-        is_request = isinstance(event, PrivacyRequest)
-        return Receipt(
-            receipt_id=receipt_id(owed.task_id, owed.generation),
-            task_id=owed.task_id,
-            generation=owed.generation,
-            sink=owed.sink,
-            action=owed.action,
-            request_id=owed.source_id if is_request else None,
-            event_id=None if is_request else owed.source_id,
-            subject_id=event.subject_id,
-            outcome=Outcome.UNSUPPORTED,
-            counts={},
-            detail="the sink was removed from olvido.toml before it answered",
-            applied_at=now,
-            verified_at=None,
-        )
 
-    def _event(self, owed: Owed) -> PrivacyRequest | ConsentChange:
-        codec = self._requests if owed.topic == REQUESTS.name else self._consents
-        return codec.decode(owed.event)
+def _answer(owed: Owed, outcome: Outcome, detail: str, now: datetime) -> Receipt:
+    """The receipt of a task that nobody can be asked for: said, and not stuck for ever."""
+    of_consent = owed.action is Action.CONSENT
+    return Receipt(
+        receipt_id=receipt_id(owed.task_id, owed.generation),
+        task_id=owed.task_id,
+        generation=owed.generation,
+        sink=owed.sink,
+        action=owed.action,
+        request_id=None if of_consent else owed.source_id,
+        event_id=owed.source_id if of_consent else None,
+        subject_id=owed.subject_id,
+        outcome=outcome,
+        counts={},
+        detail=detail,
+        applied_at=now,
+        verified_at=None,
+    )
 
 
 def again(owed: Owed, *, busy: bool, now: datetime, first: timedelta) -> Try:

@@ -17,6 +17,8 @@ from olvido.broker.loop import Loop
 from olvido.broker.patience import Stopped, patiently
 from olvido.core.errors import Unavailable
 from olvido.ledger import schema
+from olvido.ledger.connection import Database
+from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
 from olvido.processors import receipts, requests
 from olvido.processors.app import Timer, build_app
@@ -85,6 +87,7 @@ def run_processors(deployment: Deployment) -> None:
     reconciler = Reconciler(
         parts.registry,
         parts.ledger,
+        SinkOperations(Database(deployment.ledger_dsn, application=requests.GROUP)),
         parts.emission,
         parts.catalogue,
         clock=utc_now,

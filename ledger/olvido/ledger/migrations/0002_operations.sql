@@ -33,10 +33,21 @@ create table operations (
 );
 create index operations_open on operations (sink) where finished_at is null;
 
--- The restore or backfill that asked for a task; null for the work of the day.
+-- One open restore of a sink from one backup, one open backfill of a sink: a repeat finds it.
+create unique index operations_once on operations (kind, sink, coalesce(plan ->> 'backup_taken_at', ''))
+    where finished_at is null and kind in ('restore', 'backfill');
+
+-- The restore or backfill that asked for a task; null for the work of the day. Such a task was never
+-- sent as long as attempts is 0: the reconciler sends it, apart from the work of the day.
 alter table tasks add column operation_id uuid;
-create index tasks_of_operations on tasks (operation_id)
+create index tasks_of_operations on tasks (operation_id, attempts)
     where operation_id is not null and (outcome is null or outcome in ('deferred', 'failed'));
+drop index tasks_owed;
+create index tasks_owed on tasks ((attempts = 0), due_at)
+    where (outcome is null or outcome = 'deferred') and parked is null;
+
+-- What waits for a person is counted every few seconds.
+create index tasks_parked on tasks (sink) where parked is not null;
 
 -- Open until a person decides: redriven (sent again, and not come back since) or discarded.
 alter table dead_letters add column state text not null default 'open';

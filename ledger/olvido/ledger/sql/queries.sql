@@ -1,8 +1,9 @@
 -- name: requests_known
 -- What is known of some request ids: digest, coordinates, where they stand and what their sinks have said.
 select r.request_id, r.digest, r.source_partition, r.source_offset, r.subject_id, r.state,
-       coalesce((select jsonb_object_agg(t.sink, t.outcome order by t.generation)
-                 from tasks t where t.source_id = r.request_id), '{}')
+       coalesce((select jsonb_object_agg(t.sink, t.outcomes)
+                 from (select sink, array_agg(outcome order by generation) as outcomes
+                       from tasks where source_id = r.request_id group by sink) t), '{}')
 from requests r
 where r.request_id = any(%(ids)s::uuid[]);
 
@@ -127,7 +128,8 @@ from unnest(%(source_ids)s::uuid[], %(sinks)s::text[], %(generations)s::int[], %
 where t.source_id = r.source_id and t.sink = r.sink and t.generation = r.generation and t.task_id = r.task_id
   and (t.outcome is null
        or (t.outcome = 'deferred', t.applied_at, t.outcome collate "C", t.detail collate "C")
-        > (r.outcome = 'deferred', r.applied_at, r.outcome collate "C", r.detail collate "C"));
+        > (r.outcome = 'deferred', r.applied_at, r.outcome collate "C", r.detail collate "C"))
+returning t.source_id, t.sink, t.action, t.outcome, t.applied_at;
 
 -- name: tasks_known
 -- Which of some (source_id, sink, generation, task_id) there are.
@@ -139,11 +141,11 @@ join unnest(%(source_ids)s::uuid[], %(sinks)s::text[], %(generations)s::int[], %
  and t.generation = asked.generation and t.task_id = asked.task_id;
 
 -- name: outcomes_of
--- The outcome of each task of some requests, newest generation only.
-select distinct on (source_id, sink) source_id, sink, outcome
+-- The outcome of each task of some requests, the oldest generation first.
+select source_id, sink, outcome
 from tasks
 where source_id = any(%(ids)s::uuid[])
-order by source_id, sink, generation desc;
+order by source_id, sink, generation;
 
 -- name: update_request_states
 -- Write the states that the receipts give.
@@ -183,12 +185,35 @@ update progress set reread = reread + %(count)s where topic = %(topic)s and part
 -- Take tasks that are due for another try; another reconciler's are passed over.
 with due as (
     select source_id, sink, generation from tasks
-    where (outcome is null or outcome = 'deferred') and parked is null and due_at <= %(now)s
+    where (outcome is null or outcome = 'deferred') and parked is null and not (attempts = 0) and due_at <= %(now)s
     order by due_at limit %(limit)s
     for update skip locked
 )
-select t.source_id, t.sink, t.generation, t.task_id, t.action, t.attempts, e.topic, e.event
-from due join tasks t using (source_id, sink, generation) join events e using (source_id);
+select t.source_id, t.sink, t.generation, t.task_id, t.action, t.attempts, t.operation_id, e.event,
+       coalesce(r.subject_id, c.subject_id) as subject_id
+from due join tasks t using (source_id, sink, generation) left join events e using (source_id)
+left join requests r on r.request_id = source_id left join consent_changes c on c.event_id = source_id;
+
+-- name: unsent
+-- Take tasks of an operation that were never sent; another reconciler's are passed over.
+with due as (
+    select source_id, sink, generation from tasks
+    where operation_id = %(operation_id)s and attempts = 0 and outcome is null and parked is null
+    limit %(limit)s
+    for update skip locked
+)
+select t.source_id, t.sink, t.generation, t.task_id, t.action, t.attempts, t.operation_id, e.event,
+       coalesce(r.subject_id, c.subject_id) as subject_id
+from due join tasks t using (source_id, sink, generation) left join events e using (source_id)
+left join requests r on r.request_id = source_id left join consent_changes c on c.event_id = source_id;
+
+-- name: hold_requests
+-- Take hold of some requests without waiting: those that the recorder has in hand are told of by it.
+select request_id, right_, subject_id, requested_at
+from requests
+where request_id = any(%(ids)s::uuid[])
+order by request_id
+for update skip locked;
 
 -- name: postpone
 -- Tasks that were sent again: when next.
@@ -235,7 +260,7 @@ select sink,
        count(*) as tasks,
        count(outcome) as answered,
        count(*) filter (where outcome is null and parked is not null) as parked,
-       coalesce(sum(attempts - 1), 0)::bigint as resent,
+       coalesce(sum(greatest(attempts - 1, 0)), 0)::bigint as resent,
        min(sent_at) filter (where outcome is null and parked is null) as oldest_owed_at
 from tasks group by sink order by sink;
 

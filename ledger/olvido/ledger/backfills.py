@@ -1,0 +1,195 @@
+"""A sink joins late: what was asked before it came is looked through, batch by batch.
+
+The position stands in the ledger and is written with the tasks it counts. So a backfill that was
+killed goes on where it was, and two that run at once take turns and share the work.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import pairwise
+from uuid import UUID
+
+from olvido.core.acts import Act
+from olvido.core.events import Right
+from olvido.core.sinks import OperationKind
+from olvido.core.tasks import Action
+from olvido.ledger.connection import Database, Transaction
+from olvido.ledger.sink_operations import OpenOperation, begin, note_position
+
+# What came in as long before the backfill began is looked at twice: a batch may have been in hand.
+OVERLAP = timedelta(minutes=10)
+RIGHTS = [right.value for right in (Right.ERASE, Right.RESTRICT, Right.OBJECT)]
+_FIRST = str(UUID(int=0))
+
+
+class Phase(StrEnum):
+    """What is looked through, in this order."""
+
+    REQUESTS = "requests"
+    CONSENTS = "consents"  # the standing words only
+    LATE_REQUESTS = "late_requests"  # what came in meanwhile
+    LATE_CONSENTS = "late_consents"
+    END = "end"
+
+
+_NEXT = dict(pairwise(Phase))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far a backfill is."""
+
+    phase: Phase = Phase.REQUESTS
+    after: tuple[str, ...] = (_FIRST,)  # the key of the last row that was looked at
+    size: int = 0  # how much there was to look through when it began
+    looked: int = 0  # how much of that is behind it
+    tasks: int = 0
+    late: int = 0  # tasks that processors should have planned themselves, in this pass
+    planned: bool = False  # everything was looked through, and nothing was late
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A request or consent change that the sink may have to hear of."""
+
+    source_id: UUID
+    action: Action
+    received_at: datetime
+    event: bytes | None  # None where the ledger has it no more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """A task of one of the sources in hand."""
+
+    source_id: UUID
+    task_id: UUID
+    action: Action
+
+
+class Backfills:
+    """Begins backfills and carries them on."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, act: Act, *, operation_id: UUID, name: str, sink: str, purposes: Sequence[str]) -> None:
+        """Begin one, with the record of the act.
+
+        Raises:
+            AlreadyOpen: one of this sink is not at its end: go on with it.
+        """
+        with self._database.transaction() as transaction:
+            size = transaction.rows("backfill_size", rights=RIGHTS, purposes=list(purposes))[0][0]
+            begin(
+                transaction, act, OperationKind.BACKFILL, operation_id=operation_id, name=name, sink=sink,
+                plan={"purposes": list(purposes)}, position=asdict(Position(size=size)),
+            )  # fmt: skip
+
+    @contextmanager
+    def batch(
+        self, operation: OpenOperation, *, purposes: Sequence[str], now: datetime, limit: int
+    ) -> Iterator["Batch"]:
+        """The next sources, in one transaction: a crash before the end of the block leaves all as it was."""
+        with self._database.transaction() as transaction:
+            [(held,)] = transaction.rows("hold_backfill", operation_id=operation.operation_id)
+            position = Position(**{**held, "phase": Phase(held["phase"]), "after": tuple(held["after"])})
+            if position.phase is Phase.END:
+                position = replace(position, phase=Phase.LATE_REQUESTS, after=(_FIRST,), late=0)
+            yield Batch(transaction, operation, position, purposes=list(purposes), now=now, limit=limit)
+
+
+class Batch:
+    """Some sources in hand."""
+
+    def __init__(
+        self, transaction: Transaction, operation: OpenOperation, position: Position, *,
+        purposes: list[str], now: datetime, limit: int,
+    ) -> None:  # fmt: skip
+        self._transaction = transaction
+        self._operation = operation
+        self._position = position
+        self._now = now
+        self._limit = limit
+        self._last = position.after
+        self.sources = self._load(position, purposes)
+
+    def save(self, tasks: Sequence[NewTask]) -> Position:
+        """Have the tasks owed that are not there yet; returns how far it is with them."""
+        new: list[UUID] = []
+        if tasks:
+            # Held before anything is written, in the order of recorders: they and we take turns.
+            ids = sorted({task.source_id for task in tasks if task.action is not Action.CONSENT})
+            self._transaction.rows("lock_requests", ids=ids)
+            new = [
+                source_id
+                for (source_id,) in self._transaction.rows(
+                    "issue_first",
+                    sink=self._operation.sink,
+                    now=self._now,
+                    operation_id=self._operation.operation_id,
+                    source_ids=[task.source_id for task in tasks],
+                    task_ids=[task.task_id for task in tasks],
+                    actions=[task.action.value for task in tasks],
+                )
+            ]
+            self._transaction.run("widen_requests", ids=new)
+        position = self._moved(new)
+        note_position(self._transaction, self._operation.operation_id, asdict(position))
+        return position
+
+    def _load(self, position: Position, purposes: list[str]) -> list[Source]:
+        since = self._operation.since - OVERLAP
+        run = self._transaction.rows
+        match position.phase:
+            case Phase.REQUESTS | Phase.LATE_REQUESTS:
+                rows = run(
+                    "requests_after", after=UUID(position.after[0]), rights=RIGHTS, limit=self._limit,
+                    since=since if position.phase is Phase.LATE_REQUESTS else None,
+                )  # fmt: skip
+                found = [(row[:1], row[0], Action(row[1]), *row[2:]) for row in rows]
+            case Phase.CONSENTS:
+                handle, purpose = position.after if len(position.after) == 2 else ("", "")
+                rows = run(
+                    "standing_consents_after", handle=handle, purpose=purpose, purposes=purposes,
+                    limit=self._limit,
+                )  # fmt: skip
+                found = [(row[:2], row[2], Action.CONSENT, *row[3:]) for row in rows]
+            case Phase.LATE_CONSENTS | Phase.END:
+                rows = run(
+                    "consent_changes_after", after=UUID(position.after[0]), purposes=purposes, since=since,
+                    limit=self._limit,
+                )  # fmt: skip
+                found = [(row[:1], row[0], Action.CONSENT, *row[1:]) for row in rows]
+        if len(found) == self._limit:
+            self._last = tuple(str(part) for part in found[-1][0])
+        else:
+            self._last = ()
+        return [
+            Source(
+                source_id=source_id,
+                action=action,
+                received_at=received_at,
+                event=None if event is None else bytes(event),
+            )
+            for _, source_id, action, received_at, event in found
+        ]
+
+    def _moved(self, new: Sequence[UUID]) -> Position:
+        before = self._position
+        received = {source.source_id: source.received_at for source in self.sources}
+        late = before.late + sum(received[source_id] > self._operation.since for source_id in new)
+        phase = before.phase if self._last else _NEXT[before.phase]
+        looked = len(self.sources) if before.phase in {Phase.REQUESTS, Phase.CONSENTS} else 0
+        return replace(
+            before,
+            phase=phase,
+            after=self._last or (_FIRST,),
+            looked=before.looked + looked,
+            tasks=before.tasks + len(new),
+            late=late,
+            planned=phase is Phase.END and not late,
+        )

@@ -1,0 +1,92 @@
+"""A backup of a sink was put back: what was done since is asked of it again, in one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from olvido.core.acts import Act
+from olvido.core.sinks import OperationKind
+from olvido.core.tasks import Action
+from olvido.ledger.connection import Database, Transaction
+from olvido.ledger.sink_operations import begin, note_position
+
+_LASTING = [action.value for action in Action if action.lasting]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """What is asked of a sink again."""
+
+    answered: Mapping[Action, int]  # it said that they were done, and the backup does not have them
+    unanswered: int  # sent and not answered: they may have been done before the backup was put back
+
+    @property
+    def tasks(self) -> int:
+        """All of it."""
+        return sum(self.answered.values()) + self.unanswered
+
+
+class Restores:
+    """Declares restores."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def first_request_at(self) -> datetime | None:
+        """Since when the ledger knows of anything; None if it is empty."""
+        with self._database.transaction() as transaction:
+            first: datetime | None = transaction.rows("first_request_at")[0][0]
+        return first
+
+    def preview(self, sink: str, *, since: datetime, now: datetime) -> Again:
+        """What :meth:`declare` would ask for now. Nothing is written."""
+        with self._database.transaction() as transaction:
+            transaction.rows("patiently")
+            return _issue(transaction, sink, since=since, now=now, operation_id=None)
+
+    def declare(
+        self,
+        act: Act,
+        *,
+        operation_id: UUID,
+        name: str,
+        sink: str,
+        backup_taken_at: datetime,
+        since: datetime,
+    ) -> Again:
+        """Ask a sink again for all lasting work it did since an instant, each with the next generation.
+
+        One transaction: the act, the operation, its tasks, and their requests in progress again. A
+        crash before its end leaves nothing; after it everything is owed, and the reconciler sends it.
+
+        Raises:
+            AlreadyOpen: a restore of this sink from this backup is not at its end.
+            Unavailable: the ledger does not answer. Whether it was declared, a repeat tells.
+        """
+        with self._database.transaction() as transaction:
+            transaction.rows("patiently")
+            transaction.rows("one_restore_at_a_time", sink=sink)
+            plan = {"backup_taken_at": backup_taken_at.isoformat(), "since": since.isoformat()}
+            begin(
+                transaction, act, OperationKind.RESTORE,
+                operation_id=operation_id, name=name, sink=sink, plan=plan, position={},
+            )  # fmt: skip
+            again = _issue(transaction, sink, since=since, now=act.at, operation_id=operation_id)
+            transaction.rows("hold_requests_of", operation_id=operation_id)
+            transaction.run("reopen_requests", operation_id=operation_id)
+            note_position(transaction, operation_id, {"tasks": again.tasks, "planned": True})
+        return again
+
+
+def _issue(
+    transaction: Transaction, sink: str, *, since: datetime, now: datetime, operation_id: UUID | None
+) -> Again:
+    rows = transaction.rows(
+        "issue_again", sink=sink, actions=_LASTING, since=since, now=now, operation_id=operation_id,
+        dry_run=operation_id is None,
+    )  # fmt: skip
+    return Again(
+        answered={Action(action): answered for action, answered, _ in rows if answered},
+        unanswered=sum(unanswered for _, _, unanswered in rows),
+    )

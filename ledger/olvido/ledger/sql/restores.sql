@@ -1,0 +1,58 @@
+-- name: patiently
+-- A restore is one transaction, however large it is. In this one only.
+select set_config('statement_timeout', '15min', true);
+
+-- name: one_restore_at_a_time
+-- Of two restores of one sink the second sees which generations the first has asked for.
+select pg_advisory_xact_lock(hashtext('olvido.restore'), hashtext(%(sink)s));
+
+-- name: first_request_at
+-- Since when the ledger knows of anything.
+select least((select min(received_at) from requests), (select min(received_at) from consent_changes));
+
+-- name: issue_again
+-- Ask a sink again for what a backup taken at an instant does not have; what it would be, where nothing is to be written.
+-- A task that was sent and is not answered may be done already, its receipt under way: then the restore
+-- undid it, and the receipt would hide that. So it is asked again too. What was never sent is still to come.
+with chosen as (
+    select t.source_id, t.generation, t.task_id, t.action,
+           t.outcome is not null and t.outcome <> 'deferred' as answered
+    from tasks t
+    where t.sink = %(sink)s and t.action = any(%(actions)s::text[])
+      and case when t.outcome is null or t.outcome = 'deferred' then t.attempts > 0 and t.parked is null
+               else t.applied_at >= %(since)s end
+      and not exists (select from tasks n where n.source_id = t.source_id and n.sink = t.sink
+                      and n.generation > t.generation)
+), issued as (
+    insert into tasks (source_id, sink, generation, task_id, action, sent_at, due_at, attempts, operation_id)
+    select source_id, %(sink)s, generation + 1, task_id, action, %(now)s, %(now)s, 0, %(operation_id)s
+    from chosen
+    where not %(dry_run)s
+)
+select action, count(*) filter (where answered), count(*) filter (where not answered)
+from chosen group by action order by action;
+
+-- name: hold_requests_of
+-- Take hold of the requests of an operation in the order that recorders do: they and we take turns.
+with held as (
+    select 1 from requests
+    where request_id in (select source_id from tasks where operation_id = %(operation_id)s and outcome is null)
+    order by request_id
+    for update
+)
+select count(*) from held;
+
+-- name: reopen_requests
+-- Requests that a sink is asked for again are in progress again.
+update requests r
+set state = 'in_progress', finished_at = null, answered = r.answered - again.was_answered
+from (
+    select n.source_id, (p.outcome is not null and p.outcome <> 'deferred')::int as was_answered
+    from tasks n join tasks p on p.source_id = n.source_id and p.sink = n.sink and p.generation = n.generation - 1
+    where n.operation_id = %(operation_id)s and n.outcome is null
+) again
+where r.request_id = again.source_id;
+
+-- name: set_position
+-- How far an operation is: written with the work it counts.
+update operations set position = %(position)s where operation_id = %(operation_id)s;

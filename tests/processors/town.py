@@ -1,0 +1,154 @@
+"""All steps on a real ledger and registry; the broker only remembers, and sinks say what they are told."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from uuid import UUID
+
+from values import CATALOGUE, NOW, Journal, received
+
+from olvido.broker.contract import Received
+from olvido.broker.memory import partition_of
+from olvido.core.acts import Act, Verb
+from olvido.core.catalogue import Catalogue
+from olvido.core.events import ConsentChange, PrivacyRequest
+from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.status import RequestStatus
+from olvido.core.tasks import Task
+from olvido.ledger.backfills import Backfills
+from olvido.ledger.connection import Database
+from olvido.ledger.restores import Restores
+from olvido.ledger.sink_operations import SinkOperations
+from olvido.ledger.store import Ledger
+from olvido.processors.emission import Emission
+from olvido.processors.handlers import ConsentsHandler, ReceiptsHandler, RequestsHandler
+from olvido.processors.reconciler import Reconciler
+from olvido.schemas.codec import Codec, request_status_codec, tasks_codec
+from olvido.schemas.registry import Registry
+from olvido.schemas.topics import PARTITIONS
+
+MINUTE = timedelta(minutes=1)
+_ids = count(1)
+
+
+def an_act(verb: Verb, at: datetime) -> Act:
+    """An act of somebody's."""
+    return Act(act_id=UUID(int=next(_ids)), at=at, who="ana@ops", verb=verb, reason="ticket 17", details={})
+
+
+@dataclass
+class Town:
+    """Everything between the topics."""
+
+    registry: Registry
+    dsn: str
+    catalogue: Catalogue = CATALOGUE
+    now: datetime = NOW
+    sent: Journal = field(default_factory=Journal)
+    behind: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        database = Database(self.dsn, application="tests")
+        self.ledger = Ledger(self.dsn, application="tests")
+        self.operations = SinkOperations(database)
+        self.restores = Restores(database)
+        self.backfills = Backfills(database)
+        self.offsets = count()
+
+    def clock(self) -> datetime:
+        """The town's clock, which is set by hand."""
+        return self.now
+
+    def emission(self) -> Emission:
+        """Writes down what is sent."""
+        return Emission(self.registry, self.catalogue, self.sent, source="tests")
+
+    def reconciler(self, catalogue: Catalogue | None = None) -> Reconciler:
+        """One that knows the town's sinks, or others."""
+        known = catalogue or self.catalogue
+        emission = Emission(self.registry, known, self.sent, source="tests")
+        return Reconciler(
+            self.registry,
+            self.ledger,
+            self.operations,
+            emission,
+            known,
+            clock=self.clock,
+            first_after=MINUTE,
+            behind=lambda sink: self.behind.get(sink, 0),
+        )
+
+    def ask(self, *events: PrivacyRequest | ConsentChange) -> list[Task]:
+        """Have events planned, saved and sent; their tasks."""
+        before = len(self.sent.records)
+        for kind, handler in ((PrivacyRequest, RequestsHandler), (ConsentChange, ConsentsHandler)):
+            handle = handler(
+                self.registry,
+                self.ledger,
+                self.emission(),
+                self.catalogue,
+                clock=self.clock,
+                due_after=MINUTE,
+            )
+            batch = [self._read(handle.codec, event) for event in events if isinstance(event, kind)]
+            if batch:
+                handle(batch)
+        return self.tasks(before)
+
+    def tasks(self, since: int = 0) -> list[Task]:
+        """The tasks that were sent."""
+        codecs = {sink.name: tasks_codec(self.registry, sink.name) for sink in self.catalogue.sinks}
+        return [
+            codecs[record.topic.split(".")[2]].decode(record.value)
+            for record in self.sent.records[since:]
+            if record.topic.startswith("olvido.tasks.")
+        ]
+
+    def statuses(self, since: int = 0) -> list[RequestStatus]:
+        """The statuses that were told."""
+        codec = request_status_codec(self.registry)
+        return [
+            codec.decode(record.value)
+            for record in self.sent.records[since:]
+            if record.topic == codec.topic.name
+        ]
+
+    def answer(
+        self,
+        tasks: Iterable[Task],
+        outcome: Outcome | Callable[[Task], Outcome] = Outcome.ERASED,
+        *,
+        detail: str = "",
+    ) -> None:
+        """Have the sinks answer some tasks now."""
+        self.record(
+            [
+                receipt_for(
+                    task, outcome if isinstance(outcome, Outcome) else outcome(task), applied_at=self.now,
+                    detail=detail,
+                )
+                for task in tasks
+            ]
+        )  # fmt: skip
+
+    def record(self, told: Sequence[Receipt]) -> None:
+        """Have receipts recorded."""
+        handle = ReceiptsHandler(self.registry, self.ledger, self.emission(), clock=self.clock)
+        handle([self._read(handle.codec, receipt) for receipt in told])
+
+    def _read(self, codec: Codec, value) -> Received:
+        key = value.subject_id.encode()
+        return received(
+            next(self.offsets), partition=partition_of(key, PARTITIONS), topic=codec.topic.name, key=key,
+            value=codec.encode(value),
+        )  # fmt: skip
+
+    def declare(
+        self, sink: str = "crm", *, since: datetime, taken_at: datetime | None = None, name: str = "r1"
+    ):
+        """Declare a restore."""
+        return self.restores.declare(
+            an_act(Verb.RESTORE, self.now), operation_id=UUID(int=next(_ids)), name=name, sink=sink,
+            backup_taken_at=taken_at or since, since=since,
+        )  # fmt: skip
