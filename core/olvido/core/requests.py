@@ -2,11 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable
+from datetime import timedelta
 from enum import StrEnum
 
 from olvido.core.events import ConsentChange, PrivacyRequest, Verification
 from olvido.core.receipts import Outcome
 from olvido.core.tasks import Action
+
+ANSWER_WITHIN = timedelta(days=30)  # GDPR art. 12(3) says a month
 
 
 class RequestState(StrEnum):

@@ -10,16 +10,32 @@ from typing import Annotated, NoReturn
 import typer
 
 from olvido.core.errors import ConfigError, InvalidInput, OlvidoError, Unavailable
-from olvido.operators import emitting, logs, looking, stack_commands, topic_commands
+from olvido.operators import (
+    audit,
+    completing,
+    configuring,
+    emitting,
+    helping,
+    logs,
+    looking,
+    stack_commands,
+    topic_commands,
+)
 from olvido.operators.acting import NotConfirmed
 from olvido.operators.exits import Exit
-from olvido.operators.output import messages
+from olvido.operators.output import messages, without_colour
 
 app = typer.Typer(
     name="olvido",
-    help="Carries a person's decision to every system that holds their data, and proves that it arrived.",
+    help="Carries a person's decision to every system that holds their data, and proves that it arrived.\n\n"
+    "Examples:\n"
+    "    olvido up\n"
+    "    olvido request erase --email ana@example.es\n"
+    "    olvido requests list\n"
+    "    olvido status",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain lines keep their shape at any width, and in a pipe
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 run = typer.Typer(help="Run one process in the foreground, until SIGTERM or Ctrl-C.", no_args_is_help=True)
@@ -28,11 +44,39 @@ stack_commands.register(app)
 emitting.register(app)
 looking.register(app)
 topic_commands.register(app)
+audit.register(app)
+configuring.register(app)
+completing.register(app)
+
+
+def _without_colour(wanted: bool) -> None:
+    if wanted:
+        without_colour()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"olvido {version('olvido')}\n")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
+    no_color: Annotated[
+        bool,
+        typer.Option(
+            "--no-color",
+            help="No colours; NO_COLOR in the environment says the same.",
+            is_eager=True,
+            callback=_without_colour,
+        ),
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
+    ] = False,
 ) -> None:
     logs.set_up(level="INFO" if verbose else "WARNING")
 
@@ -41,7 +85,11 @@ def _options(
 def run_processors(
     engine: Annotated[str, typer.Option(help="faust, or loop for large replays.")] = "faust",
 ) -> None:
-    """Plan: requests and consent changes become tasks; the reconciler and the offset audit run here too."""
+    """Plan: requests and consent changes become tasks; the reconciler and the offset audit run here too.
+
+    Examples:
+        olvido run processors
+    """
     from olvido.operators.settings import deployment
     from olvido.processors.run import run_loop_engine, run_processors
 
@@ -56,7 +104,11 @@ def run_processors(
 
 @run.command("recorder")
 def run_recorder() -> None:
-    """Record: receipts and dead letters go into the ledger, request states come out."""
+    """Record: receipts and dead letters go into the ledger, request states come out.
+
+    Examples:
+        olvido run recorder
+    """
     from olvido.operators.settings import deployment
     from olvido.processors.run import run_recorder
 
@@ -65,13 +117,17 @@ def run_recorder() -> None:
 
 
 @run.command("sink")
-def run_sink(name: Annotated[str, typer.Argument(help="The sink's name in olvido.toml.")]) -> None:
-    """Apply: carry out one sink's tasks and acknowledge them."""
+def run_sink(sink: Annotated[str, typer.Argument(help="The sink's name in olvido.toml.")]) -> None:
+    """Apply: carry out one sink's tasks and acknowledge them.
+
+    Examples:
+        olvido run sink crm
+    """
     from olvido.operators.settings import deployment
     from olvido.sinks.run import run_sink
 
     logs.as_a_service()
-    run_sink(deployment(), name, _stop_on_signal())
+    run_sink(deployment(), sink, _stop_on_signal())
 
 
 @run.command("relay")
@@ -80,7 +136,11 @@ def run_relay(
         str, typer.Option(help="The environment variable that holds the outbox database's address.")
     ] = "OLVIDO_OUTBOX_DSN",
 ) -> None:
-    """Publish what an outbox table holds."""
+    """Publish what an outbox table holds.
+
+    Examples:
+        olvido run relay --dsn-env SHOP_OUTBOX_DSN
+    """
     from olvido.operators.settings import load_stack_env
     from olvido.producers.relay import run_relay
     from olvido.schemas.deployment import Connections
@@ -112,8 +172,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     What each code means stands in :class:`~olvido.operators.exits.Exit`.
     """
+    command = helping.finished(app)
+    if completing.is_asked():
+        completing.silence()
+        completing.attach(command)
     try:
-        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        code = command.main(
+            args=None if arguments is None else list(arguments), prog_name="olvido", standalone_mode=False
+        )
         sys.exit(code if isinstance(code, int) else 0)
     except (ConfigError, InvalidInput) as error:
         _complain(str(error), Exit.USAGE)
@@ -131,10 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
-        show = getattr(error, "show", None)  # a wrong flag or argument, with "did you mean"
-        if show is None:
+        if not helping.show_misuse(error):
             raise
-        show()
         sys.exit(Exit.USAGE)
 
 

@@ -33,20 +33,13 @@ Regions = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    request = typer.Typer(
-        help="Emit a privacy request.\n\n"
-        "olvido request erase --email ana@example.es --customer-id C-1042 --region cn --region sg",
-        no_args_is_help=True,
-    )
+    request = typer.Typer(help="Emit a privacy request.", no_args_is_help=True)
     for right in Right:
         if right is not Right.UNKNOWN:
-            request.command(right.value.lower(), help=_HELP[right])(_request_command(right))
+            request.command(right.value.lower(), help=_help(right))(_request_command(right))
     request.command("verify")(verify)
     app.add_typer(request, name="request")
-    consent = typer.Typer(
-        help="Emit a consent change.\n\nolvido consent withdraw --email ana@example.es --purpose marketing",
-        no_args_is_help=True,
-    )
+    consent = typer.Typer(help="Emit a consent change.", no_args_is_help=True)
     consent.command("withdraw")(consent_withdraw)
     consent.command("grant")(consent_grant)
     app.add_typer(consent, name="consent")
@@ -60,6 +53,18 @@ _HELP = {
     Right.RESTRICT: "Ask for a person's data to be kept but not used.",
     Right.OBJECT: "Object to the use of a person's data for some purposes.",
 }
+
+
+def _help(right: Right) -> str:
+    """What a command says: what it asks for, and how it is typed."""
+    purpose = " --purpose marketing" if right is Right.OBJECT else ""
+    word = right.value.lower()
+    return (
+        f"{_HELP[right]}\n\nExamples:\n"
+        f"    olvido request {word} --email ana@example.es{purpose}\n"
+        f"    olvido request {word} --customer-id C-1042 --region cn{purpose}\n"
+        f"    olvido request {word} --identities-from person.json{purpose}"
+    )
 
 
 def _request_command(right: Right) -> Any:  # noqa: ANN401 - Typer reads the signature
@@ -109,7 +114,11 @@ def verify(
     identities_from: From = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Say that a request was really made by its subject: what waits as identity_pending goes on."""
+    """Say that a request was really made by its subject: what waits as identity_pending goes on.
+
+    Examples:
+        olvido request verify REQUEST_ID --method email_link --email ana@example.es
+    """
     identities = _identities(email, phone, customer_id, device_id, cookie_id, identities_from)
     with _producer() as producer:
         accepted = producer.verify(
@@ -133,7 +142,12 @@ def consent_withdraw(
     event_id: Annotated[str | None, typer.Option(help="A UUID of your own.")] = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """A person takes back a consent, for one purpose."""
+    """A person takes back a consent, for one purpose.
+
+    Examples:
+        olvido consent withdraw --purpose marketing --email ana@example.es
+        olvido consent withdraw --purpose marketing --identities-from -
+    """
     identities = _identities(email, phone, customer_id, device_id, cookie_id, identities_from)
     with _producer() as producer:
         accepted = producer.withdraw_consent(
@@ -159,7 +173,11 @@ def consent_grant(
     event_id: Annotated[str | None, typer.Option(help="A UUID of your own.")] = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """A person gives a consent, for one purpose."""
+    """A person gives a consent, for one purpose.
+
+    Examples:
+        olvido consent grant --purpose marketing --email ana@example.es --policy-version 7
+    """
     identities = _identities(email, phone, customer_id, device_id, cookie_id, identities_from)
     with _producer() as producer:
         accepted = producer.grant_consent(

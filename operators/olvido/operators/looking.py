@@ -1,19 +1,26 @@
 """`olvido requests …`, `olvido dead-letters …`: what the ledger knows."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 
 if TYPE_CHECKING:
+    from olvido.ledger.figures import Figures
     from olvido.ledger.store import Ledger
 
 from olvido.core.causes import Cause
-from olvido.core.errors import InvalidInput, Refused
+from olvido.core.errors import InvalidInput, Refused, did_you_mean
+from olvido.core.events import Right
 from olvido.core.ids import canonical_uuid
+from olvido.core.receipts import Outcome
 from olvido.core.requests import RequestState
 from olvido.operators.exits import Exit
+from olvido.operators.instants import instant_of
 from olvido.operators.output import Form, Output, console, messages, print_data, show, show_one
+from olvido.operators.timeline import draw, moments_of, rows_of
 
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")]
 WIDE = 100  # columns; narrower, an id would be folded to show an instant
@@ -34,44 +41,106 @@ def register(app: typer.Typer) -> None:
 def list_requests(
     state: Annotated[RequestState | None, typer.Option(help="Only those in this state.")] = None,
     right: Annotated[str | None, typer.Option(help="Only of this right, such as ERASE.")] = None,
+    sink: Annotated[str | None, typer.Option(help="Only those with a task for this sink.")] = None,
+    outcome: Annotated[
+        str | None,
+        typer.Option(help="Only those with such an outcome; `none` for a receipt that is missing."),
+    ] = None,
+    overdue: Annotated[
+        bool, typer.Option("--overdue", help="Only those open for more than 30 days.")
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option(help="Only those asked for since an instant, or since 2h or 3d ago.")
+    ] = None,
     limit: Limit = 20,
     output: Form = Output.TABLE,
 ) -> None:
-    """List privacy requests, newest first."""
-    rows = _ledger().list_requests(state=state, right=right.upper() if right else None, limit=limit)
-    rows = [
-        {
-            **{("right" if name == "right_" else name): value for name, value in row.items()},
-            "sinks": f"{row['answered']}/{row['tasks']}",
-        }
-        for row in rows
-    ]
+    """List privacy requests, newest first.
+
+    Examples:
+        olvido requests list --state in_progress
+        olvido requests list --sink crm --outcome none --since 1d
+        olvido requests list --overdue -o csv > overdue.csv
+    """
+    now = datetime.now(UTC)
+    rights = [one.value for one in Right if one is not Right.UNKNOWN]
+    right = _one_of(right.upper(), rights, "--right") if right else None
+    sink = _one_of(sink, _sinks(), "--sink") if sink else None
+    outcome = _one_of(outcome, ["none", *(one.value for one in Outcome)], "--outcome") if outcome else None
+    after = instant_of(since, field="--since", now=now) if since else None
+    found = figures().requests(
+        now=now,
+        state=state,
+        right=right,
+        sink=sink,
+        outcome=outcome,
+        since=after,
+        overdue=overdue,
+        limit=limit,
+    )
+    rows = [{**_named(row), "sinks": f"{row['answered']}/{row['tasks']}"} for row in found]
     wide = console.width >= WIDE
-    columns = ("request_id", "right", "state", "sinks", *(("requested_at",) if wide else ()))
-    show(rows, columns, output=output, empty="no requests; make one with: olvido request erase --email …")
+    columns = ("request_id", "right", "state", "sinks", *(("requested_at", "overdue") if wide else ()))
+    show(
+        rows, columns, output=output, empty="no such requests; make one with: olvido request erase --email …"
+    )
 
 
 def show_request(
     request_id: Annotated[str, typer.Argument(help="The request's id.")],
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Draw what happened when, and how long each sink took.")
+    ] = False,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show one privacy request and what each sink has said."""
+    """Show one privacy request and what each sink has said.
+
+    Examples:
+        olvido requests show 019ac8d2-9a4e-7c30-8f6b-2b1d4c5e6f70
+        olvido requests show 019ac8d2-9a4e-7c30-8f6b-2b1d4c5e6f70 --timeline
+    """
     ledger = _ledger()
     wanted = _uuid(request_id, "REQUEST_ID")
-    request = ledger.show_request(wanted)
-    if request is None:
-        messages.print(f"olvido: there is no request {request_id}; list them with: olvido requests list")
+    found = ledger.show_request(wanted)
+    if found is None:
+        messages.print(
+            f"olvido: there is no request {request_id}; list them with: olvido requests list", soft_wrap=True
+        )
         raise typer.Exit(Exit.NOT_FOUND)
-    request = {("right" if name == "right_" else name): value for name, value in request.items()}
+    request = _named(found)
+    if timeline:
+        story = figures().story(wanted)
+        if not print_data(rows_of(moments_of(request, story)), output=output):
+            draw(request, story, now=datetime.now(UTC))
+        return
     tasks = ledger.show_tasks(wanted)
     if print_data({**request, "tasks": tasks}, output=output):
         return
     show_one(request, output=output)
+    console.print()
     columns = ("sink", "outcome", "counts", "attempts", "applied_at", "detail")
     show(tasks, columns, output=output, empty="no sink is concerned")
-    parked = [task for task in tasks if task["parked"]]
-    for task in parked:
-        messages.print(f"{task['sink']}: parked ({task['parked']}); see: olvido dead-letters list")
+    for task in tasks:
+        if task["parked"]:
+            messages.print(f"{task['sink']}: parked ({task['parked']}); see: olvido dead-letters list")
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A record under the names people use: `right` is a word of SQL, and cannot be a column's."""
+    return {name.rstrip("_"): value for name, value in row.items()}
+
+
+def _one_of(word: str, words: Iterable[str], option: str) -> str:
+    known = list(words)
+    if word not in known:
+        raise InvalidInput(option, f"knows no {word!r}{did_you_mean(word, known)}")
+    return word
+
+
+def _sinks() -> Iterable[str]:
+    from olvido.operators.settings import deployment
+
+    return deployment().sinks
 
 
 def list_dead_letters(
@@ -110,3 +179,16 @@ def _ledger() -> "Ledger":
     from olvido.operators.settings import deployment
 
     return Ledger(deployment().ledger_dsn, application="olvido.cli")
+
+
+def figures() -> "Figures":
+    """What the ledger knows, to be looked at.
+
+    Raises:
+        ConfigError: its address is not given.
+    """
+    from olvido.ledger.connection import Database
+    from olvido.ledger.figures import Figures
+    from olvido.operators.settings import deployment
+
+    return Figures(Database(deployment().ledger_dsn, application="olvido.cli"))

@@ -157,6 +157,12 @@ def span(time: timedelta) -> str:
     return f"{seconds // 3600} h" if seconds < 172_800 else f"{seconds // 86_400} d"
 
 
+def without_colour() -> None:
+    """Print without colours from now on, in our own words and in those of what we start."""
+    os.environ["NO_COLOR"] = "1"
+    console.no_color = messages.no_color = True
+
+
 def _paper() -> Console:
     """Where tables go: the terminal, or paper that is wide enough.
 

@@ -25,7 +25,12 @@ def up(
         typer.Option("--parts-only", help="Only broker, registry and database: none of Olvido's processes."),
     ] = False,
 ) -> None:
-    """Start Kafka, the registry, PostgreSQL and Olvido's processes here. A repeat changes nothing."""
+    """Start Kafka, the registry, PostgreSQL and Olvido's processes here. A repeat changes nothing.
+
+    Examples:
+        olvido up
+        olvido up --parts-only
+    """
     from olvido.operators.card import print_card
     from olvido.operators.running import start
 
@@ -39,7 +44,12 @@ def down(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --purge.")] = False,
 ) -> None:
-    """Stop everything that `olvido up` started. A repeat changes nothing."""
+    """Stop everything that `olvido up` started. A repeat changes nothing.
+
+    Examples:
+        olvido down
+        olvido down --purge --yes        # deletes the data and the keys as well
+    """
     from olvido.operators.stack import stack
 
     if purge and not yes:
@@ -72,7 +82,12 @@ def status(output: Form = Output.TABLE) -> None:
 
 
 def doctor(output: Form = Output.TABLE) -> None:
-    """Check every part and say what to do about what is wrong. Exit 10 if anything is."""
+    """Check every part and say what to do about what is wrong. Exit 10 if anything is.
+
+    Examples:
+        olvido doctor
+        olvido doctor -o json
+    """
     from olvido.operators.health import examine
 
     findings = examine(project())
@@ -91,7 +106,12 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the demo's stack running at the end.")] = False,
     seed: Annotated[int, typer.Option(help="Other people, the same story.")] = 7,
 ) -> None:
-    """Tell the whole story on real parts, and check every promise. Exit 1 if one is broken."""
+    """Tell the whole story on real parts, and check every promise. Exit 1 if one is broken.
+
+    Examples:
+        olvido demo
+        olvido demo --seed 11 --keep
+    """
     from olvido.operators.demo.run import run_demo
 
     raise typer.Exit(run_demo(project(), console, keep=keep, seed=seed))

@@ -27,7 +27,12 @@ def register(app: typer.Typer) -> None:
 
 
 def list_topics(output: Form = Output.TABLE) -> None:
-    """Show the table of topics: what travels where, keyed how, kept how long, by whom."""
+    """Show the table of topics: what travels where, keyed how, kept how long, by whom.
+
+    Examples:
+        olvido topics list
+        olvido topics list -o yaml
+    """
     from olvido.operators.settings import deployment
     from olvido.schemas.topics import topics_of
 
@@ -48,7 +53,11 @@ def list_topics(output: Form = Output.TABLE) -> None:
 
 
 def check() -> None:
-    """Exit 0 if topics and schemas are as declared, 2 if not."""
+    """Exit 0 if topics and schemas are as declared, 2 if not.
+
+    Examples:
+        olvido topics check && olvido run processors
+    """
     from olvido.broker import admin
     from olvido.operators.settings import deployment
     from olvido.schemas.registry import Registry
@@ -59,7 +68,11 @@ def check() -> None:
 
 
 def diff(output: Form = Output.TABLE) -> None:
-    """Show what is not as declared; changes nothing. Exit 1 if anything differs."""
+    """Show what is not as declared; changes nothing. Exit 1 if anything differs.
+
+    Examples:
+        olvido topics diff
+    """
     from olvido.broker import admin
     from olvido.operators.settings import deployment
     from olvido.schemas.registry import Registry
@@ -69,7 +82,11 @@ def diff(output: Form = Output.TABLE) -> None:
 
 
 def apply(output: Form = Output.TABLE) -> None:
-    """Create and mend topics, register schemas as FULL_TRANSITIVE. A repeat changes nothing."""
+    """Create and mend topics, register schemas as FULL_TRANSITIVE. A repeat changes nothing.
+
+    Examples:
+        olvido topics apply
+    """
     from olvido.broker import admin
     from olvido.operators.settings import deployment
     from olvido.schemas.registry import Registry
@@ -97,7 +114,11 @@ def _tell(differences, output: Output) -> None:  # type: ignore[no-untyped-def] 
 
 
 def migrate() -> None:
-    """Bring the ledger database to the form this version works with. A repeat changes nothing."""
+    """Bring the ledger database to the form this version works with. A repeat changes nothing.
+
+    Examples:
+        olvido ledger migrate
+    """
     from olvido.ledger import schema
     from olvido.operators.settings import deployment
 
@@ -111,7 +132,12 @@ def create_keys(
         typer.Option(help="YYYY-MM: make each region a key of this epoch, and seal to it from now on."),
     ] = None,
 ) -> None:
-    """Make the keys that are missing. Those that are there are never replaced."""
+    """Make the keys that are missing. Those that are there are never replaced.
+
+    Examples:
+        olvido keys create
+        olvido keys create --epoch 2026-12
+    """
     from olvido.operators.prepare import create_keys
     from olvido.operators.settings import deployment, project
 

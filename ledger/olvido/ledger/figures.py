@@ -1,0 +1,85 @@
+"""What people look at: lists, ages, counts and the story of one request. Nothing is changed here."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from olvido.core.requests import ANSWER_WITHIN
+from olvido.ledger.connection import Database
+
+Record = Mapping[str, Any]
+
+RECENT = 1_000  # requests: enough for a 99th percentile, and read in some milliseconds
+
+
+class Figures:
+    """The ledger as it is shown. May be shared between threads.
+
+    Everything raises ``Unavailable`` if the ledger does not answer.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def requests(
+        self,
+        *,
+        now: datetime,
+        state: str | None = None,
+        right: str | None = None,
+        sink: str | None = None,
+        outcome: str | None = None,
+        since: datetime | None = None,
+        overdue: bool = False,
+        limit: int,
+    ) -> list[Record]:
+        """Requests, newest first.
+
+        Args:
+            now: to tell what is overdue by.
+            state: only those in this state.
+            right: only of this right.
+            sink: only those that have a task for this sink; together with ``outcome``, of that outcome.
+            outcome: only those with a task of this outcome; ``none`` for one without a receipt.
+            since: only those asked for at this instant or later.
+            overdue: only those that are open for longer than the law allows.
+            limit: how many at most.
+        """
+        return self._records(
+            "find_requests", state=state, right=right, sink=sink, outcome=outcome, since=since,
+            overdue=overdue, due_before=now - ANSWER_WITHIN, limit=limit,
+        )  # fmt: skip
+
+    def story(self, request_id: UUID) -> Mapping[str, list[Record]]:
+        """What there is to tell of one request besides the request itself: all read at one instant."""
+        with self._database.transaction() as transaction:
+            return {
+                "verifications": transaction.records("story_of_verification", id=request_id),
+                "tasks": transaction.records("story_of_tasks", id=request_id),
+                "dead_letters": transaction.records("story_of_dead_letters", id=request_id),
+            }
+
+    def owed_by_sink(self) -> list[Record]:
+        """How many receipts each sink owes, and since when."""
+        return self._records("owed_by_sink")
+
+    def dead_letters_by_cause(self) -> list[Record]:
+        """Dead letters that nobody has decided about."""
+        return self._records("dead_letters_by_cause")
+
+    def times_to_apply(self) -> list[Record]:
+        """For each sink the 50th, 95th and 99th percentile of its time to apply, in seconds."""
+        return self._records("times_to_apply", limit=RECENT)
+
+    def operation_names(self, *, limit: int) -> list[str]:
+        """The names of replays, restores and backfills, newest first."""
+        return [row["name"] for row in self._records("operation_names", limit=limit)]
+
+    def acts_by_verb(self) -> list[Record]:
+        """How often each kind of act was done."""
+        return self._records("acts_by_verb")
+
+    def _records(self, query: str, **values: Any) -> list[Record]:  # noqa: ANN401 - as the query says
+        with self._database.transaction() as transaction:
+            return transaction.records(query, **values)

@@ -1,0 +1,68 @@
+-- name: find_requests
+-- Requests, newest first, and which of them wait for longer than the law allows.
+select r.request_id, r.right_, r.subject_id, r.state, r.tasks, r.answered, r.requested_at, r.received_at,
+       r.finished_at, r.finished_at is null and r.requested_at < %(due_before)s as overdue
+from requests r
+where (%(state)s::text is null or r.state = %(state)s)
+  and (%(right)s::text is null or r.right_ = %(right)s)
+  and (%(since)s::timestamptz is null or r.requested_at >= %(since)s)
+  and (not %(overdue)s or (r.finished_at is null and r.requested_at < %(due_before)s))
+  and ((%(sink)s::text is null and %(outcome)s::text is null)
+       or exists (select from tasks t where t.source_id = r.request_id
+                  and (%(sink)s::text is null or t.sink = %(sink)s)
+                  and (%(outcome)s::text is null or coalesce(t.outcome, 'none') = %(outcome)s)))
+order by r.request_id desc
+limit %(limit)s;
+
+-- name: operation_names
+-- The names of replays, restores and backfills, newest first.
+select name from operations order by operation_id desc limit %(limit)s;
+
+-- name: owed_by_sink
+-- For each sink that owes a receipt: how many, and when the first of those was asked for.
+select t.sink, count(*) as owed, min(coalesce(r.received_at, c.received_at, t.sent_at)) as oldest_at
+from tasks t
+left join requests r on r.request_id = t.source_id
+left join consent_changes c on c.event_id = t.source_id
+where (t.outcome is null or t.outcome = 'deferred') and t.parked is null
+group by t.sink order by t.sink;
+
+-- name: dead_letters_by_cause
+-- Dead letters that nobody has decided about.
+select cause, count(*) as letters, min(failed_at) as oldest_at
+from dead_letters where state = 'open'
+group by cause order by letters desc, cause;
+
+-- name: times_to_apply
+-- For each sink, of the newest requests: how long from the request's arrival here to the work being done.
+select t.sink, count(*) as receipts,
+       percentile_cont(array[0.5, 0.95, 0.99]) within group (
+           order by extract(epoch from t.applied_at - r.received_at)) as seconds
+from (select request_id, received_at from requests order by request_id desc limit %(limit)s) r
+join tasks t on t.source_id = r.request_id
+where t.outcome is not null and t.outcome <> 'deferred' and t.generation = 0
+group by t.sink order by t.sink;
+
+-- name: story_of_tasks
+-- The tasks of a request as they came about, with the restore, backfill or replay that asked for them.
+select t.sink, t.action, t.generation, t.task_id, t.outcome, t.counts, t.attempts, t.parked, t.sent_at, t.due_at,
+       t.applied_at, t.verified_at, o.kind as operation, o.name as operation_name, o.created_at as operation_at
+from tasks t left join operations o using (operation_id)
+where t.source_id = %(id)s
+order by t.sink, t.generation;
+
+-- name: story_of_verification
+-- When it was verified that it is really this person.
+select method, verified_at from verifications where request_id = %(id)s;
+
+-- name: story_of_dead_letters
+-- What became a dead letter of a request's tasks.
+select d.cause, d.failed_at, d.state, d.decided_at, d.attempts, t.sink
+from dead_letters d
+join tasks t on t.source_id = d.source_id and t.task_id = d.task_id and t.generation = d.generation
+where d.source_id = %(id)s
+order by d.failed_at;
+
+-- name: acts_by_verb
+-- How often each kind of act was done, and when last.
+select verb, count(*) as acts, max(at) as newest_at from acts group by verb order by verb;

@@ -1,0 +1,93 @@
+"""What `--help` says: the meaning, then examples, then the options, then the page to read on.
+
+A command's docstring holds the first two: a sentence, and a paragraph that begins with ``Examples:``.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from olvido.core.errors import did_you_mean
+
+EXAMPLES = "Examples:\n"
+CHOICES_MAX = 40  # letters; more values than fit beside an option's name are listed in its help
+PAGE = "docs/operations.md"
+PAGES = {  # of a command or a group, by its first word; the others are told in PAGE
+    "audit": "docs/operations.md#who-did-what",
+    "completion": "docs/operations.md#completion",
+    "config": "docs/configuration.md",
+    "consent": "docs/producers.md",
+    "dead-letters": "docs/operations.md#dead-letters",
+    "keys": "docs/keys.md",
+    "request": "docs/producers.md",
+    "run": "docs/configuration.md#who-needs-what",
+    "topics": "docs/topics.md",
+}
+
+Words = tuple[str, ...]
+
+
+def finished(app: typer.Typer) -> Any:  # noqa: ANN401 - Typer's commands are not public by type
+    """The whole command line, with every command's help as people read it."""
+    root = typer.main.get_command(app)
+    for words, command in commands_of(root):
+        meaning, examples = parts_of(command.help or "")
+        listed = "\n".join(f"  {line}" for line in examples)
+        command.help = f"{meaning}\n\n\b\n{EXAMPLES}{listed}" if examples else meaning
+        command.short_help = " ".join(meaning.split()).split(". ")[0].rstrip(".")
+        command.epilog = (
+            command.epilog or f"More: {PAGES.get(words[0], PAGE) if words else 'README.md, docs/'}"
+        )
+        for param in command.params:
+            _finish(param)
+    return root
+
+
+def commands_of(root: Any) -> Iterator[tuple[Words, Any]]:  # noqa: ANN401
+    """Every command and group below a command, and itself, each by its words."""
+    waiting: list[tuple[Words, Any]] = [((), root)]
+    while waiting:
+        words, command = waiting.pop(0)
+        yield words, command
+        below = getattr(command, "commands", {})
+        waiting = [((*words, name), found) for name, found in below.items()] + waiting
+
+
+def parts_of(text: str) -> tuple[str, list[str]]:
+    """A docstring as its meaning and its examples."""
+    meaning, _, examples = text.replace("\b\n", "").partition(EXAMPLES)
+    return meaning.strip(), [line.strip() for line in examples.splitlines() if line.strip()]
+
+
+def show_misuse(error: Exception) -> bool:
+    """Say on stderr what was wrong with a flag, an argument or a command, and what was meant perhaps.
+
+    Returns:
+        Whether it was that. Anything else is for somebody else to tell.
+    """
+    show = getattr(error, "show", None)
+    if show is None:
+        return False
+    message = getattr(error, "message", "").removeprefix("Value error, ")
+    choices = _choices(error.param) if getattr(error, "param", None) is not None else []  # type: ignore[attr-defined]
+    given = re.match(r"'([^']*)' is not one of", message)
+    if choices and given:
+        message = f"there is no {given[1]!r}{did_you_mean(given[1], choices)}"
+    error.message = message  # type: ignore[attr-defined]
+    show()
+    return True
+
+
+def _finish(param: Any) -> None:  # noqa: ANN401
+    if param.name in {"install_completion", "show_completion"}:
+        param.hidden = True  # `olvido completion` prints the script; what to do with it is the user's
+    choices = _choices(param)
+    if len("|".join(choices)) > CHOICES_MAX and param.show_choices:
+        param.show_choices = False
+        param.help = f"{param.help or ''} One of: {', '.join(choices)}.".strip()
+
+
+def _choices(param: Any) -> list[str]:  # noqa: ANN401
+    return [str(getattr(choice, "value", choice)) for choice in param.type_descriptor.choices or ()]
