@@ -9,7 +9,7 @@ from olvido.operators import progress
 
 
 def test_a_terminal_shows_a_bar_with_count_rate_and_time_left():
-    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, highlight=False)
     with progress.progress("replaying", 200, unit="tasks", console=console) as bar:
         bar.to(200)
         bar.say("crm is 1,200 behind")

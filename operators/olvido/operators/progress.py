@@ -1,7 +1,7 @@
 """How far long work is: a bar with rate and time left on a terminal, a plain line now and then elsewhere."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -22,8 +22,15 @@ from olvido.operators.output import messages
 LINE_EVERY_S = 10.0
 
 
+Advance = Callable[[int], None]  # so much more is done
+
+
 class Bar(Protocol):
     """What work tells about itself."""
+
+    def __call__(self, count: int) -> None:
+        """So much more is done."""
+        ...
 
     def to(self, done: int) -> None:
         """So much of the total is done."""
@@ -35,7 +42,7 @@ class Bar(Protocol):
 
 
 @contextmanager
-def progress(what: str, total: int, *, unit: str, console: Console = messages) -> Iterator[Bar]:
+def progress(what: str, total: int, *, unit: str = "records", console: Console = messages) -> Iterator[Bar]:
     """Show progress on stderr while the block runs.
 
     Args:
@@ -68,6 +75,9 @@ class _Shown:
         self._shown = shown
         self._task = task
 
+    def __call__(self, count: int) -> None:
+        self._shown.advance(self._task, count)
+
     def to(self, done: int) -> None:
         self._shown.update(self._task, completed=done)
 
@@ -84,9 +94,14 @@ class _Lines:
         self._unit = unit
         self._console = console
         self._began_at = self._told_at = time.monotonic()
+        self._done = 0
         self._first: int | None = None
 
+    def __call__(self, count: int) -> None:
+        self.to(self._done + count)
+
     def to(self, done: int) -> None:
+        self._done = done
         now = time.monotonic()
         if self._first is None:
             self._first = done
@@ -104,5 +119,5 @@ class _Lines:
 
 
 def _span(seconds: float) -> str:
-    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
