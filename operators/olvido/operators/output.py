@@ -102,7 +102,7 @@ def print_data(value: Any, *, output: Output) -> bool:  # noqa: ANN401 - any dat
             print_json(value)
         case Output.JSONL:
             for row in value if isinstance(value, list) else [value]:
-                sys.stdout.write(json.dumps(row, default=_plain, ensure_ascii=False) + "\n")
+                sys.stdout.write(json.dumps(row, default=plain, ensure_ascii=False) + "\n")
         case Output.YAML:
             sys.stdout.write(_yaml(value))
         case Output.CSV:
@@ -112,7 +112,7 @@ def print_data(value: Any, *, output: Output) -> bool:  # noqa: ANN401 - any dat
 
 def print_json(value: object) -> None:
     """Print a value as JSON on stdout."""
-    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(json.dumps(value, default=plain, ensure_ascii=False, indent=2) + "\n")
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
@@ -192,7 +192,7 @@ def _yaml(value: object) -> str:
     yaml.allow_unicode = True
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # it says None, and means bool
     text = StringIO()
-    yaml.dump(json.loads(json.dumps(value, default=_plain)), text)
+    yaml.dump(json.loads(json.dumps(value, default=plain)), text)
     return text.getvalue()
 
 
@@ -216,18 +216,15 @@ def _cell(value: object) -> object:
         case int() | float():
             return value
         case dict() | list() | tuple():
-            return json.dumps(value, default=_plain, ensure_ascii=False)
+            return json.dumps(value, default=plain, ensure_ascii=False)
         case str():
-            text = str(value)
+            return f"'{value}" if value.startswith(FORMULA) else value
         case _:
-            plain = _plain(value)
-            if not isinstance(plain, str):
-                return plain
-            text = plain
-    return f"'{text}" if text.startswith(FORMULA) else text
+            return _cell(plain(value))
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """What `json` cannot write by itself, in a form that it can."""
     match value:
         case datetime():
             return value.astimezone(UTC).isoformat()
