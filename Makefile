@@ -12,7 +12,7 @@ ROOMS := core schemas broker ledger producers processors sinks operators
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help setup demo test check fmt lock clean
+.PHONY: help setup demo test check fmt lock clean bench
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -41,5 +41,13 @@ lock: .venv/.ready ## compile the hashed lock files anew (names no index)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
 		requirements-bootstrap.in -o requirements-bootstrap.lock
 
+.venv-peers/.ready: bench/peers.lock
+	$(PYTHON) -m venv .venv-peers
+	$(BIN)/uv pip sync --python .venv-peers/bin/python --require-hashes bench/peers.lock
+	@touch $@
+
+bench: .venv/.ready .venv-peers/.ready ## measure the engines beside their peers; about ten minutes
+	$(BIN)/python bench/engines.py --peers .venv-peers/bin/python
+
 clean: ## remove the virtual environment and what tools cached (not .olvido)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

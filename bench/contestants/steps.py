@@ -1,0 +1,25 @@
+"""What every contestant does with a batch: the handler of ``olvido.requests.v1``, as the product has it."""
+
+from datetime import UTC, datetime, timedelta
+
+from olvido.broker.kafka import KafkaPublisher
+from olvido.ledger.store import Ledger
+from olvido.processors.emission import Emission
+from olvido.processors.handlers import RequestsHandler
+from olvido.schemas.deployment import Deployment
+from olvido.schemas.registry import Registry
+
+
+def handler_of(deployment: Deployment, name: str) -> RequestsHandler:
+    """Decode, load, step, save, encode, produce, flush."""
+    registry = Registry(deployment.registry.url)
+    catalogue = deployment.catalogue
+    publisher = KafkaPublisher(deployment.kafka, client_id=name)
+    return RequestsHandler(
+        registry,
+        Ledger(deployment.ledger_dsn, application=name),
+        Emission(registry, catalogue, publisher, source="bench"),
+        catalogue,
+        clock=lambda: datetime.now(UTC),
+        due_after=timedelta(hours=1),
+    )
