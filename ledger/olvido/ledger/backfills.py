@@ -4,18 +4,20 @@ The position stands in the ledger and is written with the tasks it counts. So a 
 killed goes on where it was, and two that run at once take turns and share the work.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 from olvido.core.acts import Act
 from olvido.core.events import Right
 from olvido.core.sinks import OperationKind
 from olvido.core.tasks import Action
+from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction
 from olvido.ledger.sink_operations import OpenOperation, begin, note_position
 
@@ -76,18 +78,19 @@ class Backfills:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, act: Act, *, operation_id: UUID, name: str, sink: str, purposes: Sequence[str]) -> None:
-        """Begin one, with the record of the act.
-
-        Raises:
-            AlreadyOpen: one of this sink is not at its end: go on with it.
-        """
+    def join(
+        self, act: Act, *, operation_id: UUID, name: str, sink: str, purposes: Sequence[str]
+    ) -> tuple[OpenOperation, Position]:
+        """Begin a backfill, or carry on with the one that is open; either way with the record of the act."""
         with self._database.transaction() as transaction:
             size = transaction.rows("backfill_size", rights=RIGHTS, purposes=list(purposes))[0][0]
-            begin(
-                transaction, act, OperationKind.BACKFILL, operation_id=operation_id, name=name, sink=sink,
-                plan={"purposes": list(purposes)}, position=asdict(Position(size=size)),
+            operation, _ = begin(
+                transaction, OperationKind.BACKFILL, operation_id=operation_id, name=name, sink=sink,
+                plan={}, position=asdict(Position(size=size)), now=act.at,
             )  # fmt: skip
+            record(transaction, replace(act, details={**act.details, "operation": operation.name}))
+            [(held,)] = transaction.rows("hold_backfill", operation_id=operation.operation_id)
+        return operation, _position(held)
 
     @contextmanager
     def batch(
@@ -96,7 +99,7 @@ class Backfills:
         """The next sources, in one transaction: a crash before the end of the block leaves all as it was."""
         with self._database.transaction() as transaction:
             [(held,)] = transaction.rows("hold_backfill", operation_id=operation.operation_id)
-            position = Position(**{**held, "phase": Phase(held["phase"]), "after": tuple(held["after"])})
+            position = _position(held)
             if position.phase is Phase.END:
                 position = replace(position, phase=Phase.LATE_REQUESTS, after=(_FIRST,), late=0)
             yield Batch(transaction, operation, position, purposes=list(purposes), now=now, limit=limit)
@@ -193,3 +196,7 @@ class Batch:
             late=late,
             planned=phase is Phase.END and not late,
         )
+
+
+def _position(held: Mapping[str, Any]) -> Position:
+    return Position(**{**held, "phase": Phase(held["phase"]), "after": tuple(held["after"])})

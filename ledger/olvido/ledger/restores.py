@@ -8,8 +8,9 @@ from uuid import UUID
 from olvido.core.acts import Act
 from olvido.core.sinks import OperationKind
 from olvido.core.tasks import Action
+from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction
-from olvido.ledger.sink_operations import begin, note_position
+from olvido.ledger.sink_operations import AlreadyOpen, begin, note_position
 
 _LASTING = [action.value for action in Action if action.lasting]
 
@@ -68,10 +69,13 @@ class Restores:
             transaction.rows("patiently")
             transaction.rows("one_restore_at_a_time", sink=sink)
             plan = {"backup_taken_at": backup_taken_at.isoformat(), "since": since.isoformat()}
-            begin(
-                transaction, act, OperationKind.RESTORE,
-                operation_id=operation_id, name=name, sink=sink, plan=plan, position={},
+            open_, new = begin(
+                transaction, OperationKind.RESTORE,
+                operation_id=operation_id, name=name, sink=sink, plan=plan, position={}, now=act.at,
             )  # fmt: skip
+            if not new:
+                raise AlreadyOpen(open_.name)
+            record(transaction, act)
             again = _issue(transaction, sink, since=since, now=act.at, operation_id=operation_id)
             transaction.rows("hold_requests_of", operation_id=operation_id)
             transaction.run("reopen_requests", operation_id=operation_id)

@@ -15,7 +15,7 @@ from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError
 from olvido.core.sinks import OperationKind, Standing, standing_of
 from olvido.ledger.acts import record
-from olvido.ledger.connection import Database, Transaction
+from olvido.ledger.connection import Database, Row, Transaction
 
 FORGOTTEN = "forgotten:%"  # how the detail of a receipt begins whose box nobody can open any more
 
@@ -53,12 +53,7 @@ class SinkOperations:
         """Those that are not at their end, the oldest first."""
         with self._database.transaction() as transaction:
             rows = transaction.rows("open_operations")
-        return [
-            OpenOperation(
-                operation_id=operation_id, name=name, kind=OperationKind(kind), sink=sink, since=since
-            )
-            for operation_id, name, kind, sink, since in rows
-        ]
+        return [_open(row) for row in rows]
 
     def standings(self) -> dict[str, tuple[Standing, OpenOperation]]:
         """The sinks that are not live, each with the oldest operation that says so."""
@@ -105,7 +100,6 @@ class SinkOperations:
 
 def begin(
     transaction: Transaction,
-    act: Act,
     kind: OperationKind,
     *,
     operation_id: UUID,
@@ -113,13 +107,10 @@ def begin(
     sink: str,
     plan: Mapping[str, object],
     position: Mapping[str, object],
-) -> None:
-    """Note an operation as begun, with the record of the act.
-
-    Raises:
-        AlreadyOpen: the same is open; the transaction is to be rolled back.
-    """
-    begun = transaction.rows(
+    now: datetime,
+) -> tuple[OpenOperation, bool]:
+    """Note an operation as begun unless the same is open; returns the open one, and whether it is new."""
+    begun = transaction.run(
         "open_operation",
         operation_id=operation_id,
         name=name,
@@ -127,22 +118,20 @@ def begin(
         sink=sink,
         plan=json.dumps(plan),
         position=json.dumps(position),
-        now=act.at,
+        now=now,
     )
-    if not begun:
-        raise AlreadyOpen(
-            next(
-                one["name"]
-                for one in transaction.records(
-                    "sink_operations", kind=kind.value, name=None, sink=sink, forgotten=FORGOTTEN, limit=100
-                )
-                if one["finished_at"] is None
-                and one["plan"].get("backup_taken_at") == plan.get("backup_taken_at")
-            )
-        )
-    record(transaction, act)
+    taken_at = plan.get("backup_taken_at", "")
+    [row] = transaction.rows("find_open", kind=kind.value, sink=sink, backup_taken_at=str(taken_at))
+    return _open(row), bool(begun)
 
 
 def note_position(transaction: Transaction, operation_id: UUID, position: Mapping[str, object]) -> None:
     """Write how far an operation is, in the transaction of the work it counts."""
     transaction.run("set_position", operation_id=operation_id, position=json.dumps(position))
+
+
+def _open(row: Row) -> OpenOperation:
+    operation_id, name, kind, sink, since = row
+    return OpenOperation(
+        operation_id=operation_id, name=name, kind=OperationKind(kind), sink=sink, since=since
+    )

@@ -12,12 +12,15 @@ import typer
 from olvido.core.errors import ConfigError, InvalidInput, OlvidoError, Unavailable
 from olvido.operators import (
     audit,
+    backfill_commands,
     completing,
     configuring,
     emitting,
     helping,
     logs,
     looking,
+    restore,
+    sinks,
     stack_commands,
     topic_commands,
 )
@@ -47,6 +50,9 @@ topic_commands.register(app)
 audit.register(app)
 configuring.register(app)
 completing.register(app)
+sinks.register(app)
+restore.register(app)
+backfill_commands.register(app)
 
 
 def _without_colour(wanted: bool) -> None:

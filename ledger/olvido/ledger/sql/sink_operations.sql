@@ -1,10 +1,16 @@
 -- name: open_operation
--- Note a restore or a backfill as begun; one that is open already is left alone, and nothing is returned.
+-- Note a restore or a backfill as begun; one that is open already is left alone.
 insert into operations (operation_id, name, kind, sink, plan, state, position, created_at, started_at)
 values (%(operation_id)s, %(name)s, %(kind)s, %(sink)s, %(plan)s, 'running', %(position)s, %(now)s, %(now)s)
 on conflict (kind, sink, coalesce(plan ->> 'backup_taken_at', ''))
-    where finished_at is null and kind in ('restore', 'backfill') do nothing
-returning name;
+    where finished_at is null and kind in ('restore', 'backfill') do nothing;
+
+-- name: find_open
+-- The open restore of a sink from one backup, or its open backfill.
+select operation_id, name, kind, sink, created_at
+from operations
+where finished_at is null and kind = %(kind)s and sink = %(sink)s
+  and coalesce(plan ->> 'backup_taken_at', '') = %(backup_taken_at)s;
 
 -- name: sink_operations
 -- The restores or backfills there are, newest first: what their tasks have come to.

@@ -1,0 +1,130 @@
+"""`olvido backfill …`: a system joins late and gets what was decided before it came."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from olvido.core.acts import Verb
+from olvido.core.errors import InvalidInput
+from olvido.core.sinks import OperationKind
+from olvido.operators.acting import Confirm, NoInput, Reason, new_act
+from olvido.operators.exits import Exit
+from olvido.operators.operations import close_operation, database, list_operations, show_operation
+from olvido.operators.output import Form, Output, messages
+from olvido.operators.progress import progress
+from olvido.operators.sinks import known_sink
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    backfill = typer.Typer(help=_backfill.__doc__)
+    backfill.callback(invoke_without_command=True)(_backfill)
+    backfill.command("list")(list_backfills)
+    backfill.command("show")(show_backfill)
+    backfill.command("close")(close_backfill)
+    app.add_typer(backfill, name="backfill")
+
+
+def _backfill(
+    context: typer.Context,
+    sink: Annotated[str | None, typer.Option(help="The system that joins late.")] = None,
+    reason: Reason = "",
+) -> None:
+    """Give a sink that joins late all past erasures, restrictions and objections, and the present consents.
+
+    It is in olvido.toml, its topic is applied, and all processors were started anew. A repeat goes
+    on where it was; the sink counts as joining until the last receipt is in.
+
+    Examples:
+        olvido backfill --sink ads --reason OPS-18
+        olvido backfill show backfill-ads-20261123-090000
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if sink is None:
+        raise InvalidInput("--sink", "is missing: say which system joins")
+    from uuid_utils.compat import uuid7
+
+    from olvido.ledger.backfills import Backfills
+    from olvido.ledger.sink_operations import SinkOperations
+    from olvido.operators.backfill import Backfill
+    from olvido.operators.settings import deployment
+    from olvido.schemas.registry import Registry
+
+    now = datetime.now(UTC)
+    name = f"backfill-{sink}-{now:%Y%m%d-%H%M%S}"
+    act = new_act(Verb.BACKFILL, reason, sink=sink)
+    declared = deployment()
+    known_sink(declared, sink)
+    ledger = database(declared)
+    operations, backfills = SinkOperations(ledger), Backfills(ledger)
+    before = next(iter(operations.newest(OperationKind.BACKFILL, sink=sink, limit=1)), None)
+    if before is not None and before["state"] == "done":
+        messages.print(
+            f"{sink} was backfilled already: olvido backfill show {before['name']}",
+            markup=False,
+            soft_wrap=True,
+        )
+        return
+    operation, position = backfills.join(
+        act, operation_id=uuid7(), name=name, sink=sink, purposes=declared.sinks[sink].purposes
+    )
+    work = Backfill(Registry(declared.registry.url), backfills, declared.catalogue, operation, clock=_utc_now)
+    with progress(operation.name, position.size, unit="requests and consents") as bar:
+        bar.to(position.looked)
+        for position in work.run():
+            bar.to(position.looked)
+    if not position.planned:
+        messages.print(
+            f"{position.late} came in meanwhile and were planned without {sink}: some processors do not know "
+            "it yet. Start all of them anew, then repeat this command.",
+            soft_wrap=True,
+        )  # fmt: skip
+        raise typer.Exit(Exit.PARTIAL)
+    messages.print(
+        f"{position.tasks} tasks are asked of {sink}, which is joining until the last receipt is in. "
+        f"How far it is: olvido backfill show {operation.name}",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def list_backfills(
+    sink: Annotated[str | None, typer.Option(help="Only those of this sink.")] = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """List the backfills there are, newest first, and how far each is.
+
+    Examples:
+        olvido backfill list
+    """
+    list_operations(OperationKind.BACKFILL, sink=sink, output=output)
+
+
+def show_backfill(
+    operation: Annotated[str, typer.Argument(help="The backfill's name.")], output: Form = Output.TABLE
+) -> None:
+    """Show how far a backfill is, and what of it is left to a person.
+
+    Examples:
+        olvido backfill show backfill-ads-20261123-090000
+    """
+    show_operation(OperationKind.BACKFILL, operation, output=output)
+
+
+def close_backfill(
+    operation: Annotated[str, typer.Argument(help="The backfill's name.")],
+    reason: Reason = "",
+    given: Confirm = None,
+    no_input: NoInput = False,
+) -> None:
+    """Close a backfill whose rest you take over by hand: the sink counts as live.
+
+    Examples:
+        olvido backfill close backfill-ads-20261123-090000 --reason "OPS-18, two are forgotten"
+    """
+    close_operation(OperationKind.BACKFILL, operation, reason=reason, given=given, no_input=no_input)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

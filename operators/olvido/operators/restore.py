@@ -1,0 +1,148 @@
+"""`olvido restore …`: a backup of a system was put back; what was done since is done again."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from olvido.core.acts import Verb
+from olvido.core.errors import InvalidInput
+from olvido.core.sinks import OperationKind
+from olvido.operators.acting import Confirm, NoInput, Reason, confirm, new_act
+from olvido.operators.exits import Exit
+from olvido.operators.instants import instant_of, span_of
+from olvido.operators.operations import close_operation, database, list_operations, show_operation
+from olvido.operators.output import Form, Output, messages, show_one
+from olvido.operators.sinks import known_sink
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    restore = typer.Typer(
+        help="After a backup of a system was put back: do again what was done since.", no_args_is_help=True
+    )
+    restore.command("declare")(declare)
+    restore.command("list")(list_restores)
+    restore.command("show")(show_restore)
+    restore.command("close")(close_restore)
+    app.add_typer(restore, name="restore")
+
+
+def declare(
+    sink: Annotated[str, typer.Option(help="The system whose backup was put back.")],
+    backup_taken_at: Annotated[
+        str,
+        typer.Option(help="When the backup was taken, such as 2026-11-20T03:00:00Z. In doubt, earlier."),
+    ],
+    reason: Reason = "",
+    margin: Annotated[
+        str,
+        typer.Option(help="So much before that is done again too: clocks differ, and a backup takes time."),
+    ] = "5m",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done again.")] = False,
+    given: Confirm = None,
+    no_input: NoInput = False,
+    output: Form = Output.TABLE,
+) -> None:
+    """Have one sink do again every erasure, restriction, objection and consent change since its backup.
+
+    The sink counts as unsafe until the last receipt is in. No other sink is asked for anything,
+    and what people did after they asked is not touched.
+
+    Examples:
+        olvido restore declare --sink crm --backup-taken-at 2026-11-20T03:00:00Z --dry-run
+        olvido restore declare --sink crm --backup-taken-at 2026-11-20T03:00:00Z --reason OPS-17
+        olvido restore declare --sink crm --backup-taken-at 2d --reason OPS-17 --confirm crm
+    """
+    from uuid_utils.compat import uuid7
+
+    from olvido.ledger.restores import Restores
+    from olvido.ledger.sink_operations import AlreadyOpen
+    from olvido.operators.settings import deployment
+
+    now = datetime.now(UTC)
+    taken_at = instant_of(backup_taken_at, field="--backup-taken-at", now=now)
+    if taken_at > now:
+        raise InvalidInput("--backup-taken-at", "is in the future: say when the backup was taken")
+    since = taken_at - span_of(margin, field="--margin")
+    name = f"restore-{sink}-{now:%Y%m%d-%H%M%S}"
+    act = None if dry_run else new_act(
+        Verb.RESTORE, reason,
+        operation=name, sink=sink, backup_taken_at=taken_at.isoformat(), since=since.isoformat(),
+    )  # fmt: skip
+    declared = deployment()
+    known_sink(declared, sink)
+    restores = Restores(database(declared))
+    first = restores.first_request_at()
+    if first is None or since < first:
+        messages.print(f"{sink}: the backup is older than all that the ledger knows; all of it counts")
+    with messages.status("counting what was done since"):
+        again = restores.preview(sink, since=since, now=now)
+    would = {
+        "sink": sink,
+        "since": since,
+        "again": {action.value.lower(): count for action, count in again.answered.items()},
+        "unanswered": again.unanswered,
+        "tasks": again.tasks,
+    }
+    if act is None or not again.tasks:
+        show_one(would, output=output)
+        messages.print("nothing was written" if again.tasks else f"{sink} has nothing to do again")
+        return
+    confirm(sink, given=given, no_input=no_input, effects={**would, "since": f"{since:%Y-%m-%d %H:%M:%S}Z"})
+    try:
+        with messages.status("declaring"):
+            again = restores.declare(
+                act, operation_id=uuid7(), name=name, sink=sink, backup_taken_at=taken_at, since=since
+            )
+    except AlreadyOpen as open_:
+        messages.print(
+            f"{open_}. How far it is: olvido restore show {open_.name}. To begin anew, close it first",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+        raise typer.Exit(Exit.REFUSED) from None
+    show_one({"name": name, "sink": sink, "tasks": again.tasks}, output=output)
+    messages.print(
+        f"{sink} is unsafe until the last receipt is in. How far it is: olvido restore show {name}",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def list_restores(
+    sink: Annotated[str | None, typer.Option(help="Only those of this sink.")] = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """List the restores there are, newest first, and how far each is.
+
+    Examples:
+        olvido restore list
+        olvido restore list --sink crm -o json
+    """
+    list_operations(OperationKind.RESTORE, sink=sink, output=output)
+
+
+def show_restore(
+    operation: Annotated[str, typer.Argument(help="The restore's name.")], output: Form = Output.TABLE
+) -> None:
+    """Show how far a restore is, and what of it is left to a person.
+
+    Examples:
+        olvido restore show restore-crm-20261123-090000
+    """
+    show_operation(OperationKind.RESTORE, operation, output=output)
+
+
+def close_restore(
+    operation: Annotated[str, typer.Argument(help="The restore's name.")],
+    reason: Reason = "",
+    given: Confirm = None,
+    no_input: NoInput = False,
+) -> None:
+    """Close a restore whose rest you take over by hand: the sink counts as safe again.
+
+    What was not answered stays owed and is sent again as ever.
+
+    Examples:
+        olvido restore close restore-crm-20261123-090000 --reason "OPS-17, three removed by hand"
+    """
+    close_operation(OperationKind.RESTORE, operation, reason=reason, given=given, no_input=no_input)
