@@ -113,6 +113,17 @@ class GroupState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFigures:
+    """How a consumer group is and how far, over all of its topics."""
+
+    group: str
+    state: str  # as in GroupState
+    members: int
+    behind: int  # records that it has yet to handle
+    handled: int  # offsets that it has left behind itself: what is added between two looks is its rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
     """A cluster that answered."""
 
@@ -395,6 +406,69 @@ def group_state(kafka: KafkaSection, group: str) -> GroupState:
                 raise
             return GroupState(group=group, state="DEAD", members=0)
     return GroupState(group=group, state=described.state.name, members=len(described.members))
+
+
+class Groups:
+    """Consumer groups that are looked at again and again: everything is asked at once, over one connection.
+
+    Args:
+        kafka: where the broker is.
+        topics: what each group reads.
+    """
+
+    def __init__(self, kafka: KafkaSection, topics: Mapping[str, Sequence[str]]) -> None:
+        self._kafka = kafka
+        self._topics = topics
+        with naming_bad_options(kafka):
+            self._admin = AdminClient(admin_options(kafka, client_id="olvido-admin"), logger=library_logger)
+
+    def look(self) -> list[GroupFigures]:
+        """How every group is now, in the order given.
+
+        Raises:
+            Unavailable: the broker does not answer.
+        """
+        try:
+            return self._look()
+        except KafkaException as error:
+            raise _silent(self._kafka, error.args[0].str()) from error
+
+    def _look(self) -> list[GroupFigures]:
+        names = list(self._topics)
+        there = self._admin.list_topics(timeout=REACH_TIMEOUT_S).topics
+        described = self._admin.describe_consumer_groups(names, request_timeout=TIMEOUT_S)
+        places = {
+            group: [(name, number) for name in topics if name in there for number in there[name].partitions]
+            for group, topics in self._topics.items()
+        }
+        # Committed before end: so a group at work never seems ahead of its topic.
+        committed = {group: _committed(self._admin, group, places[group]) for group in names}
+        everywhere = [place for group in names for place in places[group]]
+        starts, ends = (_offsets(self._admin, everywhere, which) for which in (_EARLIEST, _LATEST))
+        return [
+            GroupFigures(
+                group=group,
+                state=state,
+                members=members,
+                behind=sum(
+                    max(0, ends[place] - max(starts[place], committed[group].get(place, 0)))
+                    for place in places[group]
+                ),
+                handled=sum(committed[group].values()),
+            )
+            for group in names
+            for state, members in [_described(described[group])]
+        ]
+
+
+def _described(answer: "Future[Any]") -> tuple[str, int]:
+    try:
+        described = _result(answer)
+    except KafkaException as error:
+        if error.args[0].code() not in {KafkaError.GROUP_ID_NOT_FOUND, *_NOT_YET}:
+            raise
+        return "DEAD", 0
+    return described.state.name, len(described.members)
 
 
 def read_range(

@@ -22,6 +22,8 @@ from olvido.operators import (
     restore,
     sinks,
     stack_commands,
+    status,
+    top,
     topic_commands,
 )
 from olvido.operators.acting import NotConfirmed
@@ -44,6 +46,8 @@ app = typer.Typer(
 run = typer.Typer(help="Run one process in the foreground, until SIGTERM or Ctrl-C.", no_args_is_help=True)
 app.add_typer(run, name="run")
 stack_commands.register(app)
+status.register(app)
+top.register(app)
 emitting.register(app)
 looking.register(app)
 topic_commands.register(app)

@@ -8,8 +8,13 @@ from typing import Any
 
 from olvido.broker import admin
 from olvido.core.errors import ConfigError, OlvidoError, Unavailable
+from olvido.core.sinks import Standing
 from olvido.ledger import schema
+from olvido.ledger.connection import Database
+from olvido.ledger.figures import Figures
+from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
+from olvido.operators.output import span
 from olvido.operators.settings import deployment, private_keys
 from olvido.operators.stack import stack
 from olvido.processors import receipts, requests
@@ -40,6 +45,7 @@ class Report:
     readers: list[Row] = field(default_factory=list)
     ledger: Row = field(default_factory=dict)
     sinks: list[Row] = field(default_factory=list)
+    dead_letters: list[Row] = field(default_factory=list)  # that nobody has decided about, by cause
     problems: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,6 +55,7 @@ class Report:
             "readers": self.readers,
             "ledger": self.ledger,
             "sinks": self.sinks,
+            "dead_letters": self.dead_letters,
             "problems": self.problems,
         }
 
@@ -89,23 +96,54 @@ def overall(directory: Path) -> Report:
         for row in processes
         if row["state"] not in {"running", "starting", "given"}
     ]
-    readers = _told(
-        problems, lambda: [_reader(declared, group, topics) for group, topics in readers_of(declared).items()]
-    )
-    ledger = _told(problems, lambda: [Ledger(declared.ledger_dsn, application="olvido.status").overview()])
-    sinks = _told(problems, lambda: Ledger(declared.ledger_dsn, application="olvido.status").by_sink())
+    groups = admin.Groups(declared.kafka, readers_of(declared))
+    readers = _told(problems, lambda: [_reader(one) for one in groups.look()])
     problems += [
         f"nobody reads for {row['reader']}; {row['behind']} records wait"
         for row in readers
         if not row["members"]
     ]
+    database = Database(declared.ledger_dsn, application="olvido.status")
+    ledger = _told(problems, lambda: [Ledger(declared.ledger_dsn, application="olvido.status").overview()])
+    sinks = _told(problems, lambda: _sinks(declared, database, problems))
+    dead_letters = _told(problems, Figures(database).dead_letters_by_cause)
     return Report(
         processes=processes,
         readers=readers,
         ledger=ledger[0] if ledger else {},
         sinks=sinks,
+        dead_letters=dead_letters,
         problems=problems,
     )
+
+
+def _sinks(declared: Deployment, database: Database, problems: list[str]) -> list[Row]:
+    """Every sink: what it has been asked, what it owes and since when, and whether it can be relied on."""
+    counted = {row["sink"]: row for row in Ledger(declared.ledger_dsn, application="olvido.status").by_sink()}
+    owed = {row["sink"]: row for row in Figures(database).owed_by_sink()}
+    standings = SinkOperations(database).standings()
+    rows: list[Row] = []
+    for name in [*declared.sinks, *sorted(counted.keys() - declared.sinks)]:
+        none = {"sink": name, "tasks": 0, "answered": 0, "parked": 0, "resent": 0}
+        standing, operation = standings.get(name, (Standing.LIVE, None))
+        owing = owed.get(name, {"owed": 0, "oldest_at": None})
+        rows.append(
+            {
+                **counted.get(name, none),
+                "owed": owing["owed"],
+                "oldest_owed_at": owing["oldest_at"],
+                "standing": standing,
+            }
+        )
+        if owing["oldest_at"] is not None and datetime.now(UTC) - owing["oldest_at"] > OWED_TOO_LONG:
+            age = span(datetime.now(UTC) - owing["oldest_at"])
+            problems.append(f"{name} owes {owing['owed']} receipts, the oldest for {age}; its log says why")
+        if operation is not None:
+            problems.append(
+                f"{name} is {standing.value} since {operation.since:%Y-%m-%d %H:%M}Z; "
+                f"see: olvido {operation.kind.value} show {operation.name}"
+            )
+    return rows
 
 
 def examine(directory: Path) -> list[Finding]:
@@ -222,18 +260,16 @@ def _check_sink(declared: Deployment, name: str) -> str:
 
 
 def _check_reader(declared: Deployment, group: str, topics: list[str]) -> str:
-    row = _reader(declared, group, topics)
+    [row] = admin.Groups(declared.kafka, {group: topics}).look()
     fell_off = sum(one.fell_off for one in admin.lag(declared.kafka, group, topics))
     if fell_off:
         raise _Wrong(
             f"{group}: retention removed {fell_off} records before they were read",
             "lengthen retention; the reconciler sends again what has no receipt",
         )
-    if not row["members"]:
-        raise _Wrong(
-            f"nobody reads for {group}; {row['behind']} records wait", f"olvido {_command_for(group)}"
-        )
-    return f"{group}: {row['members']} member(s), {row['behind']} records behind"
+    if not row.members:
+        raise _Wrong(f"nobody reads for {group}; {row.behind} records wait", f"olvido {_command_for(group)}")
+    return f"{group}: {row.members} member(s), {row.behind} records behind"
 
 
 def _command_for(group: str) -> str:
@@ -277,10 +313,14 @@ def _process(part: stack.PartStatus) -> Row:
     }
 
 
-def _reader(declared: Deployment, group: str, topics: list[str]) -> dict[str, Any]:
-    state = admin.group_state(declared.kafka, group)
-    behind = sum(one.behind for one in admin.lag(declared.kafka, group, topics))
-    return {"reader": group, "state": state.state.lower(), "members": state.members, "behind": behind}
+def _reader(one: admin.GroupFigures) -> dict[str, Any]:
+    return {
+        "reader": one.group,
+        "state": one.state.lower(),
+        "members": one.members,
+        "behind": one.behind,
+        "handled": one.handled,
+    }
 
 
 def _told(problems: list[str], ask: Callable[[], list[Any]]) -> list[Any]:

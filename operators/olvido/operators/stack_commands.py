@@ -1,4 +1,4 @@
-"""`olvido up | down | status | doctor | demo`: the whole of Olvido on one machine."""
+"""`olvido up | down | doctor | demo`: the whole of Olvido on one machine."""
 
 import sys
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from olvido.operators.exits import Exit
-from olvido.operators.output import Form, Output, console, messages, print_data, show
+from olvido.operators.output import Form, Output, console, messages, print_data
 from olvido.operators.settings import project
 
 
@@ -14,7 +14,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("up")(up)
     app.command("down")(down)
-    app.command("status")(status)
     app.command("doctor")(doctor)
     app.command("demo")(demo)
 
@@ -59,26 +58,6 @@ def down(
         typer.confirm("Delete all data and keys under .olvido?", abort=True)
     stack.down(project(), purge=purge, console=messages)
     messages.print("stopped" + ("; its data is deleted" if purge else "; its data is kept in .olvido"))
-
-
-def status(output: Form = Output.TABLE) -> None:
-    """Show what runs, how far each reader is, and what is owed. Exit 10 if something is wrong."""
-    from olvido.operators.health import overall
-
-    report = overall(project())
-    if not print_data(report.as_dict(), output=output):
-        columns = ("name", "state", "pid", "address", "uptime", "restarts")
-        show(report.processes, columns, output=output, empty="nothing runs here; start it with: olvido up")
-        if report.readers:
-            show(report.readers, ("reader", "state", "members", "behind"), output=output, empty="")
-        if report.ledger:
-            show([report.ledger], tuple(report.ledger), output=output, empty="")
-        if report.sinks:
-            show(report.sinks, tuple(report.sinks[0]), output=output, empty="")
-        for problem in report.problems:
-            messages.print(f"! {problem}", markup=False)
-    if report.problems:
-        raise typer.Exit(Exit.UNHEALTHY)
 
 
 def doctor(output: Form = Output.TABLE) -> None:

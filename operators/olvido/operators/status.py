@@ -1,0 +1,154 @@
+"""`olvido status`: everything on one screen, problems first."""
+
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from olvido.operators.exits import Exit
+from olvido.operators.instants import span_of
+from olvido.operators.output import Form, Output, console, messages, print_data, span, table_of
+from olvido.operators.settings import project
+
+if TYPE_CHECKING:
+    from olvido.operators.health import Report
+
+EVERY_S = 2.0
+WIDE = 110  # columns; narrower, pid, uptime and restarts have no room
+WELL = frozenset({"running", "given", "stable", "live", "-"})
+
+Row = Mapping[str, Any]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("status")(status)
+
+
+def status(
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl-C.")
+    ] = False,
+    exit_when_healthy: Annotated[
+        bool, typer.Option("--exit-when-healthy", help="With --watch: end as soon as nothing is wrong.")
+    ] = False,
+    timeout: Annotated[
+        str | None, typer.Option(help="With --watch: end after so long, such as 2m, with exit code 6.")
+    ] = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Show what runs, how far each reader is, and what is owed. Exit 10 if something is wrong.
+
+    Examples:
+        olvido status
+        olvido status --watch
+        olvido status --watch --exit-when-healthy --timeout 2m
+        olvido status -o json
+    """
+    from olvido.operators.health import overall
+
+    limit = span_of(timeout, field="--timeout") if timeout else None
+    deadline = time.monotonic() + limit.total_seconds() if limit else None
+    report = overall(project())
+    print_report(report, output)
+    while watch and not (exit_when_healthy and not report.problems):
+        if deadline is not None and time.monotonic() > deadline:
+            raise typer.Exit(Exit.TIMED_OUT)
+        try:
+            time.sleep(EVERY_S)
+            report = overall(project())
+        except KeyboardInterrupt:  # it is how watching ends
+            break
+        if console.is_terminal and output is Output.TABLE:
+            console.clear()
+        print_report(report, output)
+    if report.problems:
+        raise typer.Exit(Exit.UNHEALTHY)
+
+
+def print_report(report: "Report", output: Output) -> None:
+    """Print one look at everything; what is wrong comes first, on stderr."""
+    if print_data(report.as_dict(), output=output):
+        return
+    for problem in report.problems:
+        messages.print(f"! {problem}", markup=False, soft_wrap=True)
+    # Two streams: what is wrong must stand above what is printed next.
+    sys.stderr.flush()
+    for line in _parts(report):
+        console.print(line)
+    rows = _readers(report)
+    if rows:
+        console.print()
+        more = ("pid", "up", "restarts") if console.width >= WIDE else ()
+        columns = ("reader", "process", "members", "behind", "owed", "oldest", "parked", "standing", *more)
+        console.print(table_of(rows, columns))
+    if report.ledger:
+        console.print()
+        console.print(Text(_owed(report)))
+    if not report.problems:
+        console.print(Text("nothing is wrong", style="green"))
+
+
+def _parts(report: "Report") -> list[Text]:
+    """The processes that read no topic: broker, registry, database, the example shop."""
+    readers = {_process_of(row["reader"]) for row in report.readers}
+    parts = [row for row in report.processes if not report.readers or row["name"] not in readers]
+    if not parts:
+        return [Text("nothing runs here by olvido up")] if not report.processes else []
+    room = max(len(row["name"]) for row in parts)
+    return [
+        Text(f"{row['name'].ljust(room)}  ")
+        .append(row["state"], style="" if row["state"] in WELL else "bold red")
+        .append(f"  {row['address'] or ''}")
+        for row in parts
+    ]
+
+
+def _readers(report: "Report") -> list[dict[str, Any]]:
+    """One line for each reader: its process here, its group at the broker, its sink in the ledger."""
+    processes = {row["name"]: row for row in report.processes}
+    sinks = {row["sink"]: row for row in report.sinks}
+    now = datetime.now(UTC)
+    rows = []
+    for reader in report.readers:
+        process: Row = processes.get(_process_of(reader["reader"]), {})
+        name = reader["reader"].removeprefix("olvido.").removeprefix("sink.")
+        sink: Row = sinks.get(name, {})
+        oldest = sink.get("oldest_owed_at")
+        rows.append(
+            {
+                "reader": name,
+                "process": process.get("state", "elsewhere" if reader["members"] else "nowhere"),
+                "members": reader["members"],
+                "behind": reader["behind"],
+                "owed": sink.get("owed"),
+                "oldest": span(now - oldest) if oldest else None,
+                "parked": sink.get("parked"),
+                "standing": sink.get("standing"),
+                "pid": process.get("pid"),
+                "up": process.get("uptime"),
+                "restarts": process.get("restarts"),
+            }
+        )
+    return rows
+
+
+def _owed(report: "Report") -> str:
+    ledger = report.ledger
+    causes = ", ".join(f"{row['letters']} {row['cause']}" for row in report.dead_letters)
+    oldest = min((row["oldest_at"] for row in report.dead_letters), default=None)
+    age = f", the oldest {span(datetime.now(UTC) - oldest)} old" if oldest else ""
+    return (
+        f"requests     {ledger['requests']}, {ledger['requests_open']} open\n"
+        f"tasks owed   {ledger['tasks_owed']}, and {ledger['tasks_parked']} parked\n"
+        f"dead letters {causes or 'none'}{age}"
+    )
+
+
+def _process_of(reader: str) -> str:
+    """The name of the process that reads for a consumer group: `olvido.sink.crm` is `sink-crm`."""
+    return reader.removeprefix("olvido.").replace(".", "-", 1)
