@@ -141,7 +141,8 @@ def _draw_bars(request: Row, tasks: Sequence[Row], *, now: datetime) -> None:
         filled = round(BAR * (span / longest))
         bar = ("━" * filled or "╸").ljust(BAR)
         said = task["outcome"] or ("parked" if task["parked"] else "waiting")
-        console.print(Text(f"  {task['sink'][:room]:<{room}}  {bar} {_short(span).lstrip("+"):>9}  {said}"))
+        took = _short(span).removeprefix("+")
+        console.print(Text(f"  {task['sink'][:room]:<{room}}  {bar} {took:>9}  {said}"))
 
 
 def _gaps(moments: Sequence[Moment]) -> list[timedelta | None]:
