@@ -3,12 +3,12 @@
 import pytest
 from schemas.codecs import MemoryRegistry
 
-from olvido.schemas.topics import FIXED, tasks_topic
+from olvido.schemas.topics import CANARIES, FIXED, tasks_topic
 
 
 @pytest.fixture(scope="session")
 def memory_registry() -> MemoryRegistry:
     registry = MemoryRegistry("schemas")
-    for topic in (*FIXED, tasks_topic("crm"), tasks_topic("marketing")):
+    for topic in (*FIXED, CANARIES, tasks_topic("crm"), tasks_topic("marketing")):
         registry.register(topic.subject, topic.schema)
     return registry

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -35,6 +36,7 @@ from olvido.schemas.topics import Cleanup, Topic, topics_of
 TIMEOUT_S = 10.0
 POLL_S = 0.1
 REACH_TIMEOUT_S = 3.0  # a person is waiting for `olvido doctor`
+DAY = timedelta(days=1)
 READ_TIMEOUT_S = 15.0  # without a record, while a range is read
 # The broker's own default. It limits what is compressed together and not one record, so less would refuse
 # whole batches; one record is at most 64 KiB (see codec.VALUE_BYTES_MAX).
@@ -206,6 +208,9 @@ def settings_for(topic: Topic, kafka: KafkaSection) -> dict[str, str]:
     }
     if topic.retention is not None:
         settings["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
+        if topic.retention < DAY:
+            # Retention takes whole segments, and the one being written to lives for a week by itself.
+            settings["segment.ms"] = settings["retention.ms"]
     return settings
 
 

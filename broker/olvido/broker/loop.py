@@ -6,6 +6,7 @@ What is down stops this loop and nobody else: it stays in the group, pauses, and
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from olvido.broker.contract import Handler, Received
 from olvido.broker.kafka import open_consumer, received
+from olvido.broker.metrics import BATCH_SECONDS, RECORDS_HANDLED, RETRIES
+from olvido.broker.movement import Activity
 from olvido.broker.patience import DELAY_FIRST_S, delays
 from olvido.core.errors import Unavailable
 from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.topics import CANARIES
 
 logger = logging.getLogger("olvido.broker")
 
@@ -52,6 +56,8 @@ class Loop:
         batch_max: int = 1000,
         within_s: float = 0.05,
         on_idle: Callable[[], None] | None = None,
+        activity: Activity | None = None,
+        canaries: bool = False,
     ) -> None:
         """
         Args:
@@ -62,11 +68,16 @@ class Loop:
             batch_max: how many records a batch holds at most.
             within_s: how long to wait for a batch to fill.
             on_idle: called when there was nothing to read, about every ``within_s``.
+            activity: is told what is in hand and which partitions are read.
+            canaries: whether to read, beside each partition of the first topic, the canaries of that number.
+                They are committed with the batch they came in, and the handler never sees them.
 
         Raises:
             ConfigError: an option of ``kafka`` that librdkafka does not take.
         """
         self.counters = Counters()
+        self._activity = activity or Activity()
+        self._activity.add_reader(lambda: tuple(self._assigned))
         self._kafka = kafka
         self._group = group
         self._topics = list(topics)
@@ -74,6 +85,7 @@ class Loop:
         self._batch_max = batch_max
         self._within_s = within_s
         self._on_idle = on_idle
+        self._canaries = canaries
         self._assigned: set[Partition] = set()
         self._done: dict[Partition, int] = {}  # handled, commit not confirmed: the next offset to read
         self._ahead: list[Received] = []  # read while paused; handled after the batch at hand
@@ -112,31 +124,45 @@ class Loop:
     def _carry_out(self, consumer: Consumer, batch: list[Received], stop: threading.Event) -> None:
         """Bring the same batch until it is handled, or its partitions are gone, or we are to stop."""
         waits = delays()
-        while batch:
-            try:
-                self._handler(batch)
-            except Unavailable as error:
-                # Nothing of this batch is committed: if the process dies here, all of it comes again.
-                delay_s = _asked_for(error) or next(waits)
-                logger.warning("%s: %s; trying again in %.1f s", self._group, error, delay_s)
-                self._wait(consumer, delay_s, stop)
-                if stop.is_set():
-                    return
-                batch = self._ours(batch)
-                self.counters.retries += 1
-            else:
-                self._finish(consumer, batch)
-                break
+        began = time.monotonic()
+        with self._activity.batch_in_hand(self._topics):
+            while batch:
+                try:
+                    self._handle(batch)
+                except Unavailable as error:
+                    # Nothing of this batch is committed: if the process dies here, all of it comes again.
+                    delay_s = _asked_for(error) or next(waits)
+                    logger.warning("%s: %s; trying again in %.1f s", self._group, error, delay_s)
+                    with self._activity.resting(self._topics, str(error)):
+                        self._wait(consumer, delay_s, stop)
+                    if stop.is_set():
+                        return
+                    batch = self._ours(batch)
+                    self.counters.retries += 1
+                    RETRIES.labels(self._topics[0]).inc()
+                else:
+                    self._finish(consumer, batch, began)
+                    break
         self._resume(consumer)
 
-    def _finish(self, consumer: Consumer, batch: Sequence[Received]) -> None:
+    def _handle(self, batch: Sequence[Received]) -> None:
+        work = [record for record in batch if record.topic != CANARIES.name]
+        if work:
+            self._handler(work)
+
+    def _finish(self, consumer: Consumer, batch: Sequence[Received], began: float) -> None:
         for record in batch:
             self._done[record.topic, record.partition] = record.offset + 1
         # The handler's work is durable. A crash before the broker has this commit brings the batch
         # again, and the handler tells by its ids; a crash after it brings the next one.
         self._commit(consumer)
-        self.counters.handled += len(batch)
-        self.counters.batches += 1
+        work = Counter(record.topic for record in batch if record.topic != CANARIES.name)
+        if work:
+            self.counters.handled += work.total()
+            self.counters.batches += 1
+            BATCH_SECONDS.labels(self._topics[0]).observe(time.monotonic() - began)
+        for topic, count in work.items():
+            RECORDS_HANDLED.labels(topic).inc(count)
 
     def _leave(self, consumer: Consumer) -> None:
         """Settle the last commit and leave the group, so that the others need not wait for a time-out."""
@@ -186,14 +212,16 @@ class Loop:
 
     # --- the group -------------------------------------------------------------------------------
 
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        partitions = self._with_canaries(given)
         self._assigned.update(_names(partitions))
         consumer.incremental_assign(partitions)
         if self._paused:
             consumer.pause(partitions)
         logger.info("%s: got %s", self._group, _text(partitions))
 
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, consumer: Consumer, taken: list[TopicPartition]) -> None:
+        partitions = self._with_canaries(taken)
         # What is done is committed before the others start there; what is not is theirs to do.
         if self._done and not self._leaving:
             self._commit(consumer, wait=True)
@@ -201,11 +229,29 @@ class Loop:
         consumer.incremental_unassign(partitions)
         logger.info("%s: gave up %s", self._group, _text(partitions))
 
-    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_lost(self, consumer: Consumer, taken: list[TopicPartition]) -> None:
+        partitions = self._with_canaries(taken)
         # Somebody else has them already: to commit now could only set them back.
         self._forget(partitions)
         consumer.incremental_unassign(partitions)
         logger.warning("%s: lost %s", self._group, _text(partitions))
+
+    def _with_canaries(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """The partitions that the group hands us, and those of the canaries that go with them.
+
+        They are not subscribed to: the group would share them out by number alone, and of two members
+        one may be given all canaries and the other all work (seen with librdkafka's cooperative-sticky).
+        """
+        if not self._canaries:
+            return partitions
+        return [
+            *partitions,
+            *(
+                TopicPartition(CANARIES.name, one.partition)
+                for one in partitions
+                if one.topic == self._topics[0]
+            ),
+        ]
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
         for name in _names(partitions):

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.schemas.deployment import Deployment
-from olvido.schemas.topics import DEAD_LETTERS, FIXED, RECEIPTS, Topic, tasks_topic, topics_of
+from olvido.schemas.topics import CANARIES, DEAD_LETTERS, FIXED, RECEIPTS, Topic, tasks_topic, topics_of
 
 ROW = 62  # from one topic's middle to the next one's
 PILL = 38
@@ -176,6 +176,7 @@ def describe(catalogue: Catalogue) -> str:
     said = [
         f"{', '.join(topic.writers)} write {topic.name}, read by {', '.join(topic.readers)}"
         for topic in topics_of(catalogue)
+        if topic is not CANARIES
     ]
     return "; ".join(said) + ". Processors and recorder keep the ledger, which operators look at."
 

@@ -20,11 +20,13 @@ from typing import Any
 import faust
 
 from olvido.broker.contract import Handler, Received
+from olvido.broker.metrics import BATCH_SECONDS, RECORDS_HANDLED, RETRIES
+from olvido.broker.movement import Activity
 from olvido.broker.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
-from olvido.processors.watchdog import EXIT_TRY_AGAIN, Activity
+from olvido.processors.watchdog import EXIT_TRY_AGAIN
 from olvido.schemas.deployment import KafkaSection
-from olvido.schemas.topics import PARTITIONS
+from olvido.schemas.topics import CANARIES, PARTITIONS
 
 logger = logging.getLogger("olvido.processors")
 
@@ -51,7 +53,7 @@ def build_app(
     timers: Sequence[Timer],
     activity: Activity,
 ) -> Any:  # noqa: ANN401 - Faust is untyped to us
-    """A Faust app that reads each topic with its handler.
+    """A Faust app that reads each topic with its handler, and the canaries beside them.
 
     Args:
         kafka: where the broker is.
@@ -82,13 +84,18 @@ def build_app(
         web_enabled=False,
     )
     # One thread for each agent and one for the timers: a step blocks its own topic only.
-    pool = ThreadPoolExecutor(max_workers=len(handlers) + 1, thread_name_prefix="step")
-    for topic, handler in handlers.items():
+    pool = ThreadPoolExecutor(max_workers=len(handlers) + 2, thread_name_prefix="step")
+    # Faust gives a worker the same partitions of all topics that have as many: its canaries are of its work.
+    for topic, handler in {**handlers, CANARIES.name: _arrived}.items():
         _read(app, topic, handler, pool, activity)
     for timer in timers:
         _repeat(app, timer, pool)
-    activity.assigned = lambda: [(place.topic, place.partition) for place in app.consumer.assignment()]
+    activity.add_reader(lambda: [(place.topic, place.partition) for place in app.consumer.assignment()])
     return app
+
+
+def _arrived(batch: Sequence[Received]) -> None:
+    """Of canaries: that they are acknowledged is all they are for."""
 
 
 def _read(
@@ -110,8 +117,8 @@ def _read(
     async def agent(stream: Any) -> AsyncIterable[None]:  # noqa: ANN401
         async for events in stream.noack_take(BATCH_MAX, within=WITHIN_S):
             batch = [_received(event.message) for event in events]
-            with activity.batch_in_hand():
-                await _or_end(partial(_carry_out, handler, batch, pool))
+            with activity.batch_in_hand([name]):
+                await _or_end(partial(_carry_out, handler, batch, pool, activity))
             # All is durable: the ledger's transaction is committed and every record delivered. A
             # crash before these acks brings the batch again; a crash after them does not.
             for event in events:
@@ -121,10 +128,13 @@ def _read(
     app.agent(topic, name=f"olvido.{name}", concurrency=1)(agent)
 
 
-async def _carry_out(handler: Handler, batch: list[Received], pool: ThreadPoolExecutor) -> None:
+async def _carry_out(
+    handler: Handler, batch: list[Received], pool: ThreadPoolExecutor, activity: Activity
+) -> None:
     """Bring the same batch until it is handled; after long enough, let a fresh process try."""
     loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + PATIENCE.total_seconds()
+    began, topic = loop.time(), batch[0].topic
+    give_up_at = began + PATIENCE.total_seconds()
     for delay_s in delays():
         try:
             await loop.run_in_executor(pool, handler, batch)
@@ -133,8 +143,13 @@ async def _carry_out(handler: Handler, batch: list[Received], pool: ThreadPoolEx
                 logger.error("%s; giving up after %s, a fresh process will go on", error, PATIENCE)
                 _end(EXIT_TRY_AGAIN)
             logger.warning("%s; trying again in %.1f s", error, delay_s)
-            await asyncio.sleep(delay_s)
+            RETRIES.labels(topic).inc()
+            with activity.resting([topic], str(error)):
+                await asyncio.sleep(delay_s)
         else:
+            if topic != CANARIES.name:
+                RECORDS_HANDLED.labels(topic).inc(len(batch))
+                BATCH_SECONDS.labels(topic).observe(loop.time() - began)
             return
 
 

@@ -6,15 +6,13 @@ becomes a late delivery with an alarm.
 """
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 
 from olvido.broker.admin import Lag, lag, read_range
 from olvido.broker.contract import Handler
-from olvido.core.errors import Unavailable
+from olvido.broker.metrics import AUDIT_GAPS, AUDIT_REREAD
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.store import Ledger
-from olvido.processors.watchdog import Activity, Watchdog
 from olvido.schemas.deployment import KafkaSection
 
 logger = logging.getLogger("olvido.processors")
@@ -32,13 +30,11 @@ class Audit:
         *,
         group: str,
         handlers: Mapping[str, Handler],
-        activity: Activity,
     ) -> None:
         self._kafka = kafka
         self._ledger = ledger
         self._group = group
         self._handlers = handlers
-        self._watchdog = Watchdog(activity)
 
     def holes(self) -> Sequence[OffsetRange]:
         """The records that were committed over and never handled.
@@ -57,14 +53,10 @@ class Audit:
         Raises:
             Unavailable: the broker, the ledger or the registry does not answer.
         """
-        try:
-            lags = lag(self._kafka, self._group, sorted(self._handlers))
-        except Unavailable:
-            self._watchdog.reset()
-            raise
-        self._watchdog.look(lags, time.monotonic())
         count = 0
-        for hole in self._holes(lags):
+        holes = self.holes()
+        AUDIT_GAPS.set(sum(hole.high - hole.low for hole in holes))
+        for hole in holes:
             batch = list(read_range(self._kafka, hole.topic, hole.partition, [(hole.low, hole.high)]))
             for start in range(0, len(batch), BATCH_MAX):
                 self._handlers[hole.topic](batch[start : start + BATCH_MAX])
@@ -75,6 +67,7 @@ class Audit:
                 "AUDIT: %s[%d] was committed over %d unhandled records at %d to %d; they were read again",
                 hole.topic, hole.partition, len(batch), hole.low, hole.high - 1,
             )  # fmt: skip
+            AUDIT_REREAD.inc(len(batch))
             count += len(batch)
         return count
 

@@ -6,21 +6,24 @@ reconciler sends what has no receipt. Each handler is a :class:`~olvido.broker.c
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TypeVar
+from uuid import UUID
 
 from olvido.broker.contract import Received
 from olvido.broker.memory import partition_of
+from olvido.broker.metrics import RECEIPTS, TIME_TO_ERASE
 from olvido.broker.reading import Read, read_batch
 from olvido.core.catalogue import Catalogue
 from olvido.core.dead_letters import DeadLetter, latest
 from olvido.core.errors import Unavailable
 from olvido.core.events import ConsentChange, PrivacyRequest, Verification
 from olvido.core.receipts import Receipt
+from olvido.core.tasks import Action
 from olvido.ledger.progress import OffsetRange, ranges_of
-from olvido.ledger.rows import Place
+from olvido.ledger.rows import Place, RequestHead, Settled
 from olvido.ledger.store import Ledger, Overtaken
 from olvido.processors import consents, receipts, requests, verifications
 from olvido.processors.emission import Emission, Prepared
@@ -260,7 +263,7 @@ class ReceiptsHandler:
         request_ids = {item.value.request_id for item in read if item.value.request_id is not None}
         with self._ledger.recording(request_ids) as recording:
             accepted = receipts.accept(read, recording.known_tasks([item.value for item in read]), now)
-            recording.settle(accepted.receipts)
+            settled = recording.settle(accepted.receipts)
             rows, statuses = receipts.fold(recording.heads, recording.outcomes())
             recording.write_states(rows, now=now)
             # Our own refusals are written here as well as told below: a dead letter about the
@@ -269,10 +272,22 @@ class ReceiptsHandler:
                 latest([*(item.value for item in kept), *letters, *unreadable, *accepted.dead_letters])
             )
             recording.add_progress(handled(batch))
+        # Only what is committed is counted. A batch that comes again settles nothing a second time.
+        _count(settled, recording.heads)
         self._emission.send(
             self._emission.prepare(statuses=statuses, dead_letters=[*letters, *accepted.dead_letters])
         )
         _tell(self.codec.topic.name, batch, 0, [*letters, *unreadable, *accepted.dead_letters])
+
+
+def _count(settled: Iterable[Settled], heads: Mapping[UUID, RequestHead]) -> None:
+    for task in settled:
+        RECEIPTS.labels(task.sink, task.outcome.value).inc()
+        request = heads.get(task.source_id)
+        if request is not None and task.action is Action.ERASE and task.outcome.final:
+            TIME_TO_ERASE.labels(task.sink).observe(
+                max(0.0, (task.applied_at - request.requested_at).total_seconds())
+            )
 
 
 def handled(batch: Sequence[Received]) -> tuple[OffsetRange, ...]:

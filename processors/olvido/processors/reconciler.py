@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence, Set
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from olvido.broker.metrics import TASKS_RESENT
 from olvido.core.catalogue import Catalogue
 from olvido.core.ids import receipt_id
 from olvido.core.plan import plan_consent, plan_request
@@ -75,6 +76,7 @@ class Reconciler:
         again = self._send_again({operation.operation_id for operation in open_}, limit)
         first = self._send_first(open_, limit)
         if again:
+            TASKS_RESENT.inc(again)
             logger.info("sent %d tasks again that had no receipt in time", again)
         if first:
             logger.info("sent %d tasks of restores and backfills", first)

@@ -6,15 +6,20 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import faust
 
 from olvido.broker.admin import lag
+from olvido.broker.canaries import Canaries
 from olvido.broker.contract import Handler
+from olvido.broker.health import ReaderHealth
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
+from olvido.broker.movement import Activity
 from olvido.broker.patience import Stopped, patiently
+from olvido.broker.serving import serving
 from olvido.core.errors import Unavailable
 from olvido.ledger import schema
 from olvido.ledger.connection import Database
@@ -24,6 +29,7 @@ from olvido.processors import receipts, requests
 from olvido.processors.app import Timer, build_app
 from olvido.processors.audit import Audit
 from olvido.processors.emission import Emission
+from olvido.processors.figures import Observer
 from olvido.processors.handlers import (
     ConsentsHandler,
     ReceiptsHandler,
@@ -31,7 +37,8 @@ from olvido.processors.handlers import (
     VerificationsHandler,
 )
 from olvido.processors.reconciler import Reconciler
-from olvido.processors.watchdog import EXIT_TRY_AGAIN, Activity
+from olvido.processors.watchdog import EXIT_TRY_AGAIN, Watchdog
+from olvido.schemas.codec import canaries_codec
 from olvido.schemas.deployment import Deployment, KafkaSection
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import (
@@ -46,6 +53,7 @@ from olvido.schemas.topics import (
 
 logger = logging.getLogger("olvido.processors")
 
+UPSTREAM = (REQUESTS.name, CONSENTS.name, VERIFICATIONS.name)
 AUDIT_EVERY = timedelta(seconds=10)
 
 
@@ -72,6 +80,10 @@ class Parts:
         self.emission = Emission(self.registry, self.catalogue, self.publisher, source=deployment.source)
         self.first_after = timedelta(seconds=deployment.reconciler.first_after_s)
 
+    def ask(self) -> dict[str, Callable[[], object]]:
+        """What tells whether each part answers, beside the broker."""
+        return {"ledger": self.ledger.clock, "registry": self.registry.reach}
+
 
 def run_processors(deployment: Deployment) -> None:
     """Run the Faust worker: requests, consents, verifications, the reconciler and the offset audit.
@@ -81,7 +93,18 @@ def run_processors(deployment: Deployment) -> None:
     Raises:
         ConfigError: before anything is read.
     """
-    parts = patiently("processors", lambda: Parts(deployment, name=requests.GROUP), threading.Event())
+    activity = Activity()
+    health = ReaderHealth(
+        deployment.kafka, group=requests.GROUP, topics=UPSTREAM, activity=activity, apart=True,
+        on_look=Watchdog().look,
+    )  # fmt: skip
+    with serving(deployment.metrics, health):
+        _plan(deployment, activity, health)
+
+
+def _plan(deployment: Deployment, activity: Activity, health: ReaderHealth) -> None:
+    never = threading.Event()
+    parts = patiently("processors", lambda: Parts(deployment, name=requests.GROUP), never)
     verifications = _verifications(parts)
     handlers = _handlers(parts, verifications)
     reconciler = Reconciler(
@@ -94,8 +117,7 @@ def run_processors(deployment: Deployment) -> None:
         first_after=parts.first_after,
         behind=lambda sink: records_behind(deployment.kafka, sink),
     )
-    activity = Activity()
-    audit = Audit(deployment.kafka, parts.ledger, group=requests.GROUP, handlers=handlers, activity=activity)
+    audit = Audit(deployment.kafka, parts.ledger, group=requests.GROUP, handlers=handlers)
     every = timedelta(seconds=deployment.reconciler.every_s)
     app = build_app(
         deployment.kafka,
@@ -107,8 +129,14 @@ def run_processors(deployment: Deployment) -> None:
         ),
         activity=activity,
     )
-    # In a thread of its own: it also ends a process whose event loop stands still.
-    threading.Thread(target=_audit_for_ever, args=(audit,), name="audit", daemon=True).start()
+    health.started(parts.ask())
+    # In threads of their own: canaries are written and looked for also when the event loop stands still.
+    for name, act in (
+        ("audit", lambda: _audit_for_ever(audit)),
+        ("canaries", lambda: _canaries(parts).write_for_ever(never)),
+        ("health", lambda: health.watch(never)),
+    ):
+        threading.Thread(target=act, name=name, daemon=True).start()
     logger.info("processors start: %d sinks, ledger and registry answer", len(parts.catalogue.sinks))
     with contextlib.suppress(SystemExit):
         faust.Worker(
@@ -124,17 +152,28 @@ def run_recorder(deployment: Deployment, stop: threading.Event) -> None:
     Raises:
         ConfigError: before anything is read.
     """
-    try:
-        parts = patiently("recorder", lambda: Parts(deployment, name=receipts.GROUP), stop)
-    except Stopped:
-        return
-    handler = ReceiptsHandler(parts.registry, parts.ledger, parts.emission, clock=utc_now)
-    loop = Loop(
-        deployment.kafka, group=receipts.GROUP, topics=[RECEIPTS.name, DEAD_LETTERS.name], handler=handler
-    )
-    logger.info("recorder starts")
-    loop.run(stop)
-    parts.publisher.close()
+    activity, topics = Activity(), [RECEIPTS.name, DEAD_LETTERS.name]
+    health = ReaderHealth(deployment.kafka, group=receipts.GROUP, topics=topics, activity=activity)
+    with serving(deployment.metrics, health):
+        try:
+            parts = patiently("recorder", lambda: Parts(deployment, name=receipts.GROUP), stop)
+        except Stopped:
+            return
+        handler = ReceiptsHandler(parts.registry, parts.ledger, parts.emission, clock=utc_now)
+        loop = Loop(
+            deployment.kafka,
+            group=receipts.GROUP,
+            topics=topics,
+            handler=handler,
+            activity=activity,
+            canaries=True,
+        )
+        health.started(parts.ask())
+        for name, watch in (("health", health.watch), ("figures", Observer(deployment).watch)):
+            threading.Thread(target=watch, args=(stop,), name=name, daemon=True).start()
+        logger.info("recorder starts")
+        loop.run(stop)
+        parts.publisher.close()
 
 
 def run_loop_engine(deployment: Deployment, stop: threading.Event) -> None:
@@ -143,23 +182,34 @@ def run_loop_engine(deployment: Deployment, stop: threading.Event) -> None:
     Raises:
         ConfigError: before anything is read.
     """
-    try:
-        parts = patiently("processors", lambda: Parts(deployment, name=requests.GROUP), stop)
-    except Stopped:
-        return
-    handlers = _handlers(parts, _verifications(parts))
-    loops = [
-        Loop(deployment.kafka, group=requests.GROUP, topics=[topic], handler=handler)
-        for topic, handler in handlers.items()
-    ]
-    threads = [threading.Thread(target=_or_exit, args=(loop, stop), daemon=True) for loop in loops]
-    for thread in threads:
-        thread.start()
-    while not stop.is_set():
-        time.sleep(0.2)
-    for thread in threads:
-        thread.join(timeout=10)
-    parts.publisher.close()
+    activity = Activity()
+    health = ReaderHealth(
+        deployment.kafka, group=requests.GROUP, topics=UPSTREAM, activity=activity, apart=True
+    )
+    with serving(deployment.metrics, health):
+        try:
+            parts = patiently("processors", lambda: Parts(deployment, name=requests.GROUP), stop)
+        except Stopped:
+            return
+        handlers = _handlers(parts, _verifications(parts))
+        loops = [
+            Loop(
+                deployment.kafka, group=requests.GROUP, topics=[topic], handler=handler,
+                activity=activity, canaries=topic == REQUESTS.name,
+            )
+            for topic, handler in handlers.items()
+        ]  # fmt: skip
+        health.started(parts.ask())
+        for watch in (health.watch, _canaries(parts).write_for_ever):
+            threading.Thread(target=watch, args=(stop,), daemon=True).start()
+        threads = [threading.Thread(target=_or_exit, args=(loop, stop), daemon=True) for loop in loops]
+        for thread in threads:
+            thread.start()
+        while not stop.is_set():
+            time.sleep(0.2)
+        for thread in threads:
+            thread.join(timeout=10)
+        parts.publisher.close()
 
 
 def _audit_for_ever(audit: Audit) -> None:
@@ -181,6 +231,11 @@ def records_behind(kafka: KafkaSection, sink: str) -> int:
         Unavailable: the broker does not answer.
     """
     return sum(one.behind for one in lag(kafka, sink_group(sink), [tasks_topic(sink).name]))
+
+
+def _canaries(parts: Parts) -> Canaries:
+    codec = canaries_codec(parts.registry)
+    return Canaries(codec, parts.publisher, source=parts.deployment.source, clock=utc_now)
 
 
 def _verifications(parts: Parts) -> VerificationsHandler:

@@ -6,8 +6,9 @@ The second delivery of an event carries the same ids as the first, and the proce
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from olvido.broker.contract import Publisher, Record
@@ -15,7 +16,7 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.producers.sql import STATEMENTS
-from olvido.schemas.deployment import Connections
+from olvido.schemas.deployment import Connections, MetricsSection
 
 if TYPE_CHECKING:
     import psycopg2.extensions
@@ -28,6 +29,7 @@ BATCH = 500
 POLL_S = 0.25
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 10_000
+STILL_S_MAX = 60.0  # one turn waits for the broker for half a minute at most
 
 
 class Relay:
@@ -49,6 +51,8 @@ class Relay:
         self._batch = batch
         self._connection: psycopg2.extensions.connection | None = None
         self.relayed = 0  # events, repeats included
+        self._problem = ""
+        self._turned_at = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
         """Bring events over until ``stop`` is set. What is down is waited for.
@@ -63,12 +67,15 @@ class Relay:
                     count = self.turn()
                 except Unavailable as error:
                     delay_s = next(waits)
+                    self._problem = str(error)
                     logger.warning("relay: %s; trying again in %.1f s", error, delay_s)
                     stop.wait(delay_s)
                 else:
                     waits = delays()
+                    self._problem = ""
                     if count < self._batch:
                         stop.wait(POLL_S)
+                self._turned_at = time.monotonic()
         finally:
             self._disconnect()
 
@@ -95,6 +102,15 @@ class Relay:
                 cursor.execute(STATEMENTS["delete"], ([row[0] for row in rows],))
         self.relayed += len(rows)
         return len(rows)
+
+    def why_not_alive(self) -> str:
+        """One plain sentence; empty while turns come to their ends, also those that find something down."""
+        still_s = time.monotonic() - self._turned_at
+        return f"the relay's turn has taken {still_s:.0f} s" if still_s > STILL_S_MAX else ""
+
+    def why_not_ready(self) -> str:
+        """One plain sentence; empty while database and broker answer."""
+        return self.why_not_alive() or self._problem
 
     def waiting(self) -> int:
         """How many events wait in the outbox.
@@ -147,7 +163,27 @@ def run_relay(connections: Connections, dsn: str, stop: threading.Event) -> None
         NotDelivered: some records were not confirmed at the end; they are still in the outbox.
     """
     with KafkaPublisher(connections.kafka, client_id="olvido-relay") as publisher:
-        Relay(dsn, publisher).run(stop)
+        relay = Relay(dsn, publisher)
+        if connections.metrics.port is None:
+            relay.run(stop)
+        else:
+            with _serving(connections.metrics, relay):
+                relay.run(stop)
+
+
+def _serving(section: MetricsSection, relay: Relay) -> AbstractContextManager[None]:
+    """Serve the relay's metrics and health. Who only emits need not have what that takes.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        from olvido.broker.metrics import RELAYED
+        from olvido.broker.serving import serving
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"metrics.port needs {error.name}; install it, or leave the port out") from None
+    RELAYED.set_function(lambda: relay.relayed)
+    return serving(section, relay)
 
 
 def _record(row: tuple[Any, ...]) -> Record:

@@ -10,6 +10,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -36,6 +37,7 @@ from olvido.core.subject import Handle, IdentityKind
 from olvido.core.tasks import Action, Task
 from olvido.schemas.registry import Registry, schema_of, schema_text
 from olvido.schemas.topics import (
+    CANARIES,
     CONSENT_STATE,
     CONSENTS,
     DEAD_LETTERS,
@@ -196,8 +198,7 @@ class TaskCodec(Codec[Task]):
 
     def __init__(self, registry: Registry, sink: str) -> None:
         super().__init__(registry, tasks_topic(sink), _task_to_raw, _task)
-        sink_bytes = sink.encode()
-        self._sink = _zigzag(len(sink_bytes)) + sink_bytes
+        self._sink = avro_text(sink)
 
     def encode_shared(self, task: Task, pieces: "TaskPieces") -> bytes:
         """The same bytes as ``encode`` gives, with the pieces that ``pieces`` remembers."""
@@ -246,6 +247,12 @@ def _piece(schema: Schema, raw: Raw) -> bytes:
     buffer = io.BytesIO()
     schemaless_writer(buffer, schema, raw)
     return buffer.getvalue()
+
+
+def avro_text(text: str) -> bytes:
+    """A string as Avro writes it: found in the bytes of a record, it is that whole string."""
+    encoded = text.encode()
+    return _zigzag(len(encoded)) + encoded
 
 
 def _zigzag(number: int) -> bytes:
@@ -567,3 +574,8 @@ def consent_state_codec(registry: Registry) -> Codec[ConsentState]:
 def dead_letters_codec(registry: Registry) -> Codec[DeadLetter]:
     """Of ``olvido.dead-letters.v1``."""
     return Codec(registry, DEAD_LETTERS, _dead_letter_to_raw, _dead_letter)
+
+
+def canaries_codec(registry: Registry) -> Codec[datetime]:
+    """Of ``olvido.canaries.v1``: when each was written."""
+    return Codec(registry, CANARIES, lambda sent_at: {"sent_at": sent_at}, lambda raw: raw["sent_at"])

@@ -63,6 +63,13 @@ class KeysSection(_Section):
     private_dir: Path | None = None
 
 
+class MetricsSection(_Section):
+    """Where a process serves its metrics and its health."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int | None = Field(default=None, ge=1, le=65535)  # None: nowhere
+
+
 class Secret(_Section):
     """The name of a secret, and never the secret."""
 
@@ -142,6 +149,7 @@ class Connections(BaseSettings):
     kafka: KafkaSection = KafkaSection()
     registry: RegistrySection = RegistrySection()
     keys: KeysSection = KeysSection()
+    metrics: MetricsSection = MetricsSection()
     identity_order: tuple[IdentityKind, ...] = tuple(IdentityKind)
     source: str = "olvido"  # the CloudEvents source of what this process emits
 

@@ -98,6 +98,17 @@ class Registry:
             raise self._unavailable(error) from error
         return True
 
+    def reach(self) -> None:
+        """Ask whether it answers: from the registry itself, and never from what was learnt before.
+
+        Raises:
+            Unavailable: it does not.
+        """
+        try:
+            self._client.get_schema_types()
+        except (SchemaRegistryError, HTTPError, OSError) as error:
+            raise self._unavailable(error) from error
+
     def problem_with(self, subject: str, schema: str) -> str | None:
         """What the registry has against our schema as the subject's next version; None if nothing.
 

@@ -8,6 +8,7 @@ from olvido.core.catalogue import Catalogue
 
 PARTITIONS = 6  # the unit of scale-out; may not change while a topic lives, or keys would move
 YEAR = timedelta(days=400)  # a year and a month: a year can be replayed at any time
+HOUR = timedelta(hours=1)
 HALF_YEAR = timedelta(days=180)  # twice the longest legal clock (GDPR art. 12(3): three months)
 
 
@@ -91,6 +92,17 @@ DEAD_LETTERS = Topic(
     readers=("recorder",),
 )
 
+# Says nothing but that it arrives: who does not read its partition's does not read at all, also when
+# nobody asks for anything. Not one of FIXED: no decision travels on it, and no lag of work is counted on it.
+CANARIES = Topic(
+    name="olvido.canaries.v1",
+    schema="canary",
+    key="a number that lands on the partition",
+    writers=("processors",),
+    readers=("processors", "recorder", "sinks"),
+    retention=HOUR,
+)
+
 FIXED = (REQUESTS, CONSENTS, VERIFICATIONS, RECEIPTS, REQUEST_STATUS, CONSENT_STATE, DEAD_LETTERS)
 
 
@@ -113,4 +125,4 @@ def sink_group(sink: str) -> str:
 
 def topics_of(catalogue: Catalogue) -> tuple[Topic, ...]:
     """All topics a deployment has."""
-    return (*FIXED, *(tasks_topic(sink.name) for sink in catalogue.sinks))
+    return (*FIXED, CANARIES, *(tasks_topic(sink.name) for sink in catalogue.sinks))

@@ -4,9 +4,12 @@ import logging
 import threading
 from datetime import UTC, datetime
 
+from olvido.broker.health import ReaderHealth
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
+from olvido.broker.movement import Activity
 from olvido.broker.patience import Stopped, patiently
+from olvido.broker.serving import serving
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
 from olvido.schemas.deployment import Deployment
@@ -31,17 +34,29 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
     sink = load_sink(deployment, name)
     opener = open_boxes(deployment, name)
     publisher = KafkaPublisher(deployment.kafka, client_id=sink_group(name))
+    group, topics, activity = sink_group(name), [tasks_topic(name).name], Activity()
+    health = ReaderHealth(deployment.kafka, group=group, topics=topics, activity=activity)
     try:
-        patiently(f"sink {name}", sink.check, stop)
-        runner = patiently(f"sink {name}", lambda: _runner(deployment, name, sink, opener, publisher), stop)
-        log.info("sink %s starts: its target answers and fits the data map", name)
-        Loop(
-            deployment.kafka,
-            group=sink_group(name),
-            topics=[tasks_topic(name).name],
-            handler=runner,
-            on_idle=lambda: _idle(name, runner),
-        ).run(stop)
+        with serving(deployment.metrics, health):
+            patiently(f"sink {name}", sink.check, stop)
+            registry = Registry(deployment.registry.url)
+            runner = patiently(
+                f"sink {name}",
+                lambda: _runner(deployment, name, sink, opener, publisher, registry=registry),
+                stop,
+            )
+            log.info("sink %s starts: its target answers and fits the data map", name)
+            health.started({"target": runner.reach, "registry": registry.reach})
+            threading.Thread(target=health.watch, args=(stop,), name="health", daemon=True).start()
+            Loop(
+                deployment.kafka,
+                group=group,
+                topics=topics,
+                handler=runner,
+                on_idle=lambda: _idle(name, runner),
+                activity=activity,
+                canaries=True,
+            ).run(stop)
     except Stopped:
         log.info("sink %s was told to stop before it could start", name)
     finally:
@@ -64,9 +79,14 @@ def open_boxes(deployment: Deployment, name: str) -> Opener:
 
 
 def _runner(
-    deployment: Deployment, name: str, sink: Sink, opener: Opener, publisher: KafkaPublisher
+    deployment: Deployment,
+    name: str,
+    sink: Sink,
+    opener: Opener,
+    publisher: KafkaPublisher,
+    *,
+    registry: Registry,
 ) -> SinkRunner:
-    registry = Registry(deployment.registry.url)
     return SinkRunner(
         sink,
         name=name,

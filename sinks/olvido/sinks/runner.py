@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from olvido.broker.contract import Publisher, Received, Record
+from olvido.broker.metrics import FORGOTTEN
 from olvido.broker.reading import Read, dead_letter_of, read_batch
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
-from olvido.core.errors import Refused
+from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.receipts import Outcome, Receipt, receipt_for
 from olvido.core.tasks import Task
 from olvido.schemas.codec import Codec
@@ -25,6 +26,7 @@ from olvido.sinks.journal import TaskKey, key_of
 log = logging.getLogger("olvido.sinks")
 
 IDLE_AFTER_S = 1.0  # without a task; then the sink may do what can wait
+ASK_AFTER_S = 30.0  # without a word from the target; then an idle sink is asked whether it is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,9 @@ class SinkRunner:
         self._group = group
         self._source = source
         self._clock = clock
-        self._busy_at = time.monotonic()
+        FORGOTTEN.labels(name)  # shown as 0 before the first
+        self._busy_at = self._heard_at = time.monotonic()
+        self._problem = ""  # with the target, when it was last spoken to
 
     def __call__(self, batch: Sequence[Received]) -> None:
         """Do the tasks of a batch and publish a receipt or a dead letter for each record.
@@ -108,10 +112,32 @@ class SinkRunner:
         # The caller commits the offsets only now.
 
     def idle(self) -> None:
-        """There was nothing to read: after a second of that, let the sink do what can wait."""
+        """There was nothing to read: after a second of that, let the sink do what can wait.
+
+        A target that nobody has spoken to for half a minute is asked whether it is there and as it should be.
+        """
         if time.monotonic() - self._busy_at > IDLE_AFTER_S:
             self._sink.idle()
             self._busy_at = time.monotonic()
+        if time.monotonic() - self._heard_at > ASK_AFTER_S:
+            try:
+                self._sink.check()
+            except (Unavailable, ConfigError) as error:
+                self._hear(str(error))
+            else:
+                self._hear("")
+
+    def reach(self) -> None:
+        """Say how the target was when it was last spoken to. It is not asked: another thread works with it.
+
+        Raises:
+            Unavailable: it did not answer, or is not as olvido.toml says.
+        """
+        if self._problem:
+            raise Unavailable(self._problem)
+
+    def _hear(self, problem: str) -> None:
+        self._problem, self._heard_at = problem, time.monotonic()
 
     def _open(self, task: Task) -> OpenedTask:
         """The task with its identities in clear.
@@ -140,14 +166,19 @@ class SinkRunner:
             return []
         try:
             receipts = self._sink.apply([work.opened for work in works])
+        except Unavailable as error:
+            self._hear(str(error))
+            raise
         except Refused as refused:
             if len(works) == 1:
                 return [(works[0], refused)]
             middle = len(works) // 2
             return [*self._apply(works[:middle]), *self._apply(works[middle:])]
+        self._hear("")
         return list(zip(works, receipts, strict=True))
 
     def _forgotten(self, task: Task, why: str, now: datetime) -> Receipt:
+        FORGOTTEN.labels(self._name).inc()
         log.warning("sink %s: task %s is forgotten: %s", self._name, task.task_id, why)
         return receipt_for(task, Outcome.FAILED, applied_at=now, detail=f"forgotten: {why}")
 
