@@ -2,10 +2,13 @@
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from olvido.operators.settings import private_keys
 from olvido.operators.stack.program import Program
+from olvido.operators.stack.state import HOST, StateFolder, choose_port, port_is_free
+from olvido.operators.stack.supervisor import Supervisor
 from olvido.schemas.deployment import Deployment
 
 EVERYBODY = frozenset({"OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "OLVIDO_REGISTRY__URL"})
@@ -18,21 +21,49 @@ def programs_of(deployment: Deployment, directory: Path) -> list[Program]:
     Only a region's sinks are told where its private keys are; a sink is given its own target's
     address and not the ledger's; processors and recorder get the ledger's and no key.
     """
+    ports = _ports(directory, ["processors", "recorder", *map(_sink_program, deployment.sinks)])
     return [
-        _program(directory, "processors", ("run", "processors"), given=LEDGER),
-        _program(directory, "recorder", ("run", "recorder"), given=LEDGER),
+        _program(directory, "processors", ("run", "processors"), given=LEDGER, ports=ports),
+        _program(directory, "recorder", ("run", "recorder"), given=LEDGER, ports=ports),
         *(
             _program(
                 directory,
-                f"sink-{name}",
+                _sink_program(name),
                 ("run", "sink", name),
                 given=EVERYBODY,
                 own=_secrets_of(dict(sink.own)),
                 keys=private_keys(sink.region, directory),
+                ports=ports,
             )
             for name, sink in deployment.sinks.items()
         ),
     ]
+
+
+def _sink_program(sink: str) -> str:
+    return f"sink-{sink}"
+
+
+def _ports(directory: Path, names: Sequence[str]) -> Mapping[str, int]:
+    """A port for the metrics and health of each process. Remembered, so that a repeat changes nothing.
+
+    One that somebody else took while its process was down is replaced.
+    """
+    folder = StateFolder(project=directory)
+    folder.make()
+    state = folder.load_or_make()
+    running = {name for name, now in Supervisor(folder, state.mark).status().items() if now.pid is not None}
+    for name in names:
+        port = state.ports.get(_remembered(name))
+        if port is None or (name not in running and not port_is_free(port)):
+            taken = frozenset(state.ports.values())
+            state = state.with_port(_remembered(name), choose_port(None, taken=taken))
+    folder.save(state)
+    return {name: state.ports[_remembered(name)] for name in names}
+
+
+def _remembered(program: str) -> str:
+    return f"metrics-{program}"
 
 
 def _program(
@@ -43,8 +74,14 @@ def _program(
     given: frozenset[str],
     own: frozenset[str] = frozenset(),
     keys: Path | None = None,
+    ports: Mapping[str, int],
 ) -> Program:
-    environment = {"PYTHONUNBUFFERED": "1", "OLVIDO_ENV_FILES": "none"}
+    environment = {
+        "PYTHONUNBUFFERED": "1",
+        "OLVIDO_ENV_FILES": "none",
+        "OLVIDO_METRICS__HOST": HOST,
+        "OLVIDO_METRICS__PORT": str(ports[name]),
+    }
     # What the caller's environment says of a target wins over the embedded one of the same name.
     environment |= {variable: os.environ[variable] for variable in own if variable in os.environ}
     if keys is not None:
@@ -55,6 +92,7 @@ def _program(
         environment=environment,
         given=given | own,
         directory=directory,
+        address=f"{HOST}:{ports[name]}",
     )
 
 
