@@ -95,7 +95,7 @@ def shell_commands(path: Path) -> Iterator[list[str]]:
     text = path.read_text(encoding="utf-8")
     for block in re.findall(r"^```(?:sh|bash|console|shell)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
-            for command in re.split(r"&&|\|\||[|;]", line.removeprefix("$ ")):
+            for command in re.split(r"&&|\|\||[|;]| >+ ", line.removeprefix("$ ")):
                 words = shlex.split(command, comments=True)
                 if words:
                     yield words

@@ -5,7 +5,7 @@ Write them anew: ``.venv/bin/python tests/docs/generate.py``
 
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from enum import Enum
 from itertools import groupby
@@ -18,7 +18,8 @@ from olvido.core.causes import Cause
 from olvido.core.receipts import Outcome
 from olvido.core.requests import FINAL_STATES, RequestState, state_of
 from olvido.core.tasks import Action
-from olvido.operators import cli, picture
+from olvido.operators import cli, helping, picture
+from olvido.operators.exits import Exit
 from olvido.schemas.codec import VALUE_BYTES_MAX
 from olvido.schemas.deployment import Deployment
 from olvido.schemas.topics import topics_of
@@ -215,53 +216,57 @@ def command_line() -> str:
         NOTE.format(source="operators/olvido/operators/cli.py"),
         "",
         *_prose("""
-            Data goes to standard output, as a table or as JSON (`-o json`); messages go to standard error.
-            Each command takes `--help`. It reads `olvido.toml` in the working directory, or the file that
-            `OLVIDO_CONFIG` names ([configuration](../configuration.md)).
+            Data goes to standard output, as a table or in a form for machines (`-o json`, `jsonl`, `yaml`,
+            `csv`); messages go to standard error. Each command takes `--help`. It reads `olvido.toml` in the
+            working directory, or the file that `OLVIDO_CONFIG` names ([configuration](../configuration.md)).
         """),
         "",
         "| exit code | meaning |",
         "|---|---|",
-        *(f"| {code} | {meaning} |" for code, meaning in _exit_codes()),
+        *(f"| {code.value} | {code.meaning} |" for code in Exit),
     ]
     leaves = [one for one in commands() if not getattr(one[1], "commands", None)]
     for (_, options), alike in groupby(leaves, key=lambda one: (one[0][:-1], tuple(_options(one[1])))):
         several = list(alike)
         if len(several) == 1 or len(options) < ALIKE_MIN:
             for path, command in several:
-                lines += ["", f"## {' '.join(path)}", "", _said(command), *_usage([path], command), *options]
+                lines += [
+                    "",
+                    f"## {' '.join(path)}",
+                    "",
+                    *_said(command),
+                    *_usage([(path, command)]),
+                    *options,
+                ]
             continue
         lines += ["", f"## {' '.join(several[0][0][:-1])} {', '.join(path[-1] for path, _ in several)}", ""]
-        lines += [f"- **{path[-1]}**: {_said(command)}" for path, command in several]
-        lines += [*_usage([path for path, _ in several], several[0][1]), *options]
+        lines += [f"- **{path[-1]}**: {' '.join(_said(command))}" for path, command in several]
+        lines += [*_usage(several), *options]
     return _page(lines)
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command and group of commands, by its words."""
-    waiting = [(("olvido",), typer.main.get_command(cli.app))]
-    while waiting:
-        path, command = waiting.pop(0)
-        yield path, command
-        below = getattr(command, "commands", {})
-        waiting = [((*path, name), found) for name, found in below.items()] + waiting
+    for words, command in helping.commands_of(typer.main.get_command(cli.app)):
+        yield ("olvido", *words), command
 
 
-def _exit_codes() -> list[tuple[int, str]]:
-    """As `main` says in its docstring, from the first line that begins with a number."""
-    said = " ".join((cli.main.__doc__ or "").split())
-    listed = said[said.index("0 ") :].split(" · ")
-    return [(int(code), meaning) for code, _, meaning in (entry.partition(" ") for entry in listed)]
+def _said(command: Any) -> list[str]:
+    """The paragraphs of a command's meaning."""
+    meaning, _ = helping.parts_of(command.help or "")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in meaning.split("\n\n")]
+    return [line for paragraph in paragraphs for line in ("", paragraph)][1:]
 
 
-def _said(command: Any) -> str:
-    return " ".join((command.help or "").split())
-
-
-def _usage(paths: list[tuple[str, ...]], command: Any) -> Iterator[str]:
+def _usage(several: list[tuple[tuple[str, ...], Any]]) -> Iterator[str]:
+    """How each is typed, and the examples of the first."""
+    command = several[0][1]
     arguments = [one.name.upper() for one in _params(command, "argument")]
     options = ["[OPTIONS]"] if _params(command, "option") else []
-    yield from ("", "```text", *(" ".join([*path, *arguments, *options]) for path in paths), "```")
+    yield from ("", "```text", *(" ".join([*path, *arguments, *options]) for path, _ in several), "```")
+    _, examples = helping.parts_of(command.help or "")
+    if examples:
+        yield from ("", "```sh", *examples, "```")
 
 
 def _options(command: Any) -> Iterator[str]:
@@ -269,30 +274,32 @@ def _options(command: Any) -> Iterator[str]:
     if _params(command, "argument") or _params(command, "option"):
         yield from ("", "| | |", "|---|---|")
     for one in _params(command, "argument"):
-        yield f"| `{one.name.upper()}` | {one.help or ''} |"
+        yield f"| `{one.name.upper()}` | {_cell(_about(one))} |"
     for one in _params(command, "option"):
         names = ", ".join(f"`{name}`" for name in [*one.opts, *one.secondary_opts])
-        yield f"| {names} | {' '.join(_about(one)).replace('|', chr(92) + '|')} |"
+        yield f"| {names} | {_cell(_about(one))} |"
+
+
+def _cell(words: Iterable[str]) -> str:
+    return " ".join(words).replace("|", "\\|")
 
 
 def _params(command: Any, kind: str) -> list[Any]:
     return [one for one in command.params if one.param_type_name == kind and not one.hidden]
 
 
-def _about(option: Any) -> Iterator[str]:
-    if option.help:
-        yield " ".join(option.help.split())
-    kind = option.type_descriptor.annotation
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        values = [str(member.value) for member in kind]
-        if len(values) <= CHOICES_MAX:
-            yield f"One of {', '.join(f'`{value}`' for value in values)}."
-        else:
-            yield "One of [these codes](dead-letters.md)."
-    if option.required:
+def _about(param: Any) -> Iterator[str]:
+    if param.help:
+        yield " ".join(param.help.split())
+    values = [str(getattr(one, "value", one)) for one in param.type_descriptor.choices or ()]
+    if len(values) > CHOICES_MAX:
+        yield "One of [these codes](dead-letters.md)."
+    elif values:
+        yield f"One of {', '.join(f'`{value}`' for value in values)}."
+    if param.required and param.param_type_name == "option":
         yield "Required."
-    elif option.default not in {None, False, ""}:
-        shown = option.default.value if isinstance(option.default, Enum) else option.default
+    elif param.default not in {None, False, ""} and param.param_type_name == "option":
+        shown = param.default.value if isinstance(param.default, Enum) else param.default
         yield f"Default: `{shown}`."
 
 

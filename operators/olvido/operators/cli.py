@@ -13,6 +13,7 @@ from olvido.core.errors import ConfigError, InvalidInput, OlvidoError, Unavailab
 from olvido.operators import (
     audit,
     backfill_commands,
+    bundle,
     completing,
     configuring,
     emitting,
@@ -52,6 +53,7 @@ emitting.register(app)
 looking.register(app)
 topic_commands.register(app)
 audit.register(app)
+bundle.register(app)
 configuring.register(app)
 completing.register(app)
 sinks.register(app)

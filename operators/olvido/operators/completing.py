@@ -35,7 +35,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell to complet
     """Print the script that makes a shell complete commands, options and names on TAB.
 
     Examples:
-        source <(olvido completion bash)          # in ~/.bashrc, to have it for good
+        source <(olvido completion bash)     # in ~/.bashrc, to have it for good
         olvido completion zsh > ~/.zfunc/_olvido
         olvido completion fish > ~/.config/fish/completions/olvido.fish
         olvido completion powershell >> $PROFILE

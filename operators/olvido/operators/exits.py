@@ -8,10 +8,29 @@ class Exit(IntEnum):
 
     OK = 0
     FAILURE = 1
-    USAGE = 2  # a wrong flag, argument or setting: nothing was done
+    USAGE = 2
     NOT_FOUND = 3
-    REFUSED = 4  # by a rule, such as no reason or no confirmation: nothing was done
-    PARTIAL = 5  # done in part; what is left is told
+    REFUSED = 4
+    PARTIAL = 5
     TIMED_OUT = 6
-    UNHEALTHY = 10  # a part does not answer
-    INTERRUPTED = 130  # Ctrl-C; a repeat goes on where it was
+    UNHEALTHY = 10
+    INTERRUPTED = 130
+
+    @property
+    def meaning(self) -> str:
+        """A few words for a person."""
+        return _MEANING[self]
+
+
+_MEANING = {
+    Exit.OK: "done",
+    Exit.FAILURE: "failure; `olvido topics diff`: something differs; `olvido demo`: a promise is broken",
+    Exit.USAGE: "usage or configuration: mend it, nothing was done",
+    Exit.NOT_FOUND: "there is no such request, dead letter or plan",
+    Exit.REFUSED: "refused by a rule, such as a missing confirmation: nothing was done",
+    Exit.PARTIAL: "done in part; what is left is told",
+    Exit.TIMED_OUT: "what was waited for did not come in time",
+    Exit.UNHEALTHY: "a part does not answer, or `olvido status` or `olvido doctor` found something wrong",
+    Exit.INTERRUPTED: "interrupted; a repeat goes on where it was",
+}
+assert set(_MEANING) == set(Exit)

@@ -12,17 +12,22 @@ import typer
 from olvido.core.errors import did_you_mean
 
 EXAMPLES = "Examples:\n"
+LINE_MAX = 74  # of 80: two of margin on either side, two for a backslash
 CHOICES_MAX = 40  # letters; more values than fit beside an option's name are listed in its help
 PAGE = "docs/operations.md"
 PAGES = {  # of a command or a group, by its first word; the others are told in PAGE
     "audit": "docs/operations.md#who-did-what",
+    "backfill": "docs/backfill.md",
     "completion": "docs/operations.md#completion",
     "config": "docs/configuration.md",
     "consent": "docs/producers.md",
     "dead-letters": "docs/operations.md#dead-letters",
     "keys": "docs/keys.md",
+    "replay": "docs/replay.md",
     "request": "docs/producers.md",
+    "restore": "docs/restore.md",
     "run": "docs/configuration.md#who-needs-what",
+    "sinks": "docs/restore.md#the-standing-of-a-sink",
     "topics": "docs/topics.md",
 }
 
@@ -34,7 +39,7 @@ def finished(app: typer.Typer) -> Any:  # noqa: ANN401 - Typer's commands are no
     root = typer.main.get_command(app)
     for words, command in commands_of(root):
         meaning, examples = parts_of(command.help or "")
-        listed = "\n".join(f"  {line}" for line in examples)
+        listed = "\n".join(line for example in examples for line in _wrapped(example))
         command.help = f"{meaning}\n\n\b\n{EXAMPLES}{listed}" if examples else meaning
         command.short_help = " ".join(meaning.split()).split(". ")[0].rstrip(".")
         command.epilog = (
@@ -57,8 +62,19 @@ def commands_of(root: Any) -> Iterator[tuple[Words, Any]]:  # noqa: ANN401
 
 def parts_of(text: str) -> tuple[str, list[str]]:
     """A docstring as its meaning and its examples."""
-    meaning, _, examples = text.replace("\b\n", "").partition(EXAMPLES)
+    meaning, _, examples = re.sub(r" \\\n\s*", " ", text.replace("\b\n", "")).partition(EXAMPLES)
     return meaning.strip(), [line.strip() for line in examples.splitlines() if line.strip()]
+
+
+def _wrapped(example: str) -> Iterator[str]:
+    """An example as lines that fit beside the margin, broken before an option as the shell allows."""
+    line = "  "
+    for piece in re.split(r"\s(?=-|[|>] |&& )", example):
+        if len(line) + len(piece) > LINE_MAX and line.strip():
+            yield f"{line} \\"
+            line = "     "
+        line += f" {piece}" if line.strip() else piece
+    yield line
 
 
 def show_misuse(error: Exception) -> bool:

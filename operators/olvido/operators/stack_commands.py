@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from olvido.operators.acting import NoInput, NotConfirmed
 from olvido.operators.exits import Exit
 from olvido.operators.output import Form, Output, console, messages, print_data
 from olvido.operators.settings import project
@@ -42,6 +43,7 @@ def down(
         bool, typer.Option("--purge", help="Delete the data as well: topics, databases, keys, logs.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --purge.")] = False,
+    no_input: NoInput = False,
 ) -> None:
     """Stop everything that `olvido up` started. A repeat changes nothing.
 
@@ -52,10 +54,12 @@ def down(
     from olvido.operators.stack import stack
 
     if purge and not yes:
-        if not sys.stdin.isatty():
-            messages.print("olvido: --purge deletes all data and keys under .olvido; confirm it with --yes")
-            raise typer.Exit(2)
-        typer.confirm("Delete all data and keys under .olvido?", abort=True)
+        if no_input or not sys.stdin.isatty():
+            raise NotConfirmed(
+                "not confirmed; nothing was done. To delete all data and keys under .olvido: --yes"
+            )
+        if not typer.confirm("Delete all data and keys under .olvido?", err=True):
+            raise NotConfirmed("not confirmed; nothing was done")
     stack.down(project(), purge=purge, console=messages)
     messages.print("stopped" + ("; its data is deleted" if purge else "; its data is kept in .olvido"))
 
@@ -69,7 +73,8 @@ def doctor(output: Form = Output.TABLE) -> None:
     """
     from olvido.operators.health import examine
 
-    findings = examine(project())
+    with messages.status("checking every part"):
+        findings = examine(project())
     if not print_data([finding.as_dict() for finding in findings], output=output):
         for finding in findings:
             mark = "[green]✓[/green]" if finding.good else "[red]✗[/red]"

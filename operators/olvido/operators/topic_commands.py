@@ -63,7 +63,8 @@ def check() -> None:
     from olvido.schemas.registry import Registry
 
     declared = deployment()
-    admin.check(declared.kafka, Registry(declared.registry.url), declared.catalogue)
+    with messages.status("asking the broker and the registry"):
+        admin.check(declared.kafka, Registry(declared.registry.url), declared.catalogue)
     messages.print("topics and schemas are as declared")
 
 
@@ -78,7 +79,9 @@ def diff(output: Form = Output.TABLE) -> None:
     from olvido.schemas.registry import Registry
 
     declared = deployment()
-    _tell(admin.diff(declared.kafka, Registry(declared.registry.url), declared.catalogue), output)
+    with messages.status("asking the broker and the registry"):
+        differences = admin.diff(declared.kafka, Registry(declared.registry.url), declared.catalogue)
+    _tell(differences, output)
 
 
 def apply(output: Form = Output.TABLE) -> None:
@@ -92,7 +95,8 @@ def apply(output: Form = Output.TABLE) -> None:
     from olvido.schemas.registry import Registry
 
     declared = deployment()
-    differences = admin.apply(declared.kafka, Registry(declared.registry.url), declared.catalogue)
+    with messages.status("making what is missing"):
+        differences = admin.apply(declared.kafka, Registry(declared.registry.url), declared.catalogue)
     refused = [one for one in differences if one.remedy is admin.Remedy.REFUSED]
     messages.print(f"mended {len(differences) - len(refused)}, refused {len(refused)}")
     if refused:
