@@ -42,7 +42,7 @@ def test_what_was_done_since_the_backup_is_asked_of_that_sink_again_and_of_no_ot
     town.answer(town.ask(an_erasure(5, right=Right.ACCESS)), Outcome.EXPORTED)  # leaves nothing behind
     town.now += HOUR
 
-    preview = town.restores.preview("crm", since=taken_at, now=town.now)
+    preview = town.restores.preview("crm", backup_taken_at=taken_at, since=taken_at, now=town.now)
     assert preview.answered == {Action.CONSENT: 1, Action.ERASE: 2}
     again = town.declare(since=taken_at)
     assert (again.answered, again.unanswered, again.tasks) == (preview.answered, 0, 3)
@@ -107,6 +107,8 @@ def test_the_same_restore_is_declared_once_while_it_is_open(town):
     with pytest.raises(AlreadyOpen) as refused:
         town.declare(since=NOW, name="r2")
     assert refused.value.name == "r1"
+    with pytest.raises(AlreadyOpen):
+        town.restores.preview("crm", backup_taken_at=NOW, since=NOW, now=town.now)
     # An older backup is another restore; what is owed is not asked for once more.
     assert town.declare(since=NOW - HOUR, name="r3").tasks == 0
     assert {row["generation"] for row in town.ledger.show_tasks(an_id(1))} == {0, 1}

@@ -10,7 +10,7 @@ from olvido.core.sinks import OperationKind
 from olvido.core.tasks import Action
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction
-from olvido.ledger.sink_operations import AlreadyOpen, begin, note_position
+from olvido.ledger.sink_operations import AlreadyOpen, begin, find_open, note_position
 
 _LASTING = [action.value for action in Action if action.lasting]
 
@@ -40,10 +40,17 @@ class Restores:
             first: datetime | None = transaction.rows("first_request_at")[0][0]
         return first
 
-    def preview(self, sink: str, *, since: datetime, now: datetime) -> Again:
-        """What :meth:`declare` would ask for now. Nothing is written."""
+    def preview(self, sink: str, *, backup_taken_at: datetime, since: datetime, now: datetime) -> Again:
+        """What :meth:`declare` would ask for now. Nothing is written.
+
+        Raises:
+            AlreadyOpen: a restore of this sink from this backup is not at its end.
+        """
         with self._database.transaction() as transaction:
             transaction.rows("patiently")
+            open_ = find_open(transaction, OperationKind.RESTORE, sink, _plan(backup_taken_at, since))
+            if open_ is not None:
+                raise AlreadyOpen(open_.name)
             return _issue(transaction, sink, since=since, now=now, operation_id=None)
 
     def declare(
@@ -68,11 +75,16 @@ class Restores:
         with self._database.transaction() as transaction:
             transaction.rows("patiently")
             transaction.rows("one_restore_at_a_time", sink=sink)
-            plan = {"backup_taken_at": backup_taken_at.isoformat(), "since": since.isoformat()}
             open_, new = begin(
-                transaction, OperationKind.RESTORE,
-                operation_id=operation_id, name=name, sink=sink, plan=plan, position={}, now=act.at,
-            )  # fmt: skip
+                transaction,
+                OperationKind.RESTORE,
+                operation_id=operation_id,
+                name=name,
+                sink=sink,
+                plan=_plan(backup_taken_at, since),
+                position={},
+                now=act.at,
+            )
             if not new:
                 raise AlreadyOpen(open_.name)
             record(transaction, act)
@@ -81,6 +93,10 @@ class Restores:
             transaction.run("reopen_requests", operation_id=operation_id)
             note_position(transaction, operation_id, {"tasks": again.tasks, "planned": True})
         return again
+
+
+def _plan(backup_taken_at: datetime, since: datetime) -> dict[str, object]:
+    return {"backup_taken_at": backup_taken_at.isoformat(), "since": since.isoformat()}
 
 
 def _issue(

@@ -120,9 +120,18 @@ def begin(
         position=json.dumps(position),
         now=now,
     )
-    taken_at = plan.get("backup_taken_at", "")
-    [row] = transaction.rows("find_open", kind=kind.value, sink=sink, backup_taken_at=str(taken_at))
-    return _open(row), bool(begun)
+    operation = find_open(transaction, kind, sink, plan)
+    assert operation is not None, "it was there, or is now"
+    return operation, bool(begun)
+
+
+def find_open(
+    transaction: Transaction, kind: OperationKind, sink: str, plan: Mapping[str, object]
+) -> OpenOperation | None:
+    """The open restore of a sink from one backup, or its open backfill."""
+    taken_at = str(plan.get("backup_taken_at", ""))
+    rows = transaction.rows("find_open", kind=kind.value, sink=sink, backup_taken_at=taken_at)
+    return _open(rows[0]) if rows else None
 
 
 def note_position(transaction: Transaction, operation_id: UUID, position: Mapping[str, object]) -> None:

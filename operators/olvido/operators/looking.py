@@ -20,6 +20,7 @@ from olvido.core.requests import RequestState
 from olvido.operators.exits import Exit
 from olvido.operators.instants import instant_of
 from olvido.operators.output import Form, Output, console, messages, print_data, show, show_one
+from olvido.operators.sinks import warnings_about
 from olvido.operators.timeline import draw, moments_of, rows_of
 
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")]
@@ -99,6 +100,8 @@ def show_request(
         olvido requests show 019ac8d2-9a4e-7c30-8f6b-2b1d4c5e6f70
         olvido requests show 019ac8d2-9a4e-7c30-8f6b-2b1d4c5e6f70 --timeline
     """
+    from olvido.operators.settings import deployment
+
     ledger = _ledger()
     wanted = _uuid(request_id, "REQUEST_ID")
     found = ledger.show_request(wanted)
@@ -123,6 +126,8 @@ def show_request(
     for task in tasks:
         if task["parked"]:
             messages.print(f"{task['sink']}: parked ({task['parked']}); see: olvido dead-letters list")
+    for warning in warnings_about(deployment(), (task["sink"] for task in tasks)):
+        messages.print(warning, markup=False, soft_wrap=True)
 
 
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:

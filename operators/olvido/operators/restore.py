@@ -1,7 +1,7 @@
 """`olvido restore …`: a backup of a system was put back; what was done since is done again."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from olvido.operators.instants import instant_of, span_of
 from olvido.operators.operations import close_operation, database, list_operations, show_operation
 from olvido.operators.output import Form, Output, messages, show_one
 from olvido.operators.sinks import known_sink
+
+if TYPE_CHECKING:
+    from olvido.ledger.sink_operations import AlreadyOpen
 
 
 def register(app: typer.Typer) -> None:
@@ -76,8 +79,11 @@ def declare(
     first = restores.first_request_at()
     if first is None or since < first:
         messages.print(f"{sink}: the backup is older than all that the ledger knows; all of it counts")
-    with messages.status("counting what was done since"):
-        again = restores.preview(sink, since=since, now=now)
+    try:
+        with messages.status("counting what was done since"):
+            again = restores.preview(sink, backup_taken_at=taken_at, since=since, now=now)
+    except AlreadyOpen as open_:
+        raise _refused(open_) from None
     would = {
         "sink": sink,
         "since": since,
@@ -96,16 +102,21 @@ def declare(
                 act, operation_id=uuid7(), name=name, sink=sink, backup_taken_at=taken_at, since=since
             )
     except AlreadyOpen as open_:
-        messages.print(
-            f"{open_}. How far it is: olvido restore show {open_.name}. To begin anew, close it first",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
-        raise typer.Exit(Exit.REFUSED) from None
+        raise _refused(open_) from None
     show_one({"name": name, "sink": sink, "tasks": again.tasks}, output=output)
     messages.print(
         f"{sink} is unsafe until the last receipt is in. How far it is: olvido restore show {name}",
         markup=False, soft_wrap=True,
     )  # fmt: skip
+
+
+def _refused(open_: "AlreadyOpen") -> typer.Exit:
+    messages.print(
+        f"olvido: {open_}. How far it is: olvido restore show {open_.name}. To begin anew, close it first.",
+        markup=False,
+        soft_wrap=True,
+    )
+    return typer.Exit(Exit.REFUSED)
 
 
 def list_restores(
