@@ -139,7 +139,7 @@ def test_a_policy_that_requires_verification_holds_for_all_who_ask():
 
 def test_a_verification_that_came_first_lets_its_request_start_at_once():
     request = an_erasure(verification_required=True)
-    known = replace(NOTHING, verifications={request.request_id: _stored(a_verification(request))})
+    known = replace(NOTHING, verifications=_stored_by_key(a_verification(request)))
     output = requests.step([read(request)], known, CATALOGUE, NOW)
     assert [task.sink for task in output.tasks] == ["crm", "marketing"]
 
@@ -147,9 +147,22 @@ def test_a_verification_that_came_first_lets_its_request_start_at_once():
 def test_a_verification_of_another_subject_lets_nothing_start():
     """The shadow attack: nobody's word releases somebody else's request."""
     request = an_erasure(verification_required=True)
-    stored = _stored(a_verification(request, subject_id=an_erasure(2).subject_id))
-    known = replace(NOTHING, verifications={request.request_id: stored})
+    foreign = a_verification(request, subject_id=an_erasure(2).subject_id)
+    known = replace(NOTHING, verifications=_stored_by_key(foreign))
     assert requests.step([read(request)], known, CATALOGUE, NOW).tasks == ()
+
+
+def test_a_word_about_another_subject_keeps_out_no_word_about_the_right_one():
+    """Both come before the request. Found by the simulation: the second was dropped, the request waited."""
+    request = an_erasure(verification_required=True)
+    foreign = a_verification(request, 901, subject_id=an_erasure(2).subject_id)
+    unknown = verifications.Known(requests={}, events={}, verifications=_stored_by_key(foreign))
+    output = verifications.step([_given(a_verification(request))], unknown, CATALOGUE, NOW)
+    assert [row.subject_id for row in output.rows] == [request.subject_id]
+    known = replace(NOTHING, verifications=_stored_by_key(foreign, a_verification(request)))
+    assert [task.sink for task in requests.step([read(request)], known, CATALOGUE, NOW).tasks] == [
+        "crm", "marketing",
+    ]  # fmt: skip
 
 
 PLACE = Place(0, 0)
@@ -162,6 +175,10 @@ def _stored(verification, place=PLACE) -> KnownVerification:
         verified=verification.verified,
         place=place,
     )
+
+
+def _stored_by_key(*given) -> dict:
+    return {(one.request_id, one.subject_id): _stored(one) for one in given}
 
 
 def _waiting(request) -> verifications.Known:
@@ -211,7 +228,9 @@ def test_the_redelivery_law_holds_for_verifications():
                 outcomes={task.sink: None for task in first.tasks},
             )
         },
-        verifications={request.request_id: _stored(a_verification(request), Place(0, 7))},
+        verifications={
+            (request.request_id, request.subject_id): _stored(a_verification(request), Place(0, 7))
+        },
     )
     again = verifications.step(batch, after, CATALOGUE, NOW)
     assert again.tasks == first.tasks

@@ -38,9 +38,12 @@ class KnownRequest:
     outcomes: Mapping[str, Outcome | None]  # by sink; None for a task without a receipt
 
 
+VerificationKey = tuple[UUID, str]  # request_id, and the subject that somebody vouches for
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownVerification:
-    """The standing verification of a request."""
+    """The standing verification of a request for one subject."""
 
     event_id: UUID
     subject_id: str

@@ -38,6 +38,7 @@ from olvido.ledger.rows import (
     StateRow,
     TaskRow,
     Try,
+    VerificationKey,
     VerificationRow,
 )
 
@@ -62,7 +63,7 @@ class Ledger:
 
     def known_requests(
         self, ids: Sequence[UUID]
-    ) -> tuple[dict[UUID, KnownRequest], dict[UUID, KnownVerification]]:
+    ) -> tuple[dict[UUID, KnownRequest], dict[VerificationKey, KnownVerification]]:
         """What is known of some request ids, and their standing verifications."""
         with self._database.transaction() as transaction:
             rows = transaction.rows("requests_known", ids=list(ids))
@@ -340,7 +341,7 @@ class Recording:
         return {(source_id, sink, generation, task_id) for source_id, sink, generation, task_id in rows}
 
     def settle(self, receipts: Sequence[Receipt]) -> list[Settled]:
-        """Write receipts into their tasks, at most one for each (task_id, generation); returns those written."""
+        """Write receipts into their tasks, one for each (task_id, generation); returns those written."""
         rows = self._transaction.rows(
             "settle_tasks",
             source_ids=[_source_id(receipt) for receipt in receipts],
@@ -463,9 +464,9 @@ def _known(rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Known]:
     }
 
 
-def _verifications(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, KnownVerification]:
+def _verifications(transaction: Transaction, ids: Sequence[UUID]) -> dict[VerificationKey, KnownVerification]:
     return {
-        request_id: KnownVerification(
+        (request_id, subject_id): KnownVerification(
             event_id=event_id,
             subject_id=subject_id,
             verified=Verified(method=method, verified_at=verified_at),

@@ -15,7 +15,7 @@ from olvido.core.plan import check_request, plan_request
 from olvido.core.requests import FINAL_STATES, RequestState, content_digest, needs_verification, state_of
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Action, Task
-from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestRow, TaskRow
+from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestRow, TaskRow, VerificationKey
 
 GROUP = "olvido.processors"
 
@@ -25,7 +25,7 @@ class Known:
     """What the ledger knows of a batch's request ids."""
 
     requests: Mapping[UUID, KnownRequest]
-    verifications: Mapping[UUID, KnownVerification]
+    verifications: Mapping[VerificationKey, KnownVerification]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ def step(batch: Sequence[Read[PrivacyRequest]], known: Known, catalogue: Catalog
             row = rows.get(request.request_id)
             before = first or row
             if before is None:
-                request = _verified(request, known.verifications.get(request.request_id))
+                request = _verified(request, known.verifications)
                 planned, state = _start(request, catalogue)
                 rows[request.request_id] = _row(read, digest, place, state, len(planned))
                 statuses.append(_status(request, state, planned))
@@ -134,11 +134,12 @@ def _start(request: PrivacyRequest, catalogue: Catalogue) -> tuple[tuple[Task, .
     return tasks, start_state(request, tasks)
 
 
-def _verified(request: PrivacyRequest, verification: KnownVerification | None) -> PrivacyRequest:
-    """The request with the verification that came before it, if that is about the same person."""
-    if verification is None or verification.subject_id != request.subject_id:
-        return request
-    return replace(request, verified=verification.verified)
+def _verified(
+    request: PrivacyRequest, verifications: Mapping[VerificationKey, KnownVerification]
+) -> PrivacyRequest:
+    """The request with the verification that came before it, if one is about the same person."""
+    verification = verifications.get((request.request_id, request.subject_id))
+    return request if verification is None else replace(request, verified=verification.verified)
 
 
 def _row(

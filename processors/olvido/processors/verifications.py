@@ -16,7 +16,14 @@ from olvido.core.plan import plan_request
 from olvido.core.requests import FINAL_STATES, RequestState
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Task
-from olvido.ledger.rows import KnownRequest, KnownVerification, Place, StartedRow, VerificationRow
+from olvido.ledger.rows import (
+    KnownRequest,
+    KnownVerification,
+    Place,
+    StartedRow,
+    VerificationKey,
+    VerificationRow,
+)
 from olvido.processors.requests import GROUP, start_state, status_of
 
 
@@ -26,7 +33,7 @@ class Known:
 
     requests: Mapping[UUID, KnownRequest]
     events: Mapping[UUID, PrivacyRequest]  # the same requests as they were read
-    verifications: Mapping[UUID, KnownVerification]
+    verifications: Mapping[VerificationKey, KnownVerification]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +57,13 @@ class Output:
 
 
 def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: datetime) -> Output:
-    """Decide on a batch of verifications. The first verification of a request stands.
+    """Decide on a batch of verifications. The first verification of a request and subject stands.
 
-    One that comes before its request is kept; one about another subject than the request's
-    is a dead letter, so that nobody's word releases somebody else's request. The redelivery
-    law holds as for requests.
+    One that comes before its request is kept, whoever it is about; one about another subject than
+    the request's is a dead letter once the request is known. So nobody's word releases somebody
+    else's request, nor keeps out the word that does. The redelivery law holds as for requests.
     """
-    rows: dict[UUID, VerificationRow] = {}
+    rows: dict[VerificationKey, VerificationRow] = {}
     started: dict[UUID, StartedRow] = {}
     tasks: list[Task] = []
     statuses: list[RequestStatus] = []
@@ -72,9 +79,10 @@ def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: dateti
             if given.received is not None:
                 letters.append(dead_letter_of(given.received, refused, group=GROUP, now=now))
             continue
-        stored = known.verifications.get(request_id)
-        if stored is None and request_id not in rows:
-            rows[request_id] = _row(given)
+        key = (request_id, verification.subject_id)
+        stored = known.verifications.get(key)
+        if stored is None and key not in rows:
+            rows[key] = _row(given)
         if request is None or request_id in started:
             continue
         again = stored is not None and (stored.event_id, stored.place) == (verification.event_id, given.place)

@@ -55,3 +55,6 @@ alter table dead_letters add column decided_at timestamptz;
 -- The request or consent change of the task that the record was, so that its task is found.
 alter table dead_letters add column source_id uuid;
 create index dead_letters_open on dead_letters (cause) where state = 'open';
+
+-- A word about somebody else, come before its request, must not keep out the word about the right person.
+alter table verifications drop constraint verifications_pkey, add primary key (request_id, subject_id);

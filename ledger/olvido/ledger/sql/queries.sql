@@ -8,7 +8,7 @@ from requests r
 where r.request_id = any(%(ids)s::uuid[]);
 
 -- name: verifications_known
--- The standing verification of some requests.
+-- The standing verifications of some requests, one for each subject that somebody vouched for.
 select request_id, event_id, subject_id, method, verified_at, source_partition, source_offset
 from verifications
 where request_id = any(%(ids)s::uuid[]);
@@ -35,7 +35,7 @@ on conflict do nothing
 returning event_id;
 
 -- name: insert_verifications
--- Insert verifications; the first of a request stands.
+-- Insert verifications; the first of a request and subject stands.
 insert into verifications (request_id, event_id, subject_id, method, verified_at,
                            source_partition, source_offset)
 select * from unnest(%(request_ids)s::uuid[], %(event_ids)s::uuid[], %(subject_ids)s::text[],
@@ -80,7 +80,8 @@ select source_id, event from events where source_id = any(%(ids)s::uuid[]);
 -- name: awaiting_verified
 -- Requests that still wait although their verification is here: both came in the same moment.
 select v.event_id, v.request_id, v.subject_id, v.method, v.verified_at, v.source_partition, v.source_offset
-from awaiting a join verifications v using (request_id)
+from awaiting a join requests r using (request_id)
+join verifications v on v.request_id = r.request_id and v.subject_id = r.subject_id
 limit %(limit)s;
 
 -- name: consent_changes_known
