@@ -86,7 +86,9 @@ def test_the_same_id_for_another_person_is_a_dead_letter_and_the_first_stands(ch
         chain.until(lambda: state_of(chain, request_id) == "fulfilled", what="the first", within_s=30)
         producer.request_erasure(identities={"email": second}, regions=CN_SG, request_id=request_id)
         chain.until(
-            lambda: bool(chain.letters.newest(Selection(cause=Cause.ID_REUSE))), what="the letter", within_s=30
+            lambda: bool(chain.letters.newest(Selection(cause=Cause.ID_REUSE))),
+            what="the letter",
+            within_s=30,
         )
     assert chain.sql("crm", "select email from customers where email like 'reused-%%'") == [(second,)]
 
@@ -168,7 +170,7 @@ def test_bad_records_become_coded_dead_letters_and_the_next_record_is_handled(ch
         lambda: chain.overview()["dead_letters"] == before + len(bad) + 1, what="dead letters", within_s=30
     )
     letters = chain.letters.newest(limit=100)
-    causes = {letter["cause"] for letter in letters}
+    causes = {kept.letter.cause.value for kept in letters}
     assert causes >= {cause.value for cause in bad} | {"UNSUPPORTED_VERSION"}
     assert CANARY not in repr(letters)
     for path in chain.stack.folder.logs.glob("*.log"):
@@ -206,7 +208,7 @@ def test_a_box_for_another_region_or_request_is_a_dead_letter_at_the_sink(chain,
         lambda: chain.overview()["dead_letters"] == before + len(wrong), what="dead letters", within_s=30
     )
     letters = chain.letters.newest(limit=3)
-    assert sorted(letter["cause"] for letter in letters) == ["CANNOT_OPEN", "CANNOT_OPEN", "WRONG_SINK"]
+    assert sorted(kept.letter.cause.value for kept in letters) == ["CANNOT_OPEN", "CANNOT_OPEN", "WRONG_SINK"]
 
 
 def test_no_process_but_a_regions_sinks_is_given_its_private_key(chain):

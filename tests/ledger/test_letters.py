@@ -52,8 +52,8 @@ def keep(ledger: Ledger, *letters: DeadLetter) -> None:
 
 
 def state_of(letters: Letters, letter: DeadLetter):
-    [row] = letters.newest(Selection(ids=(letter.dead_letter_id,)), state=None)
-    return row["state"], row["attempts"], row["offset_"]
+    kept = letters.one(letter.dead_letter_id)
+    return kept.state, kept.letter.attempts, kept.letter.offset
 
 
 def parked_tasks(ledger: Ledger) -> list:

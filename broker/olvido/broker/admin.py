@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -369,6 +369,45 @@ def end_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Place, int]:
     """
     with _asking(kafka) as admin:
         return _offsets(admin, _places(admin, topics), _LATEST)
+
+
+def offsets_at(kafka: KafkaSection, topics: Sequence[str], instant: datetime) -> dict[Place, int]:
+    """The offset of the first record that was written at an instant or later, of each partition.
+
+    Where there is none yet, the offset that the next record will get. Topics that are not there
+    are left out.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    spec: Any = OffsetSpec.for_timestamp(int(instant.timestamp() * 1000))
+    with _asking(kafka) as admin:
+        places = _places(admin, topics)
+        found = _offsets(admin, places, spec)
+        ends = _offsets(admin, places, _LATEST)
+    return {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
+
+
+def follow(kafka: KafkaSection, starts: Mapping[Place, int]) -> Iterator[Received]:
+    """Read partitions from some offsets on, as records come, for ever; nothing is committed.
+
+    Raises:
+        Unavailable: the broker does not take the question. Later silence is waited out.
+    """
+    consumer = open_consumer(
+        kafka, group="olvido-follow", client_id="olvido-follow", more={"fetch.wait.max.ms": 100}
+    )
+    try:
+        consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        while True:
+            # Short, so that Ctrl-C is noticed.
+            message = consumer.poll(POLL_S)
+            if message is not None and message.error() is None:
+                yield received(message)
+    except KafkaException as error:
+        raise _silent(kafka, error.args[0].str()) from error
+    finally:
+        consumer.close()
 
 
 def lag(kafka: KafkaSection, group: str, topics: Sequence[str]) -> tuple[Lag, ...]:

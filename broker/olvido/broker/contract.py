@@ -4,7 +4,7 @@ Two carriers keep this contract: ``kafka.py`` and, for simulation, ``memory.py``
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from olvido.schemas.envelope import Headers
@@ -20,6 +20,7 @@ class Received:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    timestamp_ms: int = field(default=0, compare=False)  # when the broker took it; 0 where nobody says
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,7 +311,8 @@ def received(message: Message) -> Received:
     given = message.headers() or []
     pairs = given.items() if isinstance(given, dict) else given
     headers = tuple((name, _bytes(value)) for name, value in pairs)
-    return Received(topic, partition, offset, message.key(), message.value(), headers)
+    _, timestamp_ms = message.timestamp()
+    return Received(topic, partition, offset, message.key(), message.value(), headers, max(0, timestamp_ms))
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:

@@ -15,6 +15,7 @@ from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter, LetterState
 from olvido.core.tasks import Action
 from olvido.ledger.connection import Database, Transaction
+from olvido.ledger.rows import Owed
 
 
 class Grouping(StrEnum):
@@ -46,15 +47,12 @@ EVERY = Selection()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParkedTask:
-    """A task that a sink refused: it is not sent again by itself."""
+class Kept:
+    """A dead letter and what a person has decided about it."""
 
-    source_id: UUID
-    sink: str
-    generation: int
-    task_id: UUID
-    action: Action
-    subject_id: str
+    letter: DeadLetter
+    state: LetterState
+    decided_at: datetime | None
 
 
 def keep(transaction: Transaction, letters: Sequence[DeadLetter]) -> None:
@@ -97,8 +95,8 @@ class Letters:
 
     def newest(
         self, which: Selection = EVERY, *, state: LetterState | None = LetterState.OPEN, limit: int = 50
-    ) -> list[Mapping[str, Any]]:
-        """Dead letters as rows, newest first.
+    ) -> list[Kept]:
+        """Dead letters, newest first.
 
         Args:
             which: which of them.
@@ -106,7 +104,12 @@ class Letters:
             limit: how many at most.
         """
         with self._database.transaction() as transaction:
-            return transaction.records("list_dead_letters", state=state, limit=limit, **which.parameters())
+            rows = transaction.records("list_dead_letters", state=state, limit=limit, **which.parameters())
+        return [_kept(row) for row in rows]
+
+    def one(self, dead_letter_id: UUID) -> Kept | None:
+        """One dead letter in whatever state, or None."""
+        return next(iter(self.newest(Selection(ids=(dead_letter_id,)), state=None)), None)
 
     def counts(
         self, by: Grouping = Grouping.CAUSE, *, which: Selection = EVERY, state: LetterState | None = None
@@ -127,7 +130,7 @@ class Letters:
         """The oldest open ones, in the order in which their records stand on their topics."""
         with self._database.transaction() as transaction:
             rows = transaction.records("select_open_letters", limit=limit, **which.parameters())
-        return [_letter(row) for row in rows]
+        return [_kept(row).letter for row in rows]
 
     def redriven(self, letters: Sequence[DeadLetter], *, now: datetime, due_after: timedelta) -> int:
         """Note that letters were sent again; returns how many had not been refused again by then.
@@ -157,23 +160,13 @@ class Letters:
                 )
         return len(rows)
 
-    def parked(self, letters: Sequence[DeadLetter]) -> list[ParkedTask]:
-        """The tasks that wait for a person because of these letters."""
+    def parked(self, letters: Sequence[DeadLetter]) -> list[Owed]:
+        """The tasks that wait for a person because of these letters, without their events."""
         with self._database.transaction() as transaction:
-            rows = transaction.rows(
+            rows = transaction.records(
                 "parked_tasks", **_tasks_of([letter for letter in letters if letter.source_id is not None])
             )
-        return [
-            ParkedTask(
-                source_id=source_id,
-                sink=sink,
-                generation=generation,
-                task_id=task_id,
-                action=Action(action),
-                subject_id=subject_id,
-            )
-            for source_id, sink, generation, task_id, action, subject_id in rows
-        ]
+        return [Owed(**{**row, "action": Action(row["action"])}, event=None) for row in rows]
 
     def discarded(self, letters: Sequence[DeadLetter], *, now: datetime) -> int:
         """Note that a person gave letters up; returns how many had not been refused again by then."""
@@ -195,21 +188,25 @@ def _tasks_of(letters: Sequence[DeadLetter]) -> dict[str, Any]:
     }
 
 
-def _letter(row: Mapping[str, Any]) -> DeadLetter:
-    return DeadLetter(
-        dead_letter_id=row["dead_letter_id"],
-        group=row["group_"],
-        topic=row["topic"],
-        partition=row["partition_"],
-        offset=row["offset_"],
-        cause=Cause(row["cause"]),
-        field=row["field"],
-        reason=row["reason"],
-        sha256=bytes(row["sha256"]),
-        size=row["size"],
-        attempts=row["attempts"],
-        failed_at=row["failed_at"],
-        task_id=row["task_id"],
-        generation=row["generation"],
-        source_id=row["source_id"],
+def _kept(row: Mapping[str, Any]) -> Kept:
+    return Kept(
+        letter=DeadLetter(
+            dead_letter_id=row["dead_letter_id"],
+            group=row["group_"],
+            topic=row["topic"],
+            partition=row["partition_"],
+            offset=row["offset_"],
+            cause=Cause(row["cause"]),
+            field=row["field"],
+            reason=row["reason"],
+            sha256=bytes(row["sha256"]),
+            size=row["size"],
+            attempts=row["attempts"],
+            failed_at=row["failed_at"],
+            task_id=row["task_id"],
+            generation=row["generation"],
+            source_id=row["source_id"],
+        ),
+        state=LetterState(row["state"]),
+        decided_at=row["decided_at"],
     )

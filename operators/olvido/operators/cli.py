@@ -16,6 +16,7 @@ from olvido.operators import (
     bundle,
     completing,
     configuring,
+    dead_letter_commands,
     emitting,
     helping,
     logs,
@@ -51,6 +52,7 @@ status.register(app)
 top.register(app)
 emitting.register(app)
 looking.register(app)
+dead_letter_commands.register(app)
 topic_commands.register(app)
 audit.register(app)
 bundle.register(app)

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from olvido.ledger.figures import Figures
     from olvido.ledger.store import Ledger
 
-from olvido.core.causes import Cause
 from olvido.core.errors import InvalidInput, Refused, did_you_mean
 from olvido.core.events import Right
 from olvido.core.ids import canonical_uuid
@@ -33,10 +32,6 @@ def register(app: typer.Typer) -> None:
     requests.command("list")(list_requests)
     requests.command("show")(show_request)
     app.add_typer(requests, name="requests")
-    dead_letters = typer.Typer(help="Look at records that could not be handled.", no_args_is_help=True)
-    dead_letters.command("list")(list_dead_letters)
-    dead_letters.command("show")(show_dead_letter)
-    app.add_typer(dead_letters, name="dead-letters")
 
 
 def list_requests(
@@ -146,30 +141,6 @@ def _sinks() -> Iterable[str]:
     from olvido.operators.settings import deployment
 
     return deployment().sinks
-
-
-def list_dead_letters(
-    cause: Annotated[Cause | None, typer.Option(help="Only of this cause.")] = None,
-    limit: Limit = 20,
-    output: Form = Output.TABLE,
-) -> None:
-    """List dead letters, newest first."""
-    rows = _ledger().list_dead_letters(cause=cause.value if cause else None, limit=limit)
-    rows = [{name.rstrip("_"): value for name, value in row.items()} for row in rows]
-    columns = ("dead_letter_id", "cause", "field", "topic", "partition", "offset", "failed_at")
-    show(rows, columns, output=output, empty="no dead letters")
-
-
-def show_dead_letter(
-    dead_letter_id: Annotated[str, typer.Argument(help="The dead letter's id.")],
-    output: Form = Output.TABLE,
-) -> None:
-    """Show one dead letter: where the record is, and why it could not be handled."""
-    row = _ledger().show_dead_letter(_uuid(dead_letter_id, "DEAD_LETTER_ID"))
-    if row is None:
-        messages.print(f"olvido: no dead letter {dead_letter_id}; list them with: olvido dead-letters list")
-        raise typer.Exit(Exit.NOT_FOUND)
-    show_one({name.rstrip("_"): value for name, value in row.items()}, output=output)
 
 
 def _uuid(text: str, name: str) -> UUID:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from olvido.operators import tail
 from olvido.operators.exits import Exit
 from olvido.operators.output import Form, Output, console, messages, show
 
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
     topics.command("check")(check)
     topics.command("diff")(diff)
     topics.command("apply")(apply)
+    tail.register(topics)
     app.add_typer(topics, name="topics")
     ledger = typer.Typer(help="The ledger database.", no_args_is_help=True)
     ledger.command("migrate")(migrate)

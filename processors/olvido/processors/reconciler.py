@@ -137,11 +137,11 @@ class Reconciler:
         answers: list[Receipt] = []
         for item in ready:
             if item.event is None:
-                answers.append(_answer(item, Outcome.FAILED, f"forgotten: {NO_EVENT}", now))
+                answers.append(answer(item, Outcome.FAILED, f"forgotten: {NO_EVENT}", now))
             elif planned := self._tasks(item, item.event):
                 tasks += planned
             else:
-                answers.append(_answer(item, Outcome.UNSUPPORTED, NOT_ASKED, now))
+                answers.append(answer(item, Outcome.UNSUPPORTED, NOT_ASKED, now))
         if answers:
             logger.warning("answered %d tasks that no sink of olvido.toml can be asked for", len(answers))
         # What an operation reopened is told before its tasks are sent, so that no receipt is older; and
@@ -172,7 +172,7 @@ class Reconciler:
         return [task for task in planned if task.sink == owed.sink]
 
 
-def _answer(owed: Owed, outcome: Outcome, detail: str, now: datetime) -> Receipt:
+def answer(owed: Owed, outcome: Outcome, detail: str, now: datetime) -> Receipt:
     """The receipt of a task that nobody can be asked for: said, and not stuck for ever."""
     of_consent = owed.action is Action.CONSENT
     return Receipt(

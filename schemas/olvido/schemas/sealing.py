@@ -160,7 +160,7 @@ class Opener:
     """Opens one region's boxes. Only the region's sinks have one. Safe to share between threads."""
 
     def __init__(self, region: str, private_dir: Path) -> None:
-        self._region = region
+        self.region = region
         self._private_dir = private_dir
         self._private_keys: dict[str, X25519PrivateKey] = {}
         self._ciphers: OrderedDict[tuple[str, bytes], AESGCM] = OrderedDict()
@@ -175,11 +175,11 @@ class Opener:
             Forgotten: the epoch's key is destroyed.
             Refused: ``CANNOT_OPEN``: another region's box, a moved box, or one that was altered.
         """
-        if box.region != self._region or not _is_of(box.key_id, self._region):
+        if box.region != self.region or not _is_of(box.key_id, self.region):
             raise Refused(Cause.CANNOT_OPEN, field="box.region")
         cipher = self._cipher(box.key_id, box.wrapped_key)
         try:
-            packed = cipher.decrypt(box.nonce, box.ciphertext, binding(source_id, subject_id, self._region))
+            packed = cipher.decrypt(box.nonce, box.ciphertext, binding(source_id, subject_id, self.region))
         except (InvalidTag, ValueError):
             raise Refused(Cause.CANNOT_OPEN, field="box.ciphertext") from None
         return _unpack(packed)

@@ -26,8 +26,8 @@ where t.source_id = d.source_id and t.task_id = d.task_id and t.generation = d.g
 
 -- name: list_dead_letters
 -- Dead letters, newest first.
-select dead_letter_id, state, group_, topic, partition_, offset_, cause, field, reason,
-       encode(sha256, 'hex') as sha256, size, attempts, failed_at, decided_at, task_id, generation, source_id
+select dead_letter_id, state, group_, topic, partition_, offset_, cause, field, reason, sha256, size, attempts,
+       failed_at, decided_at, task_id, generation, source_id
 from dead_letters
 where (%(state)s::text is null or state = %(state)s)
   and (%(cause)s::text is null or cause = %(cause)s)
@@ -39,8 +39,8 @@ limit %(limit)s;
 -- name: select_open_letters
 -- Open dead letters to be worked through, the oldest first, in the order of their topics.
 select * from (
-    select dead_letter_id, group_, topic, partition_, offset_, cause, field, reason, sha256, size, attempts,
-           failed_at, task_id, generation, source_id
+    select dead_letter_id, state, group_, topic, partition_, offset_, cause, field, reason, sha256, size,
+           attempts, failed_at, decided_at, task_id, generation, source_id
     from dead_letters
     where state = 'open'
       and (%(cause)s::text is null or cause = %(cause)s)
@@ -70,7 +70,8 @@ where t.source_id = d.source_id and t.task_id = d.task_id and t.generation = d.g
 
 -- name: parked_tasks
 -- The tasks that wait for a person because of some dead letters.
-select distinct t.source_id, t.sink, t.generation, t.task_id, t.action, coalesce(r.subject_id, c.subject_id)
+select distinct t.source_id, t.sink, t.generation, t.task_id, t.action, t.attempts, t.operation_id,
+       coalesce(r.subject_id, c.subject_id) as subject_id
 from unnest(%(source_ids)s::uuid[], %(task_ids)s::uuid[], %(generations)s::int[])
      as d (source_id, task_id, generation)
 join tasks t on t.source_id = d.source_id and t.task_id = d.task_id and t.generation = d.generation
