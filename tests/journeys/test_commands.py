@@ -1,31 +1,13 @@
 """The `olvido` command as a person or a script uses it, beside the real processes."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from shell import olvido, told
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
-
-
-def olvido(*arguments: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as the shell does."""
-    return subprocess.run(
-        [sys.executable, "-m", "olvido.operators.cli", *arguments],
-        input=given, capture_output=True, text=True, timeout=60, check=False,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "80", **environment},
-    )  # fmt: skip
-
-
-def told(*arguments: str, given: str = ""):
-    """What the command says as JSON."""
-    done = olvido(*arguments, "-o", "json", given=given)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_a_request_from_the_shell_is_followed_to_its_end(chain):

@@ -16,7 +16,6 @@ from olvido.operators import (
     bundle,
     completing,
     configuring,
-    dead_letter_commands,
     emitting,
     helping,
     logs,
@@ -31,6 +30,7 @@ from olvido.operators import (
 from olvido.operators.acting import NotConfirmed
 from olvido.operators.exits import Exit
 from olvido.operators.output import messages, without_colour
+from olvido.operators.replay import commands as replay
 
 app = typer.Typer(
     name="olvido",
@@ -52,7 +52,6 @@ status.register(app)
 top.register(app)
 emitting.register(app)
 looking.register(app)
-dead_letter_commands.register(app)
 topic_commands.register(app)
 audit.register(app)
 bundle.register(app)
@@ -61,6 +60,7 @@ completing.register(app)
 sinks.register(app)
 restore.register(app)
 backfill_commands.register(app)
+replay.register(app)
 
 
 def _without_colour(wanted: bool) -> None:

@@ -24,6 +24,7 @@ from pydantic_settings import (
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, did_you_mean
 from olvido.core.events import Right
+from olvido.core.rates import rate_of
 from olvido.core.subject import IdentityKind
 from olvido.schemas.lines import line_of
 
@@ -132,6 +133,14 @@ class SinkSection(BaseModel):
     region: str
     identities: tuple[IdentityKind, ...] = Field(min_length=1)
     purposes: tuple[str, ...] = ()
+    quota: str | None = None  # what its target takes, such as 5000/hour: replays keep under it
+
+    @field_validator("quota")
+    @classmethod
+    def _quota(cls, quota: str | None) -> str | None:
+        if quota is not None:
+            rate_of(quota)
+        return quota
 
     @property
     def own(self) -> Mapping[str, Any]:

@@ -220,6 +220,11 @@ class Opener:
         return (self._private_dir / f"{key_id}.destroyed").exists()
 
 
+def destroyed_keys(region: str, private_dir: Path) -> tuple[str, ...]:
+    """The ids of a region's keys that are known here to be destroyed: none can be told where it has no keys."""
+    return tuple(sorted(path.stem for path in private_dir.glob("*.destroyed") if _is_of(path.stem, region)))
+
+
 def binding(source_id: UUID, subject_id: str, region: str) -> bytes:
     """The additional data of a box: what it may not be separated from."""
     return f"olvido/1\0{source_id}\0{subject_id}\0{region}".encode()

@@ -4,9 +4,9 @@ A third party adds a kind of sink by the entry-point group ``olvido.sinks``: the
 point names a :class:`SinkFactory`, its name is the ``kind`` in olvido.toml.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from olvido.core.receipts import Receipt
 from olvido.core.subject import Identity, IdentityKind
@@ -75,6 +75,39 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of the target. A repeat changes nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """What a task would do if it came now."""
+
+    task: Task
+    remembered: bool  # it was done before: it would be answered from memory and change nothing
+    receipt: Receipt | None  # what would be answered; None where the box does not open or the target refuses
+
+
+@runtime_checkable
+class Rehearsing(Protocol):
+    """What a sink has besides, if its target can try something and take it back.
+
+    No sink needs it. One whose target cannot may say why, in an attribute ``not_rehearsed``.
+    """
+
+    def rehearse(
+        self, batch: Sequence[Task], opening: Callable[[Task], OpenedTask | None]
+    ) -> Sequence[Rehearsal]:
+        """Say what the tasks would do, and change nothing: one rehearsal for each task, in their order.
+
+        The memory is asked first. Only what is not remembered is opened, done, and rolled back.
+
+        Args:
+            batch: the tasks, with their boxes closed.
+            opening: opens one; None where that cannot be done here.
+
+        Raises:
+            Unavailable: the target does not answer.
+        """
         ...
 
 

@@ -53,6 +53,8 @@ class _Section(Part):
 class DuckDBSink:
     """One DuckDB file that holds personal data."""
 
+    not_rehearsed = "its file is held by its own process"
+
     def __init__(self, settings: SinkSettings, path: Path, data_map: DataMap) -> None:
         self._settings = settings
         self._path = path

@@ -80,6 +80,8 @@ class _Lookups(_Answer):
 class HttpSink:
     """One HTTP API that holds personal data."""
 
+    not_rehearsed = "its target cannot take back what it has done"
+
     def __init__(self, settings: SinkSettings, url: str, *, token: str = "") -> None:
         self._name = settings.name
         self._lookups = True  # until the target says that it has none

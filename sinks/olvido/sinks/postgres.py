@@ -7,9 +7,9 @@ Names go into SQL as identifiers only and values as parameters only.
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg2
@@ -22,16 +22,18 @@ from olvido.core.consents import ConsentState
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.subject import IdentityKind
+from olvido.core.tasks import Task
 from olvido.schemas.deployment import Secret
-from olvido.sinks.contract import OpenedTask, SinkSettings
+from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
-from olvido.sinks.journal import Answer, TaskKey, queries
+from olvido.sinks.journal import Answer, TaskKey, key_of, queries
 from olvido.sinks.ownership import Key, Match
 from olvido.sinks.postgres_shape import INTEGERS, Shape, folds, look
 from olvido.sinks.relational import Child, RowWord, Wanted, carry_out
 from olvido.sinks.section import Part, fault, read_section
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 CONNECT_S = 5
 ATTEMPTS_MAX = 3  # of a batch that met a concurrent change of the same rows, before it waits
@@ -101,6 +103,21 @@ class PostgresSink:
                 raise self._fault(error) from None
         raise AssertionError("the last attempt returns or raises")
 
+    def rehearse(
+        self, batch: Sequence[Task], opening: Callable[[Task], OpenedTask | None]
+    ) -> Sequence[Rehearsal]:
+        """See :meth:`olvido.sinks.contract.Rehearsing.rehearse`."""
+        try:
+            known = self._rolled_back(lambda rows, _: rows.remembered([key_of(task) for task in batch]))
+            return [
+                Rehearsal(task=task, remembered=True, receipt=answer.receipt(task))
+                if (answer := known.get(key_of(task)))
+                else Rehearsal(task=task, remembered=False, receipt=self._try(opening(task)))
+                for task in batch
+            ]
+        except psycopg2.Error as error:
+            raise self._fault(error) from None
+
     def idle(self) -> None:
         """Nothing to do: autovacuum gives space back, see docs/sinks/postgres.md."""
 
@@ -124,19 +141,54 @@ class PostgresSink:
             raise
         return receipts
 
+    def _try(self, one: OpenedTask | None) -> Receipt | None:
+        """What a task that is new would be answered. Alone, so that its locks are held for a moment only."""
+        if one is None:
+            return None
+        try:
+            [receipt] = self._rolled_back(
+                lambda rows, shape: carry_out(
+                    rows, self._map, self._settings, [one], references=shape.references
+                )
+            )
+        except Refused:
+            return None
+        return receipt
+
+    def _rolled_back(self, act: "Callable[[_PostgresRows, Shape], T]") -> T:
+        """Act in a transaction that is never committed; a journal that is not there is made in it, too."""
+        conn = self._connected()
+        try:
+            with conn.cursor() as cur:
+                cur.execute(queries("postgres")["begin"])
+                there = self._install(cur)
+                shape = self._shape or look(cur, self._map)
+                if there:
+                    self._shape = shape
+                return act(_PostgresRows(cur, self._map, shape), shape)
+        finally:
+            self._roll_back(conn)
+
     def _look(self, conn: connection) -> Shape:
         try:
             with conn.cursor() as cur:
                 cur.execute(queries("postgres")["begin"])
-                cur.execute(queries("postgres")["installed"])
-                if cur.fetchone() != (True,):
-                    cur.execute(queries("postgres")["install"])
+                self._install(cur)
                 self._shape = look(cur, self._map)
             conn.commit()
         except BaseException:
             self._roll_back(conn)
             raise
         return self._shape
+
+    @staticmethod
+    def _install(cur: cursor) -> bool:
+        """Have Olvido's own tables in the target; whether they were there already."""
+        cur.execute(queries("postgres")["installed"])
+        there = cur.fetchone() == (True,)
+        if not there:
+            cur.execute(queries("postgres")["install"])
+        return there
 
     def _connected(self) -> connection:
         if self._connection is None or self._connection.closed:

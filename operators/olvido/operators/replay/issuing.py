@@ -1,0 +1,131 @@
+"""What is issued for one source: its tasks as they were planned the first time, or why they cannot be."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from olvido.broker.admin import read_range
+from olvido.core.catalogue import Catalogue
+from olvido.core.errors import Refused
+from olvido.core.events import ConsentChange, PrivacyRequest
+from olvido.core.plan import plan_consent, plan_request
+from olvido.core.tasks import Task
+from olvido.ledger.progress import ranges_of
+from olvido.ledger.replays import Forgotten, Source
+from olvido.schemas.codec import Codec, consents_codec, requests_codec
+from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.registry import Registry
+from olvido.schemas.topics import CONSENTS, REQUESTS
+
+Event = PrivacyRequest | ConsentChange
+
+
+class Issuer:
+    """Makes the tasks of sources again, with the same ids and the same generation."""
+
+    def __init__(
+        self,
+        kafka: KafkaSection,
+        registry: Registry,
+        catalogue: Catalogue,
+        *,
+        destroyed: Mapping[str, Sequence[str]],
+    ) -> None:
+        """
+        Args:
+            kafka: where events are read that the ledger has no more.
+            registry: holds the schemas of the events.
+            catalogue: the sinks there are.
+            destroyed: by sink, the ids of keys that its region has destroyed.
+        """
+        self._kafka = kafka
+        self._codecs: Mapping[str, Codec[PrivacyRequest] | Codec[ConsentChange]] = {
+            REQUESTS.name: requests_codec(registry),
+            CONSENTS.name: consents_codec(registry),
+        }
+        self._catalogue = catalogue
+        self._destroyed = destroyed
+
+    def issue(self, sources: Sequence[Source]) -> tuple[list[Task], list[Forgotten]]:
+        """The tasks of some sources, in their order, and those that nobody can issue any more.
+
+        Raises:
+            Unavailable: the broker or the registry does not answer.
+        """
+        tasks: list[Task] = []
+        forgotten: list[Forgotten] = []
+        events = self._events(sources)
+        for source in sources:
+            found = events[source.source_id]
+            planned = {} if isinstance(found, str) else self._planned(found, source)
+            for sink in source.tasks:
+                task = planned.get(sink)
+                if isinstance(found, str):
+                    forgotten.append(Forgotten(source_id=source.source_id, sink=sink, why=found))
+                elif task is None:
+                    why = "olvido.toml gives this sink no such task any more"
+                    forgotten.append(Forgotten(source_id=source.source_id, sink=sink, why=why))
+                elif task.box.key_id in self._destroyed.get(sink, ()):
+                    why = f"key {task.box.key_id} is destroyed"
+                    forgotten.append(Forgotten(source_id=source.source_id, sink=sink, why=why))
+                else:
+                    tasks.append(task)
+        return tasks, forgotten
+
+    def read(self, topic: str, value: bytes | None) -> Event:
+        """An event out of its bytes.
+
+        Raises:
+            Refused: they are none.
+        """
+        return self._codecs[topic].decode(value)
+
+    def _planned(self, event: Event, source: Source) -> dict[str, Task]:
+        generations = {generation for generation, _ in source.tasks.values()}
+        return {
+            task.sink: task
+            for generation in generations
+            for task in _plan(event, self._catalogue, generation)
+            if source.tasks.get(task.sink, (None,))[0] == generation
+        }
+
+    def _events(self, sources: Sequence[Source]) -> dict[UUID, Event | str]:
+        """The event of each source, or why there is none."""
+        on_topic = self._on_topic([source for source in sources if source.event is None and source.on_topic])
+        found: dict[UUID, Event | str] = {}
+        for source in sources:
+            value = source.event or on_topic.get((source.topic, source.partition, source.offset))
+            if value is None:
+                found[source.source_id] = "neither the ledger nor the topic holds the event any more"
+                continue
+            try:
+                event = self.read(source.topic, value)
+            except Refused as refused:
+                found[source.source_id] = f"the event cannot be read any more: {refused.cause.value}"
+            else:
+                # A topic that was made anew holds other records at the same offsets.
+                same = id_of(event) == source.source_id
+                found[source.source_id] = event if same else "the topic holds another event in its place"
+        return found
+
+    def _on_topic(self, sources: Sequence[Source]) -> dict[tuple[str, int, int], bytes]:
+        by_place: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
+        for one in ranges_of((source.topic, source.partition, source.offset) for source in sources):
+            by_place[one.topic, one.partition].append((one.low, one.high))
+        return {
+            (topic, partition, record.offset): record.value
+            for (topic, partition), ranges in by_place.items()
+            for record in read_range(self._kafka, topic, partition, ranges)
+            if record.value is not None
+        }
+
+
+def id_of(event: Event) -> UUID:
+    """What the ledger knows an event by."""
+    return event.request_id if isinstance(event, PrivacyRequest) else event.event_id
+
+
+def _plan(event: Event, catalogue: Catalogue, generation: int) -> Sequence[Task]:
+    if isinstance(event, PrivacyRequest):
+        return plan_request(event, catalogue, generation=generation)
+    return plan_consent(event, catalogue, generation=generation)

@@ -1,0 +1,134 @@
+"""A plan, a run and a rehearsal as people read them, and as machines do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from olvido.core.replay import Plan
+from olvido.operators.output import Output, console, messages, print_data, show, table_of, text_of
+
+if TYPE_CHECKING:
+    from olvido.operators.replay.shadow import Shadow
+
+COUNTED = ("records", "tasks", "new", "applied", "forgotten", "unread")
+
+
+def said(made: Plan) -> dict[str, object]:
+    """A plan's filters, as far as they narrow."""
+    return {name: value for name, value in asdict(made.selection).items() if value}
+
+
+def show_plan(
+    made: Plan, output: Output, *, more: Mapping[str, object], forgotten: Sequence[Any] = ()
+) -> None:
+    """Print a plan: by partition, by sink, and what it comes to. As CSV or JSON lines the partitions alone.
+
+    Args:
+        made: the plan.
+        output: which form.
+        more: what else is known of it, by name.
+        forgotten: tasks that a run could not issue.
+    """
+    places = [asdict(place) for place in made.places if place.from_offset < place.to_offset]
+    sinks = [
+        {**asdict(sink), "seconds": round(sink.seconds, 1), "quota": sink.rate < made.rate}
+        for sink in made.sinks
+    ]
+    if output in {Output.CSV, Output.JSONL}:
+        print_data(places, output=output)
+        return
+    whole = {
+        **more, "rate": made.rate, "seconds": round(made.seconds, 1), "waiting": made.waiting,
+        "places": places, "sinks": sinks, "forgotten_tasks": list(forgotten),
+    }  # fmt: skip
+    if print_data(whole, output=output):
+        return
+    for key, value in more.items():
+        if key not in {"name", "tasks"} and value not in (None, {}):
+            console.print(f"{key.replace('_', ' ')}: {text_of(value)}", markup=False)
+    rows = [
+        {
+            "topic": place.topic.split(".")[1],
+            "part.": place.partition,
+            "from": place.from_offset,
+            "to": place.to_offset,
+            **{key: f"{getattr(place, key):,}" for key in COUNTED},
+        }
+        for place in made.places
+        if place.records or place.unread
+    ]
+    console.print(table_of(rows, ("topic", "part.", "from", "to", *COUNTED)))
+    rows = [
+        {
+            "sink": sink.sink,
+            "tasks": f"{sink.tasks:,}",
+            "new": f"{sink.new:,}",
+            "applied": f"{sink.applied:,}",
+            "forgotten": f"{sink.forgotten:,}",
+            "rate": f"{sink.rate:,.2f}/s" if sink.rate < 10 else f"{sink.rate:,.0f}/s",
+            "takes": _duration(sink.seconds),
+            "held by": "its quota" if sink.rate < made.rate else "--rate",
+        }
+        for sink in made.sinks
+    ]
+    console.print(table_of(rows, tuple(rows[0])))
+    console.print(
+        f"{made.tasks:,} tasks of {made.records:,} records, at least {_duration(made.seconds)} "
+        f"at {made.rate:,.0f}/s for all sinks together",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+    if made.unread:
+        messages.print(
+            f"{made.unread:,} records are not in the ledger: they are read from the topic, and handled "
+            "as new if they are no duplicates",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+    if made.waiting:
+        messages.print(
+            f"{made.waiting:,} records wait for the processors, and are left to them", markup=False
+        )
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def show_shadow(told: "Shadow", output: Output) -> None:
+    """Print what a replay would do, by sink. As CSV or JSON lines the sinks alone."""
+    rows = [
+        {
+            "sink": one.sink,
+            "tasks": one.tasks,
+            "remembered": one.remembered,
+            "new": one.new,
+            "unexpected": one.unexpected,
+            "not_asked": one.not_asked,
+            "done_by_ledger": one.done,
+            "would_be": dict(one.outcomes),
+            "why_not": one.why_not if one.not_asked else "",
+        }
+        for one in told.sinks.values()
+    ]
+    whole = {
+        "new_effects": told.new, "records": told.records, "forgotten": told.forgotten, "unread": told.unread,
+        "handled_for_the_first_time": told.unknown, "sinks": rows, "differences": told.differences,
+    }  # fmt: skip
+    if print_data(rows if output in {Output.CSV, Output.JSONL} else whole, output=output):
+        return
+    console.print(table_of(rows, ("sink", "tasks", "remembered", "new", "unexpected", "not_asked")))
+    console.print(f"{told.new:,} new effects in {told.records:,} records", markup=False)
+    if told.unknown:
+        console.print(f"{told.unknown:,} records would be handled for the first time", markup=False)
+    if told.forgotten:
+        console.print(f"{told.forgotten:,} tasks are forgotten: nobody can issue them", markup=False)
+    if told.differences:
+        console.print("\nwhat would differ, the first of them", markup=False)
+        show(told.differences, ("source_id", "sink", "would_be", "ledger_says"), output=output, empty="")
+    for one in told.sinks.values():
+        if one.not_asked:
+            messages.print(
+                f"{one.sink}: not asked: {one.why_not}. "
+                f"By the ledger {one.done:,} of {one.not_asked:,} are done",
+                markup=False, soft_wrap=True,
+            )  # fmt: skip
