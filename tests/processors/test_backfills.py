@@ -44,7 +44,7 @@ def ads_registry(registry, kafka_section):
 
 def begun(town: Town) -> Backfill:
     """A backfill that begins, or is carried on with."""
-    operation, _ = town.backfills.join(
+    operation = town.backfills.join(
         an_act(Verb.BACKFILL, town.now),
         operation_id=next(OPERATIONS),
         name="b1",
@@ -134,6 +134,7 @@ def test_a_backfill_that_was_killed_goes_on_where_it_was(town, ledger_dsn):
         next(dying)
     assert len(tasks_of_ads(ledger_dsn)) == 2
     del town.backfills.batch
+    town.reconciler().run_once()
     *_, end = begun(town).run(limit=2)
     assert (end.tasks, end.planned, len(tasks_of_ads(ledger_dsn))) == (7, True, 7)
     assert {town.ledger.show_request(an_id(n))["tasks"] for n in range(1, 8)} == {3}
@@ -145,6 +146,7 @@ def test_two_that_carry_on_with_one_backfill_share_it(town, ledger_dsn):
     town.catalogue = WITH
     one = begun(town).run(limit=2)
     two = begun(town).run(limit=2)
+    town.reconciler().run_once()
     next(one)
     next(two)
     *_, end = one
@@ -159,17 +161,25 @@ def test_a_backfill_begins_once_and_everybody_who_carries_on_is_recorded(town, l
 
 
 def test_what_processors_plan_without_the_new_sink_is_found_and_said(town):
+    """Nothing falls between the last look of the backfill and the first plan with the new sink."""
     town.ask(an_erasure(1))
     town.now += HOUR
     backfill = begun(town)
-    town.now += MINUTE
-    town.ask(an_erasure(2), a_change(11))  # by a worker that was not started anew
+    town.reconciler().run_once()  # of a worker that was not started anew
     *_, end = backfill.run()
-    assert (end.late, end.planned) == (2, False)
-    town.catalogue = WITH  # started anew
-    town.ask(an_erasure(3))
+    assert not end.planned, "nobody has said yet that they know the sink"
+    town.now += MINUTE
+    town.ask(an_erasure(2), a_change(11))
+    town.now += MINUTE
+    town.reconciler(WITH).run_once()  # one is new,
+    town.now += MINUTE
+    town.ask(an_erasure(3))  # and one is still old
     *_, end = begun(town).run()
-    assert (end.late, end.planned, end.tasks) == (0, True, 3)
+    assert (end.late, end.planned, end.tasks) == (1, False, 4)
+    town.catalogue = WITH
+    town.ask(an_erasure(4))
+    *_, end = begun(town).run()
+    assert (end.late, end.planned, end.tasks) == (0, True, 4)
 
 
 def test_an_event_that_is_gone_is_forgotten_and_counted(town, ledger_dsn):

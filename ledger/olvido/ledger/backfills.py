@@ -49,8 +49,9 @@ class Position:
     size: int = 0  # how much there was to look through when it began
     looked: int = 0  # how much of that is behind it
     tasks: int = 0
-    late: int = 0  # tasks that processors should have planned themselves, in this pass
-    planned: bool = False  # everything was looked through, and nothing was late
+    known_at: str | None = None  # since when processors say that they know the sink
+    late: int = 0  # tasks that processors should have planned themselves since then, in this pass
+    planned: bool = False  # everything was looked through, and processors plan the rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ class Backfills:
 
     def join(
         self, act: Act, *, operation_id: UUID, name: str, sink: str, purposes: Sequence[str]
-    ) -> tuple[OpenOperation, Position]:
+    ) -> OpenOperation:
         """Begin a backfill, or carry on with the one that is open; either way with the record of the act."""
         with self._database.transaction() as transaction:
             size = transaction.rows("backfill_size", rights=RIGHTS, purposes=list(purposes))[0][0]
@@ -89,8 +90,13 @@ class Backfills:
                 plan={}, position=asdict(Position(size=size)), now=act.at,
             )  # fmt: skip
             record(transaction, replace(act, details={**act.details, "operation": operation.name}))
+        return operation
+
+    def position(self, operation: OpenOperation) -> Position:
+        """How far one is."""
+        with self._database.transaction() as transaction:
             [(held,)] = transaction.rows("hold_backfill", operation_id=operation.operation_id)
-        return operation, _position(held)
+        return _position(held)
 
     @contextmanager
     def batch(
@@ -184,7 +190,8 @@ class Batch:
     def _moved(self, new: Sequence[UUID]) -> Position:
         before = self._position
         received = {source.source_id: source.received_at for source in self.sources}
-        late = before.late + sum(received[source_id] > self._operation.since for source_id in new)
+        known_at = datetime.fromisoformat(before.known_at) if before.known_at else None
+        late = before.late + sum(known_at is not None and received[source_id] > known_at for source_id in new)
         phase = before.phase if self._last else _NEXT[before.phase]
         looked = len(self.sources) if before.phase in {Phase.REQUESTS, Phase.CONSENTS} else 0
         return replace(
@@ -194,7 +201,7 @@ class Batch:
             looked=before.looked + looked,
             tasks=before.tasks + len(new),
             late=late,
-            planned=phase is Phase.END and not late,
+            planned=phase is Phase.END and known_at is not None and not late,
         )
 
 

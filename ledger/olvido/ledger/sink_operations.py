@@ -5,7 +5,7 @@ operator closes one whose rest a person takes over. Whoever looks reads what the
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -84,6 +84,11 @@ class SinkOperations:
         """End those whose last receipt is in; returns their names. A repeat ends none twice."""
         with self._database.transaction() as transaction:
             return [name for (name,) in transaction.rows("finish_operations", now=now)]
+
+    def know(self, sinks: Sequence[str], *, now: datetime) -> None:
+        """Have backfills know that processors plan for these sinks themselves. A repeat changes nothing."""
+        with self._database.transaction() as transaction:
+            transaction.run("know_backfills", sinks=list(sinks), now=now)
 
     def close(self, act: Act, kind: OperationKind, name: str) -> bool:
         """End one whose rest a person takes over, with the record of it; False if it is not open.

@@ -1,7 +1,8 @@
 """`olvido backfill …`: a system joins late and gets what was decided before it came."""
 
+import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,13 @@ from olvido.operators.operations import close_operation, database, list_operatio
 from olvido.operators.output import Form, Output, messages
 from olvido.operators.progress import progress
 from olvido.operators.sinks import known_sink
+
+if TYPE_CHECKING:
+    from olvido.ledger.backfills import Backfills, Position
+    from olvido.ledger.sink_operations import OpenOperation
+
+TICKS_MAX = 3  # looks of the reconciler, the first of which tells whether it knows the sink
+POLL_S = 0.2
 
 
 def register(app: typer.Typer) -> None:
@@ -67,10 +75,11 @@ def _backfill(
             soft_wrap=True,
         )
         return
-    operation, position = backfills.join(
+    operation = backfills.join(
         act, operation_id=uuid7(), name=name, sink=sink, purposes=declared.sinks[sink].purposes
     )
     work = Backfill(Registry(declared.registry.url), backfills, declared.catalogue, operation, clock=_utc_now)
+    position = _known(backfills, operation, patience_s=TICKS_MAX * declared.reconciler.every_s)
     with progress(operation.name, position.size, unit="requests and consents") as bar:
         bar.to(position.looked)
         for position in work.run():
@@ -87,6 +96,22 @@ def _backfill(
         f"How far it is: olvido backfill show {operation.name}",
         markup=False, soft_wrap=True,
     )  # fmt: skip
+
+
+def _known(backfills: "Backfills", operation: "OpenOperation", *, patience_s: float) -> "Position":
+    """Wait until processors say that they know the sink: what they plan without it would be missing there."""
+    deadline = time.monotonic() + patience_s
+    with messages.status(f"waiting until processors know {operation.sink}"):
+        while (position := backfills.position(operation)).known_at is None:
+            if time.monotonic() > deadline:
+                messages.print(
+                    f"{operation.name} is begun, but no processors know {operation.sink}. Start all of them "
+                    "anew with this olvido.toml, then repeat this command.",
+                    soft_wrap=True,
+                )
+                raise typer.Exit(Exit.PARTIAL)
+            time.sleep(POLL_S)
+    return position
 
 
 def list_backfills(

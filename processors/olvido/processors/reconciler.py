@@ -15,6 +15,7 @@ from olvido.core.catalogue import Catalogue
 from olvido.core.ids import receipt_id
 from olvido.core.plan import plan_consent, plan_request
 from olvido.core.receipts import Outcome, Receipt
+from olvido.core.sinks import OperationKind
 from olvido.core.tasks import Action, Task, delay_after
 from olvido.ledger.rows import Owed, Try
 from olvido.ledger.sink_operations import OpenOperation, SinkOperations
@@ -73,6 +74,8 @@ class Reconciler:
         """
         self._operations.finish(now=self._clock())
         open_ = self._operations.open()
+        if any(one.kind is OperationKind.BACKFILL for one in open_):
+            self._operations.know([sink.name for sink in self._catalogue.sinks], now=self._clock())
         again = self._send_again({operation.operation_id for operation in open_}, limit)
         first = self._send_first(open_, limit)
         if again:

@@ -2,6 +2,12 @@
 -- Take an open backfill in hand: two that carry on with one take turns, batch by batch.
 select position from operations where operation_id = %(operation_id)s and finished_at is null for update;
 
+-- name: know_backfills
+-- Processors that know the sink of a backfill say so, once: from then on they plan for it themselves.
+update operations set position = position || jsonb_build_object('known_at', %(now)s::timestamptz)
+where finished_at is null and kind = 'backfill' and sink = any(%(sinks)s::text[])
+  and position ->> 'known_at' is null;
+
 -- name: requests_after
 -- Requests that left something behind, in the order of their ids, that wait for nobody and were not refused.
 select r.request_id as source_id, r.right_ as action, r.received_at, e.event
