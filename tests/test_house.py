@@ -382,5 +382,6 @@ def test_a_workflow_keeps_its_schema_and_asks_for_no_rights(path: Path):
 
 def test_ci_calls_the_two_commands_of_the_readme():
     jobs = read_yaml(".github/workflows/ci.yml")["jobs"]
-    run = [step["run"].split()[:2] for job in jobs.values() for step in job["steps"] if "run" in step]
-    assert run == [["make", "test"], ["make", "demo"]]
+    run = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert run == [".ci/run PYTHON=python", "make demo PYTHON=python"]
+    assert (PROJECT / ".ci" / "run").read_text(encoding="utf-8").endswith('\nexec make test "$@"\n')

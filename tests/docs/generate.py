@@ -3,6 +3,7 @@
 Write them anew: ``.venv/bin/python tests/docs/generate.py``
 """
 
+import json
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
@@ -18,8 +19,9 @@ from olvido.core.causes import Cause
 from olvido.core.receipts import Outcome
 from olvido.core.requests import FINAL_STATES, RequestState, state_of
 from olvido.core.tasks import Action
-from olvido.operators import cli, helping, picture
+from olvido.operators import cli, helping, monitoring, picture
 from olvido.operators.exits import Exit
+from olvido.operators.output import yaml_of
 from olvido.schemas.codec import VALUE_BYTES_MAX
 from olvido.schemas.deployment import Deployment
 from olvido.schemas.topics import topics_of
@@ -304,7 +306,9 @@ def _about(param: Any) -> Iterator[str]:
 
 
 def _span(span: timedelta | None) -> str:
-    return "for ever, the latest of each key" if span is None else f"{span.days} days"
+    if span is None:
+        return "for ever, the latest of each key"
+    return f"{span.days} days" if span.days else f"{span // timedelta(hours=1)} h"
 
 
 def _row(*cells: str) -> str:
@@ -324,6 +328,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/dead-letters.md": dead_letters,
     "docs/reference/states.md": states,
     "docs/reference/cli.md": command_line,
+    "docs/monitoring/olvido-rules.yml": lambda: yaml_of(monitoring.rules()),
+    "docs/monitoring/olvido-dashboard.json": lambda: json.dumps(monitoring.dashboard(), indent=2) + "\n",
     "docs/picture.svg": lambda: picture.draw(Deployment.load(PROJECT / "olvido.toml").catalogue),
 }
 

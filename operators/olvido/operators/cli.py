@@ -17,6 +17,7 @@ from olvido.operators import (
     completing,
     configuring,
     emitting,
+    generating,
     helping,
     logs,
     looking,
@@ -60,6 +61,7 @@ completing.register(app)
 sinks.register(app)
 restore.register(app)
 backfill_commands.register(app)
+generating.register(app)
 replay.register(app)
 
 

@@ -22,6 +22,7 @@ PAGES = {  # of a command or a group, by its first word; the others are told in 
     "config": "docs/configuration.md",
     "consent": "docs/producers.md",
     "dead-letters": "docs/operations.md#dead-letters",
+    "generate": "docs/monitoring.md",
     "keys": "docs/keys.md",
     "replay": "docs/replay.md",
     "request": "docs/producers.md",

@@ -104,7 +104,7 @@ def print_data(value: Any, *, output: Output) -> bool:  # noqa: ANN401 - any dat
             for row in value if isinstance(value, list) else [value]:
                 sys.stdout.write(json.dumps(row, default=plain, ensure_ascii=False) + "\n")
         case Output.YAML:
-            sys.stdout.write(_yaml(value))
+            sys.stdout.write(yaml_of(value))
         case Output.CSV:
             sys.stdout.write(_csv(list(value) if isinstance(value, list) else [value]))
     return True
@@ -184,7 +184,8 @@ def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
-def _yaml(value: object) -> str:
+def yaml_of(value: object) -> str:
+    """A value as YAML, its keys in their own order."""
     from ruamel.yaml import YAML  # only who asks for it waits for it
 
     yaml = YAML(typ="safe", pure=True)
