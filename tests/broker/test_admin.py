@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -144,6 +145,48 @@ def test_a_process_does_not_start_on_topics_that_are_not_as_declared(
     assert str(told.value) == (
         f"{tasks_topic(sink).name}: topic is missing, should be there, and 1 more; run: olvido topics apply"
     )
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"partitions": 3}, "partitions is 3, should be 6 (keys would move"),
+        ({"cleanup_policy": "compact"}, "cleanup.policy is compact, should be delete"),
+        ({"retention_ms": "60000"}, "retention.ms is 60000, should be"),
+    ],
+)
+def test_nobody_starts_to_read_a_topic_that_loses_or_mixes_up_records(
+    kafka_section: KafkaSection, sink: str, how: dict[str, Any], says: str
+) -> None:
+    make(kafka_section, sink, **how)
+    with pytest.raises(ConfigError) as told:
+        admin.check_fit(kafka_section, [tasks_topic(sink)])
+    assert f"{tasks_topic(sink).name}: {says}" in str(told.value)
+    assert "olvido topics" in str(told.value)
+
+
+def test_a_topic_that_keeps_longer_or_is_not_there_yet_stops_nobody(
+    kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
+) -> None:
+    admin.check_fit(kafka_section, [tasks_topic(sink)])
+    make(kafka_section, sink, retention_ms="-1")
+    admin.check_fit(kafka_section, [tasks_topic(sink)])
+    admin.apply(kafka_section, registry, catalogue)
+    admin.check_fit(kafka_section, [tasks_topic(sink)])
+
+
+def test_groups_are_looked_at_together(
+    kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
+) -> None:
+    admin.apply(kafka_section, registry, catalogue)
+    topic = tasks_topic(sink).name
+    groups = admin.Groups(kafka_section, {f"olvido.sink.{sink}": [topic], "nobody": ["no.such.topic"]})
+    assert groups.look() == [
+        admin.GroupFigures(group=f"olvido.sink.{sink}", state="DEAD", members=0, behind=0, handled=0),
+        admin.GroupFigures(group="nobody", state="DEAD", members=0, behind=0, handled=0),
+    ]
+    written(kafka_section, topic, 5)
+    assert [one.behind for one in groups.look()] == [5, 0]
 
 
 def test_more_copies_than_brokers_is_an_error_that_names_the_setting(

@@ -150,6 +150,42 @@ def check(kafka: KafkaSection, registry: Registry, catalogue: Catalogue) -> None
         raise ConfigError(f"{first}{f', and {more} more' if more else ''}; {fix}")
 
 
+def check_fit(kafka: KafkaSection, topics: Sequence[Topic]) -> None:
+    """Check that topics keep what they are given, as long and in the order that is declared.
+
+    What a process does with the topics it reads, before it reads them: in one that is wrong in this, records
+    are lost or overtake each other, and nobody would notice. One that is not there yet is waited for.
+
+    Raises:
+        ConfigError: another number of partitions, a shorter retention, or compaction; with the fix.
+        Unavailable: the broker does not answer.
+    """
+    with _asking(kafka) as admin:
+        metadata = admin.list_topics(timeout=TIMEOUT_S).topics
+        there = [topic for topic in topics if topic.name in metadata]
+        try:
+            settings = _settings_of(admin, [topic.name for topic in there])
+        except KafkaException as error:
+            # Who may only read need not be allowed to ask for settings: then `olvido doctor` is who looks.
+            if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise
+            settings = {}
+    for topic in there:
+        known = settings.get(topic.name)
+        for one in _topic_differences(topic, metadata[topic.name], known or {}, kafka):
+            if one.what == "partitions" or (known and _loses(topic, one)):
+                fix = "run: olvido topics apply" if one.remedy is Remedy.MEND else "see: olvido topics diff"
+                raise ConfigError(f"{one}; {fix}")
+
+
+def _loses(topic: Topic, one: Difference) -> bool:
+    if one.what == "cleanup.policy":
+        return True
+    if one.what == "retention.ms" and topic.retention is not None:
+        return 0 <= int(one.is_) < topic.retention.total_seconds() * 1000  # -1: for ever
+    return False
+
+
 def diff(kafka: KafkaSection, registry: Registry, catalogue: Catalogue) -> list[Difference]:
     """Everything that is not as declared, in the table's order. Changes nothing.
 

@@ -8,10 +8,11 @@ from typing import Any
 from uuid import UUID
 
 import psycopg2
+import psycopg2.errors
 import psycopg2.extensions
 import psycopg2.extras
 
-from olvido.core.errors import Unavailable
+from olvido.core.errors import ConfigError, Unavailable
 from olvido.ledger.sql import QUERIES
 
 STATEMENT_TIMEOUT_S = 30  # far below Faust's and librdkafka's patience of five minutes
@@ -63,6 +64,7 @@ class Database:
 
         Raises:
             Unavailable: the database does not answer, is shutting down, or took turns badly.
+            ConfigError: it has an older form than this version works with.
         """
         try:
             connection = self._connection()
@@ -71,6 +73,11 @@ class Database:
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             self.close()
             raise Unavailable(f"the ledger database does not answer: {first_line(error)}") from None
+        except (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn) as error:
+            raise ConfigError(
+                f"the ledger database has an older form than this version works with "
+                f"({first_line(error)}); run: olvido ledger migrate"
+            ) from None
 
     def close(self) -> None:
         """Drop this thread's connection. A repeat changes nothing."""

@@ -16,6 +16,7 @@ from olvido.operators import (
     bundle,
     completing,
     configuring,
+    dead_letter_commands,
     emitting,
     generating,
     helping,
@@ -53,6 +54,7 @@ status.register(app)
 top.register(app)
 emitting.register(app)
 looking.register(app)
+dead_letter_commands.register(app)
 topic_commands.register(app)
 audit.register(app)
 bundle.register(app)
@@ -61,8 +63,8 @@ completing.register(app)
 sinks.register(app)
 restore.register(app)
 backfill_commands.register(app)
-generating.register(app)
 replay.register(app)
+generating.register(app)
 
 
 def _without_colour(wanted: bool) -> None:

@@ -11,6 +11,7 @@ from olvido.broker import admin
 from olvido.core.errors import ConfigError, OlvidoError, Unavailable
 from olvido.core.sinks import Standing
 from olvido.ledger import schema
+from olvido.ledger.clocks import check_clock
 from olvido.ledger.connection import Database
 from olvido.ledger.figures import Figures
 from olvido.ledger.sink_operations import SinkOperations
@@ -33,7 +34,6 @@ from olvido.schemas.topics import (
 )
 
 OWED_TOO_LONG = timedelta(minutes=10)
-CLOCK_SKEW_MAX = timedelta(minutes=5)
 AT_ONCE = 8  # checks; each mostly waits
 KAFKA, REGISTRY, LEDGER = "kafka", "registry", "ledger"
 
@@ -230,10 +230,12 @@ def _check_ledger(declared: Deployment) -> str:
 
 
 def _check_clock(declared: Deployment) -> str:
-    theirs = Ledger(declared.ledger_dsn, application="olvido.doctor").clock()
-    skew = abs(datetime.now(UTC) - theirs)
-    if skew > CLOCK_SKEW_MAX:
-        raise _Wrong(f"our clock and the ledger's differ by {skew}", "set both clocks, with NTP")
+    ledger = Ledger(declared.ledger_dsn, application="olvido.doctor")
+    try:
+        skew = check_clock(ledger, datetime.now(UTC))
+    except Unavailable as error:
+        text, _, fix = str(error).partition(": ")
+        raise _Wrong(text, fix) from None
     return f"our clock and the ledger's agree within {max(1, round(skew.total_seconds()))} s"
 
 

@@ -6,12 +6,12 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import faust
 
-from olvido.broker.admin import lag
+from olvido.broker.admin import check_fit, lag
 from olvido.broker.canaries import Canaries
 from olvido.broker.contract import Handler
 from olvido.broker.health import ReaderHealth
@@ -22,6 +22,7 @@ from olvido.broker.patience import Stopped, patiently
 from olvido.broker.serving import serving
 from olvido.core.errors import Unavailable
 from olvido.ledger import schema
+from olvido.ledger.clocks import check_clock
 from olvido.ledger.connection import Database
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
@@ -47,13 +48,15 @@ from olvido.schemas.topics import (
     RECEIPTS,
     REQUESTS,
     VERIFICATIONS,
+    Topic,
     sink_group,
     tasks_topic,
 )
 
 logger = logging.getLogger("olvido.processors")
 
-UPSTREAM = (REQUESTS.name, CONSENTS.name, VERIFICATIONS.name)
+UPSTREAM = (REQUESTS, CONSENTS, VERIFICATIONS)
+RECORDED = (RECEIPTS, DEAD_LETTERS)
 AUDIT_EVERY = timedelta(seconds=10)
 
 
@@ -65,24 +68,35 @@ def utc_now() -> datetime:
 class Parts:
     """What the processes of this room share: everything they need to carry out a step."""
 
-    def __init__(self, deployment: Deployment, *, name: str) -> None:
+    def __init__(self, deployment: Deployment, *, name: str, reads: Sequence[Topic]) -> None:
         """
+        Args:
+            deployment: the deployment.
+            name: the process's, for logs of the others.
+            reads: the topics it is about to read.
+
         Raises:
-            ConfigError: a setting is missing, a schema not registered, a migration not applied.
-            Unavailable: a part does not answer now.
+            ConfigError: a setting is missing, a schema not registered, a migration not applied, a topic
+                would lose records.
+            Unavailable: a part does not answer now, or the ledger's clock is not ours.
         """
         schema.check(deployment.ledger_dsn)
+        check_fit(deployment.kafka, reads)
         self.deployment = deployment
         self.catalogue = deployment.catalogue
         self.registry = Registry(deployment.registry.url)
         self.ledger = Ledger(deployment.ledger_dsn, application=name)
+        check_clock(self.ledger, utc_now())
         self.publisher = KafkaPublisher(deployment.kafka, client_id=name)
         self.emission = Emission(self.registry, self.catalogue, self.publisher, source=deployment.source)
         self.first_after = timedelta(seconds=deployment.reconciler.first_after_s)
 
     def ask(self) -> dict[str, Callable[[], object]]:
         """What tells whether each part answers, beside the broker."""
-        return {"ledger": self.ledger.clock, "registry": self.registry.reach}
+        return {
+            "ledger": lambda: check_clock(self.ledger, utc_now()),
+            "registry": self.registry.reach,
+        }
 
 
 def run_processors(deployment: Deployment) -> None:
@@ -95,8 +109,8 @@ def run_processors(deployment: Deployment) -> None:
     """
     activity = Activity()
     health = ReaderHealth(
-        deployment.kafka, group=requests.GROUP, topics=UPSTREAM, activity=activity, apart=True,
-        on_look=Watchdog().look,
+        deployment.kafka, group=requests.GROUP, topics=[topic.name for topic in UPSTREAM],
+        activity=activity, apart=True, on_look=Watchdog().look,
     )  # fmt: skip
     with serving(deployment.metrics, health):
         _plan(deployment, activity, health)
@@ -104,7 +118,7 @@ def run_processors(deployment: Deployment) -> None:
 
 def _plan(deployment: Deployment, activity: Activity, health: ReaderHealth) -> None:
     never = threading.Event()
-    parts = patiently("processors", lambda: Parts(deployment, name=requests.GROUP), never)
+    parts = patiently("processors", lambda: Parts(deployment, name=requests.GROUP, reads=UPSTREAM), never)
     verifications = _verifications(parts)
     handlers = _handlers(parts, verifications)
     reconciler = Reconciler(
@@ -152,11 +166,13 @@ def run_recorder(deployment: Deployment, stop: threading.Event) -> None:
     Raises:
         ConfigError: before anything is read.
     """
-    activity, topics = Activity(), [RECEIPTS.name, DEAD_LETTERS.name]
+    activity, topics = Activity(), [topic.name for topic in RECORDED]
     health = ReaderHealth(deployment.kafka, group=receipts.GROUP, topics=topics, activity=activity)
     with serving(deployment.metrics, health):
         try:
-            parts = patiently("recorder", lambda: Parts(deployment, name=receipts.GROUP), stop)
+            parts = patiently(
+                "recorder", lambda: Parts(deployment, name=receipts.GROUP, reads=RECORDED), stop
+            )
         except Stopped:
             return
         handler = ReceiptsHandler(parts.registry, parts.ledger, parts.emission, clock=utc_now)
@@ -184,11 +200,17 @@ def run_loop_engine(deployment: Deployment, stop: threading.Event) -> None:
     """
     activity = Activity()
     health = ReaderHealth(
-        deployment.kafka, group=requests.GROUP, topics=UPSTREAM, activity=activity, apart=True
+        deployment.kafka,
+        group=requests.GROUP,
+        topics=[topic.name for topic in UPSTREAM],
+        activity=activity,
+        apart=True,
     )
     with serving(deployment.metrics, health):
         try:
-            parts = patiently("processors", lambda: Parts(deployment, name=requests.GROUP), stop)
+            parts = patiently(
+                "processors", lambda: Parts(deployment, name=requests.GROUP, reads=UPSTREAM), stop
+            )
         except Stopped:
             return
         handlers = _handlers(parts, _verifications(parts))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 _TABLE = re.compile(r"^\s*\[\[?\s*(?P<name>[^\[\]#]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"^\s*(?P<name>[\w\"'.\- ]+?)\s*=")
@@ -9,14 +10,11 @@ _WORD = re.compile(r"\"([^\"]*)\"|'([^']*)'|([\w-]+)")
 
 
 def line_of(text: str, key: Sequence[str]) -> int | None:
-    """The line, counted from one, of a key, of the first thing in it, or of the nearest table above it.
+    """The line, counted from one, of a key, or else of what is nearest to it; None if nothing is near.
 
-    None if none of them is there.
-
-    It goes by the first words of each line, which is right for what people write: a key inside of an inline
-    table is found by the line of that table.
+    Near is what shares the first words of its way. It goes by how each line begins, which is right for
+    what people write: a key inside of an inline table is found by the line of that table.
     """
-    wanted = tuple(key)
     table: tuple[str, ...] = ()
     nearest, depth = None, 0
     for number, line in enumerate(text.splitlines(), start=1):
@@ -26,10 +24,9 @@ def line_of(text: str, key: Sequence[str]) -> int | None:
             found = (*table, *_words(assigned["name"]))
         else:
             continue
-        if wanted[: len(found)] == found and len(found) > depth:
-            nearest, depth = number, len(found)
-        elif found[: len(wanted)] == wanted and depth < len(wanted):
-            nearest, depth = number, len(wanted)
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(key, found, strict=False)))
+        if shared > depth:
+            nearest, depth = number, shared
     return nearest
 
 

@@ -4,6 +4,7 @@ import logging
 import threading
 from datetime import UTC, datetime
 
+from olvido.broker.admin import check_fit
 from olvido.broker.health import ReaderHealth
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
@@ -38,6 +39,7 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
     health = ReaderHealth(deployment.kafka, group=group, topics=topics, activity=activity)
     try:
         with serving(deployment.metrics, health):
+            patiently(f"sink {name}", lambda: check_fit(deployment.kafka, [tasks_topic(name)]), stop)
             patiently(f"sink {name}", sink.check, stop)
             registry = Registry(deployment.registry.url)
             runner = patiently(

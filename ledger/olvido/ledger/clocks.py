@@ -1,0 +1,25 @@
+"""Whether our clock and the ledger's agree: instants of both are compared all the time."""
+
+from datetime import datetime, timedelta
+
+from olvido.core.errors import Unavailable
+from olvido.core.events import CLOCK_SKEW_MAX
+from olvido.ledger.store import Ledger
+
+
+def check_clock(ledger: Ledger, now: datetime) -> timedelta:
+    """Compare our clock with the ledger's.
+
+    Returns:
+        How far apart they are.
+
+    Raises:
+        Unavailable: more than five minutes, and then nobody may work until one of them is set; or the
+            ledger does not answer.
+    """
+    skew = abs(now - ledger.clock())
+    if skew > CLOCK_SKEW_MAX:
+        raise Unavailable(
+            f"our clock and the ledger's differ by {skew}, and may by {CLOCK_SKEW_MAX}: set both, with NTP"
+        )
+    return skew

@@ -1,0 +1,89 @@
+"""The story of a request: what happened in which order, and a drawing that fits the terminal."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from values import NOW
+
+from olvido.operators import output
+from olvido.operators.timeline import Moment, draw, moments_of, rows_of
+
+
+def after(seconds: float):
+    return NOW + timedelta(seconds=seconds)
+
+
+def a_task(sink: str, **changes):
+    return {
+        "sink": sink, "action": "ERASE", "generation": 0, "task_id": UUID(int=1), "outcome": "erased",
+        "counts": {"customers": 1}, "attempts": 1, "parked": None, "sent_at": after(1), "due_at": after(60),
+        "applied_at": after(3), "verified_at": None, "operation": None, "operation_name": None,
+        "operation_at": None, **changes,
+    }  # fmt: skip
+
+
+LONG = "a-sink-with-a-name-as-long-as-names-may-b"
+REQUEST = {"right": "ERASE", "state": "fulfilled", "requested_at": NOW, "received_at": after(1),
+           "finished_at": after(700)}  # fmt: skip
+STORY = {
+    "verifications": [{"method": "email_link", "verified_at": after(0.5)}],
+    "tasks": [
+        a_task("crm", verified_at=after(4)),
+        a_task("store-cn", outcome="retained", counts={"orders": 2}),
+        a_task(LONG, attempts=3, sent_at=after(500), applied_at=after(600)),
+        a_task("crm", generation=1, operation="restore", operation_name="restore-crm-1",
+               operation_at=after(650), sent_at=after(655), applied_at=after(660)),
+        a_task("marketing", outcome=None, applied_at=None, parked="REFUSED_BY_TARGET"),
+    ],
+    "dead_letters": [
+        {"sink": "marketing", "cause": "REFUSED_BY_TARGET", "failed_at": after(2), "state": "open",
+         "decided_at": None, "attempts": 1},
+    ],
+}  # fmt: skip
+
+
+def test_a_story_is_told_in_the_order_in_which_it_happened():
+    moments = moments_of(REQUEST, STORY)
+    assert [moment.at for moment in moments] == sorted(moment.at for moment in moments)
+    assert [(moment.sink, moment.what) for moment in moments] == [
+        (None, "asked for: ERASE"),
+        (None, "verified that it is this person (email_link)"),
+        (None, "received here"),
+        (None, "sent to crm, store-cn, marketing"),
+        ("marketing", "refused: REFUSED_BY_TARGET, a dead letter"),
+        ("crm", "erased (customers 1)"),
+        ("store-cn", "retained (orders 2)"),
+        ("crm", "looked for it: nothing is left"),
+        (LONG, "sent, for the last time (3 times so far)"),
+        (LONG, "erased (customers 1)"),
+        ("crm", "asked again by restore restore-crm-1"),
+        ("crm", "sent"),
+        ("crm", "erased (customers 1), generation 1"),
+        (None, "finished: fulfilled"),
+    ]
+
+
+def test_each_moment_says_how_long_after_the_one_before_it_was():
+    told = rows_of([Moment(at=NOW, what="a"), Moment(at=after(5), what="b", sink="crm")])
+    assert told == [
+        {"at": NOW, "after": None, "sink": None, "what": "a"},
+        {"at": after(5), "after": timedelta(seconds=5), "sink": "crm", "what": "b"},
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_drawing_fits_the_terminal_and_loses_nothing(capsys, monkeypatch, width: int):
+    monkeypatch.setattr(output.console, "_width", width)
+    draw(REQUEST, STORY, now=after(900))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    told = " ".join(" ".join(lines).split())
+    for word in ("received here", "restore-crm-1", "generation 1", "parked (REFUSED_BY_TARGET)", "retained"):
+        assert word in told
+
+
+def test_a_request_that_nobody_has_seen_to_yet_is_drawn_as_well(capsys):
+    waiting = {**REQUEST, "state": "identity_pending", "finished_at": None}
+    draw(waiting, {"verifications": [], "tasks": [], "dead_letters": []}, now=after(9))
+    assert "received here" in capsys.readouterr().out
