@@ -24,7 +24,7 @@ from olvido.operators.acting import Confirm, NoInput, Reason, confirm, new_act
 from olvido.operators.instants import instant_of
 from olvido.operators.output import Form, Output, console, messages, print_data, text_of
 
-EARLIEST, LATEST = "earliest", "latest"
+EARLIEST, LATEST, NOW = "earliest", "latest", "now"
 LAST = 20  # records, where nothing else is asked for
 REVEALED_MAX = 100  # records that one act reveals
 PLACE = 12  # columns of partition and offset
@@ -217,24 +217,32 @@ def _range(
         if (topic.name, number) not in ends:
             raise InvalidInput("--partition", f"{topic.name} has 0 to {len(ends) - 1}")
 
-    def offsets(text: str, field: str) -> dict[Place, int]:
-        match text:
-            case "earliest":
-                return oldest
-            case "latest":
-                return ends
-            case _:
-                instant = instant_of(text, field=field, now=now)
-                if instant > now:
-                    raise InvalidInput(field, "is in the future")
-                return admin.offsets_at(kafka, [topic.name], instant)
-
-    starts = oldest if from_ is None else offsets(from_, "--from")
-    stops = ends if to in {None, "now"} else offsets(str(to), "--to")
-    if any(starts[place] > stops[place] for place in starts):
+    since, until = _instant(from_, "--from", now), _instant(to, "--to", now)
+    if since is not None and until is not None and until < since:
         raise InvalidInput("--to", "is before --from")
+
+    def offsets(text: str | None, instant: datetime | None, otherwise: dict[Place, int]) -> dict[Place, int]:
+        if instant is not None and text != NOW:
+            return admin.offsets_at(kafka, [topic.name], instant)
+        return {EARLIEST: oldest, LATEST: ends, NOW: ends}.get(text or "", otherwise)
+
+    starts, stops = offsets(from_, since, oldest), offsets(to, until, ends)
     chosen = {place for place in ends if not partitions or place[1] in partitions}
-    return {place: starts[place] for place in chosen}, {place: stops[place] for place in chosen}
+    # What retention takes between two questions is simply not there any more.
+    return (
+        {place: min(starts[place], stops[place]) for place in chosen},
+        {place: stops[place] for place in chosen},
+    )
+
+
+def _instant(text: str | None, field: str, now: datetime) -> datetime | None:
+    """The instant that is meant, or None where it is an end of the topic."""
+    if text is None or text in {EARLIEST, LATEST}:
+        return None
+    instant = instant_of(text, field=field, now=now)
+    if instant > now:
+        raise InvalidInput(field, "is in the future")
+    return instant
 
 
 def _read(
