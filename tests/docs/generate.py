@@ -16,6 +16,7 @@ from typing import Any
 import typer
 
 from olvido.core.causes import Cause
+from olvido.core.dead_letters import remedy
 from olvido.core.receipts import Outcome
 from olvido.core.requests import FINAL_STATES, RequestState, state_of
 from olvido.core.tasks import Action
@@ -77,13 +78,13 @@ def dead_letters() -> str:
         "",
         *_prose("""
             A dead letter is a record that could not be handled: its coordinates, a digest and one of these
-            codes, never a copy ([why](../decisions/0005-dead-letters-are-claim-checks.md)). Look at them with
-            `olvido dead-letters list` and `olvido dead-letters show`.
+            codes, never a copy ([why](../decisions/0005-dead-letters-are-claim-checks.md)). How they are looked
+            at, sent again and given up: [dead letters](../dead-letters.md).
         """),
         "",
-        "| code | meaning |",
-        "|---|---|",
-        *(f"| `{cause.value}` | {cause.meaning} |" for cause in Cause),
+        "| code | meaning | what to do |",
+        "|---|---|---|",
+        *(f"| `{cause.value}` | {cause.meaning} | {remedy(cause)} |" for cause in Cause),
     ]
     return _page(lines)
 

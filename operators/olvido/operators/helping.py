@@ -21,7 +21,7 @@ PAGES = {  # of a command or a group, by its first word; the others are told in 
     "completion": "docs/operations.md#completion",
     "config": "docs/configuration.md",
     "consent": "docs/producers.md",
-    "dead-letters": "docs/operations.md#dead-letters",
+    "dead-letters": "docs/dead-letters.md",
     "generate": "docs/monitoring.md",
     "keys": "docs/keys.md",
     "replay": "docs/replay.md",
