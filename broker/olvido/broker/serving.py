@@ -54,19 +54,20 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(MetricsHandler):
     registry = REGISTRY
-    server: _Server
     timeout = ASK_S_MAX
     server_version = "olvido"
     sys_version = ""
 
     def do_GET(self) -> None:
+        assert isinstance(self.server, _Server)
+        health = self.server.health
         match self.path.partition("?")[0]:
             case "/metrics":
                 super().do_GET()
             case "/healthz":
-                self._answer(self.server.health.why_not_alive())
+                self._answer(health.why_not_alive())
             case "/readyz":
-                self._answer(self.server.health.why_not_ready())
+                self._answer(health.why_not_ready())
             case _:
                 self._say(404, "there are /metrics, /healthz and /readyz")
 

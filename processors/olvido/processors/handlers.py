@@ -16,6 +16,7 @@ from olvido.broker.contract import Received
 from olvido.broker.memory import partition_of
 from olvido.broker.metrics import RECEIPTS, TIME_TO_ERASE
 from olvido.broker.reading import Read, read_batch
+from olvido.broker.tracing import HandOn, following
 from olvido.core.catalogue import Catalogue
 from olvido.core.dead_letters import DeadLetter, latest
 from olvido.core.errors import Unavailable
@@ -65,8 +66,9 @@ class RequestsHandler:
         read, letters = read_batch(
             batch, self.codec, key_of=lambda request: request.subject_id, group=requests.GROUP, now=now
         )
-        output, prepared = _until_not_overtaken(lambda: self._save(read, letters, batch, now))
-        self._emission.send(prepared)
+        with following("plan", self.codec.topic.name, (item.traceparent for item in read)) as hand_on:
+            output, prepared = _until_not_overtaken(lambda: self._save(read, letters, batch, now, hand_on))
+            self._emission.send(prepared)
         _tell(self.codec.topic.name, batch, output.duplicates, [*letters, *output.dead_letters])
 
     def _save(
@@ -75,6 +77,7 @@ class RequestsHandler:
         letters: Sequence[DeadLetter],
         batch: Sequence[Received],
         now: datetime,
+        hand_on: HandOn,
     ) -> tuple[requests.Output, Prepared]:
         known, verified = self._ledger.known_requests([item.value.request_id for item in read])
         output = requests.step(
@@ -86,7 +89,7 @@ class RequestsHandler:
             statuses=output.statuses,
             dead_letters=[*letters, *output.dead_letters],
             tasks=output.tasks,
-            traces={item.value.request_id: item.traceparent for item in read if item.traceparent},
+            traces={item.value.request_id: hand_on(item.traceparent) for item in read if item.traceparent},
         )
         self._ledger.save_requests(
             output.rows,
@@ -119,8 +122,9 @@ class ConsentsHandler:
         read, letters = read_batch(
             batch, self.codec, key_of=lambda change: change.subject_id, group=requests.GROUP, now=now
         )
-        output, prepared = _until_not_overtaken(lambda: self._save(read, letters, batch, now))
-        self._emission.send(prepared)
+        with following("plan", self.codec.topic.name, (item.traceparent for item in read)) as hand_on:
+            output, prepared = _until_not_overtaken(lambda: self._save(read, letters, batch, now, hand_on))
+            self._emission.send(prepared)
         _tell(self.codec.topic.name, batch, output.duplicates, [*letters, *output.dead_letters])
 
     def _save(
@@ -129,6 +133,7 @@ class ConsentsHandler:
         letters: Sequence[DeadLetter],
         batch: Sequence[Received],
         now: datetime,
+        hand_on: HandOn,
     ) -> tuple[consents.Output, Prepared]:
         changes, states = self._ledger.known_consents(
             [item.value.event_id for item in read], consents.keys_of(read)
@@ -139,7 +144,7 @@ class ConsentsHandler:
             states=output.states,
             dead_letters=[*letters, *output.dead_letters],
             tasks=output.tasks,
-            traces={item.value.event_id: item.traceparent for item in read if item.traceparent},
+            traces={item.value.event_id: hand_on(item.traceparent) for item in read if item.traceparent},
         )
         self._ledger.save_consents(
             output.rows,
@@ -261,7 +266,11 @@ class ReceiptsHandler:
             now=now,
         )
         request_ids = {item.value.request_id for item in read if item.value.request_id is not None}
-        with self._ledger.recording(request_ids) as recording:
+        traces = (item.traceparent for item in read)
+        with (
+            following("record", self.codec.topic.name, traces),
+            self._ledger.recording(request_ids) as recording,
+        ):
             accepted = receipts.accept(read, recording.known_tasks([item.value for item in read]), now)
             settled = recording.settle(accepted.receipts)
             rows, statuses = receipts.fold(recording.heads, recording.outcomes())

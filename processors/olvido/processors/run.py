@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import faust
 
+from olvido.broker import tracing
 from olvido.broker.admin import check_fit, lag
 from olvido.broker.canaries import Canaries
 from olvido.broker.contract import Handler
@@ -107,6 +108,7 @@ def run_processors(deployment: Deployment) -> None:
     Raises:
         ConfigError: before anything is read.
     """
+    tracing.set_up(requests.GROUP)
     activity = Activity()
     health = ReaderHealth(
         deployment.kafka, group=requests.GROUP, topics=[topic.name for topic in UPSTREAM],
@@ -166,6 +168,7 @@ def run_recorder(deployment: Deployment, stop: threading.Event) -> None:
     Raises:
         ConfigError: before anything is read.
     """
+    tracing.set_up(receipts.GROUP)
     activity, topics = Activity(), [topic.name for topic in RECORDED]
     health = ReaderHealth(deployment.kafka, group=receipts.GROUP, topics=topics, activity=activity)
     with serving(deployment.metrics, health):
@@ -198,6 +201,7 @@ def run_loop_engine(deployment: Deployment, stop: threading.Event) -> None:
     Raises:
         ConfigError: before anything is read.
     """
+    tracing.set_up(requests.GROUP)
     activity = Activity()
     health = ReaderHealth(
         deployment.kafka,

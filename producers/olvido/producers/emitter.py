@@ -12,16 +12,19 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from olvido.broker.contract import Record
+from olvido.broker.tracing import emitting
 from olvido.core.errors import InvalidInput
 from olvido.core.events import ConsentChange, Decision, PrivacyRequest, Right, Verification, Verified
 from olvido.producers.build import Accepted, Builder
 from olvido.schemas.codec import VALUE_BYTES_MAX, consents_codec, requests_codec, verifications_codec
 from olvido.schemas.envelope import headers_of
 from olvido.schemas.registry import Registry
+from olvido.schemas.topics import CONSENTS, REQUESTS, VERIFICATIONS
 
 Event = PrivacyRequest | ConsentChange | Verification
 Answer = TypeVar("Answer")
 
+_TOPICS = {PrivacyRequest: REQUESTS, ConsentChange: CONSENTS, Verification: VERIFICATIONS}
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -52,10 +55,8 @@ class Writer:
         """Encode an event and put it into its envelope.
 
         Raises:
-            InvalidInput: the trace context is none, or the event is too large.
+            InvalidInput: the event is too large.
         """
-        if traceparent and not _TRACEPARENT.fullmatch(traceparent):
-            raise InvalidInput("traceparent", "is not a W3C trace context")
         match event:
             case PrivacyRequest(request_id=event_id, requested_at=at):
                 topic, value = self._requests.topic, self._requests.encode(event)
@@ -253,4 +254,7 @@ class Emitter(ABC, Generic[Answer]):
         )
 
     def _send(self, event: Event, traceparent: str) -> Answer:
-        return self._emit(self._writer.envelope(event, traceparent=traceparent))
+        if traceparent and not _TRACEPARENT.fullmatch(traceparent):
+            raise InvalidInput("traceparent", "is not a W3C trace context")
+        with emitting(_TOPICS[type(event)].name, traceparent) as handed_on:
+            return self._emit(self._writer.envelope(event, traceparent=handed_on))

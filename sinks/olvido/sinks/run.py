@@ -4,6 +4,7 @@ import logging
 import threading
 from datetime import UTC, datetime
 
+from olvido.broker import tracing
 from olvido.broker.admin import check_fit
 from olvido.broker.health import ReaderHealth
 from olvido.broker.kafka import KafkaPublisher
@@ -32,6 +33,7 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
     Raises:
         ConfigError: before anything is read, or when the target no longer fits its data map.
     """
+    tracing.set_up(sink_group(name))
     sink = load_sink(deployment, name)
     opener = open_boxes(deployment, name)
     publisher = KafkaPublisher(deployment.kafka, client_id=sink_group(name))

@@ -12,6 +12,7 @@ from datetime import datetime
 from olvido.broker.contract import Publisher, Received, Record
 from olvido.broker.metrics import FORGOTTEN
 from olvido.broker.reading import Read, dead_letter_of, read_batch
+from olvido.broker.tracing import HandOn, following
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import ConfigError, Refused, Unavailable
@@ -91,23 +92,26 @@ class SinkRunner:
         read, letters = read_batch(
             batch, self._tasks, key_of=lambda task: task.subject_id, group=self._group, now=now
         )
-        todo: dict[TaskKey, _Work] = {}
-        receipts: list[tuple[Receipt, Read[Task]]] = []
-        for one in read:
-            try:
-                todo.setdefault(key_of(one.value), _Work(self._open(one.value), one))
-            except Forgotten as forgotten:
-                receipts.append((self._forgotten(one.value, str(forgotten), now), one))
-            except Refused as refused:
-                letters.append(self._letter(one, refused, now))
-        for work, answer in self._apply(list(todo.values())):
-            if isinstance(answer, Refused):
-                letters.append(self._letter(work.read, answer, now))
-            else:
-                receipts.append((answer, work.read))
-        # Killed before this line: the effects and their memory are in the target, nobody was told. The
-        # batch comes again and is answered from the memory. Killed after it: told twice, with the same ids.
-        self._publish(receipts, letters)
+        traces = (one.traceparent for one in read)
+        with following("apply", self._tasks.topic.name, traces) as hand_on:
+            todo: dict[TaskKey, _Work] = {}
+            receipts: list[tuple[Receipt, Read[Task]]] = []
+            for one in read:
+                try:
+                    todo.setdefault(key_of(one.value), _Work(self._open(one.value), one))
+                except Forgotten as forgotten:
+                    receipts.append((self._forgotten(one.value, str(forgotten), now), one))
+                except Refused as refused:
+                    letters.append(self._letter(one, refused, now))
+            for work, answer in self._apply(list(todo.values())):
+                if isinstance(answer, Refused):
+                    letters.append(self._letter(work.read, answer, now))
+                else:
+                    receipts.append((answer, work.read))
+            # Killed before this line: the effects and their memory are in the target, nobody was told.
+            # The batch comes again and is answered from the memory. Killed after it: told twice, with
+            # the same ids.
+            self._publish(receipts, letters, hand_on)
         self._busy_at = time.monotonic()
         # The caller commits the offsets only now.
 
@@ -194,7 +198,12 @@ class SinkRunner:
             source_id=task.request_id or task.event_id,
         )
 
-    def _publish(self, receipts: Iterable[tuple[Receipt, Read[Task]]], letters: Sequence[DeadLetter]) -> None:
+    def _publish(
+        self,
+        receipts: Iterable[tuple[Receipt, Read[Task]]],
+        letters: Sequence[DeadLetter],
+        hand_on: HandOn,
+    ) -> None:
         for letter in letters:
             log.warning(
                 "sink %s: %s[%d] at %d is a dead letter: %s %s",
@@ -202,7 +211,7 @@ class SinkRunner:
             )  # fmt: skip
         self._publisher.publish(
             [
-                *(self._receipt_record(receipt, read.traceparent) for receipt, read in receipts),
+                *(self._receipt_record(receipt, hand_on(read.traceparent)) for receipt, read in receipts),
                 *(self._letter_record(letter) for letter in letters),
             ]
         )

@@ -1,0 +1,261 @@
+"""One trace leads from a request to its receipt in the ledger; no span names a person."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from values import CATALOGUE, NOW, Journal
+
+from olvido.broker.contract import Received, Record
+from olvido.broker.tracing import KEYS, emitting, following, nameless
+from olvido.core.catalogue import Catalogue
+from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.ledger.store import Ledger
+from olvido.processors.emission import Emission
+from olvido.processors.handlers import ReceiptsHandler, RequestsHandler
+from olvido.producers.build import Builder
+from olvido.producers.emitter import Emitter, Outgoing, Writer
+from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
+from olvido.schemas.registry import Registry
+from olvido.schemas.sealing import (
+    HandleKey,
+    Opener,
+    Sealer,
+    create_handle_key,
+    create_region_key,
+)
+from olvido.schemas.topics import RECEIPTS, REQUESTS, tasks_topic
+from olvido.sinks.contract import OpenedTask
+from olvido.sinks.runner import SinkRunner
+
+EMAIL = "ana@example.es"
+ONE_SINK = Catalogue(
+    regions=frozenset({"cn"}), purposes=CATALOGUE.purposes, sinks=CATALOGUE.sinks[:1]
+)  # fmt: skip
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[TracerProvider]:
+    """Of one test alone: OpenTelemetry's own is one for each process, for good."""
+    provider = TracerProvider()
+    monkeypatch.setattr("olvido.broker.tracing._tracer", lambda: provider.get_tracer("olvido"))
+    yield provider
+    provider.shutdown()
+
+
+@pytest.fixture
+def spans(provider: TracerProvider) -> InMemorySpanExporter:
+    """What is exported in one test."""
+    exporter = InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(nameless(exporter)))
+    return exporter
+
+
+class Obedient:
+    """A sink that does what it is asked, and has nothing to do it to."""
+
+    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        return [receipt_for(one.task, Outcome.ERASED, applied_at=NOW) for one in batch]
+
+    def check(self) -> None:
+        """Always there."""
+
+    def idle(self) -> None:
+        """Nothing that could wait."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Sending(Emitter[Record]):
+    """An emitter whose records are carried by hand."""
+
+    def _emit(self, outgoing: Outgoing) -> Record:
+        return outgoing.record
+
+
+@dataclass
+class Carrier:
+    """Carries records from their writers to their readers."""
+
+    registry: Registry
+    ledger: Ledger
+    keys: Path
+    written: Journal = field(default_factory=Journal)
+
+    def emitter(self) -> Sending:
+        create_handle_key(self.keys / "handle.key")
+        create_region_key("cn", "2026-11", public_dir=self.keys / "public", private_dir=self.keys / "private")
+        builder = Builder(
+            handle_key=HandleKey.load(self.keys / "handle.key"),
+            sealer=Sealer(self.keys / "public"),
+            purposes=tuple(ONE_SINK.purposes),
+        )
+        return Sending(Writer(builder, self.registry, source="shop"))
+
+    def carry(self, record: Record) -> None:
+        """From the request to the ledger."""
+        emission = Emission(self.registry, ONE_SINK, self.written, source="test")
+        RequestsHandler(
+            self.registry, self.ledger, emission, ONE_SINK,
+            clock=lambda: NOW, due_after=timedelta(minutes=1),
+        )([came(record)])  # fmt: skip
+        SinkRunner(
+            Obedient(),
+            name="crm",
+            opener=Opener("cn", self.keys / "private"),
+            tasks=tasks_codec(self.registry, "crm"),
+            receipts=receipts_codec(self.registry),
+            dead_letters=dead_letters_codec(self.registry),
+            publisher=self.written,
+            group="olvido.sink.crm",
+            source="test",
+            clock=lambda: NOW,
+        )([came(self.newest(tasks_topic("crm").name))])
+        ReceiptsHandler(self.registry, self.ledger, emission, clock=lambda: NOW)(
+            [came(self.newest(RECEIPTS.name))]
+        )
+
+    def newest(self, topic: str) -> Record:
+        return [record for record in self.written.records if record.topic == topic][-1]
+
+
+def came(record: Record) -> Received:
+    """A record as its reader gets it."""
+    return Received(record.topic, 0, 0, record.key, record.value, record.headers)
+
+
+@pytest.fixture
+def carrier(registry: Registry, ledger: Ledger, tmp_path: Path) -> Carrier:
+    for sink in ONE_SINK.sinks:
+        registry.register(tasks_topic(sink.name).subject, "task")
+    return Carrier(registry, ledger, tmp_path)
+
+
+def ask(emitter: Sending) -> Record:
+    return emitter.request_erasure(
+        identities={"email": EMAIL}, regions=["cn"], requested_at=NOW - timedelta(minutes=1)
+    )
+
+
+def test_one_trace_leads_from_the_shops_own_span_to_the_receipt_in_the_ledger(
+    carrier: Carrier, spans: InMemorySpanExporter, provider: TracerProvider
+) -> None:
+    with provider.get_tracer("shop").start_as_current_span("POST /forget-me"):
+        record = ask(carrier.emitter())
+    carrier.carry(record)
+    told = {span.name: span for span in spans.get_finished_spans()}
+    path = [
+        "POST /forget-me",
+        f"send {REQUESTS.name}",
+        f"plan {REQUESTS.name}",
+        f"apply {tasks_topic('crm').name}",
+        f"record {RECEIPTS.name}",
+    ]
+    assert set(told) == set(path)
+    assert len({span.context.trace_id for span in told.values()}) == 1
+    parents = {span.context.span_id: name for name, span in told.items()}
+    assert [parents[told[name].parent.span_id] for name in path[1:]] == path[:-1]
+
+
+def test_no_span_holds_the_person_the_handle_or_the_key(
+    carrier: Carrier, spans: InMemorySpanExporter, provider: TracerProvider
+) -> None:
+    with provider.get_tracer("shop").start_as_current_span("POST /forget-me"):
+        record = ask(carrier.emitter())
+    carrier.carry(record)
+    said = "".join(span.to_json() for span in spans.get_finished_spans())
+    assert [word for word in (EMAIL, record.key.decode()) if word in said] == []
+
+
+def test_what_came_without_a_trace_begins_none(carrier: Carrier, spans: InMemorySpanExporter) -> None:
+    record = ask(carrier.emitter())
+    spans.clear()
+    carrier.carry(replace(record, headers=tuple(h for h in record.headers if h[0] != "traceparent")))
+    assert spans.get_finished_spans() == ()
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_keys_and_identities_of_libraries_spans_are_not_exported(
+    key: str, spans: InMemorySpanExporter, provider: TracerProvider
+) -> None:
+    with provider.get_tracer("a library").start_as_current_span(f"GET /people/{EMAIL}") as span:
+        span.set_attribute(key, "h1_email1xxxxxxx")
+        span.set_attribute("db.statement", f"select '{EMAIL}'")
+        span.set_attribute("people", [EMAIL])
+        span.set_attribute("rows", 3)
+        span.record_exception(ValueError(f"Key (email)=({EMAIL})"))
+    [told] = spans.get_finished_spans()
+    assert key not in told.attributes
+    assert (told.attributes["db.statement"], told.attributes["rows"]) == ("select '[e-mail]'", 3)
+    assert EMAIL not in told.to_json()
+    assert told.name == "GET /people/[e-mail]"
+
+
+def test_a_step_that_fails_says_the_kind_of_error_and_not_its_message(spans: InMemorySpanExporter) -> None:
+    with emitting("t", "") as traceparent:
+        pass
+    spans.clear()
+    with pytest.raises(ValueError), following("apply", "t", [traceparent, ""]):
+        raise ValueError(f"no row for {EMAIL}")
+    [told] = spans.get_finished_spans()
+    assert told.attributes["error.type"] == "ValueError"
+    assert "no row" not in told.to_json()
+
+
+PLAIN = """
+import sys, json
+from olvido.broker import tracing
+tracing.set_up("test")
+with tracing.following("plan", "t", ["00-" + "1" * 32 + "-" + "2" * 16 + "-01"]) as hand_on:
+    same = hand_on("00-" + "1" * 32 + "-" + "2" * 16 + "-01") == "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
+with tracing.emitting("t", "") as traceparent:
+    print(json.dumps([same, traceparent, [name for name in sys.modules if name.startswith("opentelemetry")]]))
+"""
+
+
+def test_where_nobody_traces_nothing_is_imported_and_what_came_is_handed_on() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert json.loads(done.stdout) == [True, "", []]
+
+
+MISSING = """
+import sys, logging
+logging.basicConfig()
+sys.modules["opentelemetry"] = None  # as if the extra were not installed
+from olvido.broker import tracing
+tracing.set_up("test")
+"""
+
+
+def test_an_endpoint_without_the_extra_is_said_and_stops_nobody() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MISSING],
+        env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"},
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert "olvido[otel]" in done.stderr
+
+
+def test_a_span_is_what_opentelemetry_makes_of_it(spans: InMemorySpanExporter) -> None:
+    with emitting("olvido.requests.v1", ""):
+        pass
+    [told] = spans.get_finished_spans()
+    assert isinstance(told, ReadableSpan)
+    assert dict(told.attributes) == {
+        "messaging.system": "kafka",
+        "messaging.destination.name": "olvido.requests.v1",
+        "messaging.operation.type": "send",
+    }
