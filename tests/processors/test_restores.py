@@ -1,12 +1,13 @@
 """A backup of a sink was put back; on a real ledger and registry, with the steps around it."""
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
 import psycopg2
 import pytest
 from processors.town import MINUTE, Town, an_act
-from values import CATALOGUE, NOW, a_change, an_erasure, an_id
+from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure, an_id
 
 from olvido.core.acts import Verb
 from olvido.core.errors import Unavailable
@@ -17,6 +18,7 @@ from olvido.core.sinks import OperationKind, Standing
 from olvido.core.tasks import Action
 from olvido.ledger.sink_operations import AlreadyOpen
 from olvido.processors import reconciler as reconciling
+from olvido.processors.receipts import fold
 from olvido.schemas.codec import receipts_codec
 
 HOUR = timedelta(hours=1)
@@ -88,6 +90,30 @@ def test_a_receipt_that_was_under_way_while_the_backup_was_put_back_hides_nothin
     before = len(town.sent.records)
     town.reconciler().run_once()
     assert [(task.sink, task.generation) for task in town.tasks(before) if task.generation] == [("crm", 1)]
+
+
+def test_a_recorder_at_work_and_a_restore_take_turns(town, ledger_dsn):
+    """The recorder's receipt is of before the restore: its request must not end with it."""
+    town.answer(town.ask(an_erasure(1), an_erasure(2)))
+    late = [task for task in town.ask(an_erasure(3)) if task.sink == "marketing"]
+    looking = psycopg2.connect(ledger_dsn)
+    looking.autocommit = True
+    with town.ledger.recording([an_id(1), an_id(3)]) as recording:
+        declaring = threading.Thread(target=lambda: town.declare(since=NOW))
+        declaring.start()
+        with looking.cursor() as cursor:
+            waits = 0
+            while not waits:
+                cursor.execute("select count(*) from pg_locks where not granted")
+                [(waits,)] = cursor.fetchall()
+        recording.settle([a_receipt(task) for task in late])
+        recording.write_states(fold(recording.heads, recording.outcomes())[0], now=NOW)
+    declaring.join(30)
+    looking.close()
+    assert [state(town, n)[0] for n in (1, 2, 3)] == ["in_progress"] * 3
+    town.reconciler().run_once()
+    town.answer(task for task in town.tasks() if task.sink == "crm")
+    assert [state(town, n) for n in (1, 2, 3)] == [("fulfilled", 2, 2)] * 3
 
 
 def test_to_find_nobody_the_second_time_undoes_no_erasure(town):

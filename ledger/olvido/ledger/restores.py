@@ -89,8 +89,6 @@ class Restores:
                 raise AlreadyOpen(open_.name)
             record(transaction, act)
             again = _issue(transaction, sink, since=since, now=act.at, operation_id=operation_id)
-            transaction.rows("hold_requests_of", operation_id=operation_id)
-            transaction.run("reopen_requests", operation_id=operation_id)
             note_position(transaction, operation_id, {"tasks": again.tasks, "planned": True})
         return again
 

@@ -43,7 +43,7 @@ alter table tasks add column operation_id uuid;
 create index tasks_of_operations on tasks (operation_id, attempts)
     where operation_id is not null and (outcome is null or outcome in ('deferred', 'failed'));
 drop index tasks_owed;
-create index tasks_owed on tasks ((attempts = 0), due_at)
+create index tasks_owed on tasks ((attempts > 0), due_at)
     where (outcome is null or outcome = 'deferred') and parked is null;
 
 -- What waits for a person is counted every few seconds.

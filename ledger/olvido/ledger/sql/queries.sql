@@ -186,7 +186,7 @@ update progress set reread = reread + %(count)s where topic = %(topic)s and part
 -- Take tasks that are due for another try; another reconciler's are passed over.
 with due as (
     select source_id, sink, generation from tasks
-    where (outcome is null or outcome = 'deferred') and parked is null and not (attempts = 0) and due_at <= %(now)s
+    where (outcome is null or outcome = 'deferred') and parked is null and attempts > 0 and due_at <= %(now)s
     order by due_at limit %(limit)s
     for update skip locked
 )

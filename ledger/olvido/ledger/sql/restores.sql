@@ -14,7 +14,8 @@ select least((select min(received_at) from requests), (select min(received_at) f
 -- Ask a sink again for what a backup taken at an instant does not have; what it would be, where nothing is to be written.
 -- A task that was sent and is not answered may be done already, its receipt under way: then the restore
 -- undid it, and the receipt would hide that. So it is asked again too. What was never sent is still to come.
-with chosen as (
+-- Requests are held in the order that recorders hold them: they and we take turns.
+with chosen as materialized (
     select t.source_id, t.generation, t.task_id, t.action,
            t.outcome is not null and t.outcome <> 'deferred' as answered
     from tasks t
@@ -28,30 +29,19 @@ with chosen as (
     select source_id, %(sink)s, generation + 1, task_id, action, %(now)s, %(now)s, 0, %(operation_id)s
     from chosen
     where not %(dry_run)s
+), held as (
+    select r.request_id, c.answered
+    from chosen c join requests r on r.request_id = c.source_id
+    where not %(dry_run)s
+    order by r.request_id
+    for update of r
+), reopened as (
+    update requests r
+    set state = 'in_progress', finished_at = null, answered = r.answered - held.answered::int
+    from held where r.request_id = held.request_id
 )
 select action, count(*) filter (where answered), count(*) filter (where not answered)
 from chosen group by action order by action;
-
--- name: hold_requests_of
--- Take hold of the requests of an operation in the order that recorders do: they and we take turns.
-with held as (
-    select 1 from requests
-    where request_id in (select source_id from tasks where operation_id = %(operation_id)s and outcome is null)
-    order by request_id
-    for update
-)
-select count(*) from held;
-
--- name: reopen_requests
--- Requests that a sink is asked for again are in progress again.
-update requests r
-set state = 'in_progress', finished_at = null, answered = r.answered - again.was_answered
-from (
-    select n.source_id, (p.outcome is not null and p.outcome <> 'deferred')::int as was_answered
-    from tasks n join tasks p on p.source_id = n.source_id and p.sink = n.sink and p.generation = n.generation - 1
-    where n.operation_id = %(operation_id)s and n.outcome is null
-) again
-where r.request_id = again.source_id;
 
 -- name: set_position
 -- How far an operation is: written with the work it counts.
