@@ -22,6 +22,7 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.core.subject import IdentityKind
+from olvido.operators.stack.stack import temporary_stack
 from olvido.schemas.deployment import Deployment, KafkaSection
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import REQUEST_STATUS, REQUESTS, tasks_topic, topics_of
@@ -302,3 +303,13 @@ def test_a_setting_changed_by_hand_is_found(
     client.incremental_alter_configs([resource])[resource].result(30)
     (told,) = of_sink(admin.diff(kafka_section, registry, catalogue), sink)
     assert str(told) == (f"{tasks_topic(sink).name}: unclean.leader.election.enable is true, should be false")
+
+
+def test_a_broker_that_has_just_come_up_is_asked_for_a_groups_offsets() -> None:
+    """It says that it is no coordinator yet: librdkafka's admin client dies of that by SIGSEGV."""
+    with temporary_stack(parts=frozenset({"kafka"})) as stack:
+        kafka = KafkaSection(bootstrap_servers=stack.bootstrap_servers)
+        client = AdminClient({"bootstrap.servers": stack.bootstrap_servers})
+        for made in client.create_topics([NewTopic("fresh", 2, 1)]).values():
+            made.result(30)
+        assert [one.committed for one in admin.lag(kafka, "nobody", ["fresh"])] == [None, None]
