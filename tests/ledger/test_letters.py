@@ -114,6 +114,8 @@ def test_letters_are_selected_oldest_first_and_given_in_the_order_of_their_topic
     keep(ledger, *made)
     assert [letter.offset for letter in letters.open(Selection(), limit=2)] == [2, 3]
     assert letters.open(Selection(cause=Cause.EMPTY), limit=9) == []
+    keep(ledger, replace(made[3], attempts=5))
+    assert [letter.offset for letter in letters.open(Selection(), limit=2)] == [1, 2]
     assert [letter.offset for letter in letters.open(Selection(topic="t"), limit=9)] == [0, 1, 2, 3]
 
 

@@ -10,9 +10,9 @@ from values import a_box, a_change, a_handle, an_erasure, an_id
 
 from olvido.core.dead_letters import REDRIVE_HEADER
 from olvido.core.errors import InvalidInput
-from olvido.operators.records import DUMP_BYTES_MAX, Legible, topic_named
+from olvido.operators.records import _CODECS, DUMP_BYTES_MAX, Legible, topic_named
 from olvido.schemas.deployment import Deployment
-from olvido.schemas.topics import CONSENT_STATE, DEAD_LETTERS, REQUESTS
+from olvido.schemas.topics import CONSENT_STATE, DEAD_LETTERS, REQUESTS, topics_of
 
 DECLARED = Deployment.load(Path(__file__).parents[2] / "olvido.toml")
 LEGIBLE = Legible(DECLARED)
@@ -105,3 +105,7 @@ def test_a_topic_is_found_by_what_is_short_for_it(name, found):
 def test_a_topic_that_is_misspelt_is_told_the_nearest():
     with pytest.raises(InvalidInput, match="did you mean 'receipts'"):
         topic_named(DECLARED, "reciepts", option="TOPIC")
+
+
+def test_the_records_of_every_topic_can_be_decoded():
+    assert {topic.schema for topic in topics_of(DECLARED.catalogue)} == {*_CODECS, "task"}

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from olvido.core.causes import Cause
-from olvido.core.dead_letters import DeadLetter, LetterState
+from olvido.core.dead_letters import ATTEMPTS_MAX, DeadLetter, LetterState
 from olvido.core.tasks import Action
 from olvido.ledger.connection import Database, Transaction
 from olvido.ledger.rows import Owed
@@ -127,9 +127,14 @@ class Letters:
             )
 
     def open(self, which: Selection, *, limit: int) -> list[DeadLetter]:
-        """The oldest open ones, in the order in which their records stand on their topics."""
+        """The oldest open ones, in the order in which their records stand on their topics.
+
+        Those that were refused too often to be sent again come after all others.
+        """
         with self._database.transaction() as transaction:
-            rows = transaction.records("select_open_letters", limit=limit, **which.parameters())
+            rows = transaction.records(
+                "select_open_letters", limit=limit, attempts_max=ATTEMPTS_MAX, **which.parameters()
+            )
         return [_kept(row).letter for row in rows]
 
     def redriven(self, letters: Sequence[DeadLetter], *, now: datetime, due_after: timedelta) -> int:

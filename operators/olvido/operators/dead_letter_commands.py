@@ -121,14 +121,7 @@ def list_dead_letters(
         return
     rows = [_row(kept, now) for kept in known.newest(which, state=state.state, limit=limit)]
     wide = ("field", "topic", "partition", "offset") if console.width >= WIDE else ()
-    columns = (
-        "dead_letter_id",
-        "cause",
-        *wide,
-        "attempts",
-        *(("state",) if state is Shown.ALL else ()),
-        "age",
-    )
+    columns = ("dead_letter_id", "cause", *wide, "state" if state is Shown.ALL else "attempts", "age")
     show(rows, columns, output=output, empty=empty)
 
 
@@ -235,6 +228,7 @@ def redrive(
     letters = _open(known, which, limit)
     if not letters:
         messages.print("no open dead letters of that kind")
+        print_data([], output=output)
         return
     if act is not None:
         _agree(act, declared, letters, which, every, confirmed, no_input)
@@ -250,6 +244,8 @@ def redrive(
                 told.append(one)
                 advance(1)
     _tell(told, dry_run=dry_run, output=output)
+    if len(letters) == limit:
+        messages.print(f"{limit} were looked at (--limit); there may be more")
     if not dry_run and any(fate.stays_open for _, fate in told):
         raise typer.Exit(Exit.PARTIAL)
 
@@ -282,6 +278,7 @@ def discard(
     letters = _open(known, which, limit)
     if not letters:
         messages.print("no open dead letters of that kind")
+        print_data({"discarded": 0, "tasks_failed": 0, "refused_again": 0}, output=output)
         return
     _agree(act, declared, letters, which, False, confirmed, no_input)
     with KafkaPublisher(declared.kafka, client_id=APPLICATION) as publisher:
@@ -509,8 +506,10 @@ def _written_to(path: Path | None) -> Iterator[None]:
 def _print_block(name: str, values: Any) -> None:  # noqa: ANN401 - whatever an event holds
     """A name, and below it a line for each field, as far down as it goes."""
     console.print(f"\n{name}")
-    for path, text in _lines(values, ()):
-        console.print(f"  {path}  {text}", markup=False, soft_wrap=True)
+    lines = list(_lines(values, ()))
+    room = max((len(path) for path, _ in lines), default=0)
+    for path, text in lines:
+        console.print(f"  {path:{room}}  {text}", markup=False, soft_wrap=True)
 
 
 def _lines(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:  # noqa: ANN401

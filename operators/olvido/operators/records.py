@@ -21,10 +21,11 @@ from olvido.core.errors import InvalidInput, Refused, did_you_mean
 from olvido.core.events import ConsentChange, PrivacyRequest, SealedBox
 from olvido.core.subject import Handle
 from olvido.core.tasks import Task
+from olvido.processors import receipts, requests
 from olvido.schemas import codec
 from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry, schema_of
-from olvido.schemas.topics import Topic, topics_of
+from olvido.schemas.topics import Topic, sink_group, topics_of
 
 DUMP_BYTES_MAX = 512  # of a record that cannot be decoded
 ROW = 16  # bytes of a line of such a dump
@@ -55,7 +56,7 @@ class Legible:
             *declared.sinks,
             declared.source,
             *(topic.name for topic in topics),
-            *("olvido.processors", "olvido.recorder", *(f"olvido.sink.{name}" for name in declared.sinks)),
+            *(requests.GROUP, receipts.GROUP, *map(sink_group, declared.sinks)),
             *(cause.meaning for cause in Cause),
             *(field["name"] for topic in topics for field in fields_of(topic)),
         }
@@ -266,6 +267,7 @@ _CODECS: dict[str, Callable[[Registry], codec.Codec[Any]]] = {
     "request_status": codec.request_status_codec,
     "consent_state": codec.consent_state_codec,
     "dead_letter": codec.dead_letters_codec,
+    "canary": codec.canaries_codec,
 }
 
 

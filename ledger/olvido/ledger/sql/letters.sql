@@ -37,7 +37,8 @@ order by failed_at desc, dead_letter_id
 limit %(limit)s;
 
 -- name: select_open_letters
--- Open dead letters to be worked through, the oldest first, in the order of their topics.
+-- Open dead letters to be worked through, the oldest first, in the order of their topics. Those that were
+-- refused too often come last, so that they never stand in front of what can be sent.
 select * from (
     select dead_letter_id, state, group_, topic, partition_, offset_, cause, field, reason, sha256, size,
            attempts, failed_at, decided_at, task_id, generation, source_id
@@ -46,7 +47,7 @@ select * from (
       and (%(cause)s::text is null or cause = %(cause)s)
       and (%(topic)s::text is null or topic = %(topic)s)
       and (%(ids)s::uuid[] is null or dead_letter_id = any(%(ids)s::uuid[]))
-    order by failed_at, dead_letter_id
+    order by attempts >= %(attempts_max)s, failed_at, dead_letter_id
     limit %(limit)s
 ) as oldest
 order by topic, partition_, offset_;
