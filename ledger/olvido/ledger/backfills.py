@@ -4,16 +4,16 @@ The position stands in the ledger and is written with the tasks it counts. So a 
 killed goes on where it was, and two that run at once take turns and share the work.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
-from typing import Any
 from uuid import UUID
 
 from olvido.core.acts import Act
+from olvido.core.errors import OlvidoError
 from olvido.core.events import Right
 from olvido.core.sinks import OperationKind
 from olvido.core.tasks import Action
@@ -25,6 +25,10 @@ from olvido.ledger.sink_operations import OpenOperation, begin, note_position
 OVERLAP = timedelta(minutes=10)
 RIGHTS = [right.value for right in (Right.ERASE, Right.RESTRICT, Right.OBJECT)]
 _FIRST = str(UUID(int=0))
+
+
+class Closed(OlvidoError):
+    """The backfill came to its end while it was carried on: somebody else did it, or closed it."""
 
 
 class Phase(StrEnum):
@@ -93,19 +97,25 @@ class Backfills:
         return operation
 
     def position(self, operation: OpenOperation) -> Position:
-        """How far one is."""
+        """How far one is.
+
+        Raises:
+            Closed: it is at its end.
+        """
         with self._database.transaction() as transaction:
-            [(held,)] = transaction.rows("hold_backfill", operation_id=operation.operation_id)
-        return _position(held)
+            return _hold(transaction, operation)
 
     @contextmanager
     def batch(
         self, operation: OpenOperation, *, purposes: Sequence[str], now: datetime, limit: int
     ) -> Iterator["Batch"]:
-        """The next sources, in one transaction: a crash before the end of the block leaves all as it was."""
+        """The next sources, in one transaction: a crash before the end of the block leaves all as it was.
+
+        Raises:
+            Closed: it is at its end.
+        """
         with self._database.transaction() as transaction:
-            [(held,)] = transaction.rows("hold_backfill", operation_id=operation.operation_id)
-            position = _position(held)
+            position = _hold(transaction, operation)
             if position.phase is Phase.END:
                 position = replace(position, phase=Phase.LATE_REQUESTS, after=(_FIRST,), late=0)
             yield Batch(transaction, operation, position, purposes=list(purposes), now=now, limit=limit)
@@ -205,5 +215,9 @@ class Batch:
         )
 
 
-def _position(held: Mapping[str, Any]) -> Position:
+def _hold(transaction: Transaction, operation: OpenOperation) -> Position:
+    rows = transaction.rows("hold_backfill", operation_id=operation.operation_id)
+    if not rows:
+        raise Closed(f"{operation.name} came to its end meanwhile")
+    [(held,)] = rows
     return Position(**{**held, "phase": Phase(held["phase"]), "after": tuple(held["after"])})

@@ -9,10 +9,10 @@ import typer
 from olvido.core.acts import Verb
 from olvido.core.errors import InvalidInput
 from olvido.core.sinks import OperationKind
-from olvido.operators.acting import Confirm, NoInput, Reason, new_act
+from olvido.operators.acting import Reason, new_act
 from olvido.operators.exits import Exit
-from olvido.operators.operations import close_operation, database, list_operations, show_operation
-from olvido.operators.output import Form, Output, messages
+from olvido.operators.operations import add_commands, database
+from olvido.operators.output import messages
 from olvido.operators.progress import progress
 from olvido.operators.sinks import known_sink
 
@@ -28,9 +28,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     backfill = typer.Typer(help=_backfill.__doc__)
     backfill.callback(invoke_without_command=True)(_backfill)
-    backfill.command("list")(list_backfills)
-    backfill.command("show")(show_backfill)
-    backfill.command("close")(close_backfill)
+    add_commands(backfill, OperationKind.BACKFILL)
     app.add_typer(backfill, name="backfill")
 
 
@@ -112,43 +110,6 @@ def _known(backfills: "Backfills", operation: "OpenOperation", *, patience_s: fl
                 raise typer.Exit(Exit.PARTIAL)
             time.sleep(POLL_S)
     return position
-
-
-def list_backfills(
-    sink: Annotated[str | None, typer.Option(help="Only those of this sink.")] = None,
-    output: Form = Output.TABLE,
-) -> None:
-    """List the backfills there are, newest first, and how far each is.
-
-    Examples:
-        olvido backfill list
-    """
-    list_operations(OperationKind.BACKFILL, sink=sink, output=output)
-
-
-def show_backfill(
-    operation: Annotated[str, typer.Argument(help="The backfill's name.")], output: Form = Output.TABLE
-) -> None:
-    """Show how far a backfill is, and what of it is left to a person.
-
-    Examples:
-        olvido backfill show backfill-ads-20261123-090000
-    """
-    show_operation(OperationKind.BACKFILL, operation, output=output)
-
-
-def close_backfill(
-    operation: Annotated[str, typer.Argument(help="The backfill's name.")],
-    reason: Reason = "",
-    given: Confirm = None,
-    no_input: NoInput = False,
-) -> None:
-    """Close a backfill whose rest you take over by hand: the sink counts as live.
-
-    Examples:
-        olvido backfill close backfill-ads-20261123-090000 --reason "OPS-18, two are forgotten"
-    """
-    close_operation(OperationKind.BACKFILL, operation, reason=reason, given=given, no_input=no_input)
 
 
 def _utc_now() -> datetime:

@@ -1,16 +1,17 @@
 """What `olvido restore` and `olvido backfill` share: how far it is, what is left to a person, closing it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from olvido.core.acts import Verb
 from olvido.core.errors import did_you_mean
 from olvido.core.sinks import OperationKind
-from olvido.operators.acting import confirm, new_act
+from olvido.operators.acting import Confirm, NoInput, Reason, confirm, new_act
 from olvido.operators.exits import Exit
-from olvido.operators.output import Output, messages, print_data, show, show_one
+from olvido.operators.output import Form, Output, console, messages, print_data, show, show_one
 
 if TYPE_CHECKING:
     from olvido.ledger.connection import Database
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from olvido.schemas.deployment import Deployment
 
 SHOWN_MAX = 100  # tasks that are left to a person
+WIDE = 100  # columns; narrower, not everything has room beside a name or an id
 
 
 def database(declared: "Deployment") -> "Database":
@@ -27,24 +29,63 @@ def database(declared: "Deployment") -> "Database":
     return Database(declared.ledger_dsn, application="olvido.cli")
 
 
-def list_operations(kind: OperationKind, *, sink: str | None, output: Output) -> None:
-    """List the operations of a kind, newest first."""
+def add_commands(group: typer.Typer, kind: OperationKind) -> None:
+    """Add `list`, `show` and `close` to the commands of a kind."""
+    name = Annotated[str, typer.Argument(help=f"The {kind.value}'s name.")]
+    example = f"{kind.value}-crm-20261123-090000"
+
+    @group.command(
+        "list",
+        help=f"List the {kind.value}s there are, newest first, and how far each is.\n\n"
+        f"Examples:\n    olvido {kind.value} list\n    olvido {kind.value} list --sink crm -o json",
+    )
+    def list_(
+        sink: Annotated[str | None, typer.Option(help="Only those of this sink.")] = None,
+        output: Form = Output.TABLE,
+    ) -> None:
+        _list(kind, sink=sink, output=output)
+
+    @group.command(
+        "show",
+        help=f"Show how far a {kind.value} is, and what of it is left to a person.\n\n"
+        f"Examples:\n    olvido {kind.value} show {example}",
+    )
+    def show_(operation: name, output: Form = Output.TABLE) -> None:
+        _show(kind, operation, output=output)
+
+    @group.command(
+        "close",
+        help=f"Close a {kind.value} whose rest you take over by hand: the sink counts as live again.\n\n"
+        "What was not answered stays owed and is sent as ever.\n\n"
+        f'Examples:\n    olvido {kind.value} close {example} --reason "OPS-17, three by hand"',
+    )
+    def close_(
+        operation: name,
+        reason: Reason = "",
+        given: Confirm = None,
+        no_input: NoInput = False,
+    ) -> None:
+        _close(kind, operation, reason=reason, given=given, no_input=no_input)
+
+
+def _list(kind: OperationKind, *, sink: str | None, output: Output) -> None:
     rows = [_progress(row) for row in _operations().newest(kind, sink=sink)]
-    columns = ("name", "state", "tasks", "answered", "left", "parked", "failed", "forgotten")
-    show(rows, columns, output=output, empty=f"there is no {kind.value}")
+    wide = ("tasks", "answered", "left", "parked", "failed", "forgotten")
+    counts = wide if console.width >= WIDE else ("tasks", "answered", "left", "stuck")
+    show(rows, ("name", "state", *counts), output=output, empty=f"there is no {kind.value}")
 
 
-def show_operation(kind: OperationKind, name: str, *, output: Output) -> None:
-    """Show one operation and the tasks of it that are left to a person."""
+def _show(kind: OperationKind, name: str, *, output: Output) -> None:
     operations = _operations()
     row = _the_one(operations, kind, name)
     stuck = operations.open_tasks(row["operation_id"], stuck=True, limit=SHOWN_MAX)
-    if print_data({**_progress(row), **row["plan"], "left_to_you": stuck}, output=output):
+    if print_data({**_progress(row), "left_to_you": stuck}, output=output):
         return
-    show_one({**_progress(row), **row["plan"]}, output=output)
+    show_one(_progress(row), output=output)
     if not stuck:
         return
-    show(stuck, ("task_id", "action", "state", "detail"), output=output, empty="")
+    more = ("action", "state") if console.width >= WIDE else ()
+    show(stuck, ("task_id", *more, "detail"), output=output, empty="")
     if row["forgotten"]:
         messages.print(
             f"{row['forgotten']} are forgotten: the key of their boxes is destroyed, so nobody knows any "
@@ -56,10 +97,7 @@ def show_operation(kind: OperationKind, name: str, *, output: Output) -> None:
     )
 
 
-def close_operation(
-    kind: OperationKind, name: str, *, reason: str, given: str | None, no_input: bool
-) -> None:
-    """Close an operation whose rest a person takes over. Closing it again changes nothing."""
+def _close(kind: OperationKind, name: str, *, reason: str, given: str | None, no_input: bool) -> None:
     operations = _operations()
     row = _the_one(operations, kind, name)
     told = _progress(row)
@@ -104,6 +142,8 @@ def _progress(row: Mapping[str, Any]) -> dict[str, Any]:
         "parked": row["parked"],
         "failed": row["failed"],
         "forgotten": row["forgotten"],
+        "stuck": row["parked"] + row["failed"] + row["forgotten"],
+        **{name: datetime.fromisoformat(instant) for name, instant in row["plan"].items()},
         "began_at": row["created_at"],
         "finished_at": row["finished_at"],
     }

@@ -11,8 +11,8 @@ from olvido.core.sinks import OperationKind
 from olvido.operators.acting import Confirm, NoInput, Reason, confirm, new_act
 from olvido.operators.exits import Exit
 from olvido.operators.instants import instant_of, span_of
-from olvido.operators.operations import close_operation, database, list_operations, show_operation
-from olvido.operators.output import Form, Output, messages, show_one
+from olvido.operators.operations import add_commands, database
+from olvido.operators.output import Form, Output, messages, show_one, text_of
 from olvido.operators.sinks import known_sink
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def register(app: typer.Typer) -> None:
         help="After a backup of a system was put back: do again what was done since.", no_args_is_help=True
     )
     restore.command("declare")(declare)
-    restore.command("list")(list_restores)
-    restore.command("show")(show_restore)
-    restore.command("close")(close_restore)
+    add_commands(restore, OperationKind.RESTORE)
     app.add_typer(restore, name="restore")
 
 
@@ -95,7 +93,7 @@ def declare(
         show_one(would, output=output)
         messages.print("nothing was written" if again.tasks else f"{sink} has nothing to do again")
         return
-    confirm(sink, given=given, no_input=no_input, effects={**would, "since": f"{since:%Y-%m-%d %H:%M:%S}Z"})
+    confirm(sink, given=given, no_input=no_input, effects={what: text_of(v) for what, v in would.items()})
     try:
         with messages.status("declaring"):
             again = restores.declare(
@@ -117,43 +115,3 @@ def _refused(open_: "AlreadyOpen") -> typer.Exit:
         soft_wrap=True,
     )
     return typer.Exit(Exit.REFUSED)
-
-
-def list_restores(
-    sink: Annotated[str | None, typer.Option(help="Only those of this sink.")] = None,
-    output: Form = Output.TABLE,
-) -> None:
-    """List the restores there are, newest first, and how far each is.
-
-    Examples:
-        olvido restore list
-        olvido restore list --sink crm -o json
-    """
-    list_operations(OperationKind.RESTORE, sink=sink, output=output)
-
-
-def show_restore(
-    operation: Annotated[str, typer.Argument(help="The restore's name.")], output: Form = Output.TABLE
-) -> None:
-    """Show how far a restore is, and what of it is left to a person.
-
-    Examples:
-        olvido restore show restore-crm-20261123-090000
-    """
-    show_operation(OperationKind.RESTORE, operation, output=output)
-
-
-def close_restore(
-    operation: Annotated[str, typer.Argument(help="The restore's name.")],
-    reason: Reason = "",
-    given: Confirm = None,
-    no_input: NoInput = False,
-) -> None:
-    """Close a restore whose rest you take over by hand: the sink counts as safe again.
-
-    What was not answered stays owed and is sent again as ever.
-
-    Examples:
-        olvido restore close restore-crm-20261123-090000 --reason "OPS-17, three removed by hand"
-    """
-    close_operation(OperationKind.RESTORE, operation, reason=reason, given=given, no_input=no_input)

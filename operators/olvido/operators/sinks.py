@@ -7,12 +7,13 @@ import typer
 
 from olvido.core.errors import InvalidInput, did_you_mean
 from olvido.core.sinks import Standing
-from olvido.operators.output import Form, Output, show
+from olvido.operators.output import Form, Output, console, show
 
 if TYPE_CHECKING:
     from olvido.schemas.deployment import Deployment
 
 APPLICATION = "olvido.cli"
+WIDE = 100  # columns; narrower, what to do would be folded
 
 
 def register(app: typer.Typer) -> None:
@@ -31,8 +32,8 @@ def list_sinks(output: Form = Output.TABLE) -> None:
     """
     from olvido.operators.settings import deployment
 
-    rows = rows_of(deployment())
-    show(rows, ("sink", "kind", "region", "standing", "open", "since", "to_do"), output=output, empty="")
+    more = ("kind", "region", "since") if console.width >= WIDE else ()
+    show(rows_of(deployment()), ("sink", *more, "standing", "open", "to_do"), output=output, empty="")
 
 
 def rows_of(declared: "Deployment") -> list[dict[str, Any]]:
