@@ -12,7 +12,7 @@ ROOMS := core schemas broker ledger producers processors sinks operators
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help setup demo test check fmt lock clean bench
+.PHONY: help setup demo test check simulate fmt lock clean bench
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -30,6 +30,9 @@ check: .venv/.ready ## formatter, linter, types, import directions
 
 test: check ## everything in check, then all tests on the real parts
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+simulate: .venv/.ready ## run many worlds on all cores: make simulate SEEDS=100000
+	PYTHONPATH=tests nice -n 10 $(BIN)/python -m simulation.run --seeds $(or $(SEEDS),10000)
 
 fmt: .venv/.ready ## format and repair what can be repaired
 	$(BIN)/ruff format .

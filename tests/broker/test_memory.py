@@ -99,3 +99,21 @@ def test_librdkafka_agrees_with_the_vectors_of_java() -> None:
     assert {key: confluent_kafka.murmur2(key, 2**31 - 1) for key in JAVA_MURMUR2} == {
         key: (value & 0x7FFFFFFF) % (2**31 - 1) for key, value in JAVA_MURMUR2.items()
     }
+
+
+def test_what_is_appended_is_read_at_the_place_that_was_told():
+    broker = MemoryBroker({"events": 4})
+    places = [broker.append(Record("events", f"key-{n % 3}".encode(), f"{n}".encode())) for n in range(9)]
+    for n, (partition, offset) in enumerate(places):
+        (found,) = broker.read("events", partition, offset, 1)
+        assert (found.value, found.offset) == (f"{n}".encode(), offset)
+    assert sum(broker.end("events", number) for number in range(broker.partitions("events"))) == 9
+
+
+def test_a_group_may_be_set_back_and_reads_again():
+    broker = MemoryBroker({"events": 1})
+    broker.publish([Record("events", b"key", b"1"), Record("events", b"key", b"2")])
+    broker.commit("group", "events", 0, 2)
+    assert broker.drain("group", ["events"], lambda batch: None) == 0
+    broker.commit("group", "events", 0, 1)
+    assert broker.drain("group", ["events"], lambda batch: None) == 1

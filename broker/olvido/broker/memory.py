@@ -55,7 +55,7 @@ class MemoryBroker:
                 if record.topic not in self._partitions:
                     raise Unavailable(f"memory did not take records for {record.topic}: it is not there")
             for record in records:
-                self._append(record)
+                self.append(record)
 
     def records(self, topic: str) -> tuple[Received, ...]:
         """All that was written to a topic, partition by partition, in order."""
@@ -97,15 +97,37 @@ class MemoryBroker:
                 self._commit(group, batch)
         return handed
 
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return self._partitions[topic]
+
+    def read(self, topic: str, partition: int, start: int, count: int) -> list[Received]:
+        """At most so many records of a partition, from an offset on. No group takes note of it."""
+        with self._lock:
+            return self._logs[topic, partition][start : start + max(count, 0)]
+
+    def end(self, topic: str, partition: int) -> int:
+        """The offset that the next record of a partition will get."""
+        with self._lock:
+            return len(self._logs[topic, partition])
+
+    def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
+        """Note the offset that a group will read next in a partition; it may also go back."""
+        with self._lock:
+            self._committed[group, (topic, partition)] = offset
+
     def committed(self, group: str, topic: str, partition: int) -> int:
         """The offset that a group will read next in a partition."""
         with self._lock:
             return self._committed.get((group, (topic, partition)), 0)
 
-    def _append(self, record: Record) -> None:
+    def append(self, record: Record) -> tuple[int, int]:
+        """Write one record to a topic that is there; its partition and offset."""
         number = partition_of(record.key, self._partitions[record.topic])
-        log = self._logs[record.topic, number]
-        log.append(Received(record.topic, number, len(log), record.key, record.value, record.headers))
+        with self._lock:
+            log = self._logs[record.topic, number]
+            log.append(Received(record.topic, number, len(log), record.key, record.value, record.headers))
+            return number, len(log) - 1
 
     def _next_batch(
         self, group: str, topics: Sequence[str], batch_max: int, chaos: random.Random | None

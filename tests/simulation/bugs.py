@@ -1,0 +1,121 @@
+"""Ten bugs that people write, each as a collaborator that a world is given in place of the right one.
+
+The product has no switch for any of them. A simulation that does not go red for each is worth nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from simulation.boxes import OpenerTwin
+from simulation.carriers import PublisherTwin
+from simulation.faust_twin import FaustWorker
+from simulation.ledger_twin import TransactionTwin
+from simulation.targets import SinkTwin
+from simulation.world import Makers
+
+from olvido.broker.contract import Received, Record
+from olvido.core.consents import ConsentState
+from olvido.core.errors import Unavailable
+from olvido.core.events import SealedBox
+from olvido.core.plan import plan_request
+from olvido.core.receipts import Receipt
+from olvido.core.subject import Identity
+from olvido.core.tasks import Task
+from olvido.ledger.store import Recording
+from olvido.processors import requests as request_steps
+from olvido.processors.receipts import task_key
+from olvido.sinks.journal import TaskKey
+
+
+class _CommitsFirst(FaustWorker):
+    def handle_and_ack(self, topic: str, batch: list[Received]) -> None:
+        for record in batch:
+            self.rule.ack((record.topic, record.partition), record.offset)
+        self.carry_out(self.handlers[topic], batch)
+
+
+class _NeverFlushes(PublisherTwin):
+    def publish(self, records: Sequence[Record]) -> None:
+        def later() -> None:
+            self._process.scheduler.sleep(1.0)
+            try:
+                super(_NeverFlushes, self).publish(records)
+            except Unavailable:
+                return
+
+        self._process.start(later)
+
+
+class _Raises(FaustWorker):
+    def handle_and_ack(self, topic: str, batch: list[Received]) -> None:
+        try:
+            self.handlers[topic](batch)
+        except Unavailable:
+            return  # the agent ends with it, and a new one goes on at the next record
+        for record in batch:
+            self.rule.ack((record.topic, record.partition), record.offset)
+
+
+class _Forgetful(SinkTwin):
+    def remembered(self, key: TaskKey) -> Receipt | None:
+        return None
+
+
+class _Believes(SinkTwin):
+    def reads_back(self) -> bool:
+        return False
+
+
+class _LastComeWins(SinkTwin):
+    def later(self, one: ConsentState, other: ConsentState) -> ConsentState:
+        return other
+
+
+class _Fenceless(SinkTwin):
+    def fence(self, task: Task) -> datetime | None:
+        return None
+
+
+class _AllKeys(OpenerTwin):
+    def open(self, box: SealedBox, *, source_id: UUID, subject_id: str) -> tuple[Identity, ...]:
+        whole = OpenerTwin(self._process, self._vault, box.region)
+        return whole.open(box, source_id=source_id, subject_id=subject_id)
+
+
+def _any_box(request: Any, *rest: Any, **more: Any) -> tuple[Task, ...]:
+    return tuple(replace(task, box=request.boxes[0]) for task in plan_request(request, *rest, **more))
+
+
+def _takes_every_receipt(recording: Recording, receipts: Sequence[Receipt]) -> Any:
+    return {task_key(receipt) for receipt in receipts}
+
+
+def _settles_by_sink(transaction: TransactionTwin, ask_again_after: Any, **columns: Any) -> Any:
+    keys = zip(columns["source_ids"], columns["sinks"], columns["generations"], strict=True)
+    tasks = [transaction._tables.tasks.get(key) for key in keys]
+    ids = [task["task_id"] if task else None for task in tasks]
+    return _SETTLES(transaction, ask_again_after, **{**columns, "task_ids": ids})
+
+
+_SETTLES = TransactionTwin._settle_tasks
+
+BUGS: Mapping[str, Makers] = {
+    "commit first": Makers(worker=_CommitsFirst),
+    "ack before flush": Makers(publisher=_NeverFlushes),
+    "raise out of an agent": Makers(worker=_Raises),
+    "a hole of one, and no audit": Makers(audits=False),
+    "no dedupe": Makers(sink=_Forgetful),
+    "erased without looking": Makers(sink=_Believes),
+    "old consent wins": Makers(sink=_LastComeWins),
+    "wrong region's key": Makers(opener=_AllKeys, patches=((request_steps, "plan_request", _any_box),)),
+    "receipt for another task": Makers(
+        patches=(
+            (Recording, "known_tasks", _takes_every_receipt),
+            (TransactionTwin, "_settle_tasks", _settles_by_sink),
+        )
+    ),
+    "fence ignored": Makers(sink=_Fenceless),
+}

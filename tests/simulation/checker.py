@@ -1,0 +1,615 @@
+"""What must hold of every history, said a second time: nothing here comes from ``olvido.core``.
+
+The checker reads what upstream was told, the bytes on the topics, the rows of the ledger, and
+what the targets say was done to them. The numbers in brackets name the invariants of docs/proof.md.
+"""
+
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastavro import schemaless_reader
+from simulation.targets import SYSTEMS, System
+from simulation.workload import PLANTED, Item
+from simulation.world import World
+
+from olvido.broker.contract import Received
+from olvido.schemas.registry import schema_of
+
+Place = tuple[str, int, int]  # topic, partition, offset
+Key = tuple[str, int]  # task_id, generation
+
+REQUESTS, CONSENTS = "olvido.requests.v1", "olvido.consents.v1"
+VERIFICATIONS, RECEIPTS = "olvido.verifications.v1", "olvido.receipts.v1"
+STATUS, CONSENT_STATE = "olvido.request-status.v1", "olvido.consent-state.v1"
+LETTERS = "olvido.dead-letters.v1"
+
+DONE = {
+    "ERASE": {"erased", "anonymised"},
+    "ACCESS": {"exported"},
+    "PORTABILITY": {"exported"},
+    "RECTIFY": {"rectified"},
+    "RESTRICT": {"restricted", "blocked"},
+    "OBJECT": {"suppressed"},
+}
+PARTLY = {"suppressed", "retained", "blocked", "superseded"}
+SAYS_NOTHING_DONE = {None, "not_found", "failed", "unsupported", "deferred"}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that must hold, and does not."""
+
+    name: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.text}"
+
+
+def check(world: World) -> list[Violation]:
+    """Everything that is wrong with a world that has come to rest."""
+    return list(_Check(world).violations())
+
+
+def check_replay(world: World, before: "Standing") -> list[Violation]:
+    """What reading every topic once more has changed, which is to be nothing [I12]."""
+    found = []
+    after = Standing.of(world)
+    for event in world.history.events[before.events :]:
+        if event[1] == "effect" and event[2] not in before.restored and (event[3], event[4]) in before.done:
+            found.append(Violation("replay", f"{event[2]} did {event[3]} once more"))
+    for what in ("requests", "tasks", "consents"):
+        was, now = getattr(before, what), getattr(after, what)
+        for key in sorted(set(was) | set(now), key=str):
+            if was.get(key) != now.get(key) and not before.excused(what, key):
+                found.append(Violation("replay", f"{what} {key} was {was.get(key)} and is {now.get(key)}"))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the ledger says of a world at one moment."""
+
+    events: int
+    restored: frozenset[str]  # targets that forgot some of what they did: they may do it again
+    done: frozenset[tuple[str, int]]  # tasks that are answered
+    left: frozenset[str]  # sources of tasks that were left to a person: what was wrong may be over
+    late: bool  # something was refused as of the future, which has come since
+    requests: dict[str, Any]
+    tasks: dict[tuple[str, str, int], Any]
+    consents: dict[tuple[str, str], Any]
+
+    @classmethod
+    def of(cls, world: World) -> "Standing":
+        """How it stands now."""
+        tasks = world.tables.tasks
+        return cls(
+            events=len(world.history.events),
+            restored=frozenset(event[2] for event in world.history.of("restored")),
+            done=frozenset(
+                (str(task["task_id"]), key[2]) for key, task in tasks.items() if task["outcome"] is not None
+            ),
+            left=frozenset(str(key[0]) for key, task in tasks.items() if task["outcome"] is None),
+            late=any(row["cause"] == "FUTURE" for row in world.tables.dead_letters.values()),
+            requests={
+                str(key): (row["state"], row["answered"]) for key, row in world.tables.requests.items()
+            },
+            tasks={(str(key[0]), key[1], key[2]): task["outcome"] for key, task in tasks.items()},
+            consents={key: row["event_id"] for key, row in world.tables.consents.items()},
+        )
+
+    def excused(self, what: str, key: Any) -> bool:
+        """Whether a change of this is no wonder."""
+        return self.late or (key if what == "requests" else key[0]) in self.left
+
+
+class _Check:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.tables = world.tables
+        self.systems = {system.name: system for system in SYSTEMS}
+        self.tasks_topics = {f"olvido.tasks.{system.name}.v1": system for system in SYSTEMS}
+        self.letters: dict[Place, list[Mapping[str, Any]]] = defaultdict(list)
+        for letter in self.tables.dead_letters.values():
+            self.letters[letter["topic"], letter["partition"], letter["offset"]].append(letter)
+        self.items: dict[tuple[str, bytes, bytes | None, Any], Item] = {
+            _identity(item): item
+            for item in world.items  # a retry may be the same to the byte
+        }
+        self.at: dict[Place, Item] = {}  # which item a record of upstream's is
+        self.receipts: dict[Key, list[Mapping[str, Any]]] = defaultdict(list)
+        self.people = {
+            (str(source_id), subject): {(one.kind.value, one.normalised) for one in identities}
+            for _, _, source_id, subject, identities in world.vault.contents()
+        }
+        self.restored = {event[2] for event in world.history.of("restored")}
+        # Faust dropped these. The audit reads them again; where they were saved before, it need not,
+        # and what they ask others to be told is not told again (docs/proof.md, what was found).
+        self.stream_lost = {(event[2], event[3], event[4]) for event in world.history.of("stream lost")}
+        self.refused_tasks = {
+            (str(letter["task_id"]), letter["generation"]) for letter in self.tables.dead_letters.values()
+        }
+        self.clock_jumped = bool(world.history.of("clock"))
+
+    def violations(self) -> Iterator[Violation]:
+        for what in (
+            self._records, self._requests, self._consents, self._tasks, self._answers, self._effects,
+            self._words, self._rows, self._told, self._progress, self._order, self._regions, self._leaks,
+        ):  # fmt: skip
+            yield from what()
+
+    # --- every record is one of applied, duplicate, dead letter, waiting [I11] ------------------
+
+    def _records(self) -> Iterator[Violation]:
+        for topic in (REQUESTS, CONSENTS, VERIFICATIONS, RECEIPTS, *self.tasks_topics):
+            for record in self.world.broker.records(topic):
+                item = self.items.get((topic, record.key or b"", record.value, record.headers))
+                if item is not None:
+                    self.at[topic, record.partition, record.offset] = item
+        written = {id(item) for item in self.at.values()}
+        for item in self.world.accepted:
+            if id(self.items[_identity(item)]) not in written:
+                yield Violation("lost", f"item {item.number} was accepted and is on no topic")
+        for place, letters in sorted(self.letters.items()):
+            for letter in letters:
+                yield from self._explained(place, letter)
+        for place, item in sorted(self.at.items()):
+            if item.what != "poison" or self.letters.get(place) or place in self.stream_lost:
+                continue
+            if not (item.told["cause"] == "CANNOT_OPEN" and self.world.vault.destroyed):
+                yield Violation("silence", f"{item.told['cause']} at {place} became no dead letter")
+
+    def _explained(self, place: Place, letter: Mapping[str, Any]) -> Iterator[Violation]:
+        item, cause = self.at.get(place), letter["cause"]
+        if item is not None and item.what == "poison":
+            if cause not in item.told["cause"].split() and not (cause == "FUTURE" and self.clock_jumped):
+                yield Violation("cause", f"{item.told['cause']} at {place} became {cause}")
+        elif place[0] in self.tasks_topics:
+            system = self.tasks_topics[place[0]]
+            target = self.world.targets[system.name]
+            if cause == "REFUSED_BY_TARGET" and target.refuses:
+                return
+            if cause == "STILL_THERE" and self.world.faults.has("sink_lies"):
+                return
+            yield Violation("good record refused", f"{cause} at {place}")
+        elif item is None:
+            # A box that was moved and whose key is destroyed is forgotten before it is refused.
+            if not (cause == "UNKNOWN_TASK" and self.world.vault.destroyed):
+                yield Violation("good record refused", f"{cause} at {place}, written by a process")
+        elif cause == "FUTURE" and self.clock_jumped:
+            return
+        elif cause == "ID_REUSE" and item.what in {"request", "consent"}:
+            standing = self._standing(item.what, item.told["id"])
+            if standing is None or _content(standing) == _content(item.told):
+                yield Violation("good record refused", f"ID_REUSE at {place}")
+        elif cause == "KEY_MISMATCH" and item.what == "verification":
+            standing = self._standing("request", item.told["id"])
+            if standing is None or standing["subject"] == item.told["subject"]:
+                yield Violation("good record refused", f"KEY_MISMATCH at {place}")
+        else:
+            yield Violation("good record refused", f"{cause} at {place}")
+
+    def _standing(self, what: str, source_id: str) -> Mapping[str, Any] | None:
+        """What the ledger holds of an id, as upstream told it."""
+        table = self.tables.requests if what == "request" else self.tables.consent_changes
+        row = next((row for key, row in table.items() if str(key) == source_id), None)
+        if row is None:
+            return None
+        topic = REQUESTS if what == "request" else CONSENTS
+        item = self.at.get((topic, row["source_partition"], row["source_offset"]))
+        return None if item is None else item.told
+
+    def _handled(self, what: str, topic: str) -> Iterator[Violation]:
+        """Each record of a topic stands, repeats what stands, or is a dead letter."""
+        for place, item in sorted(self.at.items()):
+            if place[0] != topic or item.what != what:
+                continue
+            standing = self._standing(what, item.told["id"])
+            refused = self.letters.get(place, [])
+            if standing is None and not refused:
+                yield Violation("lost", f"{what} {item.told['id']} at {place} is not in the ledger")
+            elif standing is not None and _content(standing) != _content(item.told) and not refused:
+                yield Violation("silence", f"{what} at {place} reuses an id and became no dead letter")
+
+    # --- requests: the tasks they must have, the state these give [I1, I11] ---------------------
+
+    def _requests(self) -> Iterator[Violation]:
+        yield from self._handled("request", REQUESTS)
+        for request_id, row in self.tables.requests.items():
+            told = self._standing("request", str(request_id))
+            if told is None or told["id"] != str(request_id):
+                yield Violation("invented", f"request {request_id} stands for no record of upstream")
+                continue
+            expected = self._expected(told)
+            generations = self._generations(str(request_id))
+            if set(generations) != {system.name for system in expected}:
+                yield Violation(
+                    "lost",
+                    f"request {request_id} has tasks for {sorted(generations)}, and concerns "
+                    f"{sorted(system.name for system in expected)}",
+                )
+                continue
+            if told["waits"] and not self._verified(told):
+                state, answered = "identity_pending", 0
+            else:
+                said = {sink: _said(outcomes) for sink, outcomes in generations.items()}
+                state = _state(told["right"], said.values())
+                answered = sum(outcome not in {None, "deferred"} for outcome in said.values())
+            if (row["state"], row["answered"]) != (state, answered):
+                yield Violation(
+                    "state", f"request {request_id} is {row['state']} with {row['answered']} answers, "
+                    f"and should be {state} with {answered}",
+                )  # fmt: skip
+
+    def _expected(self, told: Mapping[str, Any]) -> list[System]:
+        if told.get("waits") and not self._verified(told):
+            return []
+        return [
+            system for system in SYSTEMS
+            if system.region in told["regions"] and not system.identities.isdisjoint(told["kinds"])
+            and ("purpose" not in told or told["purpose"] in system.purposes)
+        ]  # fmt: skip
+
+    def _verified(self, told: Mapping[str, Any]) -> bool:
+        """Whether somebody vouched for the person, as far as the ledger could believe it."""
+        for place, item in self.at.items():
+            if item.what == "verification" and (item.told["id"], item.told["subject"]) == (
+                told["id"],
+                told["subject"],
+            ):
+                causes = {letter["cause"] for letter in self.letters.get(place, [])}
+                if not causes:
+                    return True
+                # Read by two clocks it may have been of the future to one and good to the other.
+                if causes == {"FUTURE"} and self._keys_of(told["id"]):
+                    return True
+        return False
+
+    def _generations(self, source_id: str) -> dict[str, list[str | None]]:
+        found: dict[str, list[str | None]] = defaultdict(list)
+        for key in sorted(self._keys_of(source_id), key=lambda key: key[2]):
+            found[key[1]].append(self.tables.tasks[key]["outcome"])
+        return found
+
+    def _keys_of(self, source_id: str) -> list[Any]:
+        return [
+            key for source, keys in self.tables.tasks_of.items() if str(source) == source_id for key in keys
+        ]  # fmt: skip
+
+    # --- consents: the latest word by a model of its own [I6] -----------------------------------
+
+    def _consents(self) -> Iterator[Violation]:
+        yield from self._handled("consent", CONSENTS)
+        latest: dict[tuple[str, str], tuple[str, int, str]] = {}
+        for event_id in self.tables.consent_changes:
+            told = self._standing("consent", str(event_id))
+            if told is None or told["id"] != str(event_id):
+                yield Violation("invented", f"consent change {event_id} stands for no record of upstream")
+                continue
+            sinks = set(self._generations(str(event_id)))
+            expected = {system.name for system in self._expected(told)}
+            if sinks != expected:
+                yield Violation(
+                    "lost", f"change {event_id} has tasks for {sorted(sinks)} of {sorted(expected)}"
+                )
+            for handle in told["handles"]:
+                pair = (handle, told["purpose"])
+                latest[pair] = max(latest.get(pair, ("", 0, "")), _word(told))
+        held = {
+            pair: (row["occurred_at"].isoformat(), int(row["decision"] == "WITHDRAWN"), str(row["event_id"]))
+            for pair, row in self.tables.consents.items()
+        }
+        for pair in sorted(set(latest) | set(held)):
+            if latest.get(pair) != held.get(pair):
+                yield Violation(
+                    "consent order", f"{pair}: the ledger holds {held.get(pair)}, said was {latest.get(pair)}"
+                )
+
+    def _words(self) -> Iterator[Violation]:
+        """What each target holds is the latest word that reached it."""
+        for system in SYSTEMS:
+            sure: dict[tuple[str, str], tuple[str, int, str]] = {}
+            maybe: dict[tuple[str, str], set[tuple[str, int, str]]] = defaultdict(set)
+            for event_id in self.tables.consent_changes:
+                told = self._standing("consent", str(event_id))
+                said = self._generations(str(event_id)).get(system.name)
+                if told is None or not said:
+                    continue
+                for handle in told["handles"]:
+                    pair = (handle, told["purpose"])
+                    if said[-1] in {"consent_applied", "suppressed", "superseded"}:
+                        sure[pair] = max(sure.get(pair, ("", 0, "")), _word(told))
+                    else:  # forgotten or refused: it may have been done before
+                        maybe[pair].add(_word(told))
+            words = self.world.targets[system.name].words
+            for pair, expected in sorted(sure.items()):
+                word = words.get(pair)
+                held = word and (
+                    word.occurred_at.isoformat(), int(word.decision.value == "WITHDRAWN"), str(word.event_id)
+                )  # fmt: skip
+                if held != expected and not (held is not None and held > expected and held in maybe[pair]):
+                    yield Violation("consent order", f"{system.name} holds {held} of {pair}, not {expected}")
+
+    # --- tasks: each is answered, or a person has been told why not [I1] ------------------------
+
+    def _tasks(self) -> Iterator[Violation]:
+        for (source_id, sink, generation), task in self.tables.tasks.items():
+            if task["outcome"] not in {None, "deferred"}:
+                continue
+            told = [
+                letter for letter in self.tables.dead_letters.values()
+                if (letter["task_id"], letter["generation"]) == (task["task_id"], generation)
+            ]  # fmt: skip
+            if task["parked"] is None or not told:
+                yield Violation("unanswered", f"{sink} never answered {source_id} in generation {generation}")
+
+    # --- answers: on the topic, equal each time, and true [I2, I3] ------------------------------
+
+    def _answers(self) -> Iterator[Violation]:
+        for record in self.world.broker.records(RECEIPTS):
+            place = (RECEIPTS, record.partition, record.offset)
+            if place not in self.at:  # upstream has forged none here
+                receipt = _decoded(record, "receipt")
+                self.receipts[receipt["task_id"], receipt["generation"]].append(receipt)
+        for key, receipts in self.receipts.items():
+            final = [
+                {**one, "counts": tuple(sorted(one["counts"].items()))} for one in receipts
+                if one["outcome"] != "deferred" and not one["detail"].startswith("forgotten")
+            ]  # fmt: skip
+            if any(one != final[0] for one in final) and final[0]["sink"] not in self.restored:
+                yield Violation("receipts differ", f"of {key}")
+        done: dict[tuple[str, str, int], set[str]] = defaultdict(set)
+        for _, _, sink, task_id, generation, _, outcome, *_ in self.world.history.of("effect"):
+            done[sink, task_id, generation].add(outcome)
+        for (source_id, sink, generation), task in self.tables.tasks.items():
+            outcome, detail = task["outcome"], task["detail"] or ""
+            if outcome is None or outcome == "deferred":
+                continue
+            if outcome == "failed" and detail.startswith("forgotten") and self.world.vault.destroyed:
+                continue
+            if outcome not in done[sink, str(task["task_id"]), generation]:
+                yield Violation(
+                    "untrue", f"the ledger says {outcome} of {source_id} at {sink}, which did no such thing"
+                )
+        for topic, system in self.tasks_topics.items():
+            for record in self.world.broker.records(topic):
+                place = (topic, record.partition, record.offset)
+                if place in self.at or self.letters.get(place):
+                    continue
+                task = _decoded(record, "task")
+                key = (task["task_id"], task["generation"])
+                if not self.receipts.get(key) and (str(key[0]), key[1]) not in self.refused_tasks:
+                    yield Violation("silence", f"{system.name} read {place} and said nothing")
+
+    # --- effects: at most once, all of the old, nothing of the new [I2, I3] ---------------------
+
+    def _effects(self) -> Iterator[Violation]:
+        lives: dict[str, int] = defaultdict(int)
+        seen: set[tuple[str, str, int, int]] = set()
+        for event in self.world.history.events:
+            if event[1] == "restored":
+                lives[event[2]] += 1
+            if event[1] != "effect":
+                continue
+            _, _, sink, task_id, generation, action, outcome, _, left, newer = event
+            key = (sink, task_id, generation, lives[sink])
+            if key in seen:
+                yield Violation("twice", f"{sink} did {task_id} in generation {generation} a second time")
+            seen.add(key)
+            if action == "ERASE" and outcome in {"erased", "anonymised", "not_found"} and left:
+                yield Violation("untrue", f"{sink} said {outcome} of {task_id}, and rows {left} are there")
+            if newer:
+                yield Violation("fence", f"{sink} touched rows {newer}, which are newer than the request")
+
+    def _rows(self) -> Iterator[Violation]:
+        """Of whoever was erased nothing old is left in the end, whatever backup was put back."""
+        for request_id in self.tables.requests:
+            told = self._standing("request", str(request_id))
+            if told is None or told["right"] != "ERASE":
+                continue
+            person = self.people.get((told["id"], told["subject"]), set())
+            fence = self.tables.requests[request_id]["requested_at"]
+            for sink, said in self._generations(str(request_id)).items():
+                if said[-1] not in {"erased", "anonymised", "not_found"}:
+                    continue
+                for row in self.world.targets[sink].rows:
+                    if row.gone or row.created_at > fence or person.isdisjoint(row.identities.items()):
+                        continue
+                    yield Violation("untrue", f"{sink} holds row {row.number}, erased by {request_id}")
+
+    # --- what others read is what is so -------------------------------------------------------
+
+    def _told(self) -> Iterator[Violation]:
+        on_topic = {
+            str(_decoded(record, "dead_letter")["dead_letter_id"])
+            for record in self.world.broker.records(LETTERS)
+        }
+        for letter_id in sorted(on_topic - {str(known) for known in self.tables.dead_letters}):
+            yield Violation("lost", f"dead letter {letter_id} is not in the ledger")
+        last = {record.key: record for record in self.world.broker.records(STATUS)}
+        for request_id, row in self.tables.requests.items():
+            record = last.get(str(request_id).encode())
+            if record is None and self._place_of(row, REQUESTS) in self.stream_lost:
+                continue
+            if record is None:
+                yield Violation("not told", f"nobody was told of request {request_id}")
+                continue
+            status = _decoded(record, "request_status")
+            if (status["state"], status["answered"]) != (row["state"], row["answered"]):
+                yield Violation(
+                    "told otherwise", f"the last word of {request_id} is {status['state']} with "
+                    f"{status['answered']} answers; it is {row['state']} with {row['answered']}",
+                )  # fmt: skip
+        words = {record.key: record for record in self.world.broker.records(CONSENT_STATE)}
+        for (handle, purpose), row in self.tables.consents.items():
+            record = words.get(f"{handle}/{purpose}".encode())
+            change = self.tables.consent_changes[row["event_id"]]
+            if record is None and self._place_of(change, CONSENTS) in self.stream_lost:
+                continue
+            if record is None:
+                yield Violation("not told", f"nobody was told of {purpose} of {handle}")
+            elif (
+                str(_decoded(record, "consent_state")["event_id"]) != str(row["event_id"])
+                and self._place_of(change, CONSENTS) not in self.stream_lost
+            ):
+                yield Violation(
+                    "told otherwise", f"the last word about {purpose} of {handle} is an older one"
+                )
+
+    def _place_of(self, row: Mapping[str, Any], topic: str) -> Place:
+        return (topic, row["source_partition"], row["source_offset"])
+
+    # --- offsets [I11] ------------------------------------------------------------------------
+
+    def _progress(self) -> Iterator[Violation]:
+        for topic in (REQUESTS, CONSENTS, VERIFICATIONS, RECEIPTS, LETTERS):
+            for number in range(self.world.broker.partitions(topic)):
+                known = self.tables.progress.get((topic, number))
+                handled = frozenset() if known is None else known["handled"]
+                missing = set(range(self.world.broker.end(topic, number))) - handled
+                if missing:
+                    yield Violation("lost", f"{topic}[{number}] {sorted(missing)[:5]} was never handled")
+        reread = sum(row["reread"] for row in self.tables.progress.values())
+        if reread and not self.world.history.of("stream lost"):
+            yield Violation("committed over", f"{reread} records that Faust had handed out")
+
+    def _order(self) -> Iterator[Violation]:
+        """When an offset was committed, what the record asks for was on its topic."""
+        appended: dict[Place, int] = {}
+        commits: list[tuple[int, str, str, int, int]] = []
+        for index, event in enumerate(self.world.history.events):
+            if event[1] == "appended":
+                appended[event[3], event[4], event[5]] = index
+            elif event[1] == "committed":
+                commits.append((index, *event[2:]))
+        answered = self._first(appended, [RECEIPTS], "receipt")
+        sent = self._first(appended, self.tasks_topics, "task")
+        refused: dict[Place, int] = {}
+        for record in self.world.broker.records(LETTERS):
+            letter = _decoded(record, "dead_letter")
+            place = (letter["topic"], letter["partition"], letter["offset"])
+            index = appended[LETTERS, record.partition, record.offset]
+            refused[place] = min(refused.get(place, index), index)
+            if letter["task_id"] is not None:
+                key = (letter["task_id"], letter["generation"])
+                answered[key] = min(answered.get(key, index), index)
+        records: dict[tuple[str, int], list[Received]] = defaultdict(list)
+        for topic in (REQUESTS, *self.tasks_topics):
+            for record in self.world.broker.records(topic):
+                records[topic, record.partition].append(record)
+        reached: dict[tuple[str, int], int] = defaultdict(int)
+        for index, _, topic, number, offset in commits:
+            for record in records.get((topic, number), [])[reached[topic, number] : offset]:
+                place = (topic, number, record.offset)
+                if (
+                    refused.get(place, index) < index
+                    or place in self.stream_lost
+                    or (place in self.at and topic != REQUESTS)
+                ):
+                    continue
+                if topic == REQUESTS:
+                    item = self.at.get(place)
+                    if item is None or item.what != "request" or item.told["waits"]:
+                        continue
+                    wanted = self._sent_for(place, item)
+                    if any(sent.get(key, index + 1) > index for key in wanted):
+                        yield Violation(
+                            "acknowledged early", f"{place} was committed before its tasks were sent"
+                        )
+                else:
+                    task = _decoded(record, "task")
+                    if answered.get((task["task_id"], task["generation"]), index + 1) > index:
+                        yield Violation("acknowledged early", f"{place} was committed before it was answered")
+            reached[topic, number] = max(reached[topic, number], offset)
+
+    def _sent_for(self, place: Place, item: Item) -> list[Key]:
+        """The first tasks of a request that stands at this place."""
+        row = next((row for key, row in self.tables.requests.items() if str(key) == item.told["id"]), None)
+        if row is None or (row["source_partition"], row["source_offset"]) != place[1:]:
+            return []
+        return [
+            (self.tables.tasks[key]["task_id"], 0) for key in self._keys_of(item.told["id"]) if key[2] == 0
+        ]  # fmt: skip
+
+    def _first(self, appended: Mapping[Place, int], topics: Iterable[str], schema: str) -> dict[Key, int]:
+        first: dict[Key, int] = {}
+        for topic in topics:
+            for record in self.world.broker.records(topic):
+                place = (topic, record.partition, record.offset)
+                if place in self.at:
+                    continue
+                value = _decoded(record, schema)
+                key = (value["task_id"], value["generation"])
+                first[key] = min(first.get(key, appended[place]), appended[place])
+        return first
+
+    # --- who may know what [I4, I5] -------------------------------------------------------------
+
+    def _regions(self) -> Iterator[Violation]:
+        for _, _, process, region, source_id in self.world.history.of("opened"):
+            system = self.systems[process.split("/")[0].removeprefix("sink.")]
+            if system.region != region:
+                yield Violation("region", f"{process} opened a box of {region}, of {source_id}")
+
+    def _leaks(self) -> Iterator[Violation]:
+        for topic in self.world.topics:
+            for record in self.world.broker.records(topic.name):
+                if PLANTED in (record.value or b"") or PLANTED in (record.key or b""):
+                    yield Violation(
+                        "leak", f"an identity is at {topic.name}[{record.partition}]@{record.offset}"
+                    )
+                if any(PLANTED in (value or b"") for _, value in record.headers):
+                    yield Violation("leak", f"an identity is in a header of {topic.name}")
+        if any(PLANTED.decode() in line for line in self.world.history.logs):
+            yield Violation("leak", "an identity is in a log line")
+        # Most of the ledger's rows are made of what is on the topics: every tenth world is enough.
+        if self.world.seed % 10 == 0 and PLANTED.decode() in repr(vars(self.tables)):
+            yield Violation("leak", "an identity is in the ledger")
+
+
+def _identity(item: Item) -> tuple[str, bytes, bytes | None, Any]:
+    return (item.record.topic, item.record.key, item.record.value, item.record.headers)
+
+
+def _content(told: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(
+        told.get(name)
+        for name in (
+            "right", "subject", "handles", "regions", "purposes", "demands", "purpose", "decision",
+            "occurred_at",
+        )
+    )  # fmt: skip
+
+
+def _word(told: Mapping[str, Any]) -> tuple[str, int, str]:
+    return (told["occurred_at"], int(told["decision"] == "WITHDRAWN"), told["id"])
+
+
+def _said(generations: list[str | None]) -> str | None:
+    """The newest word; one that finds nobody does not undo what was done before."""
+    if generations[-1] != "not_found":
+        return generations[-1]
+    effects = [outcome for outcome in generations if outcome not in SAYS_NOTHING_DONE]
+    return effects[-1] if effects else "not_found"
+
+
+def _state(right: str, outcomes: Iterable[str | None]) -> str:
+    said = set(outcomes)
+    if None in said or "deferred" in said:
+        return "in_progress"
+    if not said or said == {"not_found"}:
+        return "not_applicable"
+    said.discard("not_found")
+    if said <= DONE[right]:
+        return "fulfilled"
+    return "partially_fulfilled" if said & (DONE[right] | PARTLY) else "unfulfilled"
+
+
+def _decoded(record: Received, schema: str) -> Mapping[str, Any]:
+    """A record's value as plain data, read without the codec."""
+    assert record.value is not None
+    value: Any = schemaless_reader(io.BytesIO(record.value[5:]), schema_of(schema), None)
+    return value

@@ -1,0 +1,59 @@
+"""What a run must have reached: a quiet simulator is a blind one."""
+
+from collections.abc import Mapping
+
+from simulation.faults import RATES
+
+from olvido.core.causes import Cause
+from olvido.core.receipts import Outcome
+
+PER_10_000 = 100  # how often each of these happens at least in ten thousand worlds
+
+# Where a process may die. Whoever adds an act of I/O finds its points in a run and adds them here.
+CRASH_POINTS = frozenset(
+    {
+        *(f"upstream: {when} publish" for when in ("before", "after")),
+        *(
+            f"processors: {when} {what}"
+            for when in ("before", "after")
+            for what in (
+                "publish", "commit insert_requests", "commit insert_consent_changes",
+                "commit insert_verifications",
+                "commit start_requests", "commit add_progress", "commit postpone", "commit offsets",
+            )
+        ),
+        "processors: before take",
+        "processors: before ask the broker",
+        *(
+            f"recorder: {when} {what}"
+            for when in ("before", "after")
+            for what in ("publish", "commit settle_tasks", "commit upsert_dead_letters", "commit offsets")
+        ),
+        "recorder: before consume",
+        *(
+            f"sink: {when} {what}"
+            for when in ("before", "after")
+            for what in ("publish", "commit of the target", "commit offsets")
+        ),
+        "sink: before consume",
+        "sink: before apply",
+    }
+)  # fmt: skip
+
+# All outcomes and all causes there are: each can be had on the simulated paths.
+EXPECTED = frozenset(
+    {
+        *(f"crash: {point}" for point in CRASH_POINTS),
+        *(f"outcome: {outcome.value}" for outcome in Outcome),
+        *(f"cause: {cause.value}" for cause in Cause),
+        *(name for name in RATES if name not in {"crash", "stream_loses"}),
+        "commit_unknown: it took place",
+        "commit_unknown: it did not take place",
+    }
+)
+
+
+def missing(counts: Mapping[str, int], worlds: int) -> list[str]:
+    """What was reached too seldom, each with how often."""
+    least = PER_10_000 * worlds / 10_000
+    return [f"{what}: {counts.get(what, 0)}" for what in sorted(EXPECTED) if counts.get(what, 0) < least]

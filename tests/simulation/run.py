@@ -1,0 +1,104 @@
+"""``make simulate SEEDS=100000``: many worlds on all cores, with what was reached and what was found.
+
+It stops by itself: at the first red seed, whose shortest history it prints, or at the end, where
+everything that can happen must have happened often enough.
+"""
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from multiprocessing import get_context
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from simulation.coverage import EXPECTED, missing
+from simulation.examine import examine, report, seeds_for_ever
+
+CHUNK = 20  # seeds that a process is given at once
+WORLDS_FOR_COVERAGE = 2_000  # with fewer, what is rare may be missing by chance
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of some seeds."""
+
+    worlds: int = 0
+    red: list[int] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0  # that passed in the worlds
+
+    def add(self, other: "Result") -> None:
+        """Take in what came of others."""
+        self.worlds += other.worlds
+        self.red += other.red
+        self.counts.update(other.counts)
+        self.seconds += other.seconds
+
+
+def examine_all(seeds: Sequence[int]) -> Result:
+    """Examine seeds one after the other, on this core."""
+    result = Result()
+    for seed in seeds:
+        finding = examine(seed)
+        result.worlds += 1
+        result.counts.update(finding.counts)
+        result.seconds += finding.seconds
+        if finding.violations:
+            result.red.append(seed)
+    return result
+
+
+def main() -> int:
+    """Run what the command line asks for; 1 where something is red or was not reached."""
+    parser = argparse.ArgumentParser(prog="make simulate", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=2_000, help="how many worlds")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seed", type=int, help="one seed alone, with its shortest history if it is red")
+    parser.add_argument("--keep-going", action="store_true", help="go on after a red seed")
+    asked = parser.parse_args()
+    console = Console()
+    if asked.seed is not None:
+        finding = examine(asked.seed)
+        console.print(report(finding) if finding.violations else f"seed {asked.seed}: nothing is wrong")
+        return 1 if finding.violations else 0
+    seeds = [*seeds_for_ever(), *range(asked.first, asked.first + asked.seeds)]
+    whole = _run(seeds, keep_going=asked.keep_going)
+    for name in sorted(EXPECTED | set(whole.counts)):
+        console.print(f"{whole.counts[name]:>12,} {name}", highlight=False)
+    console.print(
+        f"{whole.worlds:,} worlds, {timedelta(seconds=round(whole.seconds))} of their time, "
+        f"{len(whole.red)} of them red"
+    )
+    too_seldom = missing(whole.counts, whole.worlds) if whole.worlds >= WORLDS_FOR_COVERAGE else []
+    for what in too_seldom:
+        console.print(f"reached too seldom: {what}", highlight=False)
+    for seed in whole.red[:3]:
+        console.print(report(examine(seed)), highlight=False)
+    return 1 if whole.red or too_seldom else 0
+
+
+def _run(seeds: Sequence[int], *, keep_going: bool) -> Result:
+    chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
+    whole = Result()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("worlds", total=len(seeds))
+        for result in _each(chunks):
+            whole.add(result)
+            progress.update(bar, completed=whole.worlds, description=f"worlds, {len(whole.red)} red")
+            if whole.red and not keep_going:
+                break
+    return whole
+
+
+def _each(chunks: Sequence[Sequence[int]]) -> Iterator[Result]:
+    with get_context("spawn").Pool(os.cpu_count()) as pool:
+        yield from pool.imap_unordered(examine_all, chunks)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,307 @@
+"""The systems that hold people's data, and the sinks that speak to them, in memory.
+
+A target keeps rows, a journal and the words about consent; what it did is noted in the history as
+the truth about it, whatever the sink then says. The sink keeps the contract of
+``olvido.sinks.contract``: an effect and the memory of it are one transaction of the target.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from simulation.process import Process
+
+from olvido.core.causes import Cause
+from olvido.core.consents import ConsentState, later
+from olvido.core.errors import Refused, Unavailable
+from olvido.core.events import Decision
+from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.subject import Identity
+from olvido.core.tasks import Action, Task
+from olvido.sinks.contract import OpenedTask
+from olvido.sinks.journal import TaskKey, key_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """One system of the deployment: where it is, what it knows people by, and how it does what is asked."""
+
+    name: str
+    region: str
+    identities: frozenset[str]
+    purposes: frozenset[str]
+    erases: str  # delete, anonymise
+    ways: Mapping[str, str]  # by action: the outcome where it holds something of the person
+
+
+SYSTEMS = (
+    System(
+        name="crm", region="cn", identities=frozenset({"customer_id", "email", "phone"}),
+        purposes=frozenset({"marketing"}), erases="delete",
+        ways={"RESTRICT": "restricted", "ACCESS": "exported", "PORTABILITY": "exported"},
+    ),
+    System(
+        name="marketing", region="sg", identities=frozenset({"email"}), purposes=frozenset({"marketing"}),
+        erases="delete", ways={"RESTRICT": "blocked"},
+    ),
+    System(
+        name="analytics", region="cn", identities=frozenset({"customer_id", "cookie_id"}),
+        purposes=frozenset({"analytics"}), erases="delete", ways={"ACCESS": "exported"},
+    ),
+    System(
+        name="store-cn", region="cn", identities=frozenset({"customer_id", "email"}), purposes=frozenset(),
+        erases="anonymise", ways={"RECTIFY": "rectified", "ACCESS": "exported"},
+    ),
+    System(
+        name="store-sg", region="sg", identities=frozenset({"customer_id", "phone"}),
+        purposes=frozenset({"marketing", "analytics"}), erases="delete", ways={"RECTIFY": "rectified"},
+    ),
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Row:
+    """Something a system holds of one person."""
+
+    number: int
+    identities: dict[str, str]  # value by kind
+    created_at: datetime
+    order: bool = False  # must be kept by law
+    gone: bool = False
+
+
+@dataclass
+class Target:
+    """One system. It outlives every process that speaks to it."""
+
+    system: System
+    rows: list[Row]
+    refuses: frozenset[str] = frozenset()  # subjects whose tasks it will not take
+    journal: dict[TaskKey, Receipt] = field(default_factory=dict)
+    words: dict[tuple[str, str], ConsentState] = field(default_factory=dict)
+    objections: set[tuple[str, str]] = field(default_factory=set)
+    backup: Callable[[], datetime] | None = None
+
+    def take_backup(self, now: datetime) -> None:
+        """Keep what is held now."""
+        rows = [(row, row.gone, dict(row.identities)) for row in self.rows]
+        journal, words, objections = dict(self.journal), dict(self.words), set(self.objections)
+
+        def put_back() -> datetime:
+            for row, gone, identities in rows:
+                row.gone, row.identities = gone, dict(identities)
+            self.journal, self.words, self.objections = dict(journal), dict(words), set(objections)
+            return now
+
+        self.backup = put_back
+
+    def go_back(self) -> datetime:
+        """Hold again what the backup has; returns when it was taken."""
+        assert self.backup is not None
+        put_back, self.backup = self.backup, None
+        return put_back()
+
+    def matching(self, identities: Sequence[Identity]) -> list[Row]:
+        """Every row that names one of the identities."""
+        values = {(one.kind.value, one.normalised) for one in identities}
+        return [row for row in self.rows if not row.gone and not values.isdisjoint(row.identities.items())]
+
+
+@dataclass
+class _Change:
+    """What one task does to the target when its transaction is committed."""
+
+    receipt: Receipt
+    identities: tuple[Identity, ...]
+    fence: datetime | None
+    touched: list[Row] = field(default_factory=list)
+    undo: list[Callable[[], object]] = field(default_factory=list)
+
+
+class SinkTwin:
+    """Speaks to one target for one process. Keeps :class:`olvido.sinks.contract.Sink`."""
+
+    def __init__(self, process: Process, target: Target) -> None:
+        self.process = process
+        self.target = target
+
+    def check(self) -> None:
+        """The target fits."""
+
+    def idle(self) -> None:
+        """Nothing can wait."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        """Do all of the batch in one transaction of the target, or none of it."""
+        process, faults = self.process, self.process.faults
+        process.act("apply")
+        if faults.strikes("sink_down") or faults.strikes("sink_before"):
+            raise Unavailable(f"{self.target.system.name} does not answer")
+        if faults.strikes("sink_throttled"):
+            after = faults.rng.choice((-5.0, 2.0, 60.0, 1e9))
+            raise Unavailable("asked too often", retry_after=timedelta(seconds=after))
+        changes: dict[TaskKey, _Change] = {}
+        receipts: list[Receipt] = []
+        try:
+            for one in batch:
+                key = key_of(one.task)
+                known = self.remembered(key)
+                if known is None and key in changes:
+                    known = changes[key].receipt
+                if known is None:
+                    if one.task.subject_id in self.target.refuses:
+                        faults.count("sink_refuses")
+                        raise Refused(Cause.REFUSED_BY_TARGET)
+                    if faults.strikes("sink_deferred"):
+                        known = receipt_for(one.task, Outcome.DEFERRED, applied_at=process.scheduler.now)
+                        process.faults.count(f"outcome: {known.outcome.value}")
+                    else:
+                        changes[key] = self._change(one)
+                        known = changes[key].receipt
+                receipts.append(known)
+            faults.point("sink: before commit of the target")
+        except BaseException:
+            for change in reversed(changes.values()):
+                for undo in reversed(change.undo):
+                    undo()
+            raise
+        for key, change in changes.items():
+            self._commit(key, change)
+        process.did("commit of the target")
+        if changes and faults.strikes("sink_after"):
+            raise Unavailable(f"{self.target.system.name} did not answer in time")
+        return receipts
+
+    # --- what a planted bug replaces ---------------------------------------------------------
+
+    def remembered(self, key: TaskKey) -> Receipt | None:
+        """The answer that was given before."""
+        return self.target.journal.get(key)
+
+    def reads_back(self) -> bool:
+        """Whether it looks after erasing."""
+        return True
+
+    def fence(self, task: Task) -> datetime | None:
+        """What is newer than this is not touched."""
+        return task.occurred_at
+
+    def later(self, one: ConsentState, other: ConsentState) -> ConsentState:
+        """The word that holds."""
+        return later(one, other)
+
+    # --- the work ----------------------------------------------------------------------------
+
+    def _commit(self, key: TaskKey, change: _Change) -> None:
+        target, receipt = self.target, change.receipt
+        target.journal[key] = receipt
+        left = [
+            row.number for row in target.matching(change.identities)
+            if change.fence is None or row.created_at <= change.fence
+        ]  # fmt: skip
+        newer = [row.number for row in change.touched if change.fence and row.created_at > change.fence]
+        self.process.faults.count(f"outcome: {receipt.outcome.value}")
+        self.process.history.note(
+            self.process.scheduler.seconds, "effect", target.system.name, str(key[0]), key[1],
+            receipt.action.value, receipt.outcome.value, tuple(row.number for row in change.touched),
+            tuple(left), tuple(newer),
+        )  # fmt: skip
+
+    def _change(self, one: OpenedTask) -> _Change:
+        task, system = one.task, self.target.system
+        now = self.process.scheduler.now
+        rows = self.target.matching(one.identities)
+        if task.action is Action.ERASE:
+            return self._erase(one, rows)
+        if task.action is Action.CONSENT:
+            return self._hear(one)
+        way = system.ways.get(task.action.value)
+        if task.action is Action.OBJECT:
+            return self._object(one)
+        if way is None:
+            return _Change(receipt_for(task, Outcome.UNSUPPORTED, applied_at=now), one.identities, None)
+        outcome = Outcome(way) if rows else Outcome.NOT_FOUND
+        return _Change(receipt_for(task, outcome, applied_at=now), one.identities, None)
+
+    def _erase(self, one: OpenedTask, rows: Sequence[Row]) -> _Change:
+        task, now = one.task, self.process.scheduler.now
+        fence = self.fence(task)
+        old = [row for row in rows if fence is None or row.created_at <= fence]
+        change = _Change(
+            receipt_for(task, Outcome.NOT_FOUND, applied_at=now), one.identities, task.occurred_at
+        )
+        lies = bool(old) and self.process.faults.strikes("sink_lies")
+        for row in old:
+            if lies:
+                continue  # the target says that it is done
+            before = (row.gone, dict(row.identities))
+            change.undo.append(lambda row=row, before=before: _restore(row, before))
+            change.touched.append(row)
+            if self.target.system.erases == "delete":
+                row.gone = True
+            elif not row.order:
+                row.identities = {}
+        keeps = self.target.system.erases == "anonymise"
+        left = [row for row in self.target.matching(one.identities) if row in old]
+        if [row for row in left if not (keeps and row.order)] and self.reads_back():
+            for undo in change.undo:
+                undo()
+            raise Refused(Cause.STILL_THERE)
+        if old:
+            kept = keeps and any(row.order for row in old)
+            way = {"delete": Outcome.ERASED, "anonymise": Outcome.ANONYMISED}[self.target.system.erases]
+            outcome = Outcome.RETAINED if kept else way
+            change.receipt = receipt_for(
+                task, outcome, applied_at=now, verified_at=now, counts={"rows.deleted": len(old)}
+            )
+        return change
+
+    def _object(self, one: OpenedTask) -> _Change:
+        task, now = one.task, self.process.scheduler.now
+        used = sorted(set(task.purposes or self.target.system.purposes) & self.target.system.purposes)
+        if not used:
+            return _Change(receipt_for(task, Outcome.NOT_FOUND, applied_at=now), one.identities, None)
+        change = _Change(receipt_for(task, Outcome.SUPPRESSED, applied_at=now), one.identities, None)
+        for pair in [(handle.value, purpose) for handle in task.handles for purpose in used]:
+            if pair not in self.target.objections:
+                self.target.objections.add(pair)
+                change.undo.append(lambda pair=pair: self.target.objections.discard(pair))
+        return change
+
+    def _hear(self, one: OpenedTask) -> _Change:
+        task, now = one.task, self.process.scheduler.now
+        assert task.decision is not None
+        change = _Change(receipt_for(task, Outcome.SUPERSEDED, applied_at=now), one.identities, None)
+        holds = False
+        for handle in task.handles:
+            for purpose in task.purposes:
+                pair = (handle.value, purpose)
+                word = ConsentState(
+                    handle=handle.value, purpose=purpose, decision=task.decision,
+                    occurred_at=task.occurred_at, event_id=task.source_id, policy_version=task.policy_version,
+                )  # fmt: skip
+                known = self.target.words.get(pair)
+                standing = word if known is None else self.later(known, word)
+                self.target.words[pair] = standing
+                change.undo.append(lambda pair=pair, known=known: _put_back(self.target.words, pair, known))
+                holds = holds or standing.event_id == word.event_id
+        if holds:
+            granted = task.decision is Decision.GRANTED
+            outcome = Outcome.CONSENT_APPLIED if granted else Outcome.SUPPRESSED
+            change.receipt = receipt_for(task, outcome, applied_at=now)
+        return change
+
+
+def _restore(row: Row, before: tuple[bool, dict[str, str]]) -> None:
+    row.gone, row.identities = before
+
+
+def _put_back(words: dict[Any, ConsentState], pair: tuple[str, str], known: ConsentState | None) -> None:
+    if known is None:
+        words.pop(pair, None)
+    else:
+        words[pair] = known

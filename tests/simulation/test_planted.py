@@ -1,0 +1,49 @@
+"""The simulation can go red: ten bugs that people write, each found; and a history is its seed's alone."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from simulation.bugs import BUGS
+from simulation.examine import examine, shortest
+
+SEEDS_MAX = 60  # within which each bug is found; the rarest needs about twenty
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_found(bug: str):
+    for seed in range(SEEDS_MAX):
+        if examine(seed, makers=BUGS[bug]).violations:
+            return
+    pytest.fail(f"{bug} was not found within {SEEDS_MAX} seeds")
+
+
+def test_a_red_history_is_made_shorter_and_stays_red_in_the_same_way():
+    makers = BUGS["no dedupe"]
+    finding = next(one for seed in range(SEEDS_MAX) if (one := examine(seed, makers=makers)).violations)
+    small, how = shortest(finding, makers=makers)
+    assert finding.violations[0].name in {violation.name for violation in small.violations}
+    assert len(small.history.events) < len(finding.history.events)
+    assert how
+
+
+def test_the_same_seed_gives_the_same_history_whatever_the_hash_seed():
+    program = "from simulation.examine import examine; print([examine(s).history.digest() for s in range(4)])"
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": str(number),
+                "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for number in range(5)
+    }
+    assert len(told) == 1

@@ -1,0 +1,512 @@
+"""What people and their systems do in one world: decided before anything moves, from the seed alone.
+
+Each item says what it is in plain words, for the checker, which knows nothing of the core.
+"""
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from simulation.boxes import Vault
+from simulation.scheduler import BEGIN
+from simulation.targets import SYSTEMS, Row, System, Target
+
+from olvido.broker.contract import Record
+from olvido.core.catalogue import Catalogue, SinkEntry
+from olvido.core.events import (
+    ConsentChange,
+    Decision,
+    PrivacyRequest,
+    Right,
+    Verification,
+    Verified,
+)
+from olvido.core.receipts import Outcome, Receipt
+from olvido.core.subject import Handle, Identity, IdentityKind
+from olvido.core.tasks import Action, Task
+from olvido.schemas.codec import (
+    consents_codec,
+    receipts_codec,
+    requests_codec,
+    tasks_codec,
+    verifications_codec,
+)
+from olvido.schemas.registry import Registry
+
+REGIONS = ("cn", "sg")
+PURPOSES = ("analytics", "marketing")
+EPOCHS = ("2026-02", "2026-03")
+PLANTED = b"planted"  # is in every identity, and may be nowhere but in a target
+KINDS = (IdentityKind.CUSTOMER_ID, IdentityKind.EMAIL, IdentityKind.PHONE, IdentityKind.COOKIE_ID)
+
+CATALOGUE = Catalogue(
+    regions=frozenset(REGIONS),
+    purposes=frozenset(PURPOSES),
+    sinks=tuple(
+        SinkEntry(
+            name=system.name,
+            region=system.region,
+            identities=frozenset(IdentityKind(kind) for kind in system.identities),
+            purposes=system.purposes,
+        )
+        for system in SYSTEMS
+    ),
+    verification_required=frozenset({Right.ACCESS}),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One record that somebody writes, and when."""
+
+    number: int
+    what: str  # request, consent, verification, poison, forged
+    at_s: float
+    record: Record
+    told: dict[str, Any]  # in plain words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody made up."""
+
+    identities: tuple[Identity, ...]
+    handles: tuple[Handle, ...]
+
+    @property
+    def subject_id(self) -> str:
+        """The handle of the first identity."""
+        return self.handles[0].value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Everything that is written into a world, and what its systems hold at first."""
+
+    items: tuple[Item, ...]
+    targets: dict[str, Target]
+
+
+def workload(rng: random.Random, registry: Registry, vault: Vault, *, refuses: bool) -> Workload:
+    """The workload of a seed."""
+    return _Author(rng, registry, vault).write(refuses)
+
+
+class _Author:
+    def __init__(self, rng: random.Random, registry: Registry, vault: Vault) -> None:
+        self._rng = rng
+        self._vault = vault
+        self._requests = requests_codec(registry)
+        self._consents = consents_codec(registry)
+        self._verifications = verifications_codec(registry)
+        self._receipts = receipts_codec(registry)
+        self._tasks = {system.name: tasks_codec(registry, system.name) for system in SYSTEMS}
+        self._items: list[Item] = []
+        self._people: list[Person] = []
+        self._horizon_s = rng.choice((30.0, 90.0, 240.0))
+
+    def write(self, refuses: bool) -> Workload:
+        rng = self._rng
+        self._people = [self._person(number) for number in range(rng.randint(4, 10))]
+        asked = [self._request() for _ in range(rng.randint(8, 24))]
+        changes = [self._change() for _ in range(rng.randint(8, 24))]
+        for _ in range(rng.randint(1, 6)):
+            self._duplicate(asked, changes)
+        for request in asked:
+            if request.verification_required or request.right is Right.ACCESS:
+                self._verify(request)
+        for _ in range(rng.randint(1, 4)):
+            self._forge(rng.choice(asked))
+        for make in rng.sample(_POISONS, rng.randint(3, 9)):
+            make(self, rng.choice(asked), rng.choice(changes))
+        items = sorted(self._items, key=lambda item: (item.at_s, item.number))
+        return Workload(items=tuple(items), targets=self._targets(asked, refuses))
+
+    # --- people ------------------------------------------------------------------------------
+
+    def _person(self, number: int) -> Person:
+        rng = self._rng
+        kinds = [kind for kind in KINDS if rng.random() < 0.6] or [IdentityKind.EMAIL]
+        values = {kind: f"{PLANTED.decode()}-{kind.value}-{number}@example.org" for kind in kinds}
+        identities = tuple(Identity(kind=k, value=v, normalised=v) for k, v in values.items())
+        handles = tuple(
+            Handle(kind=k, value="h1_" + hashlib.sha256(f"{v}".encode()).hexdigest()[:43])
+            for k, v in values.items()
+        )
+        return Person(identities=identities, handles=handles)
+
+    def _targets(self, asked: Sequence[PrivacyRequest], refuses: bool) -> dict[str, Target]:
+        rng, number = self._rng, 0
+        targets = {}
+        for system in SYSTEMS:
+            rows: list[Row] = []
+            for person in self._people:
+                known = {
+                    one.kind.value: one.normalised
+                    for one in person.identities
+                    if one.kind.value in system.identities
+                }
+                if not known:
+                    continue
+                old = rng.random() < 0.7
+                new_life = rng.random() < 0.3
+                for created_at in [
+                    *([BEGIN - timedelta(days=30)] * old),
+                    *([BEGIN + timedelta(days=30)] * new_life),
+                ]:
+                    number += 1
+                    rows.append(Row(number, dict(known), created_at, order=rng.random() < 0.3))
+            refused = [p.subject_id for p in self._people if refuses and rng.random() < 0.15]
+            targets[system.name] = Target(system, rows, frozenset(refused))
+        return targets
+
+    # --- what is asked -----------------------------------------------------------------------
+
+    def _id(self) -> UUID:
+        return UUID(int=self._rng.getrandbits(128), version=4)
+
+    def _regions(self) -> tuple[str, ...]:
+        return self._rng.choice((("cn",), ("sg",), ("cn", "sg"), ("cn", "sg")))
+
+    def _boxes(self, person: Person, source_id: UUID, regions: Sequence[str]) -> tuple[Any, ...]:
+        return tuple(
+            self._vault.seal(
+                self._rng, person.identities, region=region, key_id=f"{region}-{self._rng.choice(EPOCHS)}",
+                source_id=source_id, subject_id=person.subject_id,
+            )
+            for region in regions
+        )  # fmt: skip
+
+    def _request(self) -> PrivacyRequest:
+        rng = self._rng
+        person, request_id, regions = rng.choice(self._people), self._id(), self._regions()
+        right = rng.choice(
+            (Right.ERASE, Right.ERASE, Right.ERASE, Right.ACCESS, Right.PORTABILITY, Right.RECTIFY,
+             Right.RESTRICT, Right.OBJECT)
+        )  # fmt: skip
+        at_s = rng.random() * self._horizon_s
+        requested_at = BEGIN + timedelta(seconds=round(at_s) - rng.choice((0, 1, 600)))
+        verified = Verified(method="login", verified_at=requested_at) if rng.random() < 0.2 else None
+        request = PrivacyRequest(
+            request_id=request_id,
+            right=right,
+            subject_id=person.subject_id,
+            handles=person.handles,
+            regions=regions,
+            boxes=self._boxes(person, request_id, regions),
+            purposes=tuple(rng.sample(PURPOSES, rng.randint(0, 2))) if right is Right.OBJECT else (),
+            requested_at=requested_at,
+            verification_required=rng.random() < 0.15,
+            verified=verified,
+        )
+        self._emit_request(request, at_s)
+        return request
+
+    def _change(self) -> ConsentChange:
+        rng = self._rng
+        person, event_id, regions = rng.choice(self._people), self._id(), self._regions()
+        at_s = rng.random() * self._horizon_s
+        change = ConsentChange(
+            event_id=event_id,
+            purpose=rng.choice(PURPOSES),
+            decision=rng.choice((Decision.GRANTED, Decision.WITHDRAWN)),
+            subject_id=person.subject_id,
+            handles=person.handles,
+            regions=regions,
+            boxes=self._boxes(person, event_id, regions),
+            # Few instants, so that two words at one instant are common and late ones too.
+            occurred_at=BEGIN - timedelta(seconds=rng.choice((0, 10, 20, 3600))),
+            policy_version="2026-01",
+        )
+        self._emit_change(change, at_s)
+        return change
+
+    def _verify(self, request: PrivacyRequest) -> None:
+        rng = self._rng
+        verification = Verification(
+            event_id=self._id(),
+            request_id=request.request_id,
+            subject_id=request.subject_id,
+            verified=Verified(method="email_link", verified_at=BEGIN),
+        )
+        if rng.random() < 0.75:
+            self._emit_verification(verification, rng.random() * self._horizon_s)
+        if rng.random() < 0.15:
+            other = rng.choice(self._people).subject_id
+            self._emit_verification(
+                replace(verification, event_id=self._id(), subject_id=other), rng.random() * self._horizon_s
+            )
+
+    def _duplicate(self, asked: Sequence[PrivacyRequest], changes: Sequence[ConsentChange]) -> None:
+        """The same again, later and sealed anew; or its id for something else."""
+        rng, at_s = self._rng, self._rng.random() * self._horizon_s * 1.3
+        other = rng.choice(self._people)
+        reuse = rng.random() < 0.4
+        if rng.random() < 0.5:
+            request = rng.choice(asked)
+            if reuse:
+                request = replace(
+                    request, subject_id=other.subject_id, handles=other.handles, right=Right.ERASE,
+                    boxes=self._boxes(other, request.request_id, request.regions), purposes=(),
+                )  # fmt: skip
+            else:
+                person = next(one for one in self._people if one.subject_id == request.subject_id)
+                request = replace(
+                    request, requested_at=request.requested_at + timedelta(seconds=1),
+                    boxes=self._boxes(person, request.request_id, request.regions),
+                )  # fmt: skip
+            self._emit_request(request, at_s)
+        else:
+            change = rng.choice(changes)
+            if reuse:
+                change = replace(
+                    change, subject_id=other.subject_id, handles=other.handles,
+                    boxes=self._boxes(other, change.event_id, change.regions),
+                )  # fmt: skip
+            self._emit_change(change, at_s)
+
+    # --- records -----------------------------------------------------------------------------
+
+    def _emit_request(self, request: PrivacyRequest, at_s: float, cause: str = "") -> None:
+        told = {
+            "id": str(request.request_id),
+            "right": request.right.value,
+            "subject": request.subject_id,
+            "handles": tuple(handle.value for handle in request.handles),
+            "kinds": tuple(handle.kind.value for handle in request.handles),
+            "regions": tuple(sorted(request.regions)),
+            "purposes": tuple(sorted(request.purposes)),
+            "waits": (request.verification_required or request.right is Right.ACCESS)
+            and request.verified is None,
+            "demands": request.verification_required,
+            "cause": cause,
+        }
+        self._add("request", at_s, request.subject_id, self._requests.encode(request), told)
+
+    def _emit_change(self, change: ConsentChange, at_s: float, cause: str = "") -> None:
+        told = {
+            "id": str(change.event_id),
+            "purpose": change.purpose,
+            "decision": change.decision.value,
+            "subject": change.subject_id,
+            "handles": tuple(handle.value for handle in change.handles),
+            "kinds": tuple(handle.kind.value for handle in change.handles),
+            "regions": tuple(sorted(change.regions)),
+            "occurred_at": change.occurred_at.isoformat(),
+            "cause": cause,
+        }
+        self._add("consent", at_s, change.subject_id, self._consents.encode(change), told)
+
+    def _emit_verification(self, one: Verification, at_s: float, cause: str = "") -> None:
+        told = {"id": str(one.request_id), "subject": one.subject_id, "cause": cause}
+        self._add("verification", at_s, one.subject_id, self._verifications.encode(one), told)
+
+    def _add(
+        self, what: str, at_s: float, key: str, value: bytes | None, told: dict[str, Any], *,
+        topic: str = "", headers: Any = (),
+    ) -> None:  # fmt: skip
+        topic = (
+            topic
+            or {"request": self._requests, "consent": self._consents}.get(
+                what, self._verifications
+            ).topic.name
+        )
+        record = Record(topic, key.encode(), value, headers)
+        self._items.append(
+            Item(number=len(self._items), what=what, at_s=round(at_s, 3), record=record, told=told)
+        )
+
+    def _poison(
+        self,
+        cause: str,
+        key: str,
+        value: bytes | None,
+        *,
+        topic: str = "",
+        headers: Any = (),
+    ) -> None:
+        topic = topic or self._requests.topic.name
+        at_s = self._rng.random() * self._horizon_s
+        self._add("poison", at_s, key, value, {"cause": cause}, topic=topic, headers=headers)
+
+    # --- what is wrong -----------------------------------------------------------------------
+
+    def _forge(self, request: PrivacyRequest) -> None:
+        """A receipt for a task that is not so: another id, a later generation, no such request."""
+        from olvido.core.ids import receipt_id, task_id
+
+        rng = self._rng
+        system = rng.choice(SYSTEMS)
+        source_id = request.request_id
+        task = task_id(source_id, system.name, request.right.value)
+        generation, cause = 0, "UNKNOWN_TASK"
+        match rng.randrange(4):
+            case 0:
+                task = self._id()
+            case 1:
+                generation = 7
+            case 2:
+                source_id = self._id()
+            case _:
+                task = task_id(source_id, "another", request.right.value)
+        receipt = Receipt(
+            receipt_id=receipt_id(task, generation), task_id=task, generation=generation, sink=system.name,
+            action=Action(request.right.value), request_id=source_id, event_id=None,
+            subject_id=request.subject_id, outcome=Outcome.ERASED, counts={"forged": 1}, detail="",
+            applied_at=BEGIN, verified_at=None,
+        )  # fmt: skip
+        self._poison(
+            cause, receipt.subject_id, self._receipts.encode(receipt), topic=self._receipts.topic.name
+        )
+
+    def _bad_count(self, request: PrivacyRequest, change: ConsentChange) -> None:
+        """A receipt of a real task whose counts cannot be; before the task is known it is of none."""
+        from olvido.core.ids import receipt_id, task_id
+
+        system = _concerned(change)
+        if system is None:
+            return
+        task = task_id(change.event_id, system.name, "CONSENT")
+        receipt = Receipt(
+            receipt_id=receipt_id(task, 0), task_id=task, generation=0, sink=system.name,
+            action=Action.CONSENT, request_id=None, event_id=change.event_id, subject_id=change.subject_id,
+            outcome=Outcome.CONSENT_APPLIED, counts={"rows": -1}, detail="", applied_at=BEGIN,
+            verified_at=None,
+        )  # fmt: skip
+        self._add(
+            "poison", self._horizon_s * 1.2, receipt.subject_id, self._receipts.encode(receipt),
+            {"cause": "BAD_COUNT UNKNOWN_TASK"}, topic=self._receipts.topic.name,
+        )  # fmt: skip
+
+    def _bytes(self, cause: str, change: Any) -> Any:
+        return lambda request, _: self._poison(
+            cause, request.subject_id, change(self._requests.encode(request))
+        )
+
+    def _task(self, request: PrivacyRequest, cause: str, **changes: Any) -> None:
+        """A record on the topic of a sink's tasks that is none of its tasks."""
+        system = self._rng.choice([one for one in SYSTEMS if one.region in request.regions])
+        box = next(box for box in request.boxes if box.region == system.region)
+        task = Task(
+            task_id=self._id(), generation=0, sink=system.name, action=Action.ERASE,
+            request_id=request.request_id, event_id=None, subject_id=request.subject_id,
+            handles=request.handles, box=box, occurred_at=BEGIN, purposes=(), decision=None,
+            policy_version="",
+        )  # fmt: skip
+        task = replace(task, **changes)
+        codec = self._tasks[system.name]
+        self._poison(cause, task.subject_id, codec.encode(task), topic=codec.topic.name)
+
+
+def _concerned(change: ConsentChange) -> System | None:
+    kinds = {handle.kind.value for handle in change.handles}
+    for system in SYSTEMS:
+        if (
+            system.region in change.regions
+            and change.purpose in system.purposes
+            and not kinds.isdisjoint(system.identities)
+        ):
+            return system
+    return None
+
+
+def _moved_box(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    other = author._people[-1]
+    author._task(request, "CANNOT_OPEN", subject_id=other.subject_id + "x", handles=other.handles)
+
+
+def _with(cause: str, change: Any) -> Any:
+    """Poison made of a request's bytes."""
+
+    def make(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+        author._poison(cause, request.subject_id, change(author._requests.encode(request)))
+
+    return make
+
+
+def _of_request(cause: str, **changes: Any) -> Any:
+    """A request that can be read and not be taken."""
+
+    def make(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+        spoilt = replace(request, request_id=author._id(), **changes)
+        author._poison(cause, spoilt.subject_id, author._requests.encode(spoilt))
+
+    return make
+
+
+def _future(author: _Author, _: PrivacyRequest, change: ConsentChange) -> None:
+    spoilt = replace(change, event_id=author._id(), occurred_at=BEGIN + timedelta(days=9))
+    author._poison(
+        "FUTURE", spoilt.subject_id, author._consents.encode(spoilt), topic=author._consents.topic.name
+    )
+
+
+def _bad_time(author: _Author, _: PrivacyRequest, change: ConsentChange) -> None:
+    spoilt = replace(change, event_id=author._id(), occurred_at=BEGIN.replace(year=1980))
+    author._poison(
+        "BAD_TIME", spoilt.subject_id, author._consents.encode(spoilt), topic=author._consents.topic.name
+    )
+
+
+def _purpose(author: _Author, _: PrivacyRequest, change: ConsentChange) -> None:
+    spoilt = replace(change, event_id=author._id(), purpose="astrology")
+    author._poison(
+        "UNKNOWN_PURPOSE", spoilt.subject_id, author._consents.encode(spoilt),
+        topic=author._consents.topic.name,
+    )  # fmt: skip
+
+
+def _key(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    author._poison(
+        "KEY_MISMATCH", "h1_nobody", author._requests.encode(replace(request, request_id=author._id()))
+    )
+
+
+def _version(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    author._poison(
+        "UNSUPPORTED_VERSION", request.subject_id, author._requests.encode(request),
+        headers=(("ce_specversion", b"0.3"),),
+    )  # fmt: skip
+
+
+def _wrong_sink(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    author._task(request, "WRONG_SINK", sink="another")
+
+
+def _bad_uuid(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    author._task(request, "BAD_UUID", request_id=None)
+
+
+# Where in the bytes of a request: 5 of framing, 1 of length, 36 of request_id, then the right.
+_RIGHT_AT = 5 + 1 + 36
+_POISONS: tuple[Any, ...] = (
+    _with("NULL_VALUE", lambda value: None),
+    _with("EMPTY", lambda value: b""),
+    _with("TOO_SHORT", lambda value: value[:3]),
+    _with("TOO_LARGE", lambda value: value + b"\0" * 66_000),
+    _with("BAD_MAGIC", lambda value: b"\1" + value[1:]),
+    _with("UNKNOWN_SCHEMA", lambda value: value[:1] + (99).to_bytes(4, "big") + value[5:]),
+    _with("SCHEMA_NOT_ALLOWED", lambda value: value[:1] + (2).to_bytes(4, "big") + value[5:]),
+    _with("TRUNCATED", lambda value: value[:60]),
+    _with("TRAILING_BYTES", lambda value: value + b"\0"),
+    _with("BAD_UTF8", lambda value: value[: _RIGHT_AT + 5] + b"\xff\xfe" + value[_RIGHT_AT + 7 :]),
+    _with("BAD_INDEX", lambda value: value[:_RIGHT_AT] + b"\x7e" + value[_RIGHT_AT + 1 :]),
+    _with("NON_CANONICAL", lambda value: value[:5] + b"\xc8\x00" + value[6:]),
+    _of_request("UNKNOWN_RIGHT", right=Right.UNKNOWN),
+    _of_request("BAD_HANDLE", handles=()),
+    _of_request("UNKNOWN_REGION", regions=("mars",)),
+    _of_request("NO_BOX", boxes=()),
+    _future,
+    _bad_time,
+    _purpose,
+    _key,
+    _version,
+    _wrong_sink,
+    _bad_uuid,
+    _moved_box,
+    _Author._bad_count,
+)
