@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-
 from broker.test_loop import until
 from broker.topics import MakeTopic
+
 from olvido.broker.admin import lag
 from olvido.broker.canaries import KEYS, Canaries
 from olvido.broker.contract import Received, Record

@@ -1,0 +1,39 @@
+"""A process that reads a topic as every process does, and whose handler stands still while a file is there.
+
+python blocked_reader.py BOOTSTRAP_SERVERS TOPIC GROUP PORT FILE
+"""
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from olvido.broker.contract import Received
+from olvido.broker.health import ReaderHealth
+from olvido.broker.loop import Loop
+from olvido.broker.movement import Activity
+from olvido.broker.serving import serving
+from olvido.schemas.deployment import KafkaSection, MetricsSection
+
+
+def main() -> None:
+    servers, topic, group, port, file = sys.argv[1:]
+    kafka, stop, activity = KafkaSection(bootstrap_servers=servers), threading.Event(), Activity()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+
+    def handle(_: Sequence[Received]) -> None:
+        while Path(file).exists() and not stop.is_set():
+            threading.Event().wait(0.1)
+
+    health = ReaderHealth(kafka, group=group, topics=[topic], activity=activity)
+    with serving(MetricsSection(port=int(port)), health):
+        health.started({})
+        threading.Thread(target=health.watch, args=(stop,), daemon=True).start()
+        Loop(
+            kafka, group=group, topics=[topic], handler=handle, activity=activity, canaries=True
+        ).run(stop)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
