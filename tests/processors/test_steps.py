@@ -341,3 +341,38 @@ def test_the_state_of_a_request_follows_from_what_its_sinks_have_said():
     )
     assert [(row.state, row.answered, row.final) for row in rows] == [("fulfilled", 2, True)]
     assert statuses[0].outcomes == {"crm": Outcome.ERASED, "marketing": Outcome.NOT_FOUND}
+
+
+# --- clocks -------------------------------------------------------------------------------------
+
+EARLY = NOW - timedelta(hours=1)  # the clock of a process that is behind the one that saved
+
+
+def test_what_was_saved_is_not_refused_by_a_process_whose_clock_is_behind():
+    """Found by the simulation: saved and not yet told, then read again by such a process, nobody was told."""
+    batch = [read(an_erasure(), 1)]
+    first = requests.step(batch, NOTHING, CATALOGUE, NOW)
+    again = requests.step(batch, saved(NOTHING, first), CATALOGUE, EARLY)
+    assert (again.statuses, again.tasks, again.dead_letters) == (first.statuses, first.tasks, ())
+
+
+def test_a_consent_change_that_was_saved_is_not_refused_by_a_clock_that_is_behind():
+    batch = [read(a_change(), 1)]
+    nothing = consents.Known(changes={}, states={})
+    first = consents.step(batch, nothing, CATALOGUE, NOW)
+    known = consents.Known(
+        changes={row.event_id: KnownChange(digest=row.digest, place=row.place) for row in first.rows},
+        states={(state.handle, state.purpose): state for state in first.states},
+    )
+    again = consents.step(batch, known, CATALOGUE, EARLY)
+    assert (again.states, again.tasks, again.dead_letters) == (first.states, first.tasks, ())
+
+
+def test_a_verification_that_was_saved_starts_its_request_whatever_the_clock_says():
+    request = an_erasure(verification_required=True)
+    word = a_verification(request)
+    known = replace(
+        _waiting(request), verifications={(word.request_id, word.subject_id): _stored(word, Place(0, 7))}
+    )
+    output = verifications.step([_given(word)], known, CATALOGUE, EARLY)
+    assert ([task.sink for task in output.tasks], output.dead_letters) == (["crm", "marketing"], ())
