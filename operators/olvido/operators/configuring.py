@@ -44,7 +44,11 @@ def show_config(
     if not print_data(rows, output=output):
         for row in rows:
             said = f"  # {row['origin']}" if origin else ""
-            console.print(f"{row['key']} = {text_of(row['value'])}{said}", markup=False, soft_wrap=True)
+            console.print(
+                f"{row['key']} = {text_of(row['value'])}{said}",
+                markup=False,
+                soft_wrap=not console.is_terminal,
+            )
 
 
 def check(output: Form = Output.TABLE) -> None:

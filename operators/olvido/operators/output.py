@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +24,7 @@ console = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
 
 WIDTH_MAX = 10_000  # columns: where nothing has to be wrapped
+GAP = 3  # columns between two columns: the padding of both, and the line that is not drawn
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would carry out
 
 
@@ -72,10 +74,9 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, output: O
         if empty:
             messages.print(empty, markup=False)
         return
-    table = table_of(rows, columns)
     paper = _paper()
-    if table.__rich_measure__(paper, paper.options.update(max_width=WIDTH_MAX)).minimum <= paper.width:
-        paper.print(table)
+    if _fits(rows, columns, paper.width):
+        paper.print(table_of(rows, columns, room=paper.width))
         return
     for number, row in enumerate(rows):
         if number:
@@ -115,17 +116,50 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, default=plain, ensure_ascii=False, indent=2) + "\n")
 
 
-def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
-    """Records as a table; numbers stand to the right."""
+def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, room: int = WIDTH_MAX) -> Table:
+    """Records as a table; numbers stand to the right.
+
+    Args:
+        rows: one mapping for each record.
+        columns: what is shown, in order.
+        room: how wide it may be. Where lines must be broken, no word is, if all words have room.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
-    for column in columns:
+    for column, width in zip(columns, _widths(rows, columns, room), strict=True):
         numbers = all(_is_number(row.get(column)) for row in rows)
-        table.add_column(
-            column.replace("_", " ").strip(), overflow="fold", justify="right" if numbers else "left"
-        )
+        table.add_column(_title(column), overflow="fold", justify="right" if numbers else "left", width=width)
     for row in rows:
         table.add_row(*(Text(text_of(row.get(column))) for column in columns))
     return table
+
+
+def _widths(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], room: int) -> list[int]:
+    """Each column as wide as its words, and of what is left as much as it can use, the shortest first."""
+    sizes = [_size(rows, column) for column in columns]
+    widths = [least for least, _ in sizes]
+    left = room - sum(widths) - GAP * (len(columns) - 1)
+    waiting = sorted(range(len(columns)), key=lambda number: sizes[number][1] - sizes[number][0])
+    for done, number in enumerate(waiting):
+        more = min(sizes[number][1] - widths[number], max(0, left) // (len(waiting) - done))
+        widths[number] += more
+        left -= more
+    return widths
+
+
+def _fits(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], room: int) -> bool:
+    return sum(_size(rows, column)[0] for column in columns) + GAP * (len(columns) - 1) <= room
+
+
+def _size(rows: Sequence[Mapping[str, Any]], column: str) -> tuple[int, int]:
+    """How wide a column is at least, with every word whole, and at most, with every cell on one line."""
+    cells = [_title(column), *(text_of(row.get(column)) for row in rows)]
+    words = [word for cell in cells for word in cell.split()]
+    lines = [line for cell in cells for line in cell.splitlines()]
+    return max(map(cell_len, words)), max(map(cell_len, lines))
+
+
+def _title(column: str) -> str:
+    return column.replace("_", " ").strip()
 
 
 def text_of(value: object) -> str:  # noqa: PLR0911 - one for each kind

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from olvido.operators.exits import Exit
 from olvido.operators.instants import span_of
-from olvido.operators.output import Form, Output, console, messages, print_data, span, table_of
+from olvido.operators.output import Form, Output, console, messages, print_data, show, span
 from olvido.operators.settings import project
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def status(
 
     limit = span_of(timeout, field="--timeout") if timeout else None
     deadline = time.monotonic() + limit.total_seconds() if limit else None
-    report = overall(project())
+    with messages.status("looking at everything"):
+        report = overall(project())
     print_report(report, output)
     while watch and not (exit_when_healthy and not report.problems):
         if deadline is not None and time.monotonic() > deadline:
@@ -85,7 +86,7 @@ def print_report(report: "Report", output: Output) -> None:
         console.print()
         more = ("pid", "up", "restarts") if console.width >= WIDE else ()
         columns = ("reader", "process", "members", "behind", "owed", "oldest", "parked", "standing", *more)
-        console.print(table_of(rows, columns))
+        show(rows, columns, output=Output.TABLE, empty="")
     if report.ledger:
         console.print()
         console.print(Text(_owed(report)))

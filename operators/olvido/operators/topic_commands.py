@@ -8,6 +8,8 @@ from olvido.operators import tail
 from olvido.operators.exits import Exit
 from olvido.operators.output import Form, Output, console, messages, show
 
+WIDE = 140  # columns; narrower, who writes and reads has no room
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -51,7 +53,10 @@ def list_topics(output: Form = Output.TABLE) -> None:
         }
         for topic in topics_of(deployment().catalogue)
     ]
-    show(rows, ("name", "key", "partitions", "retention", "writers", "readers"), output=output, empty="")
+    if output is Output.TABLE:
+        rows = [{**row, "retention": row["retention"] or "for ever"} for row in rows]
+    who = ("writers", "readers") if console.width >= WIDE else ()
+    show(rows, ("name", "key", "partitions", "retention", *who), output=output, empty="")
 
 
 def check() -> None:
