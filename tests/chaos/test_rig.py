@@ -1,0 +1,27 @@
+"""The rig in short: some kills that find nothing, and two planted bugs that it must find."""
+
+import pytest
+
+from chaos.rig import Rig
+from chaos.stage import stage
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def rig():
+    with stage() as standing:
+        yield Rig(standing, seed=7)
+
+
+def test_processes_and_parts_are_killed_and_nothing_is_lost_or_done_twice(rig: Rig):
+    result = rig.run(kills=8, at_most_s=90, every_s=1.5, rate=15)
+    assert list(result.findings.lines()) == []
+    assert result.findings.events > 0
+    assert result.tally.killed >= 1
+
+
+@pytest.mark.parametrize("bug", ["receipt-for-another-task", "fence-ignored"])
+def test_a_planted_bug_turns_it_red(rig: Rig, bug: str):
+    caught = rig.plant(bug, rounds=1)
+    assert caught.caught, caught.told
