@@ -84,7 +84,8 @@ class Rehearsal:
 
     task: Task
     remembered: bool  # it was done before: it would be answered from memory and change nothing
-    receipt: Receipt | None  # what would be answered; None where the box does not open or the target refuses
+    # What is new would be answered with; None where its box does not open here, or the target refuses it.
+    receipt: Receipt | None
 
 
 @runtime_checkable

@@ -108,10 +108,10 @@ class PostgresSink:
     ) -> Sequence[Rehearsal]:
         """See :meth:`olvido.sinks.contract.Rehearsing.rehearse`."""
         try:
-            known = self._rolled_back(lambda rows, _: rows.remembered([key_of(task) for task in batch]))
+            known = self._rolled_back(lambda rows, _: rows.known([key_of(task) for task in batch]))
             return [
-                Rehearsal(task=task, remembered=True, receipt=answer.receipt(task))
-                if (answer := known.get(key_of(task)))
+                Rehearsal(task=task, remembered=True, receipt=None)
+                if key_of(task) in known
                 else Rehearsal(task=task, remembered=False, receipt=self._try(opening(task)))
                 for task in batch
             ]
@@ -285,6 +285,11 @@ class _PostgresRows:
             )
             for task_id, generation, outcome, counts, detail, applied_at, verified_at in self._cursor
         }
+
+    def known(self, keys: Sequence[TaskKey]) -> Set[TaskKey]:
+        """Which of these tasks were done before; what was answered is not read."""
+        self._run("known", **self._keys(keys))
+        return {self._known[task_id, generation] for task_id, generation in self._cursor.fetchall()}
 
     def remember(self, answers: Mapping[TaskKey, Answer]) -> None:
         given = list(answers.values())

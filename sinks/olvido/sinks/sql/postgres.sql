@@ -74,6 +74,12 @@ SELECT a.task_id::text, a.generation, a.outcome, a.counts::text, a.detail, a.app
 FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
 JOIN olvido.applied AS a USING (task_id, generation);
 
+-- name: known
+-- Which of some tasks were done before.
+SELECT a.task_id::text, a.generation
+FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
+JOIN olvido.applied AS a USING (task_id, generation);
+
 -- name: remember
 -- Keep the answers of the claimed tasks.
 UPDATE olvido.applied AS a
