@@ -19,19 +19,10 @@ from olvido.ledger.store import Ledger
 from olvido.operators.output import span
 from olvido.operators.settings import deployment, private_keys
 from olvido.operators.stack import stack
-from olvido.processors import receipts, requests
+from olvido.processors.figures import readers_of
 from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
 from olvido.schemas.sealing import HandleKey, Opener, Sealer
-from olvido.schemas.topics import (
-    CONSENTS,
-    DEAD_LETTERS,
-    RECEIPTS,
-    REQUESTS,
-    VERIFICATIONS,
-    sink_group,
-    tasks_topic,
-)
 
 OWED_TOO_LONG = timedelta(minutes=10)
 AT_ONCE = 8  # checks; each mostly waits
@@ -74,15 +65,6 @@ class Finding:
     def as_dict(self) -> dict[str, Any]:
         """The finding as JSON has it."""
         return {"good": self.good, "text": self.text, "fix": self.fix}
-
-
-def readers_of(declared: Deployment) -> dict[str, list[str]]:
-    """Every consumer group and the topics it must read."""
-    return {
-        requests.GROUP: [REQUESTS.name, CONSENTS.name, VERIFICATIONS.name],
-        receipts.GROUP: [RECEIPTS.name, DEAD_LETTERS.name],
-        **{sink_group(name): [tasks_topic(name).name] for name in declared.sinks},
-    }
 
 
 def overall(directory: Path) -> Report:

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from olvido.broker import admin
 from olvido.core.errors import Unavailable
-from olvido.operators.health import readers_of
 from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.operators.settings import deployment
@@ -16,6 +15,7 @@ from olvido.operators.shop import open_shop
 from olvido.operators.stack import stack
 from olvido.operators.stack.program import Program
 from olvido.operators.stack.stack import Stack
+from olvido.processors.figures import readers_of
 from olvido.schemas.deployment import Deployment
 
 READERS_S_MAX = 40.0  # 3 to 6 s on an idle machine

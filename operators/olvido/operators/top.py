@@ -82,8 +82,8 @@ class Watcher:
         from olvido.ledger.connection import Database
         from olvido.ledger.figures import Figures
         from olvido.ledger.sink_operations import SinkOperations
-        from olvido.operators.health import readers_of
         from olvido.operators.settings import deployment
+        from olvido.processors.figures import readers_of
 
         declared = deployment()
         database = Database(declared.ledger_dsn, application="olvido.top")
