@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,8 +25,11 @@ console = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
 
 WIDTH_MAX = 10_000  # columns: where nothing has to be wrapped
-GAP = 3  # columns between two columns: the padding of both, and the line that is not drawn
+GAP = 2  # between two columns: the padding of one, and the line that is not drawn
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would carry out
+
+
+_NUMBER = re.compile(r"-|-?[\d,]+(\.\d+)?")
 
 
 class Output(StrEnum):
@@ -76,7 +80,7 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, output: O
         return
     paper = _paper()
     if _fits(rows, columns, paper.width):
-        paper.print(table_of(rows, columns, room=paper.width))
+        paper.print(table_of(rows, columns))
         return
     for number, row in enumerate(rows):
         if number:
@@ -116,17 +120,18 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, default=plain, ensure_ascii=False, indent=2) + "\n")
 
 
-def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, room: int = WIDTH_MAX) -> Table:
+def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, room: int | None = None) -> Table:
     """Records as a table; numbers stand to the right.
 
     Args:
         rows: one mapping for each record.
         columns: what is shown, in order.
-        room: how wide it may be. Where lines must be broken, no word is, if all words have room.
+        room: how wide it may be; as wide as what it is printed on, if not given. Where lines must be
+            broken, no word is, if all words have room.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
-    for column, width in zip(columns, _widths(rows, columns, room), strict=True):
-        numbers = all(_is_number(row.get(column)) for row in rows)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for column, width in zip(columns, _widths(rows, columns, room or _paper().width), strict=True):
+        numbers = bool(rows) and all(_is_number(row.get(column)) for row in rows)
         table.add_column(_title(column), overflow="fold", justify="right" if numbers else "left", width=width)
     for row in rows:
         table.add_row(*(Text(text_of(row.get(column))) for column in columns))
@@ -215,7 +220,7 @@ def _print_fields(row: Mapping[str, Any]) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+    return value is None or bool(_NUMBER.fullmatch(text_of(value)))
 
 
 def yaml_of(value: object) -> str:

@@ -201,7 +201,7 @@ def _screen(watcher: Watcher) -> Group:
         *(Text(f"! {problem}", style="bold red") for problem in (*look.problems, *unsafe)),
     ]
     if rows:
-        lines.append(table_of(rows, columns, room=console.width))
+        lines.append(table_of(rows, columns))
     lines += [
         Text(""),
         Text(f"dead letters {letters}"),

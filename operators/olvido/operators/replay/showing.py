@@ -59,6 +59,7 @@ def show_plan(
         if place.records or place.unread
     ]
     console.print(table_of(rows, ("topic", "part.", "from", "to", *COUNTED)))
+    console.print()
     rows = [
         {
             "sink": sink.sink,
@@ -73,6 +74,7 @@ def show_plan(
         for sink in made.sinks
     ]
     console.print(table_of(rows, tuple(rows[0])))
+    console.print()
     console.print(
         f"{made.tasks:,} tasks of {made.records:,} records, at least {_duration(made.seconds)} "
         f"at {made.rate:,.0f}/s for all sinks together",
