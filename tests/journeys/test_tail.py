@@ -40,6 +40,11 @@ def lines(*arguments: str) -> list[dict]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def decoded(*arguments: str) -> list[dict]:
+    """The rows of records that can be decoded: other tests have left some that cannot."""
+    return [row for row in lines(*arguments) if "value" in row]
+
+
 def reveals(chain) -> list:
     return Acts(Database(chain.deployment.ledger_dsn, application="tests")).newest(verb=Verb.REVEAL)
 
@@ -52,7 +57,7 @@ def private(chain, region: str) -> dict[str, str]:
 @pytest.mark.parametrize("topic", ["requests", "tasks.crm", "olvido.receipts.v1", "request-status"])
 def test_each_topic_is_shown_without_the_person(chain, person, topic):
     email, accepted = person
-    rows = lines(topic, "--from", "earliest")
+    rows = decoded(topic, "--from", "earliest")
     mine = [row for row in rows if row["value"].get("request_id") == str(accepted.id)]
     assert mine
     assert all(row["at"] for row in rows)
@@ -73,19 +78,19 @@ def test_records_come_in_the_order_in_which_the_broker_took_them(chain, person):
 def test_a_filter_looks_at_what_is_shown(chain, person):
     _, accepted = person
     assert [
-        row["value"]["request_id"] for row in lines("requests", "--filter", f"request_id={accepted.id}")
+        row["value"]["request_id"] for row in decoded("requests", "--filter", f"request_id={accepted.id}")
     ] == [str(accepted.id)]
-    assert lines("tasks.crm", "--filter", f"request_id={accepted.id}", "--filter", "box.region=cn")
-    assert lines("tasks.crm", "--filter", f"request_id={accepted.id}", "--filter", "box.region=sg") == []
-    assert lines("requests", "--filter", "right=ER*", "--partition", "0", "--from", "1d") is not None
+    assert decoded("tasks.crm", "--filter", f"request_id={accepted.id}", "--filter", "box.region=cn")
+    assert decoded("tasks.crm", "--filter", f"request_id={accepted.id}", "--filter", "box.region=sg") == []
+    one = decoded("requests", "--filter", "right=ER*", "--partition", "0", "--from", "1d")
+    assert {row["partition"] for row in one} <= {0}
 
 
 def test_what_cannot_be_decoded_is_shown_and_not_hidden(chain, person):
     with KafkaPublisher(chain.deployment.kafka, client_id="tests") as publisher:
         publisher.publish([Record(REQUESTS.name, b"tail", b"\x07\x01\x02 spoilt@example.es")])
     spoilt = [row for row in lines("requests", "--from", "5m", "--filter", "right=ACCESS") if "cause" in row]
-    assert {row["cause"] for row in spoilt} == {"BAD_MAGIC"}
-    assert "07 01 02" in spoilt[0]["hex"][0]
+    assert any(row["cause"] == "BAD_MAGIC" and "07 01 02" in row["hex"][0] for row in spoilt)
     table = olvido("topics", "tail", "requests").stdout
     assert "BAD_MAGIC" in table
     assert "spoilt" not in table
@@ -158,7 +163,8 @@ def test_only_so_many_are_revealed(chain, person):
         what="the request", within_s=60,
     )  # fmt: skip
     done = olvido("topics", "tail", *arguments, "-o", "jsonl", **private(chain, "cn"))
-    revealed = [row["revealed"] for row in map(json.loads, done.stdout.splitlines())]
+    rows = map(json.loads, done.stdout.splitlines())
+    revealed = [row["revealed"] for row in rows if "revealed" in row]
     assert [bool(one) for one in revealed] == [True] + [False] * (len(revealed) - 1)
     assert len(revealed) > 1
     assert "--reveal-max" in done.stderr
