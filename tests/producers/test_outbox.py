@@ -1,7 +1,9 @@
 """The outbox and its relay on a real database: what is committed arrives, what is rolled back never was."""
 
+import socket
 import sys
 import threading
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -21,7 +23,7 @@ from olvido.producers.emitter import Writer
 from olvido.producers.outbox import Outbox
 from olvido.producers.relay import Relay, run_relay
 from olvido.schemas.codec import requests_codec
-from olvido.schemas.deployment import Connections, KafkaSection
+from olvido.schemas.deployment import Connections, KafkaSection, MetricsSection
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import CONSENTS, REQUESTS, VERIFICATIONS
 
@@ -386,6 +388,48 @@ def test_from_the_outbox_to_kafka(dsn: str, connection: Connection, connections:
     stop.set()
     thread.join(10)
     assert sum(end_offsets(connections.kafka, [CONSENTS.name]).values()) == before + 20
+
+
+def test_a_relay_tells_how_it_is_and_what_it_brought(
+    dsn: str, connection: Connection, connections: Connections
+) -> None:
+    fill(connection, Outbox.of(connections), 3)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    watched = connections.model_copy(update={"metrics": MetricsSection(port=port)})
+    stop = threading.Event()
+    thread = threading.Thread(target=run_relay, args=(watched, dsn, stop), daemon=True)
+    thread.start()
+    until(lambda: rows(connection) == 0, "all were brought over")
+
+    def page(path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    assert (page("/healthz"), page("/readyz")) == ("ok\n", "ok\n")
+    until(lambda: "olvido_relayed 3.0" in page("/metrics"), "it is counted")
+    stop.set()
+    thread.join(10)
+
+
+def test_a_relay_whose_broker_is_down_is_alive_and_not_ready(
+    dsn: str,
+    connection: Connection,
+    outbox: Outbox,
+    memory: MemoryBroker,
+    run: Callable[[Relay], Running],
+) -> None:
+    fill(connection, outbox, 1)
+    broker = Down(memory)
+    relay = Relay(dsn, broker)
+    assert relay.why_not_ready() == ""
+    running = run(relay)
+    until(lambda: relay.why_not_ready() == "the broker is down", "it says so")
+    assert relay.why_not_alive() == ""
+    broker.up.set()
+    until(lambda: relay.why_not_ready() == "", "it is ready again")
+    running.end()
 
 
 def test_while_kafka_is_down_the_events_stay_in_the_outbox(
