@@ -432,27 +432,15 @@ class TransactionTwin:
                     (key[0], sink, key[2] + 1), task["task_id"], task["action"], now, now, attempts=0,
                     operation_id=operation_id,
                 )  # fmt: skip
+                self._reopen(key[0], answered)
         for action, (answered_count, unanswered_count) in sorted(counts.items()):
             yield action, answered_count, unanswered_count
 
-    def _of_operation(self, operation_id: UUID) -> list[tuple[UUID, str, int]]:
-        return [
-            key for key, task in self._tables.tasks.items()
-            if task["operation_id"] == operation_id and task["outcome"] is None
-        ]  # fmt: skip
-
-    def _hold_requests_of(self, operation_id: UUID) -> list[tuple[int]]:
-        return [(len(self._of_operation(operation_id)),)]
-
-    def _reopen_requests(self, operation_id: UUID) -> Iterator[tuple[UUID]]:
-        for source_id, sink, generation in self._of_operation(operation_id):
-            request = self._tables.requests.get(source_id)
-            if request is not None:
-                before = self._tables.tasks[source_id, sink, generation - 1]["outcome"]
-                answered = request["answered"] - (before not in {None, "deferred"})
-                new = {"state": "in_progress", "finished_at": None, "answered": answered}
-                self._put(self._tables.requests, source_id, {**request, **new}, "reopen_requests")
-                yield (source_id,)
+    def _reopen(self, request_id: UUID, answered: bool) -> None:
+        request = self._tables.requests.get(request_id)
+        if request is not None:
+            new = {"state": "in_progress", "finished_at": None, "answered": request["answered"] - answered}
+            self._put(self._tables.requests, request_id, {**request, **new}, "issue_again")
 
     def _open_operations(self) -> Iterator[tuple[Any, ...]]:
         ordered = sorted(

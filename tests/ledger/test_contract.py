@@ -1,0 +1,272 @@
+"""One suite for PostgreSQL and for its twin in the simulation: both answer the named queries alike."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from simulation.ledger_twin import DatabaseTwin, Tables, ledger_on
+from values import CATALOGUE, NOW, a_change, a_verification, an_erasure, an_id, read, received
+
+from olvido.broker.reading import dead_letter_of
+from olvido.core.acts import Act, Verb
+from olvido.core.causes import Cause
+from olvido.core.errors import Refused
+from olvido.core.events import Decision
+from olvido.core.receipts import Outcome, receipt_for
+from olvido.ledger import schema
+from olvido.ledger.connection import Database
+from olvido.ledger.progress import OffsetRange, ranges_of
+from olvido.ledger.restores import Restores
+from olvido.ledger.rows import StateRow, Try
+from olvido.ledger.sink_operations import SinkOperations
+from olvido.ledger.store import Ledger, Overtaken
+from olvido.processors import consents, requests, verifications
+
+MINUTE = timedelta(minutes=1)
+HELD = {"topic": "olvido.requests.v1", "now": NOW, "due_after": MINUTE}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A ledger, and the database below it."""
+
+    ledger: Ledger
+    database: Any
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def kept(request: pytest.FixtureRequest) -> Kept:
+    """Either of them, empty."""
+    return _memory() if request.param == "memory" else _postgres(request.getfixturevalue("ledger_dsn"))
+
+
+def _memory() -> Kept:
+    database = DatabaseTwin(Tables())
+    return Kept(ledger_on(database), database)
+
+
+def _postgres(dsn: str) -> Kept:
+    schema.migrate(dsn)
+    return Kept(Ledger(dsn, application="tests"), Database(dsn, application="tests"))
+
+
+def save(ledger: Ledger, *batch: Any) -> requests.Output:
+    known, verified = ledger.known_requests([item.value.request_id for item in batch])
+    output = requests.step(batch, requests.Known(requests=known, verifications=verified), CATALOGUE, NOW)
+    rows = [requests.task_row(task) for task in output.new_tasks]
+    ledger.save_requests(output.rows, rows, handled=(), **HELD)
+    return output
+
+
+def settle(ledger: Ledger, *receipts: Any) -> list[str]:
+    with ledger.recording({one.request_id for one in receipts}) as recording:
+        return sorted(f"{one.sink} {one.outcome.value}" for one in recording.settle(receipts))
+
+
+def test_what_was_saved_is_known_with_its_place_and_its_open_tasks(kept: Kept):
+    save(kept.ledger, read(an_erasure(1), 7, partition=3))
+    known, _ = kept.ledger.known_requests([an_id(1), an_id(2)])
+    assert [(one.place.partition, one.place.offset) for one in known.values()] == [(3, 7)]
+    assert known[an_id(1)].outcomes == {"crm": None, "marketing": None}
+
+
+def test_an_id_is_saved_once_and_a_transaction_that_fails_leaves_nothing(kept: Kept):
+    output = save(kept.ledger, read(an_erasure(1), 1))
+    hole = OffsetRange("olvido.requests.v1", 0, 0, 5)
+    with pytest.raises(Overtaken):
+        kept.ledger.save_requests(output.rows, [], handled=[hole], **HELD)
+    assert kept.ledger.holes([hole]) == [hole]
+
+
+def test_holes_are_what_nobody_has_handled(kept: Kept):
+    kept.ledger.add_progress(ranges_of([("t", 0, offset) for offset in (0, 1, 4, 5, 9)]))
+    asked = [OffsetRange("t", 0, 0, 12), OffsetRange("t", 1, 2, 4)]
+    assert kept.ledger.holes(asked) == [
+        OffsetRange("t", 0, 2, 4),
+        OffsetRange("t", 0, 6, 9),
+        OffsetRange("t", 0, 10, 12),
+        OffsetRange("t", 1, 2, 4),
+    ]
+
+
+def test_of_two_final_receipts_the_one_applied_first_stands(kept: Kept):
+    (task, _) = save(kept.ledger, read(an_erasure(1))).tasks
+    late = receipt_for(task, Outcome.FAILED, applied_at=NOW + MINUTE)
+    assert settle(kept.ledger, receipt_for(task, Outcome.DEFERRED, applied_at=NOW)) == ["crm deferred"]
+    assert settle(kept.ledger, late) == ["crm failed"]
+    assert settle(kept.ledger, receipt_for(task, Outcome.ERASED, applied_at=NOW)) == ["crm erased"]
+    assert settle(kept.ledger, late) == []
+
+
+def test_a_word_about_somebody_else_is_kept_beside_the_right_one(kept: Kept):
+    request = an_erasure(1, verification_required=True)
+    words = [a_verification(request, 901, subject_id=an_erasure(2).subject_id), a_verification(request, 902)]
+    given = [
+        verifications.Given(word, requests.Place(0, offset), received(offset))
+        for offset, word in enumerate(words)
+    ]
+    unknown = verifications.Known(requests={}, events={}, verifications={})
+    output = verifications.step(given, unknown, CATALOGUE, NOW)
+    for _ in range(2):  # a repeat changes nothing
+        kept.ledger.save_verifications(output.rows, (), (), handled=(), now=NOW, due_after=MINUTE)
+    _, verified = kept.ledger.known_requests([an_id(1)])
+    assert {one.event_id for one in verified.values()} == {an_id(901), an_id(902)}
+    assert [task.sink for task in save(kept.ledger, read(request)).tasks] == ["crm", "marketing"]
+
+
+def test_what_came_in_the_same_moment_is_found_by_request_and_subject(kept: Kept):
+    request = an_erasure(1, verification_required=True)
+    save(kept.ledger, read(request))
+    foreign = a_verification(request, 901, subject_id=an_erasure(2).subject_id)
+    for number, word in enumerate((foreign, a_verification(request, 902))):
+        given = [verifications.Given(word, requests.Place(0, number), received(number))]
+        unknown = verifications.Known(requests={}, events={}, verifications={})
+        rows = verifications.step(given, unknown, CATALOGUE, NOW).rows
+        kept.ledger.save_verifications(rows, (), (), handled=(), now=NOW, due_after=MINUTE)
+    assert [row.event_id for row in kept.ledger.awaiting_verified(limit=1)] == [an_id(902)]
+
+
+def test_a_dead_letter_parks_its_task_once(kept: Kept):
+    (task, _) = save(kept.ledger, read(an_erasure(1))).tasks
+    letter = dead_letter_of(
+        received(4), Refused(Cause.STILL_THERE), group="g", now=NOW, task_id=task.task_id,
+        source_id=task.request_id,
+    )  # fmt: skip
+    for _ in range(2):
+        with kept.ledger.recording(()) as recording:
+            recording.write_dead_letters([letter])
+    with kept.ledger.owed(now=NOW + 2 * MINUTE, limit=9) as due:
+        assert [item.sink for item in due.owed] == ["marketing"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_random_walk_gives_the_same_answers_on_both(seed: int, ledger_dsn: str):
+    assert _walk(_memory(), random.Random(seed)) == _walk(_postgres(ledger_dsn), random.Random(seed))
+
+
+def _walk(kept: Kept, rng: random.Random) -> list[Any]:
+    """A hundred acts, and what each of them was answered."""
+    ledger, told = kept.ledger, []
+    steps: list[Callable[[Kept, random.Random, int], Any]] = [
+        _asks, _asks, _says, _verifies, _answers, _answers, _refuses, _sends_again, _handles, _restores,
+        _sends_first,
+    ]  # fmt: skip
+    for turn in range(100):
+        step = rng.choice(steps)
+        told.append((turn, step.__name__, step(kept, rng, turn)))
+    for number in range(20):
+        request = ledger.show_request(an_id(number))
+        told.append(request and {name: request[name] for name in _SHOWN_OF_REQUESTS})
+        told.append([{name: row[name] for name in _SHOWN} for row in ledger.show_tasks(an_id(number))])
+    return told
+
+
+_SHOWN_OF_REQUESTS = ("right_", "subject_id", "state", "tasks", "answered", "received_at", "finished_at")
+_SHOWN = ("sink", "generation", "task_id", "outcome", "attempts", "parked", "due_at", "applied_at")
+
+
+def _asks(kept: Kept, rng: random.Random, turn: int) -> Any:
+    request = an_erasure(rng.randrange(10), person=rng.randrange(3), verification_required=rng.random() < 0.4)
+    try:
+        return repr(save(kept.ledger, read(request, turn)))
+    except Overtaken:
+        return "overtaken"
+
+
+def _says(kept: Kept, rng: random.Random, turn: int) -> Any:
+    change = a_change(
+        10 + rng.randrange(10), rng.choice(list(Decision)), person=rng.randrange(3),
+        occurred_at=NOW - rng.randrange(3) * MINUTE,
+    )  # fmt: skip
+    batch = [read(change, turn)]
+    changes, states = kept.ledger.known_consents([change.event_id], consents.keys_of(batch))
+    output = consents.step(batch, consents.Known(changes=changes, states=states), CATALOGUE, NOW)
+    rows = [requests.task_row(task) for task in output.new_tasks]
+    kept.ledger.save_consents(output.rows, output.states, rows, handled=(), **HELD)
+    return repr((output, kept.ledger.known_consents([], consents.keys_of(batch))))
+
+
+def _verifies(kept: Kept, rng: random.Random, turn: int) -> Any:
+    request = an_erasure(rng.randrange(10), person=rng.randrange(3), verification_required=True)
+    ids = [request.request_id]
+    known, verified = kept.ledger.known_requests(ids)
+    events = {one: replace(request, subject_id=row.subject_id) for one, row in known.items()}
+    given = [
+        verifications.Given(a_verification(request, 100 + turn), requests.Place(0, turn), received(turn))
+    ]
+    output = verifications.step(
+        given, verifications.Known(requests=known, events=events, verifications=verified), CATALOGUE, NOW
+    )
+    rows = [requests.task_row(task) for task in output.tasks]
+    kept.ledger.save_verifications(output.rows, output.started, rows, handled=(), now=NOW, due_after=MINUTE)
+    waiting = sorted(repr(row) for row in kept.ledger.awaiting_verified(limit=100))
+    return repr((sorted(map(repr, verified.values())), output.started, output.dead_letters, waiting))
+
+
+def _answers(kept: Kept, rng: random.Random, turn: int) -> Any:
+    (task,) = rng.sample(list(requests.plan_request(an_erasure(rng.randrange(10)), CATALOGUE)), 1)
+    outcome = rng.choice((Outcome.ERASED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.DEFERRED))
+    receipt = receipt_for(
+        replace(task, generation=rng.choice((0, 0, 1))), outcome, applied_at=NOW + rng.randrange(3) * MINUTE
+    )
+    with kept.ledger.recording({task.source_id}) as recording:
+        known = recording.known_tasks([receipt])
+        settled = recording.settle([receipt])
+        outcomes = recording.outcomes()
+        rows = [
+            StateRow(request_id=one, state="in_progress", answered=len(said), final=rng.random() < 0.3)
+            for one, said in outcomes.items()
+        ]
+        recording.write_states(rows, now=NOW)
+        recording.add_progress([OffsetRange("olvido.receipts.v1", 0, turn, turn + 1)])
+        return repr((known, settled, sorted(recording.heads), outcomes))
+
+
+def _refuses(kept: Kept, rng: random.Random, turn: int) -> Any:
+    (task,) = rng.sample(list(requests.plan_request(an_erasure(rng.randrange(10)), CATALOGUE)), 1)
+    letter = dead_letter_of(
+        received(rng.randrange(4)), Refused(Cause.STILL_THERE), group="g", now=NOW,
+        task_id=task.task_id, source_id=task.source_id,
+    )  # fmt: skip
+    with kept.ledger.recording(()) as recording:
+        recording.write_dead_letters([letter])
+    return None
+
+
+def _sends_again(kept: Kept, rng: random.Random, turn: int) -> Any:
+    now = NOW + rng.randrange(5) * MINUTE
+    with kept.ledger.owed(now=now, limit=100) as due:
+        told = sorted(repr(item) for item in due.owed)
+        due.until([Try(attempts=item.attempts + 1, due_at=now + MINUTE) for item in due.owed], now=now)
+    return told
+
+
+def _handles(kept: Kept, rng: random.Random, turn: int) -> Any:
+    kept.ledger.add_progress(ranges_of(("t", 0, rng.randrange(60)) for _ in range(rng.randint(1, 6))))
+    kept.ledger.count_reread("t", 0, 1)
+    return kept.ledger.holes([OffsetRange("t", 0, 0, 60)])
+
+
+def _restores(kept: Kept, rng: random.Random, turn: int) -> Any:
+    act = Act(
+        act_id=an_id(1000 + turn), at=NOW + turn * timedelta(seconds=1), who="o", verb=Verb.RESTORE,
+        reason="r", details={},
+    )  # fmt: skip
+    again = Restores(kept.database).declare(
+        act, operation_id=an_id(2000 + turn), name=f"restore-{turn}", sink=rng.choice(("crm", "marketing")),
+        backup_taken_at=NOW + turn * MINUTE, since=NOW + rng.randrange(2) * MINUTE,
+    )  # fmt: skip
+    return repr(again)
+
+
+def _sends_first(kept: Kept, rng: random.Random, turn: int) -> Any:
+    operations, told = SinkOperations(kept.database), []
+    for one in operations.open():
+        with kept.ledger.unsent(one.operation_id, limit=100) as due:
+            heads, outcomes = due.reopened(due.owed)
+            told.append((one.name, sorted(repr(item) for item in due.owed), sorted(heads), outcomes))
+            due.until([Try(attempts=1, due_at=NOW + 2 * MINUTE) for _ in due.owed], now=NOW)
+    return repr((told, sorted(operations.finish(now=NOW))))
