@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -21,7 +21,7 @@ from olvido.ledger.store import Ledger
 from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.operators.stack.stack import Stack, temporary_stack
-from olvido.producers import Producer
+from olvido.producers import Accepted, Producer
 from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
 
@@ -194,6 +194,19 @@ class Chain:
             return bool(told) and told["requests"] >= count and not told["requests_open"]
 
         self.until(done, what=f"{count} requests final", within_s=within_s)
+
+    def answered(self, accepted: Iterable[Accepted], *, within_s: float) -> None:
+        """Wait until every task of these events has its final receipt, whatever else is open."""
+        ids = [str(one.id) for one in accepted]
+        count = (
+            "select count(distinct source_id), count(*) - count(nullif(outcome, 'deferred'))"
+            " from tasks where source_id = any(%s::uuid[])"
+        )
+        self.until(
+            lambda: self.sql("ledger", count, (ids,)) == [(len(ids), 0)],
+            what=f"{len(ids)} events answered",
+            within_s=within_s,
+        )
 
 
 @pytest.fixture(scope="session")

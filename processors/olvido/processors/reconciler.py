@@ -104,10 +104,12 @@ class Reconciler:
                         waits[item.sink] = (
                             self._behind(item.sink) > 0 if known else item.operation_id in open_
                         )
-                prepared = self._take(due, [item for item in due.owed if not waits[item.sink]], now)
+                ready = [item for item in due.owed if not waits[item.sink]]
+                prepared = self._take(due, ready, now)
             self._emission.send(prepared)
             sent += len(prepared.owed)
-            if len(due.owed) < limit:
+            # Nothing but the tasks of sinks that are down: to look at all of them would only cost writes.
+            if len(due.owed) < limit or not ready:
                 break
         return sent
 

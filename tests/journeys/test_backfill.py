@@ -1,0 +1,145 @@
+"""A system is declared late: it gets what was decided before it came, and then counts as live."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from journeys.test_commands import olvido, told
+
+from olvido.ledger.connection import Database
+from olvido.ledger.sink_operations import SinkOperations
+from olvido.operators.programs import programs_of
+from olvido.schemas.deployment import Deployment
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+
+# By phone: what the other journeys ask, by e-mail, does not concern it.
+ADS = """
+[sinks.ads]
+kind = "postgres"
+region = "cn"
+dsn = { env = "OLVIDO_STORE_CN_DSN" }
+identities = ["phone"]
+purposes = ["marketing"]
+
+[sinks.ads.tables.audience]
+key = "id"
+created = "created_at"
+identities = { phone = "phone" }
+erase = "delete"
+[sinks.ads.tables.audience.consent.marketing]
+granted = { shown = true }
+withdrawn = { shown = false }
+"""
+AUDIENCE = """
+create table audience (id bigint generated always as identity primary key, phone text not null,
+    shown bool not null default true, created_at timestamptz not null default '2025-01-01');
+create index on audience (phone);
+"""
+PEOPLE = 60
+ERASED, OBJECTED, WITHDRAWN = 30, 5, 10
+
+
+@pytest.fixture
+def audience(chain) -> Iterator[None]:
+    """The new system's database; afterwards it is forgotten again."""
+    chain.sql("store_cn", AUDIENCE)
+    toml = Path(chain.stack.directory / "olvido.toml")
+    before = toml.read_text()
+    yield
+    chain.stack.supervisor.stop("sink-ads")
+    toml.write_text(before)
+    chain.stack.supervisor.restart("processors")
+
+
+def test_a_sink_that_joins_late_is_live_when_it_has_done_what_was_asked_before_it_came(chain, audience):
+    emails = chain.people("late", PEOPLE)
+    phones = [f"+3461200{number:04d}" for number in range(PEOPLE)]
+    chain.sql("store_cn", "insert into audience (phone) select unnest(%s)", (phones,))
+    both = [{"email": email, "phone": phone} for email, phone in zip(emails, phones, strict=True)]
+    now = datetime.now(UTC)
+    with chain.producer() as producer, producer.batch() as batch:
+        for one in both[:ERASED]:
+            batch.request_erasure(identities=one, regions=["cn", "sg"])
+        for one in both[ERASED : ERASED + OBJECTED]:
+            batch.request(right="OBJECT", identities=one, regions=["cn", "sg"], purposes=["marketing"])
+        for one in both[ERASED + OBJECTED : ERASED + OBJECTED + WITHDRAWN]:
+            batch.grant_consent(identities=one, purpose="marketing", occurred_at=now - timedelta(seconds=9))
+            batch.withdraw_consent(identities=one, purpose="marketing", occurred_at=now)
+    chain.answered(batch.accepted, within_s=60)
+
+    def tasks_of_ads() -> int:
+        [(count,)] = chain.sql("ledger", "select count(*) from tasks where sink = 'ads'")
+        return count
+
+    backfill = ("backfill", "--sink", "ads", "--reason", "OPS-18")
+    refused = olvido(*backfill)
+    assert (refused.returncode, "no sink 'ads'" in refused.stderr) == (2, True)
+    toml = Path(chain.stack.directory / "olvido.toml")
+    toml.write_text(toml.read_text() + ADS)
+    refused = olvido(*backfill)
+    assert (refused.returncode, "olvido topics apply" in refused.stderr) == (2, True), refused.stderr
+    assert olvido("topics", "apply").returncode == 0
+    assert olvido("backfill", "--sink", "ads").returncode == 2
+    assert chain.sql("ledger", "select count(*) from acts where verb = 'backfill'") == [(0,)]
+
+    # The processors were not started anew: what they plan now is planned without the new sink.
+    early = olvido(*backfill)
+    assert (early.returncode, "Start all of them anew" in early.stderr) == (5, True), early.stderr
+    with chain.producer() as producer:
+        meanwhile = producer.request_erasure(identities=both[-1], regions=["cn", "sg"])
+    chain.answered([meanwhile], within_s=60)
+    assert tasks_of_ads() == 0
+
+    programs = programs_of(Deployment.load(toml), chain.stack.directory)
+    chain.stack.supervisor.apply(programs, environment=chain.stack.environment)
+    chain.stack.supervisor.restart("processors")
+    knows = "select count(*) from operations where sink = 'ads' and position ->> 'known_at' <> ''"
+    chain.until(lambda: chain.sql("ledger", knows) == [(1,)], what="processors that know ads", within_s=90)
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "olvido.operators.cli", *backfill],
+        env={**os.environ, "NO_COLOR": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    chain.until(lambda: tasks_of_ads() > 0, what="the first batch of the backfill", within_s=60)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    done = olvido(*backfill)
+    assert done.returncode == 0, done.stderr
+    [name] = [row["name"] for row in told("backfill", "list", "--sink", "ads")]
+    assert {row["sink"]: row["standing"] for row in told("sinks", "list")}["ads"] == "joining"
+    assert told("backfill", "show", name)["tasks"] == ERASED + OBJECTED + WITHDRAWN + 1
+
+    chain.stack.supervisor.start("sink-ads")
+    operations = SinkOperations(Database(chain.deployment.ledger_dsn, application="tests"))
+    chain.until(lambda: not operations.open(), what="the end of the backfill", within_s=60)
+    gone = {*phones[:ERASED], phones[-1]}
+    quiet = set(phones[ERASED : ERASED + OBJECTED + WITHDRAWN])
+    assert dict(chain.sql("store_cn", "select phone, shown from audience")) == {
+        phone: phone not in quiet for phone in phones if phone not in gone
+    }
+    shown = told("backfill", "show", name)
+    assert (shown["state"], shown["answered"], shown["left"]) == (
+        "done",
+        ERASED + OBJECTED + WITHDRAWN + 1,
+        0,
+    )
+    # Only the standing words: who agreed and took it back is told once.
+    counted = chain.sql("ledger", "select action, count(*) from tasks where sink = 'ads' group by 1")
+    assert dict(counted) == {"CONSENT": WITHDRAWN, "ERASE": ERASED + 1, "OBJECT": OBJECTED}
+    final = "select count(*) from requests where request_id = any(%s::uuid[]) and finished_at is null"
+    ids = [str(one.id) for one in (*batch.accepted, meanwhile)]
+    assert chain.sql("ledger", final, (ids,)) == [(0,)]
+    # What is asked from now on reaches it by itself.
+    with chain.producer() as producer:
+        accepted = producer.request_erasure(identities=both[-2], regions=["cn", "sg"])
+    chain.answered([accepted], within_s=60)
+    assert {task["sink"] for task in told("requests", "show", str(accepted.id))["tasks"]} == {
+        "ads", "crm", "store-sg",
+    }  # fmt: skip
+    again = olvido(*backfill)
+    assert (again.returncode, "already" in again.stderr) == (0, True)
