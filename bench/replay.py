@@ -24,6 +24,7 @@ from uuid import UUID
 import psycopg2
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
+from rich.console import Console
 from uuid_utils.compat import uuid7
 
 from olvido.broker.admin import end_offsets
@@ -41,6 +42,7 @@ from olvido.operators.replay.asking import TOPICS, Asked
 from olvido.operators.replay.planning import make_plan
 from olvido.operators.replay.running import Runner
 from olvido.operators.replay.shadow import Rehearser
+from olvido.operators.running import wait_for_readers
 from olvido.operators.settings import private_keys
 from olvido.operators.stack.stack import Stack, temporary_stack
 from olvido.processors.requests import GROUP
@@ -290,7 +292,7 @@ def live(deployment: Deployment, seconds: float, label: str) -> list[float]:
             at = datetime.now(UTC)
             asked[str(producer.request_erasure(identities={"email": email}, regions=["cn", "sg"]).id)] = at
     finished: dict[str, datetime] = {}
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     with contextlib.closing(psycopg2.connect(deployment.ledger_dsn)) as ledger, ledger.cursor() as cursor:
         while len(finished) < count and time.monotonic() < deadline:
             time.sleep(0.5)
@@ -376,16 +378,17 @@ def main() -> None:
                 f"{sum(place.new for place in replay.plan.places)} new, {replay.plan.unread} unread, "
                 f"{time.perf_counter() - began:.2f} s"
             )
+        shadow(deployment, replays, replay, stack)
         if arguments.live_s:
             programs = programs_of(deployment, stack.directory)
             stack.supervisor.apply(programs, environment=stack.environment)
             for program in programs:
                 stack.supervisor.start(program.name)
+            wait_for_readers(Console(stderr=True))
             rates = [float(rate) for rate in arguments.rates.split(",")]
             measure_live(deployment, replays, arguments.live_s, rates, arguments.rounds)
             for program in programs:
                 stack.supervisor.stop(program.name)
-        shadow(deployment, replays, replay, stack)
 
 
 def _database(stack: Stack, sink: str) -> str:

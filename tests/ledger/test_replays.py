@@ -150,6 +150,11 @@ def test_records_that_are_in_no_row_are_found(replays, sql):
     assert replays.known_sources([an_id(4), an_id(5), an_id(20)]) == {an_id(5), an_id(20)}
 
 
+def test_a_partition_ends_behind_what_was_handled_last(replays, ledger):
+    ledger.add_progress([OffsetRange(REQUESTS, 0, 0, 3), OffsetRange(REQUESTS, 0, 7, 9)])
+    assert replays.known_ends() == {(REQUESTS, 0): 9}
+
+
 def saved(replays: Replays, name: str = "friday") -> UUID:
     operation_id = uuid4()
     assert replays.save(operation_id, name, a_plan(), now=NOW)

@@ -92,7 +92,7 @@ class Replays:
         return identity
 
     def known_ends(self) -> dict[Partition, int]:
-        """The offset after the last record of each partition that the ledger knows."""
+        """The offset after the last record of each partition that was ever handled."""
         with self._database.transaction() as transaction:
             return {(topic, partition): end for topic, partition, end in transaction.rows("known_ends")}
 

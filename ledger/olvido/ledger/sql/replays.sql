@@ -20,8 +20,8 @@ set local max_parallel_workers_per_gather = 0;
 select system_identifier::text || '/' || current_database() from pg_control_system();
 
 -- name: known_ends
--- The offset after the last record of each partition that is known.
-select topic, partition_, max(offset_) + 1 from sources group by topic, partition_;
+-- The offset after the last record of each partition that was ever handled.
+select topic, partition_, upper(handled) from progress where not isempty(handled);
 
 -- name: count_sources
 -- How many sources of each partition a plan selects, and the first of them.
