@@ -50,7 +50,8 @@ def register(app: typer.Typer) -> None:
 
 def plan(
     topic: Annotated[
-        list[str] | None, typer.Option(help="requests or consents; repeat. Both if not given.")
+        list[str] | None,
+        typer.Option(metavar="TOPIC", help="requests or consents; repeat. Both if not given."),
     ] = None,
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="From this instant on, or since so long ago.")
@@ -61,17 +62,29 @@ def plan(
     by_duration: Annotated[
         str | None, typer.Option(metavar="SPAN", help="The last 1h, 2d or PT1H: like --from.")
     ] = None,
-    from_offset: Annotated[int | None, typer.Option(min=0, help="From this offset on.")] = None,
-    to_offset: Annotated[int | None, typer.Option(min=0, help="Up to this offset, not included.")] = None,
-    partition: Annotated[list[int] | None, typer.Option(min=0, help="Only this partition; repeat.")] = None,
+    from_offset: Annotated[int | None, typer.Option(metavar="N", min=0, help="From this offset on.")] = None,
+    to_offset: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Up to this offset, not included.")
+    ] = None,
+    partition: Annotated[
+        list[int] | None, typer.Option(metavar="N", min=0, help="Only this partition; repeat.")
+    ] = None,
     from_file: Annotated[
         Path | None,
-        typer.Option(help="Ranges as CSV: topic,partition,from_offset,to_offset, as -o csv prints them."),
+        typer.Option(
+            metavar="FILE",
+            help="Ranges as CSV: topic,partition,from_offset,to_offset, as -o csv prints them.",
+        ),
     ] = None,
-    sink: Annotated[list[str] | None, typer.Option(help="Only tasks of this sink; repeat.")] = None,
-    right: Annotated[list[str] | None, typer.Option(help="Only requests of this right; repeat.")] = None,
+    sink: Annotated[
+        list[str] | None, typer.Option(metavar="SINK", help="Only tasks of this sink; repeat.")
+    ] = None,
+    right: Annotated[
+        list[str] | None, typer.Option(metavar="RIGHT", help="Only requests of this right; repeat.")
+    ] = None,
     purpose: Annotated[
-        list[str] | None, typer.Option(help="Only consent changes of this purpose; repeat.")
+        list[str] | None,
+        typer.Option(metavar="PURPOSE", help="Only consent changes of this purpose; repeat."),
     ] = None,
     subject: Annotated[
         str | None, typer.Option(metavar="SUBJECT_ID", help="Only of this pseudonym; never an identity.")
@@ -80,11 +93,18 @@ def plan(
         list[str] | None, typer.Option(metavar="ID", help="Only this request or consent change; repeat.")
     ] = None,
     outcome: Annotated[
-        list[str] | None, typer.Option(help="Only tasks with this outcome, or none; repeat.")
+        list[str] | None,
+        typer.Option(metavar="OUTCOME", help="Only tasks with this outcome, or none; repeat."),
     ] = None,
-    state: Annotated[list[str] | None, typer.Option(help="Only requests in this state; repeat.")] = None,
-    rate: Annotated[str, typer.Option(help="Tasks a second at most, all sinks together.")] = RATE,
-    name: Annotated[str | None, typer.Option(help="What the plan is called; made if not given.")] = None,
+    state: Annotated[
+        list[str] | None, typer.Option(metavar="STATE", help="Only requests in this state; repeat.")
+    ] = None,
+    rate: Annotated[
+        str, typer.Option(metavar="RATE", help="Tasks a second at most, all sinks together.")
+    ] = RATE,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the plan is called; made if not given.")
+    ] = None,
     output: Form = Output.TABLE,
 ) -> None:
     """Count what would be sent again and what it costs, and save that as a plan. Nothing is sent.
@@ -148,7 +168,9 @@ def run(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Go all the way without an effect, and show what would differ.")
     ] = False,
-    rate: Annotated[str | None, typer.Option(help="Tasks a second at most, if not as planned.")] = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Tasks a second at most, if not as planned.")
+    ] = None,
     reason: Reason = "",
     given: Confirm = None,
     no_input: NoInput = False,
