@@ -12,7 +12,7 @@ RUN pip install --no-cache-dir --require-hashes -r requirements-bootstrap.lock
 # The lock holds what tests and the embedded parts need as well: of its pins, those that the extras need
 # are chosen here, and each must still have its hash from the lock.
 RUN uv venv /opt/olvido \
- && uv pip compile --quiet --no-header --extra processors --extra sinks --constraints requirements.lock \
+ && uv pip compile --quiet --no-header --extra processors --extra sinks --extra otel --constraints requirements.lock \
         pyproject.toml --output-file chosen.txt \
  && uv pip install --python /opt/olvido --require-hashes --constraints requirements.lock -r chosen.txt
 COPY . .
