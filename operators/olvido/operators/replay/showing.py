@@ -58,7 +58,7 @@ def show_plan(
         for place in made.places
         if place.records or place.unread
     ]
-    console.print(table_of(rows, ("topic", "part.", "from", "to", *COUNTED)))
+    show(rows, ("topic", "part.", "from", "to", *COUNTED), output=output, empty="")
     console.print()
     rows = [
         {
@@ -119,11 +119,11 @@ def show_shadow(told: "Shadow", output: Output) -> None:
     if print_data(rows if output in {Output.CSV, Output.JSONL} else whole, output=output):
         return
     console.print(table_of(rows, ("sink", "tasks", "remembered", "new", "unexpected", "not_asked")))
-    console.print(f"{told.new:,} new effects in {told.records:,} records", markup=False)
+    console.print(f"new effects: {told.new:,}, in {told.records:,} records", markup=False)
     if told.unknown:
-        console.print(f"{told.unknown:,} records would be handled for the first time", markup=False)
+        console.print(f"handled for the first time: {told.unknown:,} records", markup=False)
     if told.forgotten:
-        console.print(f"{told.forgotten:,} tasks are forgotten: nobody can issue them", markup=False)
+        console.print(f"forgotten: {told.forgotten:,} tasks that nobody can issue", markup=False)
     if told.differences:
         console.print("\nwhat would differ, the first of them", markup=False)
         show(told.differences, ("source_id", "sink", "would_be", "ledger_says"), output=output, empty="")
