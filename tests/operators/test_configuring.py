@@ -33,10 +33,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "olvido.toml").write_text(TOML)
     monkeypatch.setenv("OLVIDO_CONFIG", str(tmp_path / "olvido.toml"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("CRM_DSN", "postgresql://crm:geheim-1@127.0.0.1:1/crm")
-    (tmp_path / "home" / "olvido").mkdir(parents=True)
-    (tmp_path / "home" / "olvido" / "config.toml").write_text(
+    (tmp_path / "xdg" / "olvido").mkdir(parents=True)
+    (tmp_path / "xdg" / "olvido" / "config.toml").write_text(
         '[registry]\nurl = "http://from-user:1"\n[kafka]\nbootstrap_servers = "from-user:1"\n'
     )
     (tmp_path / ".olvido").mkdir()
@@ -64,7 +64,7 @@ def test_the_strongest_source_of_each_setting_is_in_force_and_is_named(project: 
     assert told["kafka.replication_factor"] == (1, "default")
     assert told["sinks.crm.tables.customers.erase"] == ("delete", f"{project}/olvido.toml:17")
     (project / ".olvido" / "stack.env").unlink()
-    assert shown()["registry.url"] == ("http://from-user:1", f"{project}/home/olvido/config.toml:2")
+    assert shown()["registry.url"] == ("http://from-user:1", f"{project}/xdg/olvido/config.toml:2")
     assert shown(OLVIDO_REGISTRY__URL="http://from-environment:1")["registry.url"][0] == (
         "http://from-environment:1"
     )
@@ -79,7 +79,7 @@ def test_no_secret_is_shown_in_any_form(project: Path):
 
 
 def test_a_flag_stands_above_the_environment_and_that_above_the_users_file(project: Path):
-    with (project / "home" / "olvido" / "config.toml").open("a") as file:
+    with (project / "xdg" / "olvido" / "config.toml").open("a") as file:
         file.write('[cli]\noutput = "csv"\n')
     assert olvido("config", "show").stdout.startswith("key,value")
     assert olvido("config", "show", OLVIDO_CLI__OUTPUT="jsonl").stdout.startswith('{"key"')

@@ -29,6 +29,7 @@ PAGES = {  # of a command or a group, by its first word; the others are told in 
     "restore": "docs/restore.md",
     "run": "docs/configuration.md#who-needs-what",
     "sinks": "docs/restore.md#the-standing-of-a-sink",
+    "support-bundle": "docs/operations.md#when-you-ask-somebody-else",
     "topics": "docs/topics.md",
 }
 
