@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -229,6 +231,41 @@ def test_where_nobody_traces_nothing_is_imported_and_what_came_is_handed_on() ->
         [sys.executable, "-c", PLAIN], env=environment, capture_output=True, text=True, check=True, timeout=60
     )
     assert json.loads(done.stdout) == [True, "", []]
+
+
+SENDING = """
+from olvido.broker import tracing
+tracing.set_up("olvido.test")
+with tracing.emitting("olvido.requests.v1", ""):
+    pass
+"""
+
+
+def test_a_process_sends_its_spans_to_the_endpoint_under_its_name() -> None:
+    """By OTLP over HTTP, to a collector that listens; what is left is sent when the process ends."""
+    came: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            came.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    endpoint = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
+    }
+    try:
+        subprocess.run([sys.executable, "-c", SENDING], env=environment | endpoint, check=True, timeout=60)
+    finally:
+        server.shutdown()
+        server.server_close()
+    [(path, body)] = came
+    assert path == "/v1/traces"
+    assert [word for word in (b"olvido.test", b"send olvido.requests.v1") if word not in body] == []
 
 
 MISSING = """
