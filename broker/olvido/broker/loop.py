@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -88,6 +88,7 @@ class Loop:
         self._canaries = canaries
         self._assigned: set[Partition] = set()
         self._done: dict[Partition, int] = {}  # handled, commit not confirmed: the next offset to read
+        self._in_hand: list[Received] = []  # the batch, without what went to somebody else meanwhile
         self._ahead: list[Received] = []  # read while paused; handled after the batch at hand
         self._paused = False
         self._leaving = False
@@ -126,9 +127,10 @@ class Loop:
         waits = delays()
         began = time.monotonic()
         with self._activity.batch_in_hand(self._topics):
-            while batch:
+            self._in_hand = batch
+            while self._in_hand:
                 try:
-                    self._handle(batch)
+                    self._handle(self._in_hand)
                 except Unavailable as error:
                     # Nothing of this batch is committed: if the process dies here, all of it comes again.
                     delay_s = _asked_for(error) or next(waits)
@@ -137,12 +139,11 @@ class Loop:
                         self._wait(consumer, delay_s, stop)
                     if stop.is_set():
                         return
-                    batch = self._ours(batch)
                     self.counters.retries += 1
                     RETRIES.labels(self._topics[0]).inc()
                 else:
-                    self._finish(consumer, batch, began)
-                    break
+                    self._finish(consumer, self._in_hand, began)
+                    self._in_hand = []
         self._resume(consumer)
 
     def _handle(self, batch: Sequence[Received]) -> None:
@@ -175,8 +176,9 @@ class Loop:
         consumer.close()
 
     def _read(self, consumer: Consumer, count: int, timeout_s: float) -> list[Received]:
+        messages = consumer.consume(count, timeout_s)  # may take partitions from what was read ahead
         batch, self._ahead = self._ahead, []
-        for message in consumer.consume(count, timeout_s):
+        for message in messages:
             error = message.error()
             if error is None:
                 batch.append(received(message))
@@ -189,7 +191,10 @@ class Loop:
 
     def _ours(self, batch: Sequence[Received]) -> list[Received]:
         """What is still ours: a partition that went to somebody else is read there, from the last commit."""
-        kept = [record for record in batch if (record.topic, record.partition) in self._assigned]
+        return self._without(batch, {(one.topic, one.partition) for one in batch} - self._assigned)
+
+    def _without(self, batch: Sequence[Received], gone: Set[Partition]) -> list[Received]:
+        kept = [record for record in batch if (record.topic, record.partition) not in gone]
         self.counters.dropped += len(batch) - len(kept)
         return kept
 
@@ -254,7 +259,12 @@ class Loop:
         ]
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
-        for name in _names(partitions):
+        # Dropped now and not when the wait is over: the partition may be ours again by then, further on,
+        # and to commit these records would set it back.
+        names = _names(partitions)
+        self._in_hand = self._without(self._in_hand, names)
+        self._ahead = self._without(self._ahead, names)
+        for name in names:
             self._assigned.discard(name)
             self._done.pop(name, None)
 
