@@ -27,13 +27,14 @@ from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from uuid_utils.compat import uuid7
 
-from olvido.broker.admin import end_offsets
+from olvido.broker.admin import end_offsets, lag
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.memory import partition_of
 from olvido.core.acts import Act, Verb
 from olvido.core.ids import task_id
 from olvido.core.replay import Plan, ReplayState, Selection
+from olvido.core.requests import content_digest
 from olvido.ledger.connection import Database
 from olvido.ledger.replays import Replay, Replays
 from olvido.operators.prepare import prepare
@@ -139,7 +140,9 @@ def build(
             request_id=id_at(at), requested_at=at, verification_required=False, verified=None,
         )  # fmt: skip
         record = writer.envelope(request, traceparent="").record
-        made.append((str(request.request_id), at, record.key, record.value, record.headers))
+        made.append(
+            (str(request.request_id), at, record.key, record.value, record.headers, content_digest(request))
+        )
     return made
 
 
@@ -164,7 +167,7 @@ def fill(deployment: Deployment, requests: int) -> None:
                 waiting.append(pool.submit(build, first, min(CHUNK, requests - first), requests, began))
             chunk = waiting.pop(0).result()
             publisher.publish(
-                [Record(REQUESTS.name, key, value, headers) for _, _, key, value, headers in chunk]
+                [Record(REQUESTS.name, key, value, headers) for _, _, key, value, headers, _ in chunk]
             )
             _copy_chunk(ledger, journals, chunk, ends)
             ledger.commit()
@@ -184,20 +187,34 @@ def fill(deployment: Deployment, requests: int) -> None:
     assert {(REQUESTS.name, p): end for p, end in ends.items()} == end_offsets(
         deployment.kafka, [REQUESTS.name]
     )
-    committed = [TopicPartition(REQUESTS.name, partition, end) for partition, end in ends.items()]
+    _commit(deployment, [TopicPartition(REQUESTS.name, partition, end) for partition, end in ends.items()])
+
+
+def _commit(deployment: Deployment, places: list[TopicPartition]) -> None:
+    """All of it was read, as the processors' group has it: or they would begin with a year of work."""
     admin = AdminClient({"bootstrap.servers": deployment.kafka.bootstrap_servers})
-    admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP, committed)])[GROUP].result()
+    for _ in range(60):
+        told = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP, places)])[
+            GROUP
+        ].result()
+        if all(place.error is None for place in told.topic_partitions):
+            break
+        time.sleep(1)
+    committed = {
+        (one.topic, one.partition): one.committed for one in lag(deployment.kafka, GROUP, [REQUESTS.name])
+    }
+    assert committed == {(place.topic, place.partition): place.offset for place in places}
 
 
 def _copy_chunk(ledger, journals, chunk, ends) -> None:  # noqa: ANN001
     requests, events, tasks = io.StringIO(), io.StringIO(), io.StringIO()
     applied = {sink: io.StringIO() for sink in SINKS}
-    for request_id, at, key, value, _ in chunk:
+    for request_id, at, key, value, _, digest in chunk:
         partition = partition_of(key, PARTITIONS)
         offset, ends[partition] = ends[partition], ends[partition] + 1
         when = at.isoformat()
         requests.write(
-            f"{request_id}\tERASE\t{key.decode()}\t{when}\t{when}\tfulfilled\t5\t5\t{when}\t\\\\x00\t{partition}\t{offset}\n"
+            f"{request_id}\tERASE\t{key.decode()}\t{when}\t{when}\tfulfilled\t5\t5\t{when}\t\\\\x{digest.hex()}\t{partition}\t{offset}\n"
         )
         events.write(f"{request_id}\t{REQUESTS.name}\t\\\\x{value.hex()}\n")
         for sink in SINKS:

@@ -27,10 +27,12 @@ from olvido.operators.replay.running import HEADER
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
 PEOPLE = 300
+KILLS = 4
 POINTS = ("before publish", "within publish", "after publish", "after note", "before done")
 KILLED = Path(__file__).parent / "killed_replay.py"
 TOPICS = ("olvido.tasks.crm.v1", "olvido.tasks.store-sg.v1")
 FAST = ("--rate", "100000/s")
+SLOW = ("--rate", "10/s")  # a minute for all of it: however slow the machine, there is something left
 REASON = ("--reason", "TEST-1")
 
 
@@ -193,27 +195,22 @@ def test_killed_at_a_point_it_loses_and_repeats_nothing(chain, past, watched, po
 def test_killed_at_any_time_again_and_again_it_loses_and_repeats_nothing(chain, past, watched):
     chance = random.Random(5)
     past.plan(name="killed-often")
-    arguments = ("killed-often", *REASON, "--confirm", "killed-often", "--rate", "300/s")
-    kills = 0
-    while kills < 6:
+    arguments = ("killed-often", *REASON, "--confirm", "killed-often", *SLOW)
+    for _ in range(KILLS):
         process = started(*arguments)
         before = sum(sent(chain, past, "killed-often").values())
         until(lambda most=before: sum(sent(chain, past, "killed-often").values()) > most, process)
         threading.Event().wait(chance.uniform(0, 0.5))
-        if process.poll() is not None:
-            break
         process.kill()
         process.communicate()
-        kills += 1
     done = olvido("replay", "run", *arguments[:-2], *FAST)
-    assert kills >= 2
-    assert done.returncode == (4 if past.state("killed-often") is ReplayState.DONE and kills < 6 else 0)
+    assert done.returncode == 0, done.stderr
     assert_each_once(chain, past, "killed-often")
 
 
 def test_paused_resumed_and_interrupted_it_goes_on_where_it_was(chain, past, watched):
     past.plan(name="slow")
-    arguments = ("slow", *REASON, "--confirm", "slow", "--rate", "40/s")
+    arguments = ("slow", *REASON, "--confirm", "slow", *SLOW)
     process = started(*arguments)
     until(lambda: bool(sent(chain, past, "slow")), process)
     second = olvido("replay", "run", *arguments)
@@ -226,7 +223,7 @@ def test_paused_resumed_and_interrupted_it_goes_on_where_it_was(chain, past, wat
         if "paused" in line:
             break
     count = sum(sent(chain, past, "slow").values())
-    threading.Event().wait(1.5)  # at its rate it would have sent 60 more
+    threading.Event().wait(1.5)  # at its rate it would have sent 15 more
     assert sum(sent(chain, past, "slow").values()) == count
     assert olvido("replay", "resume", "slow").returncode == 0
     until(lambda: sum(sent(chain, past, "slow").values()) > count, process)
@@ -244,7 +241,7 @@ def test_paused_resumed_and_interrupted_it_goes_on_where_it_was(chain, past, wat
 
 def test_cancelled_it_ends_and_says_so(chain, past, watched):
     past.plan(name="cancelled")
-    process = started("cancelled", *REASON, "--confirm", "cancelled", "--rate", "40/s")
+    process = started("cancelled", *REASON, "--confirm", "cancelled", *SLOW)
     until(lambda: bool(sent(chain, past, "cancelled")), process)
     assert olvido("replay", "cancel", "cancelled", "--confirm", "cancelled").returncode == 2  # no reason
     ended = olvido("replay", "cancel", "cancelled", *REASON, "--confirm", "cancelled")

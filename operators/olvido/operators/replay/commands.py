@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from olvido.ledger.replays import Replay, Replays
     from olvido.schemas.deployment import Deployment
 
-RATE = "200/s"  # tasks; see bench/README.md for what it does to the work of the day
+RATE = "100/s"  # tasks; see bench/README.md for what it does to the work of the day
 FORGOTTEN_SHOWN = 20
 
 Name = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's name.")]

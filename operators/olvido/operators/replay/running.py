@@ -168,10 +168,14 @@ class Runner:
         if tasks and not self._position.ends:
             # Before anything is sent it stands in the ledger from where on to look for it.
             self._note(replace(self._position, ends=self._ends()))
+        if self._unsure:
+            self._patiently(self._look_back)
+        # What is there already takes nothing of the rate a second time.
+        left = [task for task in tasks if task.task_id not in self._sent]
         size = max(1, int(self._rate / SLICES_PER_S))
-        done = self._position.counts.tasks
-        for start in range(0, len(tasks), size):
-            batch = tasks[start : start + size]
+        done = self._position.counts.tasks + len(tasks) - len(left)
+        for start in range(0, len(left), size):
+            batch = left[start : start + size]
             self._look()
             self._wait_for_turn(batch)
             self._patiently(self._publish, batch)
@@ -181,8 +185,8 @@ class Runner:
     def _publish(self, tasks: Sequence[Task]) -> None:
         """Publish what is not on its topic already. May be called again after any failure."""
         if self._unsure:
-            self._sent = self._look_back()
-        # From here to the next line but one nobody knows what arrived, whatever ends the call.
+            self._look_back()
+        # From here until all is confirmed nobody knows what arrived, whatever ends the call.
         self._unsure = True
         left = [task for task in tasks if task.task_id not in self._sent]
         prepared = self._emission.prepare(tasks=left)
@@ -194,8 +198,8 @@ class Runner:
         )
         self._unsure = False
 
-    def _look_back(self) -> dict[UUID, UUID]:
-        """The tasks of ours behind the position, from where the topics ended when it was noted."""
+    def _look_back(self) -> None:
+        """Learn what of ours is sent and not noted, from where the topics ended at the last look."""
         time.sleep(SETTLE_S)
         kafka = self._deployment.kafka
         ends = end_offsets(kafka, [tasks_topic(sink).name for sink in self._replay.plan.issued])
@@ -207,7 +211,8 @@ class Runner:
                 mark, task_id = headers.get(HEADER) or b"", headers.get("ce_id") or b""
                 if mark.startswith(self._mark()):
                     sent[UUID(task_id.decode())] = UUID(mark.rpartition(b"/")[2].decode())
-        return self._behind_position(sent, self._position)
+        self._sent = self._behind_position(sent, self._position)
+        self._unsure = False
 
     def _mark(self, source_id: UUID | None = None) -> bytes:
         return f"{self._replay.operation_id}/{source_id or ''}".encode()
