@@ -12,7 +12,7 @@ ROOMS := core schemas broker ledger producers processors sinks operators
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help setup demo test check simulate fmt lock clean bench
+.PHONY: help setup demo test check simulate chaos fmt lock clean bench
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -33,6 +33,11 @@ test: check ## everything in check, then all tests on the real parts
 
 simulate: .venv/.ready ## run many worlds on all cores: make simulate SEEDS=100000
 	PYTHONPATH=tests nice -n 10 $(BIN)/python -m simulation.run --seeds $(or $(SEEDS),10000)
+
+chaos: .venv/.ready ## kill real processes while work flows, and compare: KILLS=200 SEED= RATE= MINUTES= BUGS=all
+	PYTHONPATH=tests $(BIN)/python -m chaos $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(RATE),--rate $(RATE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FAULTS),--faults "$(FAULTS)") \
+		$(if $(BUGS),--bugs $(BUGS)) $(if $(OUTPUT),-o $(OUTPUT))
 
 fmt: .venv/.ready ## format and repair what can be repaired
 	$(BIN)/ruff format .
