@@ -125,7 +125,7 @@ ALERTS = (
         lasting="15m",
         severity="ticket",
         summary="{{ $labels.consumergroup }} falls behind",
-        description="More than 1,000 records wait for it, more than a quarter of an hour ago.",
+        description="More than 1,000 records wait for it; a quarter of an hour ago they were fewer.",
     ),
     Alert(
         name="OlvidoReceiptsOverdue",
