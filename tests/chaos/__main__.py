@@ -1,6 +1,7 @@
 """``python -m chaos``: the rig from the shell, and ``make chaos``."""
 
 import random
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -35,6 +36,7 @@ def main(
 
     Ends with 0 if nothing was found (with --bugs: if every bug was), else with 1.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all is taken down
     given = seed if seed is not None else random.SystemRandom().randrange(10**6)
     names = [] if not bugs else list(BUGS) if bugs == "all" else bugs.split(",")
     if unknown := set(names) - set(BUGS):

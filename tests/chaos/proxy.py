@@ -73,6 +73,8 @@ class TcpProxy:
         self._writers |= {writer, target_writer}
         try:
             await asyncio.gather(self._pass_on(reader, target_writer), self._pass_on(target_reader, writer))
+        except asyncio.CancelledError:  # the rig ends; asyncio would complain about it
+            return
         finally:
             for each in (writer, target_writer):
                 self._writers.discard(each)

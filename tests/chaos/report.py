@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from chaos.points import POINTS
 from chaos.rig import Caught, Result
@@ -48,7 +48,15 @@ def show_run(result: Result) -> str:
 
 def show_bugs(caught: Sequence[Caught]) -> str:
     """One line for each planted bug."""
-    table = Table("bug", "", "red", "kills", "what it does", title="planted bugs", title_justify="left")
+    table = Table(
+        Column("bug", no_wrap=True),
+        "",
+        "red",
+        "kills",
+        "what it does",
+        title="planted bugs",
+        title_justify="left",
+    )
     for one in caught:
         table.add_row(
             one.name,

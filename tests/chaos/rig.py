@@ -18,12 +18,12 @@ from chaos.journal import Journal
 from chaos.proxy import Line
 from chaos.stage import Stage
 from chaos.upstream import Upstream
-from chaos.witness import Findings, Witness
+from chaos.witness import Before, Findings, Witness
 from olvido.broker.admin import group_state
 from olvido.core.errors import Unavailable
 
 SETTLE_S_MAX = 300.0  # the reconciler doubles its waits: a task lost four times is due after four minutes
-STILL_S = 12.0  # with the healers off: so long without any change, and there will be none
+STILL_S = 12.0  # with a bug planted: so long without any change, and there will be none
 CALM_BEHIND = 50  # records: less is the work of the moment
 NUMBERS = 1_000_000  # people a run may have; the next run's numbers begin behind them
 Say = Callable[[str], None]
@@ -90,6 +90,7 @@ class Rig:
             rate: people a second.
             kinds: the faults to choose from besides kills; all, if none is given.
         """
+        self.stage.run_with()
         faults = Faults(self.stage, seed=self.seed, kinds=kinds)
 
         def torment(upstream: Upstream, watching: "_Watching") -> None:
@@ -119,21 +120,17 @@ class Rig:
         red: frozenset[str] = frozenset()
         told: tuple[str, ...] = ()
         self.stage.run_with(name, healers=not bug.healed)
-        try:
-            for _ in range(rounds):
-                faults = Faults(self.stage, seed=self.seed)
-                result = self._act(
-                    faults,
-                    lambda upstream, _, faults=faults: self._provoke(bug, faults),
-                    rate=rate,
-                    healers=not bug.healed,
-                )
-                kills += result.tally.killed
-                red, told = result.findings.red, tuple(result.findings.lines())
-                if red & bug.red:
-                    break
-        finally:
-            self.stage.run_with()
+        for _ in range(rounds):
+            faults = Faults(self.stage, seed=self.seed)
+
+            def provoke(_: Upstream, __: _Watching, faults: Faults = faults) -> None:
+                self._provoke(bug, faults)
+
+            result = self._act(faults, provoke, rate=rate, patient=False)
+            kills += result.tally.killed
+            red, told = result.findings.red, tuple(result.findings.lines())
+            if red & bug.red:
+                break
         return Caught(name=name, bug=bug, kills=kills, red=red, told=told)
 
     def _provoke(self, bug: Bug, faults: Faults) -> None:
@@ -160,16 +157,16 @@ class Rig:
         torment: Callable[[Upstream, "_Watching"], None],
         *,
         rate: float,
-        healers: bool = True,
+        patient: bool = True,
     ) -> Result:
         stage = self.stage
         numbers = self._next
         self._next += NUMBERS
-        letters = stage.chain.sql("ledger", "select count(*) from dead_letters")[0][0]
         journal = Journal(stage.orders.parent / f"accepted-{numbers}.jsonl")
         upstream = Upstream(stage, journal, first=numbers, rate=rate, seed=self.seed)
         began, restarts = time.monotonic(), stage.restarts()
         self._all_read()
+        before = Before.of(stage)
         with _watching(stage) as watching:
             upstream.start()
             try:
@@ -178,10 +175,10 @@ class Rig:
                 faults.end()
                 upstream.finish()
             ended = time.monotonic()
-            settled = self._settle(journal, healers=healers)
-        findings = Witness(stage, journal, range(upstream.first, upstream.next)).look(letters)
+            settled = self._settle(journal, patient=patient)
+        findings = Witness(stage, journal, range(upstream.first, upstream.next), before).look()
         journal.close()
-        if not settled:
+        if not settled and not findings.found:
             findings.add("lost", "not everything came to an end in time")
         return Result(
             seed=self.seed,
@@ -209,8 +206,8 @@ class Rig:
 
         self.stage.chain.until(reading, what="every process reading", within_s=120)
 
-    def _settle(self, journal: Journal, *, healers: bool) -> bool:
-        """Wait until all that was accepted is answered, everywhere."""
+    def _settle(self, journal: Journal, *, patient: bool) -> bool:
+        """Wait until all that was accepted is answered, everywhere; if not patient, until nothing moves."""
         connection = psycopg2.connect(self.stage.chain.stack.dsn("ledger"))
         connection.autocommit = True
         ids = [(told.id,) for told in journal.read()]
@@ -230,7 +227,7 @@ class Rig:
                     break
                 if now != seen:
                     seen, since = now, time.monotonic()
-                if not healers and now[2] == 0 and time.monotonic() > since + STILL_S:
+                if not patient and now[2] == 0 and time.monotonic() > since + STILL_S:
                     break
                 time.sleep(0.5)
         connection.close()

@@ -78,6 +78,7 @@ class Stage:
     programs: Sequence[Program]
     environment: Mapping[str, str]
     stopped: set[int] = field(default_factory=set)
+    planted: tuple[str, bool] | None = None
 
     @property
     def victims(self) -> tuple[str, ...]:
@@ -127,8 +128,15 @@ class Stage:
             **{sink_group(name): [tasks_topic(name).name] for name in self.chain.deployment.sinks},
         }
 
+    def ledger_topics(self) -> list[str]:
+        """What is read by those who keep their offsets in the ledger, too."""
+        return [*self.groups()[requests.GROUP], *self.groups()[receipts.GROUP]]
+
     def run_with(self, bug: str = "", *, healers: bool = True) -> None:
         """Have every process of Olvido run with that bug planted; those that change are started again."""
+        if self.planted == (bug, healers):
+            return
+        self.planted = (bug, healers)
         more = {BUG: bug, HEALERS: "on" if healers else "off"}
         programs = [replace(one, environment={**one.environment, **more}) for one in self.programs]
         supervisor = self.chain.stack.supervisor
