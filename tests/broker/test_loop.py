@@ -37,6 +37,7 @@ class Member:
         self.down = threading.Event()  # while set, the target is down
         self.brought = threading.Event()
         self.told_down = threading.Event()
+        self.held: Sequence[Received] = ()  # the batch that was brought first while the target was down
         self.done: list[Received] = []
         self.loop = Loop(kafka, group=group, topics=[topic], handler=self._handle, batch_max=batch_max)
         self._ended: Future[None] = Future()
@@ -56,6 +57,7 @@ class Member:
 
     def _handle(self, batch: Sequence[Received]) -> None:
         if self.down.is_set():
+            self.held = self.held or batch
             self.told_down.set()
             raise Unavailable("the target is down", retry_after=timedelta(seconds=0.5))
         self.done += batch
@@ -183,7 +185,8 @@ def test_partitions_that_go_to_another_member_while_paused_are_handled_there_and
     mine = {record.partition for record in paused.done}
     theirs = {record.partition for record in other.done}
     assert (len(mine), len(theirs), mine & theirs) == (3, 3, set())
-    assert paused.loop.counters.dropped > 0
+    # How much the first batch held, and of which partitions, is the broker's affair.
+    assert paused.loop.counters.dropped >= sum(record.partition in theirs for record in paused.held)
     assert behind(kafka_section, group, topic) == 0
 
 

@@ -78,8 +78,8 @@ def dead_letters() -> str:
         "",
         *_prose("""
             A dead letter is a record that could not be handled: its coordinates, a digest and one of these
-            codes, never a copy ([why](../decisions/0005-dead-letters-are-claim-checks.md)). How they are looked
-            at, sent again and given up: [dead letters](../dead-letters.md).
+            codes, never a copy ([why](../decisions/0005-dead-letters-are-claim-checks.md)). How they are
+            looked at, sent again and given up: [dead letters](../dead-letters.md).
         """),
         "",
         "| code | meaning | what to do |",

@@ -31,7 +31,7 @@ def database(declared: "Deployment") -> "Database":
 
 def add_commands(group: typer.Typer, kind: OperationKind) -> None:
     """Add `list`, `show` and `close` to the commands of a kind."""
-    name = Annotated[str, typer.Argument(help=f"The {kind.value}'s name.")]
+    name = typer.Argument(help=f"The {kind.value}'s name.")
     example = f"{kind.value}-crm-20261123-090000"
 
     @group.command(
@@ -50,7 +50,7 @@ def add_commands(group: typer.Typer, kind: OperationKind) -> None:
         help=f"Show how far a {kind.value} is, and what of it is left to a person.\n\n"
         f"Examples:\n    olvido {kind.value} show {example}",
     )
-    def show_(operation: name, output: Form = Output.TABLE) -> None:
+    def show_(operation: Annotated[str, name], output: Form = Output.TABLE) -> None:
         _show(kind, operation, output=output)
 
     @group.command(
@@ -60,7 +60,7 @@ def add_commands(group: typer.Typer, kind: OperationKind) -> None:
         f'Examples:\n    olvido {kind.value} close {example} --reason "OPS-17, three by hand"',
     )
     def close_(
-        operation: name,
+        operation: Annotated[str, name],
         reason: Reason = "",
         given: Confirm = None,
         no_input: NoInput = False,

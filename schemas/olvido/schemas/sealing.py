@@ -221,7 +221,7 @@ class Opener:
 
 
 def destroyed_keys(region: str, private_dir: Path) -> tuple[str, ...]:
-    """The ids of a region's keys that are known here to be destroyed: none can be told where it has no keys."""
+    """The ids of a region's keys that are known here to be destroyed; where it has no keys none is known."""
     return tuple(sorted(path.stem for path in private_dir.glob("*.destroyed") if _is_of(path.stem, region)))
 
 
