@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from chaos.bugs import BUGS
+from chaos.faults import KINDS
 from chaos.report import as_json, show_bugs, show_run
 from chaos.rig import Rig
 from chaos.stage import stage
@@ -43,6 +44,11 @@ def main(
         raise typer.BadParameter(
             f"{', '.join(sorted(unknown))}; there are {', '.join(BUGS)}", param_hint="--bugs"
         )
+    kinds = tuple(filter(None, faults.split(",")))
+    if unknown := set(kinds) - set(KINDS):
+        raise typer.BadParameter(
+            f"{', '.join(sorted(unknown))}; there are {', '.join(KINDS)}", param_hint="--faults"
+        )
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -67,7 +73,7 @@ def main(
                     at_most_s=minutes * 60 if minutes else max(180.0, kills * 9.0),
                     every_s=every or (20.0 if minutes else 2.0),
                     rate=rate,
-                    kinds=tuple(filter(None, faults.split(","))),
+                    kinds=kinds,
                 )
                 ok = not result.findings.found
                 text = as_json(result) if output == "json" else show_run(result)

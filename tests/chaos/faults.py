@@ -18,10 +18,17 @@ from chaos.stage import PARTS, TARGET, Stage
 HELD_S = 12.0  # longer than the patience of either group with a silent member: 10 s and 8 s
 CUT_S = (0.5, 4.0)
 SPOILT_S = (2.0, 5.0)
-ORDER_S_MAX = 15.0  # an order that finds no work in that time is taken back
+ORDER_S_MAX = 40.0  # an order that finds no work in that time is taken back
+APART_S = (
+    25.0  # between two blows to what everybody needs: while it is away nobody works, and no point is passed
+)
 TWO_AT_ONCE = 0.10
 LINES = ("kafka", "registry", "ledger", "crm", "store_sg", "marketing")
 REBALANCING = ("assigned", "revoked")
+KINDS = (  # besides SIGKILL
+    "SIGTERM", "SIGSTOP and SIGCONT", "restart", "disk full", "registry hangs", "HTTP", "connections cut",
+    "line held", "sessions ended",
+)  # fmt: skip
 
 # Points that a kind of process passes.
 _SINK = ("read", "effected", "committed", "produced", "delivered", "acked", "offset", "assigned", "revoked")
@@ -76,20 +83,12 @@ class Faults:
         self._number = 0
         self._asked: Counter[tuple[str, str]] = Counter()
         self._lasting: list[threading.Thread] = []
-        every = {
-            "SIGTERM": self._term,
-            "SIGSTOP and SIGCONT": self._hold,
-            "restart": self._restart,
-            "disk full": self._fill_disk,
-            "registry hangs": self._hang_registry,
-            "HTTP": self._spoil_answers,
-            "connections cut": self._cut,
-            "line held": self._hold_line,
-            "sessions ended": self._end_sessions,
-        }
-        self._kinds: list[Callable[[], None]] = [
-            act for name, act in every.items() if not kinds or name in kinds
-        ]
+        self._parts_again_at = 0.0
+        acts = (
+            self._term, self._hold, self._restart, self._fill_disk, self._hang_registry, self._spoil_answers,
+            self._cut, self._hold_line, self._end_sessions,
+        )  # fmt: skip
+        self._kinds = [act for name, act in zip(KINDS, acts, strict=True) if not kinds or name in kinds]
 
     def one(self) -> None:
         """Do one thing, or two at once."""
@@ -150,9 +149,19 @@ class Faults:
             self._stage.signal(name, signal.SIGTERM)
 
     def _kill(self) -> None:
-        name = self._random.choice([*self._stage.victims * 2, TARGET, TARGET, *PARTS])
+        name = self._victim([*self._stage.victims * 2, TARGET, TARGET, *PARTS])
         if self._stage.signal(name, signal.SIGKILL):
             self.tally.kill("any time", name)
+
+    def _victim(self, names: Sequence[str]) -> str:
+        """One of them; a part, or the line to it, only if the last blow to one is over."""
+        shared = {*PARTS, "ledger"}
+        if time.monotonic() < self._parts_again_at:
+            names = [name for name in names if name not in shared]
+        name = self._random.choice(names)
+        if name in shared:
+            self._parts_again_at = time.monotonic() + APART_S
+        return name
 
     # --- all else --------------------------------------------------------------------------------
 
@@ -162,7 +171,7 @@ class Faults:
             self.tally.fault("SIGTERM", name)
 
     def _restart(self) -> None:
-        name = self._random.choice(self._stage.names)
+        name = self._victim(self._stage.names)
         self.tally.fault("restart", name)
         self._lasts(0.0, lambda: self._stage.chain.stack.supervisor.restart(name), lambda: None)
 
@@ -194,12 +203,12 @@ class Faults:
         self._lasts(self._random.uniform(*SPOILT_S), lambda: None, mend)
 
     def _cut(self) -> None:
-        name = self._random.choice(LINES)
+        name = self._victim(LINES)
         self.tally.fault("connections cut", name)
         self.line(name, Line.REFUSED, self._random.uniform(*CUT_S))
 
     def _hold_line(self) -> None:
-        name = self._random.choice(LINES)
+        name = self._victim(LINES)
         self.tally.fault("line held", name)
         self.line(name, Line.HELD, self._random.uniform(*SPOILT_S))
 
