@@ -51,6 +51,9 @@ def examine(
         violations = [Violation("raised", f"{type(error).__name__} at {where}: {error}")]
     finally:
         world.end()
+    for task in world.tables.tasks.values():
+        if task["outcome"] == "failed":  # the answer for what is forgotten: no target gives it
+            world.faults.count("outcome: failed")
     for letter in world.tables.dead_letters.values():
         world.faults.count(f"cause: {letter['cause']}")
     return Finding(

@@ -67,7 +67,8 @@ class Faults:
         Raises:
             Crash: it does.
         """
-        rate = RATES["crash"] * (5 if " commit " in name else 1)  # transactions are few among all acts
+        # Transactions are few among all acts, and few requests wait for a verification.
+        rate = RATES["crash"] * (25 if "start_requests" in name else 5 if " commit " in name else 1)
         if not self.off_for_good and "crash" in self.on and self.rng.random() < rate:
             self.count(f"crash: {name}")
             raise Crash(name)

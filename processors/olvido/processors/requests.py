@@ -79,7 +79,7 @@ def step(batch: Sequence[Read[PrivacyRequest]], known: Known, catalogue: Catalog
             elif before.digest != digest:
                 raise Refused(Cause.ID_REUSE, field="request_id")
             elif first is not None and first.place == place:
-                statuses.append(_status_known(request, first))
+                statuses.append(status_known(request, first))
                 tasks.extend(
                     task
                     for task in plan_request(request, catalogue)
@@ -168,7 +168,7 @@ def _status(request: PrivacyRequest, state: RequestState, tasks: Sequence[Task])
     return status_of(request, state, len(tasks))
 
 
-def _status_known(request: PrivacyRequest, known: KnownRequest) -> RequestStatus:
+def status_known(request: PrivacyRequest, known: KnownRequest) -> RequestStatus:
     """Where a request stands that was saved before: never a step back to where it began."""
     return replace(
         status_of(request, known.state, len(known.outcomes)),

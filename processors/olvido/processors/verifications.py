@@ -24,7 +24,7 @@ from olvido.ledger.rows import (
     VerificationKey,
     VerificationRow,
 )
-from olvido.processors.requests import GROUP, start_state, status_of
+from olvido.processors.requests import GROUP, start_state, status_known, status_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,8 @@ def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: dateti
                 )
                 statuses.append(status_of(event, state, len(planned)))
                 tasks.extend(planned)
-            else:
+            else:  # saved before, and nobody knows whether it was told
+                statuses.append(status_known(event, request))
                 tasks.extend(task for task in planned if request.outcomes.get(task.sink, ...) is None)
     return Output(
         rows=tuple(rows.values()),
