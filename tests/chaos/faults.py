@@ -149,7 +149,7 @@ class Faults:
             self._stage.signal(name, signal.SIGTERM)
 
     def _kill(self) -> None:
-        name = self._victim([*self._stage.victims * 2, TARGET, TARGET, *PARTS])
+        name = self._victim([*self._stage.victims, TARGET, *PARTS * 2])
         if self._stage.signal(name, signal.SIGKILL):
             self.tally.kill("any time", name)
 

@@ -48,7 +48,7 @@ class Result:
         """The 95th percentile of the recoveries."""
         if len(self.recovered_s) < 2:
             return None
-        return statistics.quantiles(self.recovered_s, n=20)[-1]
+        return statistics.quantiles(self.recovered_s, n=20, method="inclusive")[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
