@@ -136,7 +136,7 @@ class Rig:
     def _provoke(self, bug: Bug, faults: Faults) -> None:
         """Let work flow, and do what brings the bug to light."""
         never = threading.Event()
-        never.wait(6.0)
+        never.wait(4.0)
         for name, point, at in bug.orders:
             faults.order(name, point, at)
         for _ in range(4 if bug.cut else 0):
@@ -149,7 +149,7 @@ class Rig:
             never.wait(0.2)
             faults.collect()
             self.say(f"{bug.says}; kills {faults.tally.killed}")
-        never.wait(2.0)
+        never.wait(1.0)
 
     def _act(
         self,

@@ -15,7 +15,7 @@ def rig():
 
 
 def test_processes_and_parts_are_killed_and_nothing_is_lost_or_done_twice(rig: Rig):
-    result = rig.run(kills=8, at_most_s=90, every_s=1.5, rate=15)
+    result = rig.run(kills=5, at_most_s=60, every_s=1.0, rate=15)
     assert list(result.findings.lines()) == []
     assert result.findings.events > 0
     assert result.tally.killed >= 1
