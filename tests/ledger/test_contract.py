@@ -129,6 +129,30 @@ def test_what_came_in_the_same_moment_is_found_by_request_and_subject(kept: Kept
     assert [row.event_id for row in kept.ledger.awaiting_verified(limit=1)] == [an_id(902)]
 
 
+def test_what_was_started_is_awaiting_until_somebody_was_told(kept: Kept):
+    request = an_erasure(1, verification_required=True)
+    save(kept.ledger, read(request))
+    given = [verifications.Given(a_verification(request, 901), requests.Place(0, 0), received(0))]
+
+    def start() -> verifications.Output:
+        known, verified = kept.ledger.known_requests([an_id(1)])
+        found = verifications.Known(requests=known, events={an_id(1): request}, verifications=verified)
+        output = verifications.step(given, found, CATALOGUE, NOW)
+        rows = [requests.task_row(task) for task in output.tasks]
+        kept.ledger.save_verifications(
+            output.rows, output.started, rows, handled=(), now=NOW, due_after=MINUTE
+        )
+        return output
+
+    first = start()
+    # Here the process dies: nobody was told, and the record does not come again.
+    assert [row.event_id for row in kept.ledger.awaiting_verified(limit=9)] == [an_id(901)]
+    again = start()
+    assert (again.started, again.statuses, again.tasks) == ((), first.statuses, first.tasks)
+    kept.ledger.end_awaiting([status.request_id for status in again.statuses])
+    assert kept.ledger.awaiting_verified(limit=9) == []
+
+
 def test_a_dead_letter_parks_its_task_once(kept: Kept):
     (task, _) = save(kept.ledger, read(an_erasure(1))).tasks
     letter = dead_letter_of(
@@ -202,6 +226,8 @@ def _verifies(kept: Kept, rng: random.Random, turn: int) -> Any:
     )
     rows = [requests.task_row(task) for task in output.tasks]
     kept.ledger.save_verifications(output.rows, output.started, rows, handled=(), now=NOW, due_after=MINUTE)
+    if turn % 2:
+        kept.ledger.end_awaiting([status.request_id for status in output.statuses])
     waiting = sorted(repr(row) for row in kept.ledger.awaiting_verified(limit=100))
     return repr((sorted(map(repr, verified.values())), output.started, output.dead_letters, waiting))
 

@@ -136,7 +136,10 @@ class Ledger:
         now: datetime,
         due_after: timedelta,
     ) -> None:
-        """Save verifications, and the tasks of the requests that waited for them."""
+        """Save verifications, and the tasks of the requests that waited for them.
+
+        The requests are awaiting all the same until :meth:`end_awaiting` says that it was told.
+        """
         with self._database.transaction() as transaction:
             if verifications:
                 transaction.run(
@@ -157,9 +160,14 @@ class Ledger:
                     tasks=[row.tasks for row in started],
                     finished_ats=[now if row.finished else None for row in started],
                 )
-                transaction.run("delete_awaiting", ids=[row.request_id for row in started])
                 _insert_tasks(transaction, tasks, now, due_after)
             _add_progress(transaction, handled)
+
+    def end_awaiting(self, request_ids: Sequence[UUID]) -> None:
+        """Requests that were started, and of which that was told."""
+        if request_ids:
+            with self._database.transaction() as transaction:
+                transaction.run("delete_awaiting", ids=list(request_ids))
 
     def awaiting_verified(self, *, limit: int) -> list[VerificationRow]:
         """Verifications whose requests still wait, because both came in the same moment."""

@@ -189,7 +189,10 @@ class VerificationsHandler:
         _tell(self.codec.topic.name, batch, 0, [*letters, *output.dead_letters])
 
     def release_crossed(self, *, limit: int = 1000) -> int:
-        """Start requests whose verification came in the same moment as they did; returns how many."""
+        """Start requests whose verification came in the same moment as they did; returns how many.
+
+        One that was started by a process that died before telling is told, too.
+        """
         rows = self._ledger.awaiting_verified(limit=limit)
         given = [
             verifications.Given(
@@ -239,6 +242,8 @@ class VerificationsHandler:
                 statuses=output.statuses, dead_letters=[*letters, *output.dead_letters], tasks=output.tasks
             )
         )
+        # Killed before this line: these requests are awaiting still, and are told of again.
+        self._ledger.end_awaiting([status.request_id for status in output.statuses])
 
 
 class ReceiptsHandler:
