@@ -185,7 +185,8 @@ def test_killed_at_a_point_it_loses_and_repeats_nothing(chain, past, watched, po
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert past.state(name) is ReplayState.INTERRUPTED
+    # It holds the plan until the database has noticed that its connection is gone.
+    chain.until(lambda: past.state(name) is ReplayState.INTERRUPTED, what="interrupted", within_s=30)
     done = olvido("replay", "run", name, *REASON, "--confirm", name)
     assert done.returncode == 0, done.stderr
     assert_each_once(chain, past, name)
@@ -197,12 +198,15 @@ def test_killed_at_any_time_again_and_again_it_loses_and_repeats_nothing(chain, 
     past.plan(name="killed-often")
     arguments = ("killed-often", *REASON, "--confirm", "killed-often", *SLOW)
     for _ in range(KILLS):
+        # It holds the plan until the database has noticed that its connection is gone.
+        chain.until(lambda: past.state("killed-often") is not ReplayState.RUNNING, what="let go", within_s=30)
         process = started(*arguments)
         before = sum(sent(chain, past, "killed-often").values())
         until(lambda most=before: sum(sent(chain, past, "killed-often").values()) > most, process)
         threading.Event().wait(chance.uniform(0, 0.5))
         process.kill()
         process.communicate()
+    chain.until(lambda: past.state("killed-often") is not ReplayState.RUNNING, what="let go", within_s=30)
     done = olvido("replay", "run", *arguments[:-2], *FAST)
     assert done.returncode == 0, done.stderr
     assert_each_once(chain, past, "killed-often")
@@ -348,21 +352,21 @@ def test_the_csv_of_a_plan_is_read_back(chain, past, tmp_path):
         (("plan", "--from", "2026-11-01T10:00:00"), 2, "no time zone"),
         (("plan", "--rate", "0/s"), 2, "such as 50/s"),
         (("plan", "--name", "No Name"), 2, "small letters"),
-        (("plan", "--name", "whole"), 2, "is taken"),
+        (("plan", "--name", "taken"), 2, "is taken"),
         (("plan", "--from", "1s", "--to", "now"), 3, "nothing is selected"),
         (("plan", "--request", "019ab1a9-0000-7000-8000-000000000000"), 3, "nothing is selected"),
         (("run", "nowhere", "--reason", "x"), 3, "olvido replay list"),
-        (("run", "csv-1", "--confirm", "csv-1"), 2, "--reason"),
-        (("run", "csv-1", "--reason", "x", "--confirm", "csv-2"), 4, "not confirmed"),
-        (("pause", "csv-1"), 4, "only what runs"),
+        (("run", "kept", "--confirm", "kept"), 2, "--reason"),
+        (("run", "kept", "--reason", "x", "--confirm", "csv-2"), 4, "not confirmed"),
+        (("pause", "kept"), 4, "only what runs"),
         (("show", "nowhere"), 3, "olvido replay list"),
     ],
 )
 def test_a_bad_order_is_refused_with_the_fix_and_nothing_is_sent(chain, past, arguments, code, says):
-    if ("whole" in arguments) and not past.replays.newest(name="whole"):
-        past.plan(name="whole")
-    if "csv-1" in arguments and not past.replays.newest(name="csv-1"):
-        past.plan(name="csv-1")
+    if ("taken" in arguments) and not past.replays.newest(name="taken"):
+        past.plan(name="taken")
+    if "kept" in arguments and not past.replays.newest(name="kept"):
+        past.plan(name="kept")
     ends, plans = end_offsets(chain.deployment.kafka, TOPICS), len(past.replays.newest())
     done = olvido("replay", *arguments)
     assert (done.returncode, done.stdout) == (code, ""), done.stderr

@@ -18,8 +18,8 @@ CRASH_POINTS = frozenset(
             for when in ("before", "after")
             for what in (
                 "publish", "commit insert_requests", "commit insert_consent_changes",
-                "commit insert_verifications",
-                "commit start_requests", "commit add_progress", "commit postpone", "commit offsets",
+                "commit insert_verifications", "commit start_requests", "commit delete_awaiting",
+                "commit add_progress", "commit postpone", "commit offsets",
             )
         ),
         "processors: before take",

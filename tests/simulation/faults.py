@@ -3,6 +3,8 @@
 import random
 from dataclasses import dataclass, field
 
+# Acts that few worlds come to: a process dies at them more often.
+RARE = ("commit start_requests", "commit delete_awaiting")
 # How often each fault strikes where it can, when a seed has it switched on.
 RATES = {
     "crash": 0.012,  # at each crash point
@@ -68,7 +70,7 @@ class Faults:
             Crash: it does.
         """
         # Transactions are few among all acts, and few requests wait for a verification.
-        rate = RATES["crash"] * (25 if "start_requests" in name else 5 if " commit " in name else 1)
+        rate = RATES["crash"] * (25 if name.endswith(RARE) else 5 if " commit " in name else 1)
         if not self.off_for_good and "crash" in self.on and self.rng.random() < rate:
             self.count(f"crash: {name}")
             raise Crash(name)

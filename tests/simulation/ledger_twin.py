@@ -163,6 +163,7 @@ class TransactionTwin:
         awaiting = self._tables.awaiting
         for request_id in ids:
             if request_id in awaiting:
+                self.wrote = self.wrote or "delete_awaiting"
                 row = awaiting.pop(request_id)
                 self._undo.append(lambda key=request_id, row=row: awaiting.__setitem__(key, row))
                 yield (request_id,)

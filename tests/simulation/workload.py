@@ -200,7 +200,7 @@ class _Author:
             boxes=self._boxes(person, request_id, regions),
             purposes=tuple(rng.sample(PURPOSES, rng.randint(0, 2))) if right is Right.OBJECT else (),
             requested_at=requested_at,
-            verification_required=rng.random() < 0.15,
+            verification_required=rng.random() < 0.3,
             verified=verified,
         )
         self._emit_request(request, at_s)
