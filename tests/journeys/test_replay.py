@@ -252,6 +252,7 @@ def test_cancelled_it_ends_and_says_so(chain, past, watched):
     assert ended.returncode == 0, ended.stderr
     process.communicate(timeout=30)
     assert process.returncode == 5
+    assert told("replay", "show", "cancelled")["sent"] == sum(sent(chain, past, "cancelled").values()) > 0
     assert olvido("replay", "run", "cancelled", *REASON, "--confirm", "cancelled").returncode == 4
 
 

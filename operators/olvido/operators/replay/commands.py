@@ -279,11 +279,11 @@ def cancel(plan: Name, reason: Reason = "", given: Confirm = None, no_input: NoI
     """
     _, replays = _parts()
     found = _found(replays, plan)
-    act = new_act(Verb.CANCEL, reason, plan=plan, tasks_sent=found.position.counts.tasks)
+    act = new_act(Verb.CANCEL, reason, plan=plan)
     confirm(plan, given=given, no_input=no_input)
     if not replays.move(found.operation_id, ReplayState.CANCELLED, now=act.at, act=act):
         _refuse(f"{plan} is {found.state} already")
-    messages.print(f"{plan} is cancelled; {found.position.counts.tasks:,} tasks had been sent", markup=False)
+    messages.print(f"{plan} is cancelled; what it sent: olvido replay show {plan}", markup=False)
 
 
 def list_replays(

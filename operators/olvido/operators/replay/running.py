@@ -104,6 +104,7 @@ class Runner:
         self._bar = bar
         self._never = Event()
         self._sent: dict[UUID, UUID] = {}  # sent and not noted: task and source
+        self._uncounted: list[str] = []  # the sinks of what was sent since the last note
         self._unsure = bool(replay.position.ends)  # whether something may be there that was not noted
         self._looked_at = 0.0
         self._since_behind = BEHIND_MAX  # so that the first batch looks, too
@@ -128,6 +129,10 @@ class Runner:
             self._read_unknown()
             self._replays.move(operation_id, ReplayState.DONE, now=datetime.now(UTC))
         except Ended as ended:
+            if ended.state is ReplayState.CANCELLED:
+                # Nobody goes on from here, so nobody looks for what was sent of the batch at hand.
+                counts = self._position.counts.plus(sinks=self._uncounted)
+                self._patiently(self._replays.note, operation_id, replace(self._position, counts=counts))
             return ended.state
         except KeyboardInterrupt:
             with suppress(Unavailable):  # without a runner it is seen as interrupted all the same
@@ -179,6 +184,7 @@ class Runner:
             self._look()
             self._wait_for_turn(batch)
             self._patiently(self._publish, batch)
+            self._uncounted += [task.sink for task in batch]
             done += len(batch)
             self._bar.to(done)
 
@@ -372,7 +378,7 @@ class Runner:
             position = replace(position, ends=self._ends())
         state = self._patiently(self._replays.note, self._replay.operation_id, position, forgotten=forgotten)
         self._position = position
-        self._sent = left
+        self._sent, self._uncounted = left, []
         self._obey(state)
 
     def _patiently(self, act: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
