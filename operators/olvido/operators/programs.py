@@ -9,7 +9,7 @@ from olvido.operators.settings import private_keys
 from olvido.operators.stack.program import Program
 from olvido.operators.stack.state import HOST, StateFolder, choose_port, port_is_free
 from olvido.operators.stack.supervisor import Supervisor
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.deployment import FILE_NAME, Deployment
 
 EVERYBODY = frozenset({"OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "OLVIDO_REGISTRY__URL"})
 LEDGER = EVERYBODY | {"OLVIDO_LEDGER__DSN"}
@@ -79,6 +79,8 @@ def _program(
     environment = {
         "PYTHONUNBUFFERED": "1",
         "OLVIDO_ENV_FILES": "none",
+        # Its own, whatever the supervisor was started with.
+        "OLVIDO_CONFIG": str(directory / Path(os.environ.get("OLVIDO_CONFIG", FILE_NAME)).name),
         "OLVIDO_METRICS__HOST": HOST,
         "OLVIDO_METRICS__PORT": str(ports[name]),
     }
