@@ -40,6 +40,7 @@ class Backup:
         """Copy the CRM as it is now. The copy wants nobody in it, so its sink pauses."""
         self.chain.stack.supervisor.stop("sink-crm")
         self._run(sql.SQL("create database crm_backup template crm"))
+        threading.Event().wait(1.1)  # what was done before lies outside the margin of a second
         taken_at = datetime.now(UTC)
         self.chain.stack.supervisor.start("sink-crm")
         return taken_at

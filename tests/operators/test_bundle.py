@@ -57,12 +57,15 @@ def read(path: Path) -> dict[str, str]:
         }
 
 
-def test_a_bundle_is_made_when_every_part_is_down_and_names_nobody(project: Path, tmp_path: Path):
+def test_a_bundle_is_made_when_every_part_is_down_and_names_nobody(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     to = tmp_path / "bundle.tar.gz"
-    clean = {name: "" for name in os.environ if name.startswith("OLVIDO_")}
-    alone = {**clean, "OLVIDO_CONFIG": str(project / "olvido.toml"), "XDG_CONFIG_HOME": str(tmp_path)}
+    for name in [name for name in os.environ if name.startswith("OLVIDO_")]:
+        monkeypatch.delenv(name)
     done = olvido(
-        "support-bundle", "--to", str(to), **alone, CRM_URL="http://127.0.0.1:1",
+        "support-bundle", "--to", str(to), OLVIDO_CONFIG=str(project / "olvido.toml"),
+        XDG_CONFIG_HOME=str(tmp_path), CRM_URL="http://127.0.0.1:1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert to.stat().st_mode & 0o777 == 0o600
