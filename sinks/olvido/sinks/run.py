@@ -41,8 +41,9 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
     health = ReaderHealth(deployment.kafka, group=group, topics=topics, activity=activity)
     try:
         with serving(deployment.metrics, health):
-            patiently(f"sink {name}", lambda: check_fit(deployment.kafka, [tasks_topic(name)]), stop)
+            # The target first: whether it fits its data map can be told without a broker.
             patiently(f"sink {name}", sink.check, stop)
+            patiently(f"sink {name}", lambda: check_fit(deployment.kafka, [tasks_topic(name)]), stop)
             registry = Registry(deployment.registry.url)
             runner = patiently(
                 f"sink {name}",
