@@ -77,8 +77,10 @@ def test_a_data_map_that_names_a_column_which_is_not_there_is_refused(project: P
 
 
 def test_a_topic_of_another_number_of_partitions_is_read_by_nobody(
-    project: Path, sink: str, kafka_section: KafkaSection
+    project: Path, sink: str, kafka_section: KafkaSection, ledger_dsn: str
 ):
+    with psycopg2.connect(ledger_dsn) as connection, connection.cursor() as cursor:
+        cursor.execute("alter table customers add column mail text")  # the target is as the data map says
     topic = tasks_topic(sink).name
     client = AdminClient({"bootstrap.servers": kafka_section.bootstrap_servers})
     client.create_topics([NewTopic(topic, 3, 1)])[topic].result(30)
