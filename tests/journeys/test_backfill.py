@@ -52,8 +52,9 @@ def audience(chain) -> Iterator[None]:
     toml = Path(chain.stack.directory / "olvido.toml")
     before = toml.read_text()
     yield
-    chain.stack.supervisor.stop("sink-ads")
     toml.write_text(before)
+    without = programs_of(Deployment.load(toml), chain.stack.directory)
+    chain.stack.supervisor.apply(without, environment=chain.stack.environment, only=True)
     chain.stack.supervisor.restart("processors")
 
 

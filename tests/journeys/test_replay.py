@@ -58,16 +58,14 @@ def past(chain) -> Past:
     """So many people erased in both systems, and a withdrawal of another one."""
     since = datetime.now(UTC).isoformat()
     emails = chain.people("replayed", PEOPLE + 1)
-    known = chain.overview()["requests"]
     with chain.producer() as producer, producer.batch() as batch:
         for email in emails[:PEOPLE]:
             batch.request_erasure(identities={"email": email}, regions=["cn", "sg"])
         batch.withdraw_consent(
             identities={"email": emails[PEOPLE]}, purpose="marketing", occurred_at=datetime.now(UTC)
         )
-    chain.fulfilled(known + PEOPLE, within_s=120)
-    answered = "select count(*) = count(outcome) from tasks"
-    chain.until(lambda: chain.sql("ledger", answered) == [(True,)], what="every answer", within_s=60)
+    chain.answered(batch.accepted, within_s=120)
+    chain.final(batch.accepted[:PEOPLE], within_s=60)
     return Past(
         since=since,
         ids=frozenset(str(one.id) for one in batch.accepted),
