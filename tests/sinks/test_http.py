@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.receipts import Outcome
+from olvido.core.subject import IdentityKind
 from olvido.core.tasks import Action
 from olvido.sinks.http import BODY_BYTES_MAX, TASKS_MAX, HttpSink, _retry_after
 
@@ -293,3 +295,18 @@ def test_a_path_before_the_protocols_own_is_kept(
         sink.check()
     assert str(sink._client.base_url) == http_target.url + "/shop/"
     sink.close()
+
+
+def test_a_target_is_told_no_identity_of_a_kind_that_it_does_not_look_people_up_by(
+    http_target: HttpTarget,
+) -> None:
+    told = replace(settings({"url": {"env": "OLVIDO_TEST_CRM"}}), identities=(IdentityKind.EMAIL,))
+    sink = HttpSink.from_section(told)
+    http_target.add("customers", a_customer(1, email=CANARY))
+    sink.apply([a_task(Action.ERASE, identities(customer_id="C-1", email=CANARY, phone="+34600000001"))])
+    sink.close()
+    bodies = [body for _, _, body in http_target.app.requests]
+    asked = [one for body in bodies for one in (*body.get("tasks", ()), *body.get("lookups", ()))]
+    assert [[i["kind"] for i in one["identities"]] for one in asked] == [["email"], ["email"]]
+    assert [handle["kind"] for one in asked for handle in one.get("handles", ())] == ["email"]
+    assert [secret for secret in ("C-1", "+34600000001") if secret in str(bodies)] == []

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, TypeVar
@@ -21,7 +21,7 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import CLOCK_SKEW_MAX, EARLIEST
 from olvido.core.receipts import Outcome, Receipt, receipt_for
-from olvido.core.subject import Identity
+from olvido.core.subject import Identity, IdentityKind
 from olvido.core.tasks import Action, Task
 from olvido.schemas.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
@@ -84,6 +84,7 @@ class HttpSink:
 
     def __init__(self, settings: SinkSettings, url: str, *, token: str = "") -> None:
         self._name = settings.name
+        self._kinds = frozenset(settings.identities)
         self._lookups = True  # until the target says that it has none
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "olvido"}
         if token:
@@ -139,7 +140,9 @@ class HttpSink:
 
     def _apply(self, batch: Sequence[OpenedTask]) -> Mapping[str, Receipt]:
         asked = {_key(one.task): one for one in batch}
-        answer = self._ask(TASKS_PATH, {"tasks": [_task(one) for one in batch]}, _Receipts, keys=asked)
+        answer = self._ask(
+            TASKS_PATH, {"tasks": [_task(one, self._kinds) for one in batch]}, _Receipts, keys=asked
+        )
         told = self._each_once(answer.receipts, asked)
         latest = datetime.now(UTC) + CLOCK_SKEW_MAX
         if not all(EARLIEST <= receipt.applied_at <= latest for receipt in told.values()):
@@ -166,7 +169,7 @@ class HttpSink:
         if not batch or not self._lookups:
             return {}
         asked = {_key(one.task): one for one in batch}
-        lookups = [_lookup(one) for one in batch]
+        lookups = [_lookup(one, self._kinds) for one in batch]
         try:
             answer = self._ask(LOOKUPS_PATH, {"lookups": lookups}, _Lookups, keys=asked)
         except _NotThere:
@@ -265,7 +268,7 @@ def _digest(keys: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
 
 
-def _task(one: OpenedTask) -> dict[str, object]:
+def _task(one: OpenedTask, kinds: Set[IdentityKind]) -> dict[str, object]:
     task = one.task
     return {
         "idempotency_key": _key(task),
@@ -276,21 +279,30 @@ def _task(one: OpenedTask) -> dict[str, object]:
         "policy_version": task.policy_version,
         "event_id": str(task.event_id) if task.event_id else None,
         "request_id": str(task.request_id) if task.request_id else None,
-        "identities": _identities(one),
-        "handles": [{"kind": handle.kind.value, "value": handle.value} for handle in task.handles],
+        "identities": _identities(one, kinds),
+        "handles": [
+            {"kind": handle.kind.value, "value": handle.value}
+            for handle in task.handles
+            if handle.kind in kinds
+        ],
     }
 
 
-def _lookup(one: OpenedTask) -> dict[str, object]:
+def _lookup(one: OpenedTask, kinds: Set[IdentityKind]) -> dict[str, object]:
     return {
         "idempotency_key": _key(one.task),
         "occurred_at": one.task.occurred_at.isoformat(),
-        "identities": _identities(one),
+        "identities": _identities(one, kinds),
     }
 
 
-def _identities(one: OpenedTask) -> list[dict[str, str]]:
-    return [{"kind": i.kind.value, "value": i.value, "normalised": i.normalised} for i in one.identities]
+def _identities(one: OpenedTask, kinds: Set[IdentityKind]) -> list[dict[str, str]]:
+    """Those by which the target looks people up: what else is known of a person is none of its business."""
+    return [
+        {"kind": identity.kind.value, "value": identity.value, "normalised": identity.normalised}
+        for identity in one.identities
+        if identity.kind in kinds
+    ]
 
 
 def _claims_gone(task: Task, told: _Receipt) -> bool:

@@ -1,0 +1,93 @@
+"""A thousand people ask; no byte outside of the targets names one of them, in any spelling.
+
+That the search finds what is there is proved in the same run, over the same bytes: twenty leaks are planted.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from leaks.places import places
+from leaks.plants import PLANTS
+from leaks.play import play
+from leaks.stage import stage
+
+from olvido.operators.demo.collect import scan
+from olvido.operators.demo.evidence import Scan
+from olvido.operators.demo.leaks import Leak, Scanner, patterns_of
+from olvido.operators.demo.people import make_people
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
+
+SEED = 2_026
+PEOPLE = 1_000
+POISONED = 12
+REQUESTS_SEGMENTS = (
+    "olvido.requests.v1-"  # where others wrote the poisoned in clear; nobody can take that back
+)
+
+everybody = make_people(SEED, PEOPLE + POISONED + len(PLANTS))
+people = everybody[:PEOPLE]
+poisoned = everybody[PEOPLE : PEOPLE + POISONED]
+leaked = everybody[PEOPLE + POISONED :]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the search came upon."""
+
+    scans: dict[str, Scan]
+
+    def of(self, number: int) -> list[tuple[str, Leak]]:
+        """All leaks of one person, with their places."""
+        return [
+            (place, leak)
+            for place, scan in self.scans.items()
+            for leak in scan.leaks
+            if leak.what.partition(" of person ")[2].startswith(f"{number} ")
+        ]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
+    """Plant, play, and search everything."""
+    folder = tmp_path_factory.mktemp("leaks")
+    with stage() as standing:
+        for (_, _, plant), person in zip(PLANTS, leaked, strict=True):
+            plant(standing, person, folder)
+        play(standing, people, poisoned, folder)
+        scanner = Scanner(patterns_of(everybody))
+        yield Found({place: scan(place, parts, scanner) for place, parts in places(standing, folder).items()})
+
+
+@pytest.mark.parametrize("number", range(len(PLANTS)), ids=[f"{place}: {what}" for place, what, _ in PLANTS])
+def test_a_planted_leak_is_found_where_it_is(found: Found, number: int):
+    place, _, _ = PLANTS[number]
+    assert place in {where for where, _ in found.of(leaked[number].number)}
+
+
+def test_nobody_of_a_thousand_is_named_anywhere(found: Found):
+    known = {person.number for person in people}
+    named = [
+        f"{place}: {leak.what} in {leak.where}"
+        for number in sorted(known)
+        for place, leak in found.of(number)
+    ]
+    assert named == []
+
+
+def test_who_stands_in_clear_in_a_record_that_nobody_can_read_is_carried_no_further(found: Found):
+    carried = [
+        f"{place}: {leak.what} in {leak.where}"
+        for person in poisoned
+        for place, leak in found.of(person.number)
+        if not (place == "Kafka" and REQUESTS_SEGMENTS in leak.where)
+    ]
+    assert carried == []
+    assert all(found.of(person.number) for person in poisoned)  # and the search knows them
+
+
+def test_every_place_was_there_to_be_searched(found: Found):
+    assert {place for place, scan in found.scans.items() if scan.size < 100 or scan.unread} == set()
+    assert found.scans["Kafka"].size > 1_000_000
+    assert found.scans["ledger"].size > 10_000_000
