@@ -190,6 +190,27 @@ def test_partitions_that_go_to_another_member_while_paused_are_handled_there_and
     assert behind(kafka_section, group, topic) == 0
 
 
+def test_partitions_that_are_taken_while_paused_are_read_when_they_come_back(
+    join: Join, kafka_section: KafkaSection, make_topic: MakeTopic
+) -> None:
+    """librdkafka remembers that they were paused; by then the wait is over, and nobody else resumes them."""
+    topic, group = make_topic(PARTITIONS), a_group()
+    written = publish(kafka_section, topic, 0, 300)
+    paused = join(kafka_section, topic, group)
+    paused.down.set()
+    paused.told_down.wait(30)
+    other = join(kafka_section, topic, group)
+    until(lambda: len({record.partition for record in other.done}) == 3, "half of them went to the other")
+    paused.down.clear()
+    until(lambda: values(paused) | values(other) == written, "all handled")
+    other.end()
+    until(lambda: len(paused.loop._assigned) == PARTITIONS, "all of them came back")
+    written |= publish(kafka_section, topic, 300, 600)
+    until(lambda: values(paused) | values(other) == written, "what came since")
+    paused.end()
+    assert behind(kafka_section, group, topic) == 0
+
+
 def test_partitions_that_come_while_paused_are_paused_too_and_lose_nothing(
     join: Join, kafka_section: KafkaSection, make_topic: MakeTopic
 ) -> None:

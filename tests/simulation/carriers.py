@@ -277,8 +277,7 @@ class ConsumerTwin:
     def incremental_unassign(self, partitions: list[TopicPartition]) -> None:
         self._process.must_live()
         for place in _places(partitions):
-            self._position.pop(place, None)
-            self._paused.discard(place)
+            self._position.pop(place, None)  # that it was paused is remembered, as librdkafka does
 
     def assignment(self) -> list[TopicPartition]:
         self._process.must_live()

@@ -1,8 +1,10 @@
 """One seed, from its world to what is wrong with it; and the shortest history that still shows it."""
 
+import gc
 import subprocess
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +37,24 @@ def examine(
     makers: Makers | None = None,
 ) -> Finding:
     """Run the world of a seed, check it, read everything once more, and check again."""
-    world = World(seed, without=without, dropped=dropped, makers=makers or Makers())
+    with _uncollected():
+        return _examine(seed, without=without, dropped=dropped, makers=makers or Makers())
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the search for cycles: a world ends before it matters, and it took a fifth of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _examine(seed: int, *, without: frozenset[str], dropped: frozenset[int], makers: Makers) -> Finding:
+    world = World(seed, without=without, dropped=dropped, makers=makers)
     try:
         world.run()
         violations = check(world)

@@ -221,8 +221,12 @@ class Loop:
         partitions = self._with_canaries(given)
         self._assigned.update(_names(partitions))
         consumer.incremental_assign(partitions)
+        # librdkafka remembers whether a partition was paused while it was taken from us: one that went in a
+        # wait and comes back after it would never be read again.
         if self._paused:
             consumer.pause(partitions)
+        else:
+            consumer.resume(partitions)
         logger.info("%s: got %s", self._group, _text(partitions))
 
     def _on_revoke(self, consumer: Consumer, taken: list[TopicPartition]) -> None:
