@@ -53,6 +53,8 @@ def project(
         "OLVIDO_KAFKA__BOOTSTRAP_SERVERS": kafka_section.bootstrap_servers,
         "OLVIDO_REGISTRY__URL": parts.registry_url,
         "OLVIDO_LEDGER__DSN": ledger_dsn,
+        "OLVIDO_KEYS__HANDLE_FILE": str(tmp_path / ".olvido" / "keys" / "handle.key"),
+        "OLVIDO_KEYS__PUBLIC_DIR": str(tmp_path / ".olvido" / "keys" / "public"),
         "OLVIDO_KEYS__PRIVATE_DIR": str(tmp_path / ".olvido" / "keys" / "private" / "cn"),
         "TARGET_DSN": ledger_dsn,
     }.items():

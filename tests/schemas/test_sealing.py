@@ -21,6 +21,7 @@ from olvido.schemas.sealing import (
     Sealer,
     create_handle_key,
     create_region_key,
+    key_epochs,
 )
 
 REQUEST = UUID("01935d0e-5b6a-7c3d-8e4f-0123456789ab")
@@ -194,6 +195,29 @@ def test_a_key_that_is_there_is_kept(tmp_path: Path) -> None:
     assert (keys.private / "cn-2026-11.pem").read_bytes() == private
     box = sealed(Sealer(keys.public))
     assert Opener("cn", keys.private).open(box, source_id=REQUEST, subject_id=SUBJECT) == ANA
+
+
+def test_a_public_key_whose_private_half_is_elsewhere_keeps_its_id(tmp_path: Path) -> None:
+    """Else what is sealed from then on could be opened by nobody: the sinks have the other private key."""
+    there, here = Keys(tmp_path / "public", tmp_path / "there"), tmp_path / "here"
+    create_region_key("cn", "2026-11", public_dir=there.public, private_dir=there.private)
+    with pytest.raises(ConfigError, match=r"keys\.public_dir: .*private half is not in .*here"):
+        create_region_key("cn", "2026-11", public_dir=there.public, private_dir=here)
+    assert not list(here.glob("*"))
+    create_region_key("cn", "2026-11", public_dir=tmp_path / "other", private_dir=here)
+    with pytest.raises(ConfigError, match="is not the public half of"):
+        create_region_key("cn", "2026-11", public_dir=there.public, private_dir=here)
+    assert (
+        Opener("cn", there.private).open(sealed(Sealer(there.public)), source_id=REQUEST, subject_id=SUBJECT)
+        == ANA
+    )
+
+
+def test_the_epochs_of_a_region_are_its_own(tmp_path: Path) -> None:
+    for region, epoch in (("cn", "2026-12"), ("cn-north", "2027-01"), ("cn", "2026-11")):
+        create_region_key(region, epoch, public_dir=tmp_path / "public", private_dir=tmp_path / "private")
+    assert key_epochs(tmp_path / "private", "cn") == ["2026-11", "2026-12"]
+    assert key_epochs(tmp_path / "nowhere", "cn") == []
 
 
 def test_private_keys_are_for_their_owner_only(keys: Keys) -> None:

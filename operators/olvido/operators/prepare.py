@@ -14,25 +14,30 @@ from olvido.ledger import schema
 from olvido.operators.settings import private_keys
 from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
-from olvido.schemas.sealing import create_handle_key, create_region_key
+from olvido.schemas.sealing import create_handle_key, create_region_key, key_epochs
 
 
 def create_keys(deployment: Deployment, directory: Path, *, epoch: str | None = None) -> list[str]:
     """Make the keys that are missing: the handle key, and for each region one of this month.
 
-    A region that has a key of any epoch keeps it, unless ``epoch`` names another.
+    A region that has a public key of any epoch keeps it, unless ``epoch`` names another: its private keys may
+    well be on other machines. One that has a private key alone, of a call that was interrupted, gets its
+    other half.
 
     Returns:
         The ids of the keys that are new.
+
+    Raises:
+        ConfigError: ``epoch`` names a key whose private half is elsewhere.
     """
     public_dir = directory / deployment.keys.public_dir
     create_handle_key(directory / deployment.keys.handle_file)
     made = []
     for region in deployment.regions:
         private_dir = private_keys(region, directory)
-        if epoch is None and any(private_dir.glob("*.pem")):
+        if epoch is None and key_epochs(public_dir, region):
             continue
-        wanted = epoch or datetime.now(UTC).strftime("%Y-%m")
+        wanted = epoch or next(reversed(key_epochs(private_dir, region)), datetime.now(UTC).strftime("%Y-%m"))
         is_new = not (private_dir / f"{region}-{wanted}.pem").exists()
         key_id = create_region_key(region, wanted, public_dir=public_dir, private_dir=private_dir)
         if is_new:

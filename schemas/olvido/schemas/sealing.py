@@ -245,11 +245,20 @@ def create_region_key(region: str, epoch: str, *, public_dir: Path, private_dir:
 
     Returns:
         The key's id, such as ``cn-2026-11``.
+
+    Raises:
+        ConfigError: region and epoch make no id; or there is a public key of that id whose private half is
+            elsewhere. A new pair under its id would seal what nobody can open.
     """
     key_id = f"{region}-{epoch}"
     if not _is_of(key_id, region):
         raise ConfigError(f"region {region!r} and epoch {epoch!r} do not make a key id such as cn-2026-11")
-    private_path = private_dir / f"{key_id}.pem"
+    private_path, public_path = private_dir / f"{key_id}.pem", public_dir / f"{key_id}.pem"
+    if public_path.exists() and not private_path.exists():
+        raise ConfigError(
+            f"keys.public_dir: {public_path} is there, and its private half is not in {private_dir}; "
+            "a new pair would take its id: give another epoch, or do this where the private key is"
+        )
     # A crash after the private key and before the public one is mended by the next call:
     # the public half is always derived from the private key on disk.
     private_key = X25519PrivateKey.generate()
@@ -258,7 +267,11 @@ def create_region_key(region: str, epoch: str, *, public_dir: Path, private_dir:
     assert isinstance(stored, X25519PrivateKey)
     public_dir.mkdir(parents=True, exist_ok=True)
     public_pem = stored.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    (public_dir / f"{key_id}.pem").write_bytes(public_pem)
+    if public_path.exists() and public_path.read_bytes() != public_pem:
+        raise ConfigError(
+            f"keys.public_dir: {public_path} is not the public half of {private_path}; put that there"
+        )
+    public_path.write_bytes(public_pem)
     return key_id
 
 
@@ -297,6 +310,13 @@ def _current_public_keys(public_dir: Path) -> dict[str, tuple[str, X25519PublicK
             f"keys.public_dir: {public_dir} holds no public key; make one with: olvido keys create"
         )
     return current
+
+
+def key_epochs(folder: Path, region: str) -> list[str]:
+    """The epochs of a region's keys, public or private, that a folder holds; the oldest first."""
+    return sorted(
+        path.stem.removeprefix(f"{region}-") for path in folder.glob("*.pem") if _is_of(path.stem, region)
+    )
 
 
 def _is_of(key_id: str, region: str) -> bool:
