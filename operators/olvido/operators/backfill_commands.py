@@ -89,9 +89,13 @@ def _backfill(
             soft_wrap=True,
         )  # fmt: skip
         raise typer.Exit(Exit.PARTIAL)
-    messages.print(
+    standing = (
         f"{position.tasks} tasks are asked of {sink}, which is joining until the last receipt is in. "
-        f"How far it is: olvido backfill show {operation.name}",
+        if position.tasks
+        else f"Nothing that was asked before concerns {sink}; it is live when the reconciler has looked. "
+    )
+    messages.print(
+        f"{standing}How far it is: olvido backfill show {operation.name}",
         markup=False, soft_wrap=True,
     )  # fmt: skip
 
