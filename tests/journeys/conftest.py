@@ -213,7 +213,7 @@ class Chain:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # so no file of journeys sees what another has left, or its settings
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """A stack with processors, recorder and two sinks."""
     with pytest.MonkeyPatch.context() as patch, temporary_stack() as stack:
@@ -239,7 +239,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         yield chain
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def registry(chain: Chain) -> Registry:
     """This chain's registry."""
     return Registry(chain.deployment.registry.url)
