@@ -9,6 +9,7 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from shell import olvido, told
@@ -20,11 +21,12 @@ def fulfilled(chain, label: str) -> tuple[str, str]:
     """A person's erasure, carried out: the address and the request's id."""
     [email] = chain.people(label, 1)
     accepted = told("request", "erase", "--email", email, "--region", "cn", "--region", "sg")
-    chain.until(
-        lambda: told("requests", "show", accepted["request_id"])["state"] == "fulfilled",
-        what="the request",
-        within_s=60,
-    )
+
+    def done() -> bool:
+        request = chain.ledger.show_request(UUID(accepted["request_id"]))
+        return request is not None and request["state"] == "fulfilled"
+
+    chain.until(done, what="the request", within_s=60)
     return email, accepted["request_id"]
 
 
