@@ -25,7 +25,9 @@ def main(
         int | None, typer.Option(help="What is done to whom, and where. Default: another one.")
     ] = None,
     minutes: Annotated[float, typer.Option(help="A soak of that length instead of so many kills.")] = 0.0,
-    rate: Annotated[float, typer.Option(help="People a second who decide something.")] = 20.0,
+    rate: Annotated[
+        float, typer.Option(help="People a second who decide something: three events of two.")
+    ] = 20.0,
     every: Annotated[float, typer.Option(help="Seconds from one fault to the next. In a soak: 20.")] = 0.0,
     faults: Annotated[str, typer.Option(help="Besides kills, with commas between; default: all.")] = "",
     bugs: Annotated[
@@ -57,7 +59,7 @@ def main(
         def say(text: str) -> None:
             progress.update(task, description=text)
 
-        with stage(say) as standing:
+        with stage(say, people=round(minutes * 60 * rate)) as standing:
             rig = Rig(standing, given, say)
             if names:
                 caught = []

@@ -171,9 +171,12 @@ class Rig:
             upstream.start()
             try:
                 torment(upstream, watching)
+            except BaseException:
+                upstream.abandon()  # Ctrl-C: what is on its way may never be taken
+                raise
             finally:
                 faults.end()
-                upstream.finish()
+            upstream.finish()
             ended = time.monotonic()
             settled = self._settle(journal, patient=patient)
         findings = Witness(stage, journal, range(upstream.first, upstream.next), before).look()

@@ -48,6 +48,9 @@ PARTS = ("kafka", "postgres", "registry")
 METRICS_PORT = "OLVIDO_METRICS__PORT"
 TARGET = "marketing"  # the HTTP service itself, not its sink
 DISK_MB = 384
+PERSON_KB = (
+    8  # of that disk, with the tables' dead rows and indexes, all that a person who decides leaves there
+)
 
 # More that the systems remember by themselves and Olvido cannot see: each change of a word.
 CRM_WORDS = """
@@ -200,13 +203,18 @@ class Stage:
 
 
 @contextmanager
-def stage(say: Callable[[str], None] = lambda _: None) -> Iterator[Stage]:
-    """Have it all run, for as long as the block lasts. Nothing of it is left afterwards."""
+def stage(say: Callable[[str], None] = lambda _: None, *, people: int = 0) -> Iterator[Stage]:
+    """Have it all run, for as long as the block lasts. Nothing of it is left afterwards.
+
+    Args:
+        say: is told what is being done.
+        people: how many will decide something: the small disk has room for them while nothing fills it.
+    """
     environ = dict(os.environ)
     proxies = Proxies()
     with temporary_stack() as stack:
         try:
-            with _disk(stack) as disk:
+            with _disk(stack, DISK_MB + people * PERSON_KB // 1024) as disk:
                 yield _set(stack, proxies, disk, say)
         finally:
             os.environ.clear()
@@ -292,13 +300,13 @@ def _behind_proxies(stack: Stack, proxies: Proxies) -> dict[str, str]:
 
 
 @contextmanager
-def _disk(stack: Stack) -> Iterator[Path | None]:
+def _disk(stack: Stack, size_mb: int) -> Iterator[Path | None]:
     """Put the ledger, the CRM and the store on a small disk of their own, where we may mount one."""
     folder = Path(tempfile.mkdtemp(prefix="olvido-disk-"))
     mounted = (
         os.geteuid() == 0
         and subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=711", "tmpfs", str(folder)],
+            ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=711", "tmpfs", str(folder)],
             capture_output=True, check=False,
         ).returncode == 0
     )  # fmt: skip

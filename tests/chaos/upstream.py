@@ -34,6 +34,7 @@ class Upstream:
         self._rate = rate
         self._random = random.Random(f"upstream {seed}")
         self._stop = threading.Event()
+        self._abandoned = False
         self._thread = threading.Thread(target=self._run, name="upstream", daemon=True)
         self._words: list[tuple[Person, str, datetime, UUID]] = []  # said, and not yet told
         self.error: BaseException | None = None
@@ -48,6 +49,11 @@ class Upstream:
         self._thread.join()
         if self.error is not None:
             raise self.error
+
+    def abandon(self) -> None:
+        """Stop at once, whatever was not accepted: nothing will be compared."""
+        self._abandoned = True
+        self._stop.set()
 
     def _run(self) -> None:
         try:
@@ -70,7 +76,7 @@ class Upstream:
 
     def _plant(self, new: Sequence[Person]) -> None:
         """Give them rows. A repeat changes nothing: each row's id follows from its person."""
-        while True:
+        while not self._abandoned:
             try:
                 self._plant_once(new)
             except (psycopg2.Error, sqlite3.Error):
@@ -121,13 +127,15 @@ class Upstream:
             told[event_id] = Told(
                 id=str(event_id), person=person.number, what=what, at=at.isoformat(), subject_id=""
             )
-        while True:
+        while not self._abandoned:
             try:
                 batch.flush()
             except Unavailable:
                 time.sleep(0.2)
                 continue  # the ids stay the same
             break
+        else:
+            return
         subjects = {one.id: one.subject_id for one in batch.accepted}
         # Only what was accepted, and only now: the broker has confirmed each of them.
         self._journal.write(
