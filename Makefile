@@ -48,6 +48,9 @@ lock: .venv/.ready ## compile the hashed lock files anew (names no index)
 		--python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
 		requirements-bootstrap.in -o requirements-bootstrap.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
+		--python-version 3.11 --override bench/peers-override.in --extra processors pyproject.toml bench/peers.in \
+		-o bench/peers.lock
 
 .venv-peers/.ready: bench/peers.lock
 	$(PYTHON) -m venv .venv-peers

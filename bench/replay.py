@@ -24,7 +24,7 @@ from uuid import UUID
 import psycopg2
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
-from rich.console import Console
+from stage import SINKS, staged, variable
 from uuid_utils.compat import uuid7
 
 from olvido.broker.admin import end_offsets, lag
@@ -37,15 +37,12 @@ from olvido.core.replay import Plan, ReplayState, Selection
 from olvido.core.requests import content_digest
 from olvido.ledger.connection import Database
 from olvido.ledger.replays import Replay, Replays
-from olvido.operators.prepare import prepare
-from olvido.operators.programs import programs_of
 from olvido.operators.replay.asking import TOPICS, Asked
 from olvido.operators.replay.planning import make_plan
 from olvido.operators.replay.running import Runner
 from olvido.operators.replay.shadow import Rehearser
-from olvido.operators.running import wait_for_readers
 from olvido.operators.settings import private_keys
-from olvido.operators.stack.stack import Stack, temporary_stack
+from olvido.operators.stack.stack import Stack
 from olvido.processors.requests import GROUP
 from olvido.producers import Producer
 from olvido.producers.build import Builder
@@ -53,39 +50,11 @@ from olvido.producers.emitter import Writer
 from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import PARTITIONS, REQUESTS
-from olvido.sinks.plugins import load_sink
 
-SINKS = {"crm": "cn", "marketing": "sg", "analytics": "cn", "store-cn": "cn", "store-sg": "sg"}
 CHUNK = 10_000
 AHEAD = 4  # chunks that are made while others are written
 LIVE_PER_S = 10
 YEAR = timedelta(days=365)
-TABLE = """
-create table people (id bigint generated always as identity primary key, email text not null,
-    created_at timestamptz not null default '2020-01-01');
-create index on people (lower(email));
-"""
-HEAD = """
-regions = ["cn", "sg"]
-purposes = ["marketing"]
-
-[reconciler]
-first_after_s = 60
-every_s = 2
-"""
-SINK = """
-[sinks.{name}]
-kind = "postgres"
-region = "{region}"
-dsn = {{ env = "{variable}" }}
-identities = ["email"]
-
-[sinks.{name}.tables.people]
-key = "id"
-created = "created_at"
-identities = {{ email = "email" }}
-erase = "delete"
-"""
 REQUEST_COLUMNS = (
     "request_id, right_, subject_id, requested_at, received_at, state, tasks, answered, finished_at, digest, "
     "source_partition, source_offset"
@@ -108,18 +77,6 @@ class Silent:
     def say(self, text: str) -> None:
         """What a person would be told."""
         print("   ", text)
-
-
-def toml() -> str:
-    """Five sinks, a table each."""
-    return HEAD + "".join(
-        SINK.format(name=name, region=region, variable=variable(name)) for name, region in SINKS.items()
-    )
-
-
-def variable(sink: str) -> str:
-    """Where a sink's address stands."""
-    return f"BENCH_{sink.upper().replace('-', '_')}_DSN"
 
 
 # --- the year ---------------------------------------------------------------------------------------
@@ -369,20 +326,8 @@ def main() -> None:
         "--rates", default="0,100,200,400", help="tasks/s of a replay beside; the first to compare with"
     )
     arguments = parser.parse_args()
-    with temporary_stack() as stack:
-        os.environ.update(stack.environment)
-        (stack.directory / "olvido.toml").write_text(toml())
-        os.environ["OLVIDO_CONFIG"] = str(stack.directory / "olvido.toml")
-        keys = stack.directory / ".olvido" / "keys"
-        os.environ["OLVIDO_KEYS__HANDLE_FILE"] = str(keys / "handle.key")
-        os.environ["OLVIDO_KEYS__PUBLIC_DIR"] = str(keys / "public")
-        deployment = Deployment.load()
-        prepare(deployment, stack.directory, lambda _: None)
-        for sink in SINKS:
-            os.environ[variable(sink)] = _database(stack, sink)
-            target = load_sink(deployment, sink)
-            target.check()
-            target.close()
+    with staged() as stage:
+        deployment, stack = stage.deployment, stage.stack
         began = time.perf_counter()
         fill(deployment, arguments.requests)
         print(f"made a year: {arguments.requests:,} requests, {time.perf_counter() - began:.0f} s")
@@ -397,27 +342,9 @@ def main() -> None:
             )
         shadow(deployment, replays, replay, stack)
         if arguments.live_s:
-            programs = programs_of(deployment, stack.directory)
-            stack.supervisor.apply(programs, environment=stack.environment)
-            for program in programs:
-                stack.supervisor.start(program.name)
-            wait_for_readers(Console(stderr=True))
-            rates = [float(rate) for rate in arguments.rates.split(",")]
-            measure_live(deployment, replays, arguments.live_s, rates, arguments.rounds)
-            for program in programs:
-                stack.supervisor.stop(program.name)
-
-
-def _database(stack: Stack, sink: str) -> str:
-    name = f"bench_{sink.replace('-', '_')}"
-    with contextlib.closing(psycopg2.connect(stack.admin_dsn())) as admin:
-        admin.autocommit = True
-        with admin.cursor() as cursor:
-            cursor.execute(f"create database {name}")
-    dsn = psycopg2.extensions.make_dsn(stack.admin_dsn(), dbname=name)
-    with contextlib.closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(TABLE)
-    return dsn
+            with stage.running():
+                rates = [float(rate) for rate in arguments.rates.split(",")]
+                measure_live(deployment, replays, arguments.live_s, rates, arguments.rounds)
 
 
 if __name__ == "__main__":
