@@ -25,6 +25,7 @@ from olvido.broker.metrics import BATCH_SECONDS, RECORDS_HANDLED, RETRIES
 from olvido.broker.movement import Activity
 from olvido.broker.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
+from olvido.processors.transport import Transport
 from olvido.processors.watchdog import EXIT_TRY_AGAIN
 from olvido.schemas.deployment import KafkaSection
 from olvido.schemas.topics import CANARIES, PARTITIONS
@@ -73,6 +74,7 @@ def build_app(
         broker_max_poll_interval=600.0,
         broker_session_timeout=10.0,
         consumer_auto_offset_reset="earliest",
+        cython_optimizations=True,
         datadir=str(Path(tempfile.gettempdir()) / "olvido-processors"),  # stays empty: no Faust tables
         processing_guarantee="at_least_once",
         reply_create_topic=False,
@@ -84,6 +86,7 @@ def build_app(
         topic_partitions=PARTITIONS,
         web_enabled=False,
     )
+    app.transport = Transport(app.conf.broker_consumer, app)
     # One thread for each agent and one for the timers: a step blocks its own topic only.
     pool = ThreadPoolExecutor(max_workers=len(handlers) + 2, thread_name_prefix="step")
     # Faust gives a worker the same partitions of all topics that have as many: its canaries are of its work.
