@@ -57,8 +57,20 @@ lock: .venv/.ready ## compile the hashed lock files anew (names no index)
 	$(BIN)/uv pip sync --python .venv-peers/bin/python --require-hashes bench/peers.lock
 	@touch $@
 
-bench: .venv/.ready .venv-peers/.ready ## measure the engines beside their peers; about ten minutes
-	$(BIN)/python bench/engines.py --peers .venv-peers/bin/python
+bench: .venv/.ready .venv-peers/.ready ## measure, keep and draw all of it, or ONLY=engines|erasures|chain|growth
+ifneq ($(filter engines,$(or $(ONLY),engines)),)
+	$(BIN)/python bench/engines.py --keep --peers .venv-peers/bin/python
+endif
+ifneq ($(filter erasures,$(or $(ONLY),erasures)),)
+	$(BIN)/python bench/erasures.py --keep
+endif
+ifneq ($(filter chain,$(or $(ONLY),chain)),)
+	$(BIN)/python bench/chain.py --keep
+endif
+ifneq ($(filter growth,$(or $(ONLY),growth)),)
+	$(BIN)/python bench/growth.py --keep
+endif
+	.venv-peers/bin/python bench/plots.py
 
 clean: ## remove the virtual environment and what tools cached (not .olvido)
 	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

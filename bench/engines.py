@@ -1,20 +1,16 @@
 """Requests to tasks, ledger included, one process each: Faust as shipped, our loop, quixstreams, a bare loop.
 
-    python bench/engines.py [--requests 20000] [--runs 5] [--peers PYTHON]
+    python bench/engines.py [--requests 20000] [--runs 5] [--peers PYTHON] [--keep]
 
 All four run the same handler: the same decoding, step, saving, encoding and producing. What differs is
 who reads, batches and commits. Each run starts from an empty ledger and reads the same records; rounds
 are interleaved, so that a noisy minute falls on all of them. ``--peers`` is the Python of the virtual
-environment that holds quixstreams (``make bench-peers``); without it quixstreams is left out.
+environment that holds quixstreams (``make bench`` makes it); without it quixstreams is left out.
 """
 
-import argparse
 import contextlib
-import json
-import math
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -25,6 +21,7 @@ from tempfile import TemporaryDirectory
 import psycopg2
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from figures import Comparison, options, tell
 from rich.progress import track
 
 from olvido.broker import admin
@@ -60,9 +57,8 @@ end $$
 
 def main() -> None:
     """Measure, and print a table and the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = options(__doc__)
     parser.add_argument("--requests", type=int, default=20_000)
-    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--peers", type=Path, help="the Python that has quixstreams")
     parser.add_argument("--only", action="append", help="measure these alone, to profile one of them")
     arguments = parser.parse_args()
@@ -82,7 +78,8 @@ def main() -> None:
                 rate = _measure(command, environ, deployment, arguments.requests)
                 figures[name].append(rate)
                 print(f"{name:12} {rate:8,.0f} requests/s", file=sys.stderr, flush=True)
-    _tell(figures)
+    rates = Comparison(title="request to tasks", unit="requests/s", against="bare loop", runs=figures)
+    tell("engines", [rates], keep=arguments.keep)
 
 
 def _contestants(peers: Path | None, only: list[str] | None) -> dict[str, list[str]]:
@@ -90,7 +87,7 @@ def _contestants(peers: Path | None, only: list[str] | None) -> dict[str, list[s
     contestants = {
         "faust": olvido,
         "loop": [*olvido, "--engine", "loop"],
-        "bare": [sys.executable, str(HERE / "contestants" / "bare.py")],
+        "bare loop": [sys.executable, str(HERE / "contestants" / "bare.py")],
     }
     if peers is not None:
         contestants["quixstreams"] = [str(peers), str(HERE / "contestants" / "quix.py")]
@@ -176,15 +173,6 @@ def _measure(command: list[str], environ: Mapping[str, str], deployment: Deploym
 def _last_words(process: "subprocess.Popen[bytes]") -> str:
     process.kill()
     return process.communicate()[1].decode(errors="replace")[-2000:]
-
-
-def _tell(figures: Mapping[str, list[float]]) -> None:
-    limit = statistics.median(figures.get("bare") or [math.nan])
-    print("| engine | requests/s: median (least to most) | of the bare loop |\n|---|---|---|")
-    for name, rates in sorted(figures.items(), key=lambda item: -statistics.median(item[1])):
-        median = statistics.median(rates)
-        print(f"| {name} | {median:,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) | {median / limit:.2f} |")
-    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -18,6 +18,10 @@ from olvido.core.errors import Unavailable
 from olvido.ledger.connection import Database
 from olvido.ledger.letters import Letters
 from olvido.ledger.store import Ledger
+from olvido.operators.demo.collect import log_bytes
+from olvido.operators.demo.leaks import Leak, Scanner, spellings
+from olvido.operators.demo.segments import segment_bytes
+from olvido.operators.demo.systems import dump_database
 from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.operators.stack.stack import Stack, temporary_stack
@@ -100,6 +104,7 @@ class Chain:
     stack: Stack
     deployment: Deployment
     ledger: Ledger
+    made: list[str] = field(default_factory=list)  # the e-mail addresses of all people that were made
 
     @property
     def letters(self) -> Letters:
@@ -117,7 +122,24 @@ class Chain:
             (f"{label}-%",),
         )
         self.sql("store_sg", "insert into accounts (email) select unnest(%s)", (emails,))
+        self.made.extend(emails)
         return emails
+
+    def leaks(self) -> list[Leak]:
+        """Where one of the people that were made is named, in any spelling: in Kafka, the ledger or a log."""
+        scanner = Scanner(
+            {
+                pattern: f"one of {email.rpartition('-')[0]}, as {how}"
+                for email in self.made
+                for how, pattern in spellings(email)
+            }
+        )
+        places = (
+            segment_bytes(self.stack.folder.path / "kafka"),
+            dump_database(self.stack.ledger_dsn),
+            log_bytes([self.stack.folder.logs]),
+        )
+        return [leak for place in places for where, data in place for leak in scanner.scan(data, where=where)]
 
     def producer(self) -> Producer:
         """The SDK, as an upstream service has it."""
@@ -215,7 +237,7 @@ class Chain:
 
 @pytest.fixture(scope="module")  # so no file of journeys sees what another has left, or its settings
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    """A stack with processors, recorder and two sinks."""
+    """A stack with processors, recorder and two sinks; when its tests are done, nobody is named on it."""
     with pytest.MonkeyPatch.context() as patch, temporary_stack() as stack:
         for name in [name for name in os.environ if name.startswith("OLVIDO_")]:
             if name not in {"OLVIDO_CACHE", "OLVIDO_MAVEN_MIRROR"}:
@@ -237,6 +259,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         for program in programs:
             stack.supervisor.start(program.name)
         yield chain
+        assert chain.leaks() == []
 
 
 @pytest.fixture(scope="module")

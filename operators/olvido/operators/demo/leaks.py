@@ -94,7 +94,7 @@ def patterns_of(
             if kind in but.get(person.number, ()):
                 continue
             for text in _texts(kind, value):
-                for how, pattern in _spellings(text) if thorough else _as_text(text):
+                for how, pattern in spellings(text) if thorough else _as_text(text):
                     patterns.setdefault(pattern, f"{kind} of person {person.number} as {how}")
     return patterns
 
@@ -116,8 +116,8 @@ def _as_text(text: str) -> Iterator[tuple[str, bytes]]:
     yield "JSON in JSON", escaped.replace("\\", "\\\\").encode()
 
 
-def _spellings(text: str) -> Iterator[tuple[str, bytes]]:
-    """How a program would write it."""
+def spellings(text: str) -> Iterator[tuple[str, bytes]]:
+    """How a program would write a text: the name of the spelling, and its bytes."""
     yield from _as_text(text)
     raw = text.encode()
     yield "UTF-16", text.encode("utf-16-le")
