@@ -117,7 +117,9 @@ def show_request(
     show_one(request, output=output)
     console.print()
     columns = ("sink", "outcome", "counts", "attempts", "applied_at", "detail")
-    show(tasks, columns, output=output, empty="no sink is concerned")
+    waits = request["state"] == RequestState.IDENTITY_PENDING
+    empty = "it waits for its verification; no sink is asked before" if waits else "no sink is concerned"
+    show(tasks, columns, output=output, empty=empty)
     for task in tasks:
         if task["parked"]:
             messages.print(f"{task['sink']}: parked ({task['parked']}); see: olvido dead-letters list")

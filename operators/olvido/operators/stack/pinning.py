@@ -34,18 +34,19 @@ def write_lock(path: Path = LOCK_FILE) -> None:
             "kafka": {
                 "title": "Kafka",
                 "version": KAFKA_VERSION,
-                "artifacts": sorted((_pin(jar) for jar in jars), key=lambda pin: str(pin["coordinate"])),
+                "artifacts": sorted((pin(jar) for jar in jars), key=lambda one: str(one["coordinate"])),
             },
             "registry": {
                 "title": "Apicurio Registry",
                 "version": REGISTRY_VERSION,
-                "artifacts": [_pin(component.artifact(classifier="all", packaging="tar.gz"))],
+                "artifacts": [pin(component.artifact(classifier="all", packaging="tar.gz"))],
             },
         }
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _pin(artifact: Artifact) -> dict[str, str | int]:
+def pin(artifact: Artifact) -> dict[str, str | int]:
+    """One file as the lock has it: coordinate, hash and size. Fetches it, if it is not there."""
     file: Path = artifact.resolve()
     kind = f":{artifact.packaging}" if artifact.packaging != "jar" or artifact.classifier else ""
     classifier = f":{artifact.classifier}" if artifact.classifier else ""
