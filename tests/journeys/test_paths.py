@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from shell import olvido
 
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
@@ -37,6 +38,7 @@ def test_a_request_that_must_be_verified_waits_until_the_verification_arrives(ch
         )
         chain.until(lambda: state_of(chain, accepted.id) == "identity_pending", what="waiting", within_s=30)
         assert chain.sql("crm", "select count(*) from customers where email = %s", (email,)) == [(1,)]
+        assert "waits for its verification" in olvido("requests", "show", str(accepted.id)).stderr
         producer.verify(
             request_id=accepted.id,
             identities={"email": email},
