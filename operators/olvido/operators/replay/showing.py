@@ -93,7 +93,7 @@ def show_plan(
 
 
 def _duration(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds))) if seconds >= 1 else "under a second"
+    return str(timedelta(seconds=round(seconds)))
 
 
 def show_shadow(told: "Shadow", output: Output) -> None:
