@@ -23,6 +23,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from figures import Comparison, options, tell
 from rich.progress import track
+from stage import HANDLED
 
 from olvido.broker import admin
 from olvido.ledger import schema
@@ -41,10 +42,6 @@ POLL_S = 0.02
 START_S_MAX = 60.0
 STILL_S_MAX = 60.0
 LEAVE_S_MAX = 60.0
-HANDLED = """
-select coalesce(sum(upper(piece) - lower(piece)), 0)::bigint
-from progress cross join lateral unnest(handled) as piece where topic = %s
-"""
 FORGET = """
 do $$ declare name text; begin
     for name in select tablename from pg_tables

@@ -111,7 +111,10 @@ def main() -> None:
         name: one for name, one in contestants.items() if not arguments.only or name in arguments.only
     }
     runs: dict[str, list[float]] = {name: [] for name in contestants}
-    with staged({SINK: REGION}) as stage, _publisher(stage) as publisher:
+    with (
+        staged({SINK: REGION}) as stage,
+        KafkaPublisher(stage.deployment.kafka, client_id="bench") as publisher,
+    ):
         _make_topics(stage, BENCH_RECEIPTS)
         for number in range(arguments.runs):
             work = _prepare(stage, publisher, number, arguments.warm + arguments.tasks)
@@ -138,15 +141,6 @@ def _arguments() -> argparse.Namespace:
 
 
 # --- the work ---------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _publisher(stage: Measured) -> Iterator[KafkaPublisher]:
-    publisher = KafkaPublisher(stage.deployment.kafka, client_id="bench")
-    try:
-        yield publisher
-    finally:
-        publisher.close()
 
 
 def _prepare(stage: Measured, publisher: KafkaPublisher, number: int, count: int) -> Round:

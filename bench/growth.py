@@ -30,7 +30,7 @@ from figures import Curve, options, tell
 from psycopg2.extensions import cursor as Cursor
 from rich.console import Console
 from rich.progress import track
-from stage import HEAD, PORT, SINK, Measured, staged, variable
+from stage import HANDLED, HEAD, PORT, SINK, Measured, staged, variable
 from uuid_utils.compat import uuid7
 
 from olvido.broker import admin
@@ -75,10 +75,6 @@ YEAR = timedelta(days=365)
 
 say = partial(Console(stderr=True, highlight=False).print, soft_wrap=True)
 
-HANDLED = """
-select coalesce(sum(upper(piece) - lower(piece)), 0)::bigint
-from progress cross join lateral unnest(handled) as piece where topic = %s
-"""
 # Not progress: what was handled stays handled, or the audit would read it all again.
 FORGET = "truncate tasks, events, requests, consent_changes, consents, verifications, awaiting, dead_letters"
 

@@ -24,6 +24,11 @@ create table people (id bigint generated always as identity primary key, email t
     marketing_allowed boolean not null default true, created_at timestamptz not null default '2020-01-01');
 create index on people (lower(email));
 """
+# How many records of a topic are saved.
+HANDLED = """
+select coalesce(sum(upper(piece) - lower(piece)), 0)::bigint
+from progress cross join lateral unnest(handled) as piece where topic = %s
+"""
 HEAD = """
 regions = ["cn", "sg"]
 purposes = ["marketing"]
@@ -65,7 +70,7 @@ class Measured:
 
     @contextlib.contextmanager
     def running(self, *, processors: int = 1, only: Sequence[str] = ()) -> Iterator[None]:
-        """Real processes for as long as the block lasts, each a member of its group before it begins.
+        """Real processes for as long as the block lasts; with all of them, no group lacks a reader.
 
         Args:
             processors: how many share the topics of the upstream.

@@ -48,9 +48,7 @@ PARTS = ("kafka", "postgres", "registry")
 METRICS_PORT = "OLVIDO_METRICS__PORT"
 TARGET = "marketing"  # the HTTP service itself, not its sink
 DISK_MB = 384
-PERSON_KB = (
-    8  # of that disk, with the tables' dead rows and indexes, all that a person who decides leaves there
-)
+PERSON_KB = 8  # of that disk: all that a person who decides leaves there, dead rows and indexes too
 
 # More that the systems remember by themselves and Olvido cannot see: each change of a word.
 CRM_WORDS = """
