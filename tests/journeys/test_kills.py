@@ -36,20 +36,20 @@ def test_processes_killed_while_20_000_requests_flow_lose_nothing_and_repeat_not
         while not (emitted.is_set() and len(kills) >= KILLS):
             pause.wait(2.0)
             victim, number = next(victims), next(signals)
-            if chain.kill(victim, number):
+            # A broker that has not come up is left alone: upstream is promised one that is back within 30 s.
+            if (victim != "kafka" or kafka_answers(chain)) and chain.kill(victim, number):
                 kills.append((victim, number.name))
 
     killer = threading.Thread(target=killing)
     killer.start()
     accepted = []
-    with chain.producer() as producer:
-        for start in range(0, REQUESTS, 1000):
-            with producer.batch() as batch:
-                for email in emails[start : start + 1000]:
-                    batch.request_erasure(identities={"email": email}, regions=["cn", "sg"])
-            accepted += batch.accepted
-    emitted.set()
-    killer.join(120)
+    try:
+        with chain.producer() as producer:
+            for start in range(0, REQUESTS, 1000):
+                accepted += _erase(producer, emails[start : start + 1000])
+    finally:
+        emitted.set()  # or it would go on killing under the tests that follow
+        killer.join(120)
     chain.final(accepted, within_s=300)
 
     assert len(kills) >= KILLS
@@ -151,10 +151,19 @@ def _connections(chain, *, allowed: bool) -> None:
     connection.close()
 
 
-def answers(chain) -> bool:
-    """Whether every part is there for the next test."""
+def kafka_answers(chain) -> bool:
     try:
         reach(chain.deployment.kafka)
+    except Unavailable:
+        return False
+    return True
+
+
+def answers(chain) -> bool:
+    """Whether every part is there for the next test."""
+    if not kafka_answers(chain):
+        return False
+    try:
         Registry(chain.deployment.registry.url).knows(1)
         return bool(chain.overview())
     except Unavailable:
