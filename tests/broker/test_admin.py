@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from broker.topics import MakeTopic
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -243,6 +245,27 @@ def test_a_group_that_never_read_is_behind_by_all_there_is(
     (told,) = admin.lag(kafka_section, "never-read", [topic, "no-such-topic"])
     assert told == Lag(topic=topic, partition=0, committed=None, start=0, end=5)
     assert (told.behind, told.fell_off) == (5, 0)
+
+
+def test_what_was_written_before_an_instant_and_not_read_is_counted(
+    kafka_section: KafkaSection, make_topic: MakeTopic
+) -> None:
+    topic, group = make_topic(1), f"half-way-{uuid4().hex}"
+    at = datetime.now(UTC) - timedelta(minutes=5)
+    stamped = Producer({"bootstrap.servers": kafka_section.bootstrap_servers})
+    for minutes in range(10):
+        stamped.produce(topic, b"v", timestamp=int((at + timedelta(minutes=minutes)).timestamp() * 1000))
+    assert stamped.flush(10) == 0
+
+    def unread(minutes: float) -> int:
+        instant = at + timedelta(minutes=minutes)
+        return admin.unread(kafka_section, group, [topic, "no-such-topic"], written_before=instant)
+
+    assert [unread(minutes) for minutes in (-1, 0, 0.5, 3, 60)] == [0, 0, 1, 3, 10]
+    reader = Consumer({"bootstrap.servers": kafka_section.bootstrap_servers, "group.id": group})
+    reader.commit(offsets=[TopicPartition(topic, 0, 4)], asynchronous=False)
+    reader.close()
+    assert [unread(minutes) for minutes in (3, 5, 60)] == [0, 1, 6]
 
 
 def test_what_retention_removed_before_it_was_read_is_told() -> None:

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from olvido.broker.admin import end_offsets
+from olvido.broker.admin import end_offsets, lag
 from olvido.core.errors import Unavailable
 from olvido.ledger.connection import Database
 from olvido.ledger.letters import Letters
@@ -28,6 +28,7 @@ from olvido.operators.stack.stack import Stack, temporary_stack
 from olvido.producers import Accepted, Producer
 from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
+from olvido.schemas.topics import sink_group, tasks_topic
 
 TOML = """
 regions = ["cn", "sg"]
@@ -168,6 +169,12 @@ class Chain:
             return all(place.error is None for place in told.topic_partitions)
 
         self.until(committed, what=f"committing for {group} by hand", within_s=60)
+
+    def before(self, sink: str) -> int:
+        """How many tasks a sink has yet to read."""
+        return sum(
+            one.behind for one in lag(self.deployment.kafka, sink_group(sink), [tasks_topic(sink).name])
+        )
 
     def effects(self, database: str) -> int:
         """How many effects a system's own triggers have seen."""

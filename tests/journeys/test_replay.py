@@ -99,14 +99,8 @@ def states(chain) -> list[tuple]:
 
 def settled(chain) -> None:
     """Wait until every sink has read its topic to the end."""
-    from olvido.processors.run import records_behind
-
     for sink in chain.deployment.sinks:
-        chain.until(
-            lambda name=sink: not records_behind(chain.deployment.kafka, name),
-            what=f"{sink} idle",
-            within_s=60,
-        )
+        chain.until(lambda name=sink: not chain.before(name), what=f"{sink} idle", within_s=60)
 
 
 def sent(chain, past: Past, name: str) -> Counter[tuple[str, str]]:

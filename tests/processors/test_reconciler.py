@@ -58,12 +58,26 @@ def world(registry, ledger: Ledger):
     return output.tasks
 
 
+class Written:
+    """When the oldest record was written that a group has not read, of the groups that are behind."""
+
+    def __init__(self, **oldest) -> None:
+        self.oldest = oldest
+
+    def __call__(self, group, topics, *, written_before):
+        reader = group.rpartition(".")[2]
+        return int(reader in self.oldest and self.oldest[reader] < written_before)
+
+
+KEEPING_UP = Written()
+
+
 def a_reconciler(
-    registry, ledger, operations, publisher, clock, *, catalogue: Catalogue = SMALL, behind=lambda _: 0
+    registry, ledger, operations, publisher, clock, *, catalogue: Catalogue = SMALL, unread=KEEPING_UP
 ):
     return Reconciler(
         registry, ledger, operations, Emission(registry, catalogue, publisher, source="tests"), catalogue,
-        clock=clock, first_after=MINUTE, behind=behind,
+        clock=clock, first_after=MINUTE, unread=unread,
     )  # fmt: skip
 
 
@@ -86,16 +100,37 @@ def test_a_task_that_was_never_sent_is_sent_when_it_is_due_and_then_less_and_les
 
 
 def test_a_sink_that_is_behind_is_not_sent_its_tasks_again(registry, ledger, operations, world):
-    clock, sent = Clock(), Journal()
-    waiting = {"crm": 5, "marketing": 0}
-    reconciler = a_reconciler(registry, ledger, operations, sent, clock, behind=waiting.__getitem__)
+    clock, sent, unread = Clock(), Journal(), Written(crm=NOW)
+    reconciler = a_reconciler(registry, ledger, operations, sent, clock, unread=unread)
     clock.now = NOW + MINUTE
     assert reconciler.run_once() == 1
     assert [record.topic for record in sent.records] == ["olvido.tasks.marketing.v1"]
-    waiting["crm"] = 0
+    unread.oldest.clear()
     clock.now += MINUTE
     assert reconciler.run_once() == 1
     assert {row["sink"]: row["attempts"] for row in ledger.show_tasks(an_id(1))} == {"crm": 2, "marketing": 2}
+
+
+def test_nothing_is_sent_again_while_the_recorder_is_behind_on_receipts(registry, ledger, operations, world):
+    """Else a backlog of receipts grows by tasks that are answered long since: in a soak, by 694,186."""
+    clock, sent, unread = Clock(), Journal(), Written(recorder=NOW)
+    reconciler = a_reconciler(registry, ledger, operations, sent, clock, unread=unread)
+    for minute in range(1, 20):
+        clock.now = NOW + minute * MINUTE
+        assert reconciler.run_once() == 0
+    assert {row["attempts"] for row in ledger.show_tasks(an_id(1))} == {1}
+    unread.oldest.clear()
+    clock.now += MINUTE
+    assert reconciler.run_once() == 2
+
+
+def test_a_reader_that_keeps_up_and_is_never_done_puts_nothing_off(registry, ledger, operations, world):
+    """Where records come without a pause there is always one unread."""
+    clock, sent = Clock(), Journal()
+    clock.now = NOW + MINUTE
+    just_now = clock.now - timedelta(seconds=1)
+    unread = Written(crm=just_now, marketing=just_now, recorder=just_now)
+    assert a_reconciler(registry, ledger, operations, sent, clock, unread=unread).run_once() == 2
 
 
 def test_a_broker_that_is_down_makes_it_later_and_not_lost(registry, ledger, operations, world):

@@ -46,7 +46,7 @@ class Town:
     catalogue: Catalogue = CATALOGUE
     now: datetime = NOW
     sent: Journal = field(default_factory=Journal)
-    behind: dict[str, int] = field(default_factory=dict)
+    unread: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         database = Database(self.dsn, application="tests")
@@ -76,7 +76,7 @@ class Town:
             known,
             clock=self.clock,
             first_after=MINUTE,
-            behind=lambda sink: self.behind.get(sink, 0),
+            unread=lambda _group, topics, *, written_before: self.unread.get(topics[0], 0),
         )
 
     def ask(self, *events: PrivacyRequest | ConsentChange) -> list[Task]:

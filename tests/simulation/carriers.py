@@ -6,6 +6,7 @@ librdkafka's that ``olvido.broker.loop.Loop`` uses, so the real loop runs on it.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, TopicPartition
@@ -177,7 +178,7 @@ class MessageTwin:
         return self.record.value
 
     def timestamp(self) -> tuple[int, int]:
-        return (TIMESTAMP_CREATE_TIME, 0)
+        return (TIMESTAMP_CREATE_TIME, self.record.timestamp_ms)
 
     def headers(self) -> Any:
         return list(self.record.headers)
@@ -312,6 +313,18 @@ class AdminTwin:
                 committed=self._broker.committed(group, topic, number),
                 start=0,
                 end=self._broker.end(topic, number),
+            )
+            for topic in topics
+            for number in range(self._broker.partitions(topic))
+        )
+
+    def unread(self, group: str, topics: Sequence[str], *, written_before: datetime) -> int:
+        self._ask()
+        return sum(
+            max(
+                0,
+                self._broker.offset_at(topic, number, written_before)
+                - self._broker.committed(group, topic, number),
             )
             for topic in topics
             for number in range(self._broker.partitions(topic))

@@ -103,7 +103,7 @@ class World:
         self.scheduler = Scheduler(self.rng)
         self.faults = Faults.swarm(self.rng, self.without)
         self.topics = tuple(topic for topic in topics_of(CATALOGUE) if topic != CANARIES)
-        self.broker = MemoryBroker.of(self.topics)
+        self.broker = MemoryBroker.of(self.topics, clock=lambda: self.scheduler.now)
         self.registry = RegistryTwin(self.topics)
         self.vault = Vault()
         self.tables = Tables()
@@ -277,9 +277,7 @@ class World:
             CATALOGUE,
             clock=process.clock,
             first_after=FIRST_AFTER,
-            behind=lambda sink: sum(
-                one.behind for one in admin.lag(sink_group(sink), [tasks_topic(sink).name])
-            ),
+            unread=admin.unread,
         )
         activity = Activity(clock=self.scheduler.monotonic)
         worker = self.makers.worker(process, self.groups[request_steps.GROUP], handlers, activity)

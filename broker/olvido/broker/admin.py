@@ -416,12 +416,8 @@ def offsets_at(kafka: KafkaSection, topics: Sequence[str], instant: datetime) ->
     Raises:
         Unavailable: the broker does not answer.
     """
-    spec: Any = OffsetSpec.for_timestamp(int(instant.timestamp() * 1000))
     with _asking(kafka) as admin:
-        places = _places(admin, topics)
-        found = _offsets(admin, places, spec)
-        ends = _offsets(admin, places, _LATEST)
-    return {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
+        return _offsets_at(admin, _places(admin, topics), instant)
 
 
 def follow(kafka: KafkaSection, starts: Mapping[Place, int]) -> Iterator[Received]:
@@ -468,6 +464,20 @@ def lag(kafka: KafkaSection, group: str, topics: Sequence[str]) -> tuple[Lag, ..
         )
         for place in places
     )
+
+
+def unread(kafka: KafkaSection, group: str, topics: Sequence[str], *, written_before: datetime) -> int:
+    """How many records of its topics, written before an instant, a group has yet to handle.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    with _asking(kafka) as admin:
+        places = _places(admin, topics)
+        starts = _offsets(admin, places, _EARLIEST)
+        committed = _committed(kafka, group, places)
+        ends = _offsets_at(admin, places, written_before)
+    return sum(max(0, ends[place] - max(starts[place], committed.get(place, 0))) for place in places)
 
 
 def group_state(kafka: KafkaSection, group: str) -> GroupState:
@@ -624,6 +634,13 @@ def _offsets(admin: AdminClient, places: Sequence[Place], which: OffsetSpec) -> 
         return {(place.topic, place.partition): _result(answer).offset for place, answer in answers.items()}
 
     return _settled(ask)
+
+
+def _offsets_at(admin: AdminClient, places: Sequence[Place], instant: datetime) -> dict[Place, int]:
+    spec: Any = OffsetSpec.for_timestamp(int(instant.timestamp() * 1000))
+    found = _offsets(admin, places, spec)
+    ends = _offsets(admin, places, _LATEST)
+    return {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
 
 
 def _committed(kafka: KafkaSection, group: str, places: Sequence[Place]) -> dict[Place, int]:

@@ -5,7 +5,9 @@ Deterministic: what happens is a function of what was published and of the seed 
 
 import random
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Self
 
 import confluent_kafka
@@ -24,25 +26,31 @@ def partition_of(key: bytes, partitions: int) -> int:
     return confluent_kafka.murmur2(key, partitions)
 
 
+def _never() -> datetime:
+    return datetime.fromtimestamp(0, UTC)
+
+
 class MemoryBroker:
     """Topics, partitions and groups in memory. Keeps :class:`~olvido.broker.contract.Publisher`."""
 
-    def __init__(self, partitions: Mapping[str, int]) -> None:
+    def __init__(self, partitions: Mapping[str, int], *, clock: Callable[[], datetime] = _never) -> None:
         """
         Args:
             partitions: how many partitions each topic has. There are no other topics.
+            clock: what it writes onto records; without one they are as old as can be.
         """
         self._logs: dict[Place, list[Received]] = {
             (topic, number): [] for topic, count in partitions.items() for number in range(count)
         }
         self._partitions = dict(partitions)
+        self._clock = clock
         self._committed: dict[tuple[str, Place], int] = {}
         self._lock = threading.RLock()
 
     @classmethod
-    def of(cls, topics: Iterable[Topic]) -> Self:
+    def of(cls, topics: Iterable[Topic], *, clock: Callable[[], datetime] = _never) -> Self:
         """A broker with the topics of the table."""
-        return cls({topic.name: topic.partitions for topic in topics})
+        return cls({topic.name: topic.partitions for topic in topics}, clock=clock)
 
     def publish(self, records: Sequence[Record]) -> None:
         """Write all of them, or none.
@@ -111,6 +119,12 @@ class MemoryBroker:
         with self._lock:
             return len(self._logs[topic, partition])
 
+    def offset_at(self, topic: str, partition: int, instant: datetime) -> int:
+        """The offset of the first record written at an instant or later; the end, if there is none."""
+        wanted = int(instant.timestamp() * 1000)
+        with self._lock:
+            return bisect_left(self._logs[topic, partition], wanted, key=lambda record: record.timestamp_ms)
+
     def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
         """Note the offset that a group will read next in a partition; it may also go back."""
         with self._lock:
@@ -126,7 +140,10 @@ class MemoryBroker:
         number = partition_of(record.key, self._partitions[record.topic])
         with self._lock:
             log = self._logs[record.topic, number]
-            log.append(Received(record.topic, number, len(log), record.key, record.value, record.headers))
+            written_ms = int(self._clock().timestamp() * 1000)
+            log.append(
+                Received(record.topic, number, len(log), record.key, record.value, record.headers, written_ms)
+            )
             return number, len(log) - 1
 
     def _next_batch(

@@ -6,8 +6,9 @@ a sink is sent from here as well, and never in front of the work of the day.
 """
 
 import logging
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
 from olvido.broker.metrics import TASKS_RESENT
@@ -25,6 +26,7 @@ from olvido.processors.emission import Emission, Prepared
 from olvido.processors.handlers import Clock
 from olvido.schemas.codec import consents_codec, requests_codec
 from olvido.schemas.registry import Registry
+from olvido.schemas.topics import DEAD_LETTERS, RECEIPTS, sink_group, tasks_topic
 
 logger = logging.getLogger("olvido.processors")
 
@@ -32,8 +34,19 @@ BATCH_MAX = 1000
 ROUNDS_MAX = 20  # batches of each kind that one look sends: the timers share a thread, and it is soon back
 # Of an operation, on a sink's topic: what people decide today waits behind no more than that.
 AHEAD_MAX = 5000
+# What part of the time that a receipt may take a reader may lag, and is still taken for one that keeps up.
+# There is always something unread where records come without a pause: that alone must not put a look off.
+LAG_PART = 4
 NO_EVENT = "the ledger has its event no more"
 NOT_ASKED = "olvido.toml does not ask this of the sink any more"
+
+
+class Unread(Protocol):
+    """Asks the broker how far a group is."""
+
+    def __call__(self, group: str, topics: Sequence[str], *, written_before: datetime) -> int:
+        """How many records of the topics, written before an instant, the group has yet to handle."""
+        ...
 
 
 class Reconciler:
@@ -41,7 +54,7 @@ class Reconciler:
 
     def __init__(
         self, registry: Registry, ledger: Ledger, operations: SinkOperations, emission: Emission,
-        catalogue: Catalogue, *, clock: Clock, first_after: timedelta, behind: Callable[[str], int],
+        catalogue: Catalogue, *, clock: Clock, first_after: timedelta, unread: Unread,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -52,7 +65,7 @@ class Reconciler:
             catalogue: the sinks there are.
             clock: says when it is.
             first_after: how long a receipt may take before its task is sent again, at first.
-            behind: how many records wait on the topic of a sink's tasks.
+            unread: tells how far the sinks and the recorder are.
         """
         self._requests = requests_codec(registry)
         self._consents = consents_codec(registry)
@@ -62,7 +75,7 @@ class Reconciler:
         self._catalogue = catalogue
         self._clock = clock
         self._first_after = first_after
-        self._behind = behind
+        self._unread = unread
 
     def run_once(self, *, limit: int = BATCH_MAX) -> int:
         """Send what is due, and end the operations that are done; returns how many tasks were sent.
@@ -88,8 +101,9 @@ class Reconciler:
     def _send_again(self, open_: Set[UUID], limit: int) -> int:
         """Send what has no receipt in time.
 
-        A sink that has not read its topic to the end may have the task still before it: so nothing
-        is sent to it twice, however long it is down, and it is looked at again later.
+        A sink that is behind may have the task still before it, and a recorder that is behind the
+        receipt: so nothing is sent twice, however long one of them is down, and it is looked at again
+        later. Else a backlog would feed itself.
         """
         sent = 0
         waits: dict[str, bool] = {}
@@ -102,7 +116,7 @@ class Reconciler:
                         # A worker that was not started anew does not know the sink that a backfill is
                         # for. It leaves it to one that does; if the sink is gone, the backfill is closed.
                         waits[item.sink] = (
-                            self._behind(item.sink) > 0 if known else item.operation_id in open_
+                            self._is_behind(item.sink, now) if known else item.operation_id in open_
                         )
                 ready = [item for item in due.owed if not waits[item.sink]]
                 prepared = self._take(due, ready, now)
@@ -119,11 +133,11 @@ class Reconciler:
         going = [one for one in open_ if self._catalogue.sink(one.sink) is not None]
         for _ in range(ROUNDS_MAX):
             for operation in tuple(going):
-                room = min(limit, AHEAD_MAX - self._behind(operation.sink))
+                now = self._clock()
+                room = min(limit, AHEAD_MAX - self._before(operation.sink, now))
                 if room <= 0:
                     going.remove(operation)
                     continue
-                now = self._clock()
                 with self._ledger.unsent(operation.operation_id, limit=room) as due:
                     prepared = self._take(due, due.owed, now)
                 self._emission.send(prepared)
@@ -131,6 +145,17 @@ class Reconciler:
                 if len(due.owed) < limit:
                     going.remove(operation)
         return sent
+
+    def _is_behind(self, sink: str, now: datetime) -> bool:
+        keeping_up = now - self._first_after / LAG_PART
+        # The sink first: what it answers before it commits is with the recorder when that one is asked.
+        return (
+            self._before(sink, keeping_up) > 0
+            or self._unread(receipts.GROUP, [RECEIPTS.name, DEAD_LETTERS.name], written_before=keeping_up) > 0
+        )
+
+    def _before(self, sink: str, instant: datetime) -> int:
+        return self._unread(sink_group(sink), [tasks_topic(sink).name], written_before=instant)
 
     def _take(self, due: Postponing, ready: Sequence[Owed], now: datetime) -> Prepared:
         """Encode what is ready, and note in the transaction in hand when each task is due again.

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import faust
 
 from olvido.broker import tracing
-from olvido.broker.admin import check_fit, lag
+from olvido.broker.admin import check_fit, unread
 from olvido.broker.canaries import Canaries
 from olvido.broker.contract import Handler
 from olvido.broker.health import ReaderHealth
@@ -41,7 +42,7 @@ from olvido.processors.handlers import (
 from olvido.processors.reconciler import Reconciler
 from olvido.processors.watchdog import EXIT_TRY_AGAIN, Watchdog
 from olvido.schemas.codec import canaries_codec
-from olvido.schemas.deployment import Deployment, KafkaSection
+from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import (
     CONSENTS,
@@ -50,8 +51,6 @@ from olvido.schemas.topics import (
     REQUESTS,
     VERIFICATIONS,
     Topic,
-    sink_group,
-    tasks_topic,
 )
 
 logger = logging.getLogger("olvido.processors")
@@ -131,7 +130,7 @@ def _plan(deployment: Deployment, activity: Activity, health: ReaderHealth) -> N
         parts.catalogue,
         clock=utc_now,
         first_after=parts.first_after,
-        behind=lambda sink: records_behind(deployment.kafka, sink),
+        unread=partial(unread, deployment.kafka),
     )
     audit = Audit(deployment.kafka, parts.ledger, group=requests.GROUP, handlers=handlers)
     every = timedelta(seconds=deployment.reconciler.every_s)
@@ -248,15 +247,6 @@ def _audit_for_ever(audit: Audit) -> None:
         except Exception as error:  # noqa: BLE001 - the process ends; nothing is swallowed
             logger.critical("the offset audit failed with %s; ending the process", type(error).__name__)
             os._exit(EXIT_TRY_AGAIN)
-
-
-def records_behind(kafka: KafkaSection, sink: str) -> int:
-    """How many records wait on the topic of a sink's tasks.
-
-    Raises:
-        Unavailable: the broker does not answer.
-    """
-    return sum(one.behind for one in lag(kafka, sink_group(sink), [tasks_topic(sink).name]))
 
 
 def _canaries(parts: Parts) -> Canaries:
