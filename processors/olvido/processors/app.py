@@ -119,15 +119,27 @@ def _read(
     )
 
     async def agent(stream: Any) -> AsyncIterable[None]:  # noqa: ANN401
-        async for events in stream.noack_take(BATCH_MAX, within=WITHIN_S):
-            batch = [_received(event.message) for event in events]
-            with activity.batch_in_hand([name]):
-                await _or_end(partial(_carry_out, handler, batch, pool, activity))
-            # All is durable: the ledger's transaction is committed and every record delivered. A
-            # crash before these acks brings the batch again; a crash after them does not.
-            for event in events:
-                event.ack()
-            yield None
+        # Faust collects the next batch while this one is handled: one is in hand, and one waits.
+        in_hand: asyncio.Task[None] | None = None
+        try:
+            async for events in stream.noack_take(BATCH_MAX, within=WITHIN_S):
+                if in_hand is not None:
+                    await in_hand
+                in_hand = asyncio.create_task(_or_end(partial(handle_and_ack, events)))
+                yield None
+        finally:
+            # We stop, or the stream ended: what is not acknowledged by now comes again.
+            if in_hand is not None:
+                in_hand.cancel()
+
+    async def handle_and_ack(events: Sequence[Any]) -> None:
+        batch = [_received(event.message) for event in events]
+        with activity.batch_in_hand([name]):
+            await _carry_out(handler, batch, pool, activity)
+        # All is durable: the ledger's transaction is committed and every record delivered. A
+        # crash before these acks brings the batch again; a crash after them does not.
+        for event in events:
+            event.ack()
 
     app.agent(topic, name=f"olvido.{name}", concurrency=1)(agent)
 
