@@ -55,6 +55,7 @@ lock: .venv/.ready ## compile the hashed lock files anew (names no index)
 .venv-peers/.ready: bench/peers.lock
 	$(PYTHON) -m venv .venv-peers
 	$(BIN)/uv pip sync --python .venv-peers/bin/python --require-hashes bench/peers.lock
+	$(BIN)/uv pip install --python .venv-peers/bin/python --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 bench: .venv/.ready .venv-peers/.ready ## measure, keep and draw all of it, or ONLY=engines|erasures|chain|growth

@@ -36,7 +36,6 @@ from olvido.schemas.topics import REQUESTS
 
 PROJECT = Path(__file__).parent.parent
 HERE = Path(__file__).parent
-ROOMS = ("core", "schemas", "broker", "ledger", "producers", "processors", "sinks", "operators")
 GROUPS = ("olvido.processors", "bench.bare", "bench.quixstreams")
 POLL_S = 0.02
 START_S_MAX = 60.0
@@ -92,7 +91,6 @@ def _contestants(peers: Path | None, only: list[str] | None) -> dict[str, list[s
 
 
 def _environment(stack: Stack, folder: Path) -> dict[str, str]:
-    paths = [str(PROJECT / room) for room in ROOMS]
     return {
         **stack.environment,
         "OLVIDO_CONFIG": str(PROJECT / "olvido.toml"),
@@ -100,7 +98,7 @@ def _environment(stack: Stack, folder: Path) -> dict[str, str]:
         "OLVIDO_RECONCILER__FIRST_AFTER_S": "3600",  # no sink answers here: nothing is to be sent twice
         "OLVIDO_KEYS__PUBLIC_DIR": str(folder / ".olvido/keys/public"),
         "OLVIDO_KEYS__HANDLE_FILE": str(folder / ".olvido/keys/handle.key"),
-        "PYTHONPATH": os.pathsep.join([*paths, str(HERE / "contestants")]),
+        "PYTHONPATH": str(HERE / "contestants"),
     }
 
 
