@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from olvido.broker.collector import collect_rarely
 from olvido.broker.kafka import KafkaPublisher
 from olvido.ledger.store import Ledger
 from olvido.processors.emission import Emission
@@ -12,6 +13,7 @@ from olvido.schemas.registry import Registry
 
 def handler_of(deployment: Deployment, name: str) -> RequestsHandler:
     """Decode, load, step, save, encode, produce, flush."""
+    collect_rarely()  # as each of our own processes does: what is compared is who reads and commits
     registry = Registry(deployment.registry.url)
     catalogue = deployment.catalogue
     publisher = KafkaPublisher(deployment.kafka, client_id=name)

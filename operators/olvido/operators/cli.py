@@ -111,7 +111,7 @@ def run_processors(
     from olvido.operators.settings import deployment
     from olvido.processors.run import run_loop_engine, run_processors
 
-    logs.as_a_service()
+    _as_a_service()
     if engine == "loop":
         run_loop_engine(deployment(), _stop_on_signal())
     elif engine == "faust":
@@ -130,7 +130,7 @@ def run_recorder() -> None:
     from olvido.operators.settings import deployment
     from olvido.processors.run import run_recorder
 
-    logs.as_a_service()
+    _as_a_service()
     run_recorder(deployment(), _stop_on_signal())
 
 
@@ -144,7 +144,7 @@ def run_sink(sink: Annotated[str, typer.Argument(help="The sink's name in olvido
     from olvido.operators.settings import deployment
     from olvido.sinks.run import run_sink
 
-    logs.as_a_service()
+    _as_a_service()
     run_sink(deployment(), sink, _stop_on_signal())
 
 
@@ -163,12 +163,19 @@ def run_relay(
     from olvido.producers.relay import run_relay
     from olvido.schemas.deployment import Connections
 
-    logs.as_a_service()
+    _as_a_service()
     load_stack_env()
     dsn = os.environ.get(dsn_env)
     if not dsn:
         raise ConfigError(f"{dsn_env} is not set; it holds the address of the database with the outbox table")
     run_relay(Connections.from_env(), dsn, _stop_on_signal())
+
+
+def _as_a_service() -> None:
+    from olvido.broker.collector import collect_rarely
+
+    logs.as_a_service()
+    collect_rarely()
 
 
 def _stop_on_signal() -> threading.Event:

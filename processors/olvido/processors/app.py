@@ -25,6 +25,7 @@ from olvido.broker.metrics import BATCH_SECONDS, RECORDS_HANDLED, RETRIES
 from olvido.broker.movement import Activity
 from olvido.broker.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
+from olvido.processors.stream import NoMonitor, Stream
 from olvido.processors.transport import Transport
 from olvido.processors.watchdog import EXIT_TRY_AGAIN
 from olvido.schemas.deployment import KafkaSection
@@ -66,6 +67,7 @@ def build_app(
     """
     app = faust.App(
         group,
+        monitor=NoMonitor(),
         broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
         **_security(kafka),
         autodiscover=False,
@@ -79,6 +81,7 @@ def build_app(
         processing_guarantee="at_least_once",
         reply_create_topic=False,
         store="memory://",
+        Stream=Stream,
         stream_buffer_maxsize=4 * BATCH_MAX,
         stream_wait_empty=False,
         topic_allow_declare=False,
@@ -118,28 +121,16 @@ def _read(
         allow_empty=True,
     )
 
-    async def agent(stream: Any) -> AsyncIterable[None]:  # noqa: ANN401
-        # Faust collects the next batch while this one is handled: one is in hand, and one waits.
-        in_hand: asyncio.Task[None] | None = None
-        try:
-            async for events in stream.noack_take(BATCH_MAX, within=WITHIN_S):
-                if in_hand is not None:
-                    await in_hand
-                in_hand = asyncio.create_task(_or_end(partial(handle_and_ack, events)))
-                yield None
-        finally:
-            # We stop, or the stream ended: what is not acknowledged by now comes again.
-            if in_hand is not None:
-                in_hand.cancel()
-
-    async def handle_and_ack(events: Sequence[Any]) -> None:
-        batch = [_received(event.message) for event in events]
-        with activity.batch_in_hand([name]):
-            await _carry_out(handler, batch, pool, activity)
-        # All is durable: the ledger's transaction is committed and every record delivered. A
-        # crash before these acks brings the batch again; a crash after them does not.
-        for event in events:
-            event.ack()
+    async def agent(stream: Stream) -> AsyncIterable[None]:
+        async for events in stream.batches(BATCH_MAX, within_s=WITHIN_S):
+            batch = [_received(event.message) for event in events]
+            with activity.batch_in_hand([name]):
+                await _or_end(partial(_carry_out, handler, batch, pool, activity))
+            # All is durable: the ledger's transaction is committed and every record delivered. A
+            # crash before these acks brings the batch again; a crash after them does not.
+            for event in events:
+                event.ack()
+            yield None
 
     app.agent(topic, name=f"olvido.{name}", concurrency=1)(agent)
 
