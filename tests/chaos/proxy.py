@@ -81,12 +81,15 @@ class TcpProxy:
                 each.transport.abort()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while data := await reader.read(CHUNK_BYTES):
                 await self._passes.wait()
                 writer.write(data)
                 await writer.drain()
             writer.write_eof()
+        except OSError:
+            # Who was killed with something unread has sent a reset, and so does its kernel to the other side.
+            writer.transport.abort()
 
 
 class Proxies:

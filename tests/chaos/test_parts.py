@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -97,6 +98,21 @@ def test_a_line_passes_on_is_held_cut_and_mended(proxies, echo):
     with socket.create_connection(("127.0.0.1", port), timeout=5) as again:
         again.sendall(b"three")
         assert again.recv(10) == b"three"
+
+
+def test_who_is_reset_on_one_side_is_gone_on_the_other(proxies):
+    """A killed process with unread answers sends a reset: its session must not stay open behind the proxy."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = proxies.add("server", listening.getsockname()[1])
+        client = socket.create_connection(("127.0.0.1", port), timeout=5)
+        server, _ = listening.accept()
+        server.settimeout(5)
+        client.sendall(b"begin")
+        assert server.recv(10) == b"begin"
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        with pytest.raises(ConnectionError):
+            server.recv(10) or _reset()
 
 
 def _reset():

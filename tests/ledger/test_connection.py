@@ -1,4 +1,4 @@
-"""Values that go to PostgreSQL as one array come back as they were."""
+"""Values come back as they were; who vanishes in the middle of a transaction lets go of what it holds."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from olvido.ledger.connection import array_of
+from olvido.core.errors import Unavailable
+from olvido.ledger import connection as connecting
+from olvido.ledger.connection import Database, array_of
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
@@ -43,3 +45,21 @@ def test_an_array_comes_back_as_it_was(cursor, given):
     if kind == "bytea":
         found = [None if item is None else bytes(item) for item in found]
     assert found == values
+
+
+def test_what_a_vanished_process_held_is_let_go_of(ledger, ledger_dsn, monkeypatch):
+    """Its machine is gone: nobody ends its session, and whoever wants what it holds would wait for ever."""
+    take = {"topics": ["t"], "partitions": [0], "lows": [0], "highs": [1]}
+    monkeypatch.setattr(connecting, "IDLE_IN_TRANSACTION_S", 1)
+    vanished, waiting = (Database(ledger_dsn, application=f"tests-{name}") for name in ("one", "two"))
+
+    def meanwhile() -> None:
+        with vanished.transaction() as held:
+            held.run("add_progress", **take)
+            with waiting.transaction() as transaction:  # stands until the server has ended the other
+                assert transaction.run("add_progress", **take) == 1
+
+    with pytest.raises(Unavailable):
+        meanwhile()
+    with vanished.transaction() as again:  # it had not vanished: it goes on with a session of its own
+        assert again.run("add_progress", **take) == 1

@@ -114,6 +114,17 @@ def test_nothing_is_handed_over_while_partitions_move() -> None:
     read(act)
 
 
+def test_an_agent_that_is_stopped_comes_to_its_end() -> None:
+    async def act(town: Town, take: Callable[[], Awaitable[list[int]]]) -> None:
+        taking = asyncio.ensure_future(take())
+        await asyncio.sleep(0)
+        town.stream.channel._throw(StopAsyncIteration())
+        with pytest.raises(StopAsyncIteration):  # of the generator, and not RuntimeError
+            await taking
+
+    read(act)
+
+
 def test_an_error_that_is_thrown_into_the_channel_comes_out_of_it() -> None:
     async def act(town: Town, take: Callable[[], Awaitable[list[int]]]) -> None:
         await town.stream.channel.throw(LookupError("thrown"))

@@ -387,6 +387,20 @@ def test_a_constraint_that_stands_for_good_is_refused(shop: PostgresTarget) -> N
     assert len(shop.rows("customers")) == 1
 
 
+def test_a_target_that_only_reads_for_now_is_waited_for_and_refuses_nothing(shop: PostgresTarget) -> None:
+    """As a standby does, until it has taken over."""
+    shop.add("customers", a_customer(1))
+    with a_sink() as sink:
+        name = shop.run("SELECT current_database()")[0][0]
+        shop.run(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        sink.close()
+        with pytest.raises(Unavailable):
+            sink.apply([an_erasure(customer_id="C-1")])
+        shop.run(f'SET transaction_read_only = off; ALTER DATABASE "{name}" RESET ALL')
+        sink.close()
+        assert [one.outcome for one in sink.apply([an_erasure(customer_id="C-1")])] == [Outcome.ERASED]
+
+
 def test_a_server_that_is_restarted_mid_batch_is_gone_on_with(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,21 @@ from olvido.ledger.sql import QUERIES
 STATEMENT_TIMEOUT_S = 30  # far below Faust's and librdkafka's patience of five minutes
 CONNECT_TIMEOUT_S = 5
 
-_OPTIONS = f"-c statement_timeout={STATEMENT_TIMEOUT_S}s -c synchronous_commit=on -c timezone=UTC"
+# Who vanished in the middle of a transaction, with its machine or behind a dead link, would keep what it
+# holds for hours, and others would wait. Longer than a publish: some are within a transaction.
+IDLE_IN_TRANSACTION_S = 60
+
+_OPTIONS = (
+    "-c statement_timeout={statement}s -c idle_in_transaction_session_timeout={idle}s "
+    "-c synchronous_commit=on -c timezone=UTC"
+)
+
+_PASSING = (
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+    psycopg2.errors.IdleInTransactionSessionTimeout,
+    psycopg2.errors.ReadOnlySqlTransaction,  # a standby that has not taken over yet
+)
 
 Row = tuple[Any, ...]
 Value = str | int | bool | bytes | datetime | timedelta | UUID | None | Sequence[Any]
@@ -70,7 +84,7 @@ class Database:
             connection = self._connection()
             with connection, connection.cursor() as cursor:
                 yield Transaction(cursor)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        except _PASSING as error:
             self.close()
             raise Unavailable(f"the ledger database does not answer: {first_line(error)}") from None
         except (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn) as error:
@@ -93,7 +107,11 @@ class Database:
                 self._dsn,
                 application_name=self._application,
                 connect_timeout=CONNECT_TIMEOUT_S,
-                options=_OPTIONS,
+                options=_OPTIONS.format(statement=STATEMENT_TIMEOUT_S, idle=IDLE_IN_TRANSACTION_S),
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=30_000,  # ms: a dead link is noticed, not waited for
             )
             # For this connection alone: the process may have others, of somebody else's.
             psycopg2.extras.register_uuid(conn_or_curs=connection)  # type: ignore[no-untyped-call]

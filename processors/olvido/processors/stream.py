@@ -37,6 +37,8 @@ class Stream(faust.Stream):  # type: ignore[misc]  # Faust is untyped to us
                     fetched.append(queue.get_nowait())
                 if events := [event for event in fetched if self._is_ours(event.message)]:
                     yield events
+        except StopAsyncIteration:
+            return  # Faust throws it into the channel of an agent that it stops
         finally:
             channel.on_stop_iteration()
 

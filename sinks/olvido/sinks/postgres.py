@@ -228,7 +228,8 @@ class PostgresSink:
         """Our word for a fault of PostgreSQL's. Never its text, which may hold a row's values."""
         name = self._settings.name
         code = error.pgcode or type(error).__name__
-        if isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+        # 25: the server has ended the transaction, or is a standby that has not taken over yet.
+        if isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)) or code.startswith("25"):
             self._drop()
             return self._unavailable(error)
         if code.startswith(("42", "3F", "3D")):
