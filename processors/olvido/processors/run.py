@@ -58,6 +58,9 @@ logger = logging.getLogger("olvido.processors")
 UPSTREAM = (REQUESTS, CONSENTS, VERIFICATIONS)
 RECORDED = (RECEIPTS, DEAD_LETTERS)
 AUDIT_EVERY = timedelta(seconds=10)
+# In a batch of the recorder. Sinks answer for one request at nearly the same time; it is written to once for
+# all of them that are in one batch.
+RECEIPTS_MAX = 5000
 
 
 def utc_now() -> datetime:
@@ -183,6 +186,7 @@ def run_recorder(deployment: Deployment, stop: threading.Event) -> None:
             group=receipts.GROUP,
             topics=topics,
             handler=handler,
+            batch_max=RECEIPTS_MAX,
             activity=activity,
             canaries=True,
         )
