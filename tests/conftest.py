@@ -6,6 +6,7 @@ says what to do. Nothing is skipped in silence.
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,15 @@ PROJECT = Path(__file__).parent.parent
 KAFKA = "OLVIDO_TEST_KAFKA"
 REGISTRY = "OLVIDO_TEST_REGISTRY"
 POSTGRES = "OLVIDO_TEST_POSTGRES_DSN"
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, also where a shell began us in its background and had it ignored.
+
+    What is ignored stays ignored in every process that we start, and the tests of Ctrl-C would wait in vain.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,15 +175,15 @@ def _fence_ignored() -> None:
 
 def _change_batches(change: Callable[[list[Any]], list[Any]]) -> None:
     """Have Faust's agents see other batches than there were."""
-    from faust.streams import Stream
+    from olvido.processors.stream import Stream
 
-    take = Stream.noack_take
+    batches = Stream.batches
 
-    async def changed(self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        async for events in take(self, *args, **kwargs):
-            yield change(list(events))
+    async def changed(self: Stream, *args: Any, **kwargs: Any) -> AsyncIterator[list[Any]]:
+        async for events in batches(self, *args, **kwargs):
+            yield change(events)
 
-    Stream.noack_take = changed
+    Stream.batches = changed  # type: ignore[method-assign]
 
 
 _RECONCILER = "the reconciler sends again what has no receipt"

@@ -31,7 +31,7 @@ def parked(ledger) -> DeadLetter:
     )
     ledger.save_requests(
         output.rows, [requests.task_row(task) for task in output.new_tasks],
-        topic="olvido.requests.v1", handled=(), now=NOW, due_after=MINUTE,
+        topic="olvido.requests.v1", now=NOW, due_after=MINUTE,
     )  # fmt: skip
     task = output.new_tasks[0]
     return a_letter(cause=Cause.REFUSED_BY_TARGET, task_id=task.task_id, source_id=task.source_id)

@@ -34,11 +34,11 @@ def replays(ledger_dsn, ledger) -> Replays:
     ]
     output = requests.step(batch, requests.Known(requests={}, verifications={}), CATALOGUE, NOW)
     tasks = [requests.task_row(task) for task in output.new_tasks]
-    ledger.save_requests(output.rows, tasks, topic=REQUESTS, handled=(), now=NOW, due_after=MINUTE)
+    ledger.save_requests(output.rows, tasks, topic=REQUESTS, now=NOW, due_after=MINUTE)
     changes = [read(a_change(n), n) for n in (20, 21)]
     told = consents.step(changes, consents.Known(changes={}, states={}), CATALOGUE, NOW)
     tasks = [requests.task_row(task) for task in told.new_tasks]
-    ledger.save_consents(told.rows, told.states, tasks, topic=CONSENTS, handled=(), now=NOW, due_after=MINUTE)
+    ledger.save_consents(told.rows, told.states, tasks, topic=CONSENTS, now=NOW, due_after=MINUTE)
     return Replays(Database(ledger_dsn, application="test"))
 
 

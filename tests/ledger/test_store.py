@@ -21,14 +21,13 @@ from olvido.processors import consents, requests
 MINUTE = timedelta(minutes=1)
 
 
-def saved_requests(ledger: Ledger, batch, *, handled=()) -> requests.Output:
+def saved_requests(ledger: Ledger, batch) -> requests.Output:
     known, verified = ledger.known_requests([item.value.request_id for item in batch])
     output = requests.step(batch, requests.Known(requests=known, verifications=verified), CATALOGUE, NOW)
     ledger.save_requests(
         output.rows,
         [requests.task_row(task) for task in output.new_tasks],
         topic="olvido.requests.v1",
-        handled=handled,
         now=NOW,
         due_after=MINUTE,
     )
@@ -61,26 +60,11 @@ def test_two_processes_that_save_the_same_id_do_not_both_succeed(ledger):
     output = requests.step(
         [read(an_erasure())], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
     )
-    save = {
-        "topic": "olvido.requests.v1", "handled": (), "now": NOW, "due_after": MINUTE,
-    }  # fmt: skip
+    save = {"topic": "olvido.requests.v1", "now": NOW, "due_after": MINUTE}
     rows = [requests.task_row(task) for task in output.new_tasks]
     ledger.save_requests(output.rows, rows, **save)
     with pytest.raises(Overtaken):
         ledger.save_requests(output.rows, rows, **save)
-
-
-def test_a_batch_that_is_not_saved_leaves_no_offset_behind(ledger):
-    saved_requests(ledger, [read(an_erasure(1), 1)])
-    output = requests.step(
-        [read(an_erasure(1), 9)], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
-    )
-    hole = OffsetRange("olvido.requests.v1", 0, 0, 10)
-    with pytest.raises(Overtaken):
-        ledger.save_requests(
-            output.rows, [], topic="olvido.requests.v1", handled=[hole], now=NOW, due_after=MINUTE
-        )
-    assert ledger.holes([hole]) == [hole]
 
 
 def test_holes_below_the_committed_offset_are_found(ledger):
@@ -121,7 +105,7 @@ def test_consents_saved_in_any_order_end_in_the_state_of_the_core(ledger):
         output = consents.step([read(change, offset)], unknown, CATALOGUE, NOW)
         try:
             ledger.save_consents(
-                output.rows, output.states, [], topic="olvido.consents.v1", handled=(), now=NOW,
+                output.rows, output.states, [], topic="olvido.consents.v1", now=NOW,
                 due_after=MINUTE,
             )  # fmt: skip
         except Overtaken:

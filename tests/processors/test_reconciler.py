@@ -53,7 +53,7 @@ def world(registry, ledger: Ledger):
     output = requests.step([item], requests.Known(requests={}, verifications={}), SMALL, NOW)
     ledger.save_requests(
         output.rows, [requests.task_row(task) for task in output.tasks], topic="olvido.requests.v1",
-        handled=(), now=NOW, due_after=MINUTE,
+        now=NOW, due_after=MINUTE,
     )  # fmt: skip
     return output.tasks
 

@@ -158,7 +158,7 @@ class _Check:
             for letter in letters:
                 yield from self._explained(place, letter)
         for place, item in sorted(self.at.items()):
-            if item.what != "poison" or self.letters.get(place) or place in self.stream_lost:
+            if item.what != "poison" or self.letters.get(place):
                 continue
             if not (item.told["cause"] == "CANNOT_OPEN" and self.world.vault.destroyed):
                 yield Violation("silence", f"{item.told['cause']} at {place} became no dead letter")

@@ -86,7 +86,6 @@ class Ledger:
         tasks: Sequence[TaskRow],
         *,
         topic: str,
-        handled: Sequence[OffsetRange],
         now: datetime,
         due_after: timedelta,
     ) -> None:
@@ -118,7 +117,6 @@ class Ledger:
                 if awaiting:
                     transaction.run("insert_awaiting", ids=awaiting)
                 _insert_tasks(transaction, tasks, now, due_after)
-            _add_progress(transaction, handled)
 
     def requests_with_events(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
         """Some requests as they were read."""
@@ -132,7 +130,6 @@ class Ledger:
         started: Sequence[StartedRow],
         tasks: Sequence[TaskRow],
         *,
-        handled: Sequence[OffsetRange],
         now: datetime,
         due_after: timedelta,
     ) -> None:
@@ -161,7 +158,6 @@ class Ledger:
                     finished_ats=[now if row.finished else None for row in started],
                 )
                 _insert_tasks(transaction, tasks, now, due_after)
-            _add_progress(transaction, handled)
 
     def end_awaiting(self, request_ids: Sequence[UUID]) -> None:
         """Requests that were started, and of which that was told."""
@@ -218,7 +214,6 @@ class Ledger:
         tasks: Sequence[TaskRow],
         *,
         topic: str,
-        handled: Sequence[OffsetRange],
         now: datetime,
         due_after: timedelta,
     ) -> None:
@@ -246,7 +241,6 @@ class Ledger:
                 _insert_events(transaction, topic, [(row.event_id, row.event) for row in changes])
                 _upsert_consents(transaction, states)
                 _insert_tasks(transaction, tasks, now, due_after)
-            _add_progress(transaction, handled)
 
     # --- receipts -----------------------------------------------------------------------------
 
@@ -279,7 +273,7 @@ class Ledger:
             )
 
     def add_progress(self, handled: Sequence[OffsetRange]) -> None:
-        """Note records as handled that asked for nothing."""
+        """Note records as handled: what they ask for is saved, and was told. A repeat changes nothing."""
         with self._database.transaction() as transaction:
             _add_progress(transaction, handled)
 

@@ -1,8 +1,9 @@
 """The recipe of each topic: decode, load what is known, step, save, publish; then the caller acknowledges.
 
 If the process dies before the save, nothing happened. If it dies after it, the batch comes
-again and the redelivery law makes it ask for the same records; should it not come again, the
-reconciler sends what has no receipt. Each handler is a :class:`~olvido.broker.contract.Handler`.
+again and the redelivery law makes it ask for the same records. What was read is noted as handled
+only when all that it asks for was told: should it not come again, the audit reads it again, and
+the reconciler sends what has no receipt. Each handler is a :class:`~olvido.broker.contract.Handler`.
 """
 
 import logging
@@ -69,6 +70,8 @@ class RequestsHandler:
         with following("plan", self.codec.topic.name, (item.traceparent for item in read)) as hand_on:
             output, prepared = _until_not_overtaken(lambda: self._save(read, letters, batch, now, hand_on))
             self._emission.send(prepared)
+        # Killed before this line: the batch comes again, or it is a hole, and all of it is told again.
+        self._ledger.add_progress(handled(batch))
         _tell(self.codec.topic.name, batch, output.duplicates, [*letters, *output.dead_letters])
 
     def _save(
@@ -95,7 +98,6 @@ class RequestsHandler:
             output.rows,
             [requests.task_row(task) for task in output.new_tasks],
             topic=self.codec.topic.name,
-            handled=handled(batch),
             now=now,
             due_after=self._due_after,
         )
@@ -125,6 +127,8 @@ class ConsentsHandler:
         with following("plan", self.codec.topic.name, (item.traceparent for item in read)) as hand_on:
             output, prepared = _until_not_overtaken(lambda: self._save(read, letters, batch, now, hand_on))
             self._emission.send(prepared)
+        # Killed before this line: the batch comes again, or it is a hole, and all of it is told again.
+        self._ledger.add_progress(handled(batch))
         _tell(self.codec.topic.name, batch, output.duplicates, [*letters, *output.dead_letters])
 
     def _save(
@@ -151,7 +155,6 @@ class ConsentsHandler:
             output.states,
             [requests.task_row(task) for task in output.new_tasks],
             topic=self.codec.topic.name,
-            handled=handled(batch),
             now=now,
             due_after=self._due_after,
         )
@@ -184,8 +187,9 @@ class VerificationsHandler:
             )
             for item in read
         ]
-        output = self._save(given, handled(batch), now)
+        output = self._save(given, now)
         self._publish(output, letters)
+        self._ledger.add_progress(handled(batch))  # killed before it: as above
         _tell(self.codec.topic.name, batch, 0, [*letters, *output.dead_letters])
 
     def release_crossed(self, *, limit: int = 1000) -> int:
@@ -207,12 +211,10 @@ class VerificationsHandler:
             for row in rows
         ]
         if given:
-            self._publish(self._save(given, (), self._clock()), ())
+            self._publish(self._save(given, self._clock()), ())
         return len(given)
 
-    def _save(
-        self, given: Sequence[verifications.Given], ranges: Sequence[OffsetRange], now: datetime
-    ) -> verifications.Output:
+    def _save(self, given: Sequence[verifications.Given], now: datetime) -> verifications.Output:
         ids = [item.verification.request_id for item in given]
         known, verified = self._ledger.known_requests(ids)
         events = self._ledger.requests_with_events(list(known))
@@ -230,7 +232,6 @@ class VerificationsHandler:
             output.rows,
             output.started,
             [requests.task_row(task) for task in output.tasks],
-            handled=ranges,
             now=now,
             due_after=self._due_after,
         )
