@@ -143,9 +143,7 @@ def test_what_was_started_is_awaiting_until_somebody_was_told(kept: Kept):
         found = verifications.Known(requests=known, events={an_id(1): request}, verifications=verified)
         output = verifications.step(given, found, CATALOGUE, NOW)
         rows = [requests.task_row(task) for task in output.tasks]
-        kept.ledger.save_verifications(
-            output.rows, output.started, rows, now=NOW, due_after=MINUTE
-        )
+        kept.ledger.save_verifications(output.rows, output.started, rows, now=NOW, due_after=MINUTE)
         return output
 
     first = start()

@@ -4,6 +4,7 @@ import hashlib
 import io
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,6 +40,7 @@ class Repository(ThreadingHTTPServer):
         self.asked: list[str] = []  # the Range of each request, or ""
         self.ranges = True
         self.busy = 0  # how often to answer 503 first
+        self.after: dict[str, Path] = {}  # what is answered only when a file has come
 
     @property
     def base(self) -> str:
@@ -59,6 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
         if body is None:
             self.send_error(404)
             return
+        while (file := self.server.after.get(self.path.lstrip("/"))) and not file.exists():
+            time.sleep(0.005)
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.ranges else 0
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body) - start))
@@ -212,7 +216,9 @@ def test_one_bad_file_among_many_stops_the_part_and_keeps_the_good_ones(tmp_path
         serving({good.path: b"good", bad.path: b"evil"}) as server,
         pytest.raises(DownloadFailed, match=r"bad-1\.jar"),
     ):
-        fetch_jars(a_part(good, bad), cache=tmp_path, base=server.base)
+        part = a_part(good, bad)
+        server.after[bad.path] = tmp_path / part.key / good.filename
+        fetch_jars(part, cache=tmp_path, base=server.base)
     assert [path.name for path in tmp_path.rglob("*.jar")] == ["good-1.jar"]
 
 
