@@ -212,13 +212,11 @@ def test_only_what_is_missing_is_fetched(tmp_path: Path) -> None:
 
 def test_one_bad_file_among_many_stops_the_part_and_keeps_the_good_ones(tmp_path: Path) -> None:
     good, bad = pinned("org.example:good:1", b"good"), pinned("org.example:bad:1", b"bad!")
-    with (
-        serving({good.path: b"good", bad.path: b"evil"}) as server,
-        pytest.raises(DownloadFailed, match=r"bad-1\.jar"),
-    ):
-        part = a_part(good, bad)
+    part = a_part(good, bad)
+    with serving({good.path: b"good", bad.path: b"evil"}) as server:
         server.after[bad.path] = tmp_path / part.key / good.filename
-        fetch_jars(part, cache=tmp_path, base=server.base)
+        with pytest.raises(DownloadFailed, match=r"bad-1\.jar"):
+            fetch_jars(part, cache=tmp_path, base=server.base)
     assert [path.name for path in tmp_path.rglob("*.jar")] == ["good-1.jar"]
 
 
