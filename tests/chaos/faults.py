@@ -16,6 +16,7 @@ from chaos.proxy import Answers, Line
 from chaos.stage import PARTS, TARGET, Stage
 
 HELD_S = 12.0  # longer than the patience of either group with a silent member: 10 s and 8 s
+FULL_S = 5.0
 CUT_S = (0.5, 4.0)
 SPOILT_S = (2.0, 5.0)
 ORDER_S_MAX = 40.0  # an order that finds no work in that time is taken back
@@ -187,10 +188,12 @@ class Faults:
             self._lasts(8.0, lambda: None, lambda: self._stage.signal("registry", signal.SIGCONT))
 
     def _fill_disk(self) -> None:
-        disk = self._stage.disk
-        if disk is not None:
-            self.tally.fault("disk full", "postgres")
-            self._lasts(5.0, self._stage.fill_disk, lambda: (disk / "ballast").unlink(missing_ok=True))
+        if not self._stage.disks:  # nothing can be mounted here
+            return
+        name = self._random.choice(sorted(self._stage.disks))
+        self._parts_again_at = time.monotonic() + APART_S
+        self.tally.fault("disk full", name)
+        self._lasts(FULL_S, lambda: self._stage.fill_disk(name), lambda: self._stage.free_disk(name))
 
     def _spoil_answers(self) -> None:
         how = self._random.choice([each for each in Answers if each is not Answers.WELL])

@@ -47,8 +47,9 @@ TWINS = ("processors", "sink-crm")  # a second process in the same group: a reba
 PARTS = ("kafka", "postgres", "registry")
 METRICS_PORT = "OLVIDO_METRICS__PORT"
 TARGET = "marketing"  # the HTTP service itself, not its sink
-DISK_MB = 384
-PERSON_KB = 8  # of that disk: all that a person who decides leaves there, dead rows and indexes too
+DISK_MB = 384  # of each small disk
+PERSON_KB = 8  # of such a disk: all that a person who decides leaves there, dead rows and indexes too
+BALLAST = "ballast"
 
 # More that the systems remember by themselves and Olvido cannot see: each change of a word.
 CRM_WORDS = """
@@ -75,7 +76,7 @@ class Stage:
     proxies: Proxies
     http: HttpFaults
     marketing_file: Path
-    disk: Path | None  # where the databases are, if it can be filled up
+    disks: Mapping[str, Path]  # what can be filled up, by who is on it: nothing, where none can be mounted
     programs: Sequence[Program]
     environment: Mapping[str, str]
     stopped: set[int] = field(default_factory=set)
@@ -164,15 +165,16 @@ class Stage:
         """An order that was not carried out is none any more."""
         order_path(self.orders, name).unlink(missing_ok=True)
 
-    def fill_disk(self) -> bool:
-        """Leave no byte where the databases are. False if that cannot be done here."""
-        if self.disk is None:
-            return False
-        with suppress(OSError), (self.disk / "ballast").open("wb") as file:
+    def fill_disk(self, name: str) -> None:
+        """Leave no byte on the disk of a part."""
+        with suppress(OSError), (self.disks[name] / BALLAST).open("wb") as file:
             while True:
                 file.write(b"\0" * 1024 * 1024)
                 file.flush()
-        return True
+
+    def free_disk(self, name: str) -> None:
+        """Give the room back. Repeating it is harmless."""
+        (self.disks[name] / BALLAST).unlink(missing_ok=True)
 
     def lift(self) -> None:
         """End every fault there may be, and have everything run."""
@@ -180,8 +182,8 @@ class Stage:
         self.http.answers = type(self.http.answers).WELL
         for name in self.victims:
             self.take_back(name)
-        if self.disk is not None:
-            (self.disk / "ballast").unlink(missing_ok=True)
+        for name in self.disks:
+            self.free_disk(name)
         for pid in tuple(self.stopped):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
@@ -206,21 +208,21 @@ def stage(say: Callable[[str], None] = lambda _: None, *, people: int = 0) -> It
 
     Args:
         say: is told what is being done.
-        people: how many will decide something: the small disk has room for them while nothing fills it.
+        people: how many will decide something: the small disks have room for them while nothing fills them.
     """
     environ = dict(os.environ)
     proxies = Proxies()
     with temporary_stack() as stack:
         try:
-            with _disk(stack, DISK_MB + people * PERSON_KB // 1024) as disk:
-                yield _set(stack, proxies, disk, say)
+            with _small_disks(stack, DISK_MB + people * PERSON_KB // 1024) as disks:
+                yield _set(stack, proxies, disks, say)
         finally:
             os.environ.clear()
             os.environ.update(environ)
             proxies.close()
 
 
-def _set(stack: Stack, proxies: Proxies, disk: Path | None, say: Callable[[str], None]) -> Stage:
+def _set(stack: Stack, proxies: Proxies, disks: Mapping[str, Path], say: Callable[[str], None]) -> Stage:
     say("the parts answer")
     addresses = _behind_proxies(stack, proxies)
     marketing_port = choose_port(None)
@@ -253,7 +255,7 @@ def _set(stack: Stack, proxies: Proxies, disk: Path | None, say: Callable[[str],
         directory=folder,
     )
     made = Stage(
-        chain=chain, orders=orders, proxies=proxies, http=http, marketing_file=file, disk=disk,
+        chain=chain, orders=orders, proxies=proxies, http=http, marketing_file=file, disks=disks,
         programs=[target, *programs], environment=addresses,
     )  # fmt: skip
     made.run_with()
@@ -290,35 +292,40 @@ def _behind_proxies(stack: Stack, proxies: Proxies) -> dict[str, str]:
         port = int(re.findall(r":(\d+)", address.rpartition("@")[2])[0])
         addresses[variable] = address.replace(f":{port}", f":{proxies.add(name, port)}")
     settings = stack.folder.path / "kafka" / "server.properties"
-    advertised = f"advertised.listeners=CLIENTS://{addresses['OLVIDO_KAFKA__BOOTSTRAP_SERVERS']}"
-    text = re.sub(r"(?m)^advertised\.listeners=.*$", advertised, settings.read_text())
-    settings.write_text(text)
+    proxy = addresses["OLVIDO_KAFKA__BOOTSTRAP_SERVERS"]
+    _set_setting(settings, "advertised.listeners", f"CLIENTS://{proxy}")
     stack.supervisor.restart("kafka")
     return addresses
 
 
 @contextmanager
-def _disk(stack: Stack, size_mb: int) -> Iterator[Path | None]:
-    """Put the ledger, the CRM and the store on a small disk of their own, where we may mount one."""
-    folder = Path(tempfile.mkdtemp(prefix="olvido-disk-"))
-    mounted = (
-        os.geteuid() == 0
-        and subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=711", "tmpfs", str(folder)],
-            capture_output=True, check=False,
-        ).returncode == 0
-    )  # fmt: skip
+def _small_disks(stack: Stack, size_mb: int) -> Iterator[Mapping[str, Path]]:
+    """Put the databases on a small disk of their own, and Kafka on another, where we may mount some."""
+    disks: dict[str, Path] = {}
     try:
-        if mounted:
-            _move_databases(stack, folder / "data")
-        yield folder if mounted else None
+        for name, move in (("postgres", _move_databases), ("kafka", _move_kafka)):
+            if disk := _mounted(size_mb):
+                disks[name] = disk
+                move(stack, disk / "data")
+        yield disks
     finally:
-        if mounted:
-            # PostgreSQL has files there: it ends first, and the rest of the stack with it.
-            (folder / "ballast").unlink(missing_ok=True)
-            stack.supervisor.shutdown()
-            subprocess.run(["umount", str(folder)], check=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        for disk in disks.values():
+            (disk / BALLAST).unlink(missing_ok=True)
+        # Servers have files there: they end first, and the rest of the stack with them.
+        stack.supervisor.shutdown()
+        for disk in disks.values():
+            subprocess.run(["umount", str(disk)], check=True)
+            disk.rmdir()
+
+
+def _mounted(size_mb: int) -> Path | None:
+    """A new disk in memory; None where we may not mount one."""
+    folder = Path(tempfile.mkdtemp(prefix="olvido-disk-"))
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=711", "tmpfs", str(folder)]
+    if os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0:
+        return folder
+    folder.rmdir()
+    return None
 
 
 def _move_databases(stack: Stack, place: Path) -> None:
@@ -333,6 +340,24 @@ def _move_databases(stack: Stack, place: Path) -> None:
         for database in ("ledger", "crm", "store_sg"):
             cursor.execute(f"alter database {database} set tablespace small")
     connection.close()
+
+
+def _move_kafka(stack: Stack, place: Path) -> None:
+    stack.supervisor.stop("kafka")
+    settings = stack.folder.path / "kafka" / "server.properties"
+    shutil.move(_setting(settings, "log.dirs"), place)
+    _set_setting(settings, "log.dirs", str(place))
+    stack.supervisor.start("kafka")
+
+
+def _setting(file: Path, name: str) -> str:
+    found = re.search(rf"(?m)^{re.escape(name)}=(.*)$", file.read_text())
+    assert found is not None, name
+    return found[1]
+
+
+def _set_setting(file: Path, name: str, value: str) -> None:
+    file.write_text(re.sub(rf"(?m)^{re.escape(name)}=.*$", f"{name}={value}", file.read_text()))
 
 
 def _answers(file: Path) -> bool:
