@@ -24,7 +24,7 @@ def cursor(postgres_admin_dsn):
     connection.close()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(
     st.one_of(
         st.tuples(st.just("text"), st.lists(st.one_of(st.none(), texts))),

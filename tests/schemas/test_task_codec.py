@@ -53,7 +53,7 @@ def codecs(registry):
     return {name: tasks_codec(registry, name) for name in NAMES}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=events, generation=st.integers(0, 2**31 - 1))
 def test_sharing_what_tasks_have_in_common_changes_no_byte(codecs, events, generation):
     pieces = TaskPieces()

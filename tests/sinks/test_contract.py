@@ -260,7 +260,7 @@ words = st.tuples(st.sampled_from([GRANTED, WITHDRAWN]), st.integers(0, 4), st.i
 
 
 @given(said=st.lists(words, min_size=1, max_size=6), data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_repetition_and_cutting_of_consents_leaves_the_same_columns(
     target: Target, said: list[tuple[Decision, int, int]], data: st.DataObject
 ) -> None:

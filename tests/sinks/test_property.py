@@ -207,7 +207,7 @@ def sink_of(world: World, dsn: str) -> PostgresSink:
 
 
 @given(world=worlds(), together=st.booleans())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_all_rows_of_the_person_are_dealt_with_and_all_others_are_as_they_were(
     dsn: str, world: World, together: bool
 ) -> None:
