@@ -4,6 +4,9 @@ Strictly: only schema ids that the registry holds under the topic's own subject,
 64 KiB, all bytes read, and encoding what was read gives the same bytes again. So no
 negative index, overlong number or trailing byte passes, and no foreign schema is ever
 decoded (fastavro dies of some).
+
+What our own schema wrote is read by a function made for it, which takes just those bytes; fastavro reads
+what that function does not take, to say what is wrong with it, and what another version wrote.
 """
 
 import io
@@ -11,10 +14,11 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import schemaless_reader, schemaless_writer
 from fastavro.types import Schema
 
 from olvido.core.causes import Cause
@@ -48,6 +52,7 @@ from olvido.schemas.topics import (
     Topic,
     tasks_topic,
 )
+from olvido.schemas.written import UNREADABLE, reader_of, writer_of, zigzag
 
 VALUE_BYTES_MAX = 64 * 1024  # a quarter of it is already thirty identities in eight regions
 UNKNOWN_ID_TTL_S = 30.0  # how long an id that the registry did not know is not asked for again
@@ -74,6 +79,7 @@ class Codec(Generic[T]):
         self.topic = topic
         self._registry = registry
         self._schema = schema_of(topic.schema)
+        self._read_own, self._write_own = _made_for(topic.schema)
         self._to_raw = to_raw
         self._from_raw = from_raw
         self._id = registry.id_of(topic.subject, topic.schema)
@@ -83,10 +89,7 @@ class Codec(Generic[T]):
 
     def encode(self, value: T) -> bytes:
         """A value, in Confluent framing."""
-        buffer = io.BytesIO()
-        buffer.write(self._frame)
-        schemaless_writer(buffer, self._schema, self._to_raw(value))
-        return buffer.getvalue()
+        return self._frame + self._write_own(self._to_raw(value))
 
     def decode(self, data: bytes | None) -> T:
         """Read a value strictly.
@@ -97,11 +100,7 @@ class Codec(Generic[T]):
         """
         schema_id = _framed_id(data)
         assert data is not None
-        writer = self._writer(schema_id)
-        body = data[5:]
-        raw = _read(body, writer)
-        if schema_id != self._id:
-            raw = _resolve(body, writer, self._schema)
+        raw = self._read_body(data, schema_id)
         try:
             return self._from_raw(raw)
         except KeyError:
@@ -109,6 +108,17 @@ class Codec(Generic[T]):
             raise Refused(
                 Cause.BAD_INDEX, reason="an enum holds a symbol this version does not know"
             ) from None
+
+    def _read_body(self, data: bytes, schema_id: int) -> Raw:
+        if schema_id == self._id:
+            try:
+                return self._read_own(data, 5)
+            except UNREADABLE:
+                pass  # fastavro says what is wrong
+        writer = self._writer(schema_id)
+        body = data[5:]
+        raw = _read(body, writer)
+        return raw if schema_id == self._id else _resolve(body, writer, self._schema)
 
     def _writer(self, schema_id: int) -> Schema:
         if schema_id not in self._writers:
@@ -122,6 +132,12 @@ class Codec(Generic[T]):
             self._unknown[schema_id] = (time.monotonic(), cause)
             raise Refused(cause, field="schema id")
         return self._writers[schema_id]
+
+
+@cache
+def _made_for(schema: str) -> tuple[Callable[[bytes, int], Raw], Callable[[Raw], bytes]]:
+    own = json.loads(schema_text(schema))
+    return reader_of(own), writer_of(own)
 
 
 def _framed_id(data: bytes | None) -> int:
@@ -207,7 +223,7 @@ class TaskCodec(Codec[Task]):
                 self._frame,
                 b"\x48",  # a string of 36 bytes: the task_id
                 str(task.task_id).encode(),
-                _zigzag(task.generation),
+                zigzag(task.generation),
                 self._sink,
                 _ACTION_BYTES[task.action],
                 pieces.box(task),
@@ -228,14 +244,14 @@ class TaskPieces:
         """The sealed box of the task's region."""
         self._turn_to(task)
         if task.box.region not in self._boxes:
-            self._boxes[task.box.region] = _piece(_BOX_SCHEMA, {"box": _box_to_raw(task.box)})
+            self._boxes[task.box.region] = _write_box({"box": _box_to_raw(task.box)})
         return self._boxes[task.box.region]
 
     def rest(self, task: Task) -> bytes:
         """What all tasks of the event have in common."""
         self._turn_to(task)
         if not self._rest:
-            self._rest = _piece(_REST_SCHEMA, _rest_to_raw(task))
+            self._rest = _write_rest(_rest_to_raw(task))
         return self._rest
 
     def _turn_to(self, task: Task) -> None:
@@ -243,33 +259,18 @@ class TaskPieces:
             self._source, self._boxes, self._rest = task.source_id, {}, b""
 
 
-def _piece(schema: Schema, raw: Raw) -> bytes:
-    buffer = io.BytesIO()
-    schemaless_writer(buffer, schema, raw)
-    return buffer.getvalue()
-
-
 def avro_text(text: str) -> bytes:
     """A string as Avro writes it: found in the bytes of a record, it is that whole string."""
     encoded = text.encode()
-    return _zigzag(len(encoded)) + encoded
+    return zigzag(len(encoded)) + encoded
 
 
-def _zigzag(number: int) -> bytes:
-    """A small number as Avro writes it."""
-    encoded, out = number * 2 if number >= 0 else -number * 2 - 1, bytearray()
-    while encoded > 0x7F:
-        out.append(encoded & 0x7F | 0x80)
-        encoded >>= 7
-    return bytes([*out, encoded])
-
-
-def _fields_of(names: Sequence[str]) -> Schema:
-    """A record of some fields of the task, in its order."""
+def _writer_of_fields(names: Sequence[str]) -> Callable[[Raw], bytes]:
+    """Writes some fields of the task, in its order."""
     task = json.loads(schema_text("task"))
     kept = [field for field in task["fields"] if field["name"] in names]
     assert [field["name"] for field in kept] == list(names)
-    return parse_schema({**task, "name": "Piece_" + names[0], "fields": kept})
+    return writer_of({**task, "fields": kept})
 
 
 # The order of task.avsc; a test compares the two ways of encoding, so they cannot drift apart.
@@ -283,14 +284,14 @@ _REST = (
     "decision",
     "policy_version",
 )
-_BOX_SCHEMA = _fields_of(["box"])
-_REST_SCHEMA = _fields_of(_REST)
+_write_box = _writer_of_fields(["box"])
+_write_rest = _writer_of_fields(_REST)
 _ACTION_SYMBOLS = next(
     field["type"]["symbols"]
     for field in json.loads(schema_text("task"))["fields"]
     if field["name"] == "action"
 )
-_ACTION_BYTES = {action: _zigzag(_ACTION_SYMBOLS.index(action.value)) for action in Action}
+_ACTION_BYTES = {action: zigzag(_ACTION_SYMBOLS.index(action.value)) for action in Action}
 
 
 # --- values to what fastavro reads and writes -------------------------------------------------
