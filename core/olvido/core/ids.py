@@ -5,13 +5,16 @@ tasks and a receipt delivered twice is one receipt (RFC 9562 §5.5, UUIDv5).
 """
 
 import re
-from uuid import UUID, uuid5
+from hashlib import sha1
+from uuid import UUID
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 
 NAMESPACE = UUID("6f6c7669-646f-5000-8000-000000000001")  # "olvido" in ASCII, then ours for ever
 
+_RESERVED = 0xF000_C000 << 48  # where a UUID says its version and variant, which is version 5 of RFC 9562
+_VERSION_5 = 0x5000_8000 << 48
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -23,12 +26,12 @@ def task_id(source_id: UUID, sink: str, action: str) -> UUID:
         sink: the sink's name.
         action: the action's wire name.
     """
-    return uuid5(NAMESPACE, f"task/{source_id}/{sink}/{action}")
+    return _derived(f"task/{source_id}/{sink}/{action}")
 
 
 def receipt_id(task: UUID, generation: int) -> UUID:
     """The id of the receipt for one (task_id, generation)."""
-    return uuid5(NAMESPACE, f"receipt/{task}/{generation}")
+    return _derived(f"receipt/{task}/{generation}")
 
 
 def dead_letter_id(group: str, topic: str, partition: int, offset: int, sha256: bytes) -> UUID:
@@ -39,7 +42,13 @@ def dead_letter_id(group: str, topic: str, partition: int, offset: int, sha256: 
         topic, partition, offset: where the record stood first; redriving does not change them.
         sha256: of the value, so that who forges a record's origin meets only a letter of the same bytes.
     """
-    return uuid5(NAMESPACE, f"dead-letter/{group}/{topic}/{partition}/{offset}/{sha256.hex()}")
+    return _derived(f"dead-letter/{group}/{topic}/{partition}/{offset}/{sha256.hex()}")
+
+
+def _derived(name: str) -> UUID:
+    """``uuid5`` under our namespace, in half its time: there is one for each task and for each receipt."""
+    digest = sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()
+    return UUID(int=int.from_bytes(digest[:16], "big") & ~_RESERVED | _VERSION_5)
 
 
 def canonical_uuid(text: str, *, field: str) -> UUID:
