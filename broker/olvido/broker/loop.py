@@ -189,11 +189,13 @@ class Loop:
                 logger.warning("%s: %s on %s", self._group, error.name(), message.topic() or "the broker")
         return self._ours(batch)
 
-    def _ours(self, batch: Sequence[Received]) -> list[Received]:
+    def _ours(self, batch: list[Received]) -> list[Received]:
         """What is still ours: a partition that went to somebody else is read there, from the last commit."""
         return self._without(batch, {(one.topic, one.partition) for one in batch} - self._assigned)
 
-    def _without(self, batch: Sequence[Received], gone: Set[Partition]) -> list[Received]:
+    def _without(self, batch: list[Received], gone: Set[Partition]) -> list[Received]:
+        if not gone:
+            return batch
         kept = [record for record in batch if (record.topic, record.partition) not in gone]
         self.counters.dropped += len(batch) - len(kept)
         return kept

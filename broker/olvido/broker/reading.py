@@ -140,6 +140,6 @@ def sent_headers(received: Received) -> tuple[tuple[str, bytes | None], ...]:
 
     Or a record with as many headers as are allowed would be refused for the one we added.
     """
-    if not redrive_of(received).attempts:
+    if REDRIVE_HEADER not in dict(received.headers) or not redrive_of(received).attempts:
         return received.headers
     return tuple(header for header in received.headers if header[0] != REDRIVE_HEADER)

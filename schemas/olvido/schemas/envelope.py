@@ -5,6 +5,7 @@ https://github.com/cloudevents/spec (Kafka protocol binding, §3.2)
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 from olvido.core.causes import Cause
@@ -13,6 +14,7 @@ from olvido.core.errors import Refused
 Headers = tuple[tuple[str, bytes], ...]
 
 SPEC_VERSION = b"1.0"
+_VERSION = ("ce_specversion", SPEC_VERSION)
 HEADERS_MAX = 32
 HEADER_BYTES_MAX = 4096  # of all together
 
@@ -29,18 +31,21 @@ def headers_of(
         at: when it happened.
         traceparent: the W3C trace context to hand on, if there is one.
     """
-    headers: list[tuple[str, bytes]] = [
-        ("ce_specversion", SPEC_VERSION),
-        ("ce_id", str(event_id).encode()),
+    headers: Headers = (_VERSION, ("ce_id", str(event_id).encode()), *_kind_of(event_type, source))
+    if at is not None:
+        headers = (*headers, ("ce_time", at.isoformat().encode()))
+    if traceparent:
+        headers = (*headers, ("traceparent", traceparent.encode()))
+    return headers
+
+
+@lru_cache(maxsize=64)  # a process writes a handful of kinds, from one source
+def _kind_of(event_type: str, source: str) -> Headers:
+    return (
         ("ce_type", event_type.encode()),
         ("ce_source", source.encode()),
         ("content-type", b"application/avro"),
-    ]
-    if at is not None:
-        headers.append(("ce_time", at.isoformat().encode()))
-    if traceparent:
-        headers.append(("traceparent", traceparent.encode()))
-    return tuple(headers)
+    )
 
 
 def check_headers(headers: Sequence[tuple[str, bytes | None]]) -> None:
@@ -51,9 +56,12 @@ def check_headers(headers: Sequence[tuple[str, bytes | None]]) -> None:
     """
     if not headers:
         return
-    size = sum(len(name) + len(value or b"") for name, value in headers)
+    size, versions = 0, True
+    for name, value in headers:
+        size += len(name) + len(value or b"")
+        if name == "ce_specversion" and value != SPEC_VERSION:
+            versions = False
     if len(headers) > HEADERS_MAX or size > HEADER_BYTES_MAX:
         raise Refused(Cause.TOO_LARGE, field="headers")
-    for name, value in headers:
-        if name == "ce_specversion" and value != SPEC_VERSION:
-            raise Refused(Cause.UNSUPPORTED_VERSION, field="ce_specversion")
+    if not versions:
+        raise Refused(Cause.UNSUPPORTED_VERSION, field="ce_specversion")
