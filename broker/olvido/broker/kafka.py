@@ -229,7 +229,9 @@ class _Reports:
     """The delivery reports that one publish still waits for, and the first error among them."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._counting = threading.Lock()
+        self._all_came = threading.Event()  # a condition would be locked, and looked at, for each report
+        self._all_sent = False  # until then a report may come before its record is counted
         self.open = 0
         self.error: KafkaError | None = None
         self.topic = ""
@@ -241,10 +243,11 @@ class _Reports:
         try:
             yield
         finally:
+            self._all_sent = True
             self._less()
 
     def one_sent(self) -> None:
-        with self._changed:
+        with self._counting:
             self.open += 1
 
     def take(self, error: KafkaError | None, message: Message) -> None:
@@ -253,14 +256,14 @@ class _Reports:
         self._less()
 
     def wait(self, deadline: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self.open <= 0, deadline - time.monotonic())
+        self._all_came.wait(max(0.0, deadline - time.monotonic()))
 
     def _less(self) -> None:
-        with self._changed:
+        with self._counting:
             self.open -= 1
-            if self.open <= 0:
-                self._changed.notify_all()
+            ended = self._all_sent and self.open <= 0
+        if ended:
+            self._all_came.set()
 
 
 def _fatal(error: KafkaError) -> bool:
@@ -310,13 +313,9 @@ def received(message: Message) -> Received:
     assert offset is not None
     given = message.headers() or []
     pairs = given.items() if isinstance(given, dict) else given
-    headers = tuple((name, _bytes(value)) for name, value in pairs)
+    headers = tuple([(name, value.encode() if isinstance(value, str) else value) for name, value in pairs])
     _, timestamp_ms = message.timestamp()
     return Received(topic, partition, offset, message.key(), message.value(), headers, max(0, timestamp_ms))
-
-
-def _bytes(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value
 
 
 def _merged(kafka: KafkaSection, own: Options, fixed: Options) -> Options:
