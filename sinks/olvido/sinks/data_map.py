@@ -49,7 +49,10 @@ class Erase(StrEnum):
     @property
     def done(self) -> str:
         """The word a receipt counts it by."""
-        return {"delete": "deleted", "anonymise": "anonymised", "retain": "retained"}[self.value]
+        return _DONE[self]
+
+
+_DONE = {Erase.DELETE: "deleted", Erase.ANONYMISE: "anonymised", Erase.RETAIN: "retained"}
 
 
 class Reference(Part):

@@ -543,14 +543,14 @@ def _first_owners(rows: Mapping[Key, Row], asking: Mapping[int, _Work]) -> Mappi
 
 def _outcome(counts: Mapping[str, int]) -> Outcome:
     done = {name.rpartition(".")[2] for name, count in counts.items() if count}
-    for erase, outcome in (
-        (Erase.RETAIN, Outcome.RETAINED),
-        (Erase.ANONYMISE, Outcome.ANONYMISED),
-        (Erase.DELETE, Outcome.ERASED),
-    ):
-        if erase.done in done:
-            return outcome
-    return Outcome.NOT_FOUND
+    return next((outcome for word, outcome in _OUTCOMES if word in done), Outcome.NOT_FOUND)
+
+
+_OUTCOMES = (  # of a task that came to several, the first of these
+    (Erase.RETAIN.done, Outcome.RETAINED),
+    (Erase.ANONYMISE.done, Outcome.ANONYMISED),
+    (Erase.DELETE.done, Outcome.ERASED),
+)
 
 
 def _values(table: Table, purpose: str, rank: int) -> Mapping[str, Scalar]:
