@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -298,7 +299,7 @@ class _PostgresRows:
             "remember",
             **self._keys(list(answers)),
             outcomes=[answer.outcome.value for answer in given],
-            counts=[json.dumps(answer.counts) for answer in given],
+            counts=[_json(tuple(answer.counts.items())) for answer in given],
             details=[answer.detail for answer in given],
             verified=[answer.verified_at is not None for answer in given],
         )
@@ -530,6 +531,11 @@ class _PostgresRows:
     def _run(self, query: str, **values: str | Sequence[object]) -> None:
         given = {n: v if isinstance(v, str) else _array(v) for n, v in values.items()}
         self._cursor.execute(queries("postgres")[query], given)
+
+
+@lru_cache(maxsize=1024)  # most tasks of a batch count the same
+def _json(counts: tuple[tuple[str, int], ...]) -> str:
+    return json.dumps(dict(counts))
 
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> dict[str, Sequence[object]]:
