@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from simulation.ledger_twin import DatabaseTwin, Tables, ledger_on
-from values import CATALOGUE, NOW, a_change, a_verification, an_erasure, an_id, read, received
+from values import CATALOGUE, NOW, a_change, a_handle, a_verification, an_erasure, an_id, read, received
 
 from olvido.broker.reading import dead_letter_of
 from olvido.core.acts import Act, Verb
@@ -20,7 +20,7 @@ from olvido.ledger import schema
 from olvido.ledger.connection import Database
 from olvido.ledger.progress import OffsetRange, ranges_of
 from olvido.ledger.restores import Restores
-from olvido.ledger.rows import StateRow, Try
+from olvido.ledger.rows import About, Standing, StateRow, Try
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger, Overtaken
 from olvido.processors import consents, requests, verifications
@@ -168,6 +168,39 @@ def test_a_dead_letter_parks_its_task_once(kept: Kept):
         assert [item.sink for item in due.owed] == ["marketing"]
 
 
+def test_a_telling_is_over_when_all_is_as_it_was_told(kept: Kept):
+    request, change = read(an_erasure(1), 1), read(a_change(2), 2)
+    told = Standing(statuses=save(kept.ledger, request).statuses, states=_say(kept, change).states)
+    place = OffsetRange("t", 0, 1, 2)
+    telling_id = kept.ledger.begin_telling(told.about)
+    settle(kept.ledger, receipt_for(_task_of(request), Outcome.ERASED, applied_at=NOW))
+    _say(kept, read(a_change(3, Decision.GRANTED, occurred_at=NOW), 3))
+
+    otherwise = kept.ledger.end_telling(telling_id, told, handled=[place])
+    assert [status.outcomes for status in otherwise.statuses] == [{"crm": Outcome.ERASED}]
+    assert [state.decision for state in otherwise.states] == [Decision.GRANTED]
+    assert kept.ledger.holes([place]) == [place]  # nothing is handled before all of it is told
+    assert kept.ledger.unended_tellings(older_than=MINUTE, limit=9) == ([], About())
+    assert kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=9) == ([telling_id], told.about)
+
+    assert not kept.ledger.end_telling(telling_id, told.followed_by(otherwise), handled=[place])
+    assert kept.ledger.holes([place]) == []
+    assert kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=9) == ([], About())
+
+
+def test_what_several_tellings_left_behind_is_told_of_once(kept: Kept):
+    about = save(kept.ledger, read(an_erasure(1), 1), read(an_erasure(2), 2)).statuses
+    begun = [kept.ledger.begin_telling(Standing(statuses=about).about) for _ in range(3)]
+    left, what = kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=2)
+    assert (left, what) == (begun[:2], About(request_ids=(an_id(1), an_id(2))))
+    kept.ledger.end_tellings(left)
+    assert kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=9)[0] == begun[2:]
+
+
+def _task_of(request: Any) -> Any:
+    return requests.plan_request(request.value, CATALOGUE)[0]
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_random_walk_gives_the_same_answers_on_both(seed: int, ledger_dsn: str):
     assert _walk(_memory(), random.Random(seed)) == _walk(_postgres(ledger_dsn), random.Random(seed))
@@ -178,7 +211,7 @@ def _walk(kept: Kept, rng: random.Random) -> list[Any]:
     ledger, told = kept.ledger, []
     steps: list[Callable[[Kept, random.Random, int], Any]] = [
         _asks, _asks, _says, _verifies, _answers, _answers, _refuses, _sends_again, _handles, _restores,
-        _sends_first,
+        _sends_first, _tells,
     ]  # fmt: skip
     for turn in range(100):
         step = rng.choice(steps)
@@ -207,12 +240,29 @@ def _says(kept: Kept, rng: random.Random, turn: int) -> Any:
         10 + rng.randrange(10), rng.choice(list(Decision)), person=rng.randrange(3),
         occurred_at=NOW - rng.randrange(3) * MINUTE,
     )  # fmt: skip
-    batch = [read(change, turn)]
-    changes, states = kept.ledger.known_consents([change.event_id], consents.keys_of(batch))
+    batch = read(change, turn)
+    return repr((_say(kept, batch), kept.ledger.known_consents([], consents.keys_of([batch]))))
+
+
+def _say(kept: Kept, *batch: Any) -> consents.Output:
+    ids = [item.value.event_id for item in batch]
+    changes, states = kept.ledger.known_consents(ids, consents.keys_of(batch))
     output = consents.step(batch, consents.Known(changes=changes, states=states), CATALOGUE, NOW)
     rows = [requests.task_row(task) for task in output.new_tasks]
     kept.ledger.save_consents(output.rows, output.states, rows, **HELD)
-    return repr((output, kept.ledger.known_consents([], consents.keys_of(batch))))
+    return output
+
+
+def _tells(kept: Kept, rng: random.Random, turn: int) -> Any:
+    about = About(
+        request_ids=[an_id(number) for number in sorted(rng.sample(range(20), 4))],
+        consents=[(a_handle(person).value, "marketing") for person in range(3)],
+    )
+    standing = kept.ledger.standing(about)
+    kept.ledger.begin_telling(about)
+    left, what = kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=2)
+    kept.ledger.end_tellings(left[: rng.randrange(3)])
+    return (sorted(map(repr, standing.statuses)), sorted(map(repr, standing.states)), left, what)
 
 
 def _verifies(kept: Kept, rng: random.Random, turn: int) -> Any:
@@ -294,7 +344,6 @@ def _sends_first(kept: Kept, rng: random.Random, turn: int) -> Any:
     operations, told = SinkOperations(kept.database), []
     for one in operations.open():
         with kept.ledger.unsent(one.operation_id, limit=100) as due:
-            heads, outcomes = due.reopened(due.owed)
-            told.append((one.name, sorted(repr(item) for item in due.owed), sorted(heads), outcomes))
+            told.append((one.name, sorted(repr(item) for item in due.owed)))
             due.until([Try(attempts=1, due_at=NOW + 2 * MINUTE) for _ in due.owed], now=NOW)
     return repr((told, sorted(operations.finish(now=NOW))))

@@ -1,4 +1,4 @@
-"""Ten bugs that people write, each as a collaborator that a world is given in place of the right one.
+"""Eleven bugs that people write, each as a collaborator that a world is given in place of the right one.
 
 The product has no switch for any of them. A simulation that does not go red for each is worth nothing.
 """
@@ -26,7 +26,9 @@ from olvido.core.subject import Identity
 from olvido.core.tasks import Task
 from olvido.ledger.store import Recording
 from olvido.processors import requests as request_steps
+from olvido.processors.emission import Prepared
 from olvido.processors.receipts import task_key
+from olvido.processors.telling import Telling
 from olvido.sinks.journal import TaskKey
 
 
@@ -100,6 +102,11 @@ def _settles_by_sink(transaction: TransactionTwin, ask_again_after: Any, **colum
     return _SETTLES(transaction, ask_again_after, **{**columns, "task_ids": ids})
 
 
+def _tells_and_looks_away(telling: Telling, prepared: Prepared, *, handled: Any = ()) -> None:
+    telling._emission.send(prepared)
+    telling._ledger.add_progress(handled)
+
+
 _SETTLES = TransactionTwin._settle_tasks
 
 BUGS: Mapping[str, Makers] = {
@@ -118,4 +125,5 @@ BUGS: Mapping[str, Makers] = {
         )
     ),
     "fence ignored": Makers(sink=_Fenceless),
+    "told and not looked after": Makers(patches=((Telling, "send", _tells_and_looks_away),)),
 }

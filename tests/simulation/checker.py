@@ -468,11 +468,6 @@ class _Check:
         if not said:
             yield Violation("not told", f"nobody was told of {of}")
             return
-        # Known and not mended (docs/proof.md): who stands still between reading and telling may tell an
-        # older word after somebody else has told the newer one.
-        if truth in said:
-            self.world.faults.count("known: an older word was told last")
-            return
         yield Violation("told otherwise", f"the last word of {of} is {said[-1]}; it is {truth}")
 
     def _place_of(self, row: Mapping[str, Any], topic: str) -> Place:

@@ -19,7 +19,8 @@ CRASH_POINTS = frozenset(
             for what in (
                 "publish", "commit insert_requests", "commit insert_consent_changes",
                 "commit insert_verifications", "commit start_requests", "commit delete_awaiting",
-                "commit add_progress", "commit postpone", "commit offsets",
+                "commit begin_telling", "commit add_progress", "commit end_tellings", "commit postpone",
+                "commit offsets",
             )
         ),
         "processors: before take",
@@ -27,7 +28,10 @@ CRASH_POINTS = frozenset(
         *(
             f"recorder: {when} {what}"
             for when in ("before", "after")
-            for what in ("publish", "commit settle_tasks", "commit upsert_dead_letters", "commit offsets")
+            for what in (
+                "publish", "commit settle_tasks", "commit upsert_dead_letters", "commit begin_telling",
+                "commit end_tellings", "commit offsets",
+            )
         ),
         "recorder: before consume",
         *(

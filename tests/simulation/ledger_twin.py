@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +25,8 @@ Row = dict[str, Any]
 class Tables:
     """What is stored: it outlives every process."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.clock = clock  # the database's own
         self.requests: dict[UUID, Row] = {}
         self.consent_changes: dict[UUID, Row] = {}
         self.events: dict[UUID, Row] = {}
@@ -35,6 +36,8 @@ class Tables:
         self.consents: dict[tuple[str, str], Row] = {}
         self.dead_letters: dict[UUID, Row] = {}
         self.progress: dict[tuple[str, int], Row] = {}
+        self.tellings: dict[int, Row] = {}
+        self.tellings_begun = 0
         self.operations: dict[UUID, Row] = {}
         self.acts: dict[UUID, Row] = {}
         self.tasks_of: dict[UUID, dict[tuple[UUID, str, int], None]] = defaultdict(dict)  # an index
@@ -74,6 +77,11 @@ class TransactionTwin:
         else:
             self._undo.append(lambda: table.__delitem__(key))
         table[key] = row
+        self.wrote = self.wrote or query
+
+    def _delete(self, table: dict[Any, Row], key: Any, query: str) -> None:
+        row = table.pop(key)
+        self._undo.append(lambda: table.__setitem__(key, row))
         self.wrote = self.wrote or query
 
     def _insert(self, table: dict[Any, Row], key: Any, row: Row, query: str) -> bool:
@@ -160,12 +168,9 @@ class TransactionTwin:
                 yield (request_id,)
 
     def _delete_awaiting(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID]]:
-        awaiting = self._tables.awaiting
         for request_id in ids:
-            if request_id in awaiting:
-                self.wrote = self.wrote or "delete_awaiting"
-                row = awaiting.pop(request_id)
-                self._undo.append(lambda key=request_id, row=row: awaiting.__setitem__(key, row))
+            if request_id in self._tables.awaiting:
+                self._delete(self._tables.awaiting, request_id, "delete_awaiting")
                 yield (request_id,)
 
     def _start_requests(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
@@ -295,6 +300,43 @@ class TransactionTwin:
                     self._put(self._tables.tasks, key, {**task, "parked": row["cause"]}, "park_tasks")
                     yield (row["source_id"],)
 
+    # --- telling -----------------------------------------------------------------------------
+
+    def _begin_telling(
+        self, request_ids: Sequence[UUID], handles: Sequence[str], purposes: Sequence[str]
+    ) -> Iterator[tuple[int]]:
+        self._tables.tellings_begun += 1
+        new = {
+            "begun_at": self._tables.clock(), "request_ids": list(request_ids), "handles": list(handles),
+            "purposes": list(purposes),
+        }  # fmt: skip
+        self._put(self._tables.tellings, self._tables.tellings_begun, new, "begin_telling")
+        yield (self._tables.tellings_begun,)
+
+    def _requests_standing(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
+        for request_id in dict.fromkeys(ids):
+            row = self._tables.requests.get(request_id)
+            if row is not None:
+                yield (
+                    request_id, row["right_"], row["subject_id"], row["requested_at"], row["state"],
+                    self._said(request_id),
+                )  # fmt: skip
+
+    def _unended_tellings(self, older_than: timedelta, limit: int) -> Iterator[tuple[Any, ...]]:
+        old = [
+            telling_id for telling_id, row in sorted(self._tables.tellings.items())
+            if row["begun_at"] <= self._tables.clock() - older_than
+        ]  # fmt: skip
+        for telling_id in old[:limit]:
+            row = self._tables.tellings[telling_id]
+            yield telling_id, row["request_ids"], row["handles"], row["purposes"]
+
+    def _end_tellings(self, ids: Sequence[int]) -> Iterator[tuple[int]]:
+        for telling_id in ids:
+            if telling_id in self._tables.tellings:
+                self._delete(self._tables.tellings, telling_id, "end_tellings")
+                yield (telling_id,)
+
     # --- tries, progress ---------------------------------------------------------------------
 
     def _add_progress(self, **columns: Sequence[Any]) -> Iterator[tuple[str, int]]:
@@ -352,9 +394,6 @@ class TransactionTwin:
             "action": task["action"], "attempts": task["attempts"], "operation_id": task["operation_id"],
             "event": event and event["event"], "subject_id": source["subject_id"],
         }  # fmt: skip
-
-    def _hold_requests(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
-        return self._lock_requests(ids)
 
     def _postpone(self, now: datetime, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
         for row in _unnested(columns):

@@ -1,4 +1,4 @@
-"""The simulation can go red: ten bugs that people write, each found; and a history is its seed's alone."""
+"""The simulation can go red: eleven bugs that people write, each found; and a history is its seed's alone."""
 
 import os
 import subprocess
@@ -9,16 +9,18 @@ import pytest
 from simulation.bugs import BUGS
 from simulation.examine import examine, shortest
 
-SEEDS_MAX = 60  # within which each bug is found; the rarest needs about twenty
+SEEDS_MAX = 60  # within which each bug is found; all but these need twenty at most
+RARE = {"told and not looked after": 240}  # partitions must move while somebody stands still
 TESTS = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found(bug: str):
-    for seed in range(SEEDS_MAX):
+    seeds = RARE.get(bug, SEEDS_MAX)
+    for seed in range(seeds):
         if examine(seed, makers=BUGS[bug]).violations:
             return
-    pytest.fail(f"{bug} was not found within {SEEDS_MAX} seeds")
+    pytest.fail(f"{bug} was not found within {seeds} seeds")
 
 
 def test_a_red_history_is_made_shorter_and_stays_red_in_the_same_way():

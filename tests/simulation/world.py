@@ -48,6 +48,7 @@ from olvido.processors.handlers import (
     VerificationsHandler,
 )
 from olvido.processors.reconciler import Reconciler
+from olvido.processors.telling import GIVEN_UP_AFTER, Telling
 from olvido.processors.watchdog import Watchdog
 from olvido.schemas import codec as codec_module
 from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
@@ -106,7 +107,7 @@ class World:
         self.broker = MemoryBroker.of(self.topics, clock=lambda: self.scheduler.now)
         self.registry = RegistryTwin(self.topics)
         self.vault = Vault()
-        self.tables = Tables()
+        self.tables = Tables(clock=lambda: self.scheduler.now)
         self.processes: list[Process] = []
         self.accepted: list[Item] = []
         whole: Workload = workload(
@@ -210,12 +211,13 @@ class World:
         )
 
     def _due_at(self) -> float | None:
-        """When what is owed is due next, in seconds; None where nothing is owed."""
+        """When what is owed or half told is due next, in seconds; None where there is nothing."""
         due_ats = [
             task["due_at"]
             for task in self.tables.tasks.values()
             if task["outcome"] in {None, "deferred"} and task["parked"] is None
         ]
+        due_ats += [telling["begun_at"] + GIVEN_UP_AFTER for telling in self.tables.tellings.values()]
         return (min(due_ats) - BEGIN).total_seconds() if due_ats else None
 
     # --- who there is ------------------------------------------------------------------------
@@ -292,6 +294,7 @@ class World:
         worker.start()
         self._repeat(process, RECONCILE_EVERY_S, reconciler.run_once)
         self._repeat(process, RECONCILE_EVERY_S, verifications.release_crossed)
+        self._repeat(process, RECONCILE_EVERY_S, Telling(ledger, emission).run_once)
         self._repeat(process, AUDIT_EVERY_S, look)
         if self.makers.audits:
             self._repeat(process, AUDIT_EVERY_S, audit.run_once)

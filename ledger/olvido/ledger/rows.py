@@ -1,13 +1,15 @@
 """What is saved and what is known: the ledger's rows as frozen values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from olvido.core.consents import ConsentState
 from olvido.core.events import Verified
 from olvido.core.receipts import Outcome
 from olvido.core.requests import RequestState
+from olvido.core.status import RequestStatus
 from olvido.core.tasks import Action
 
 
@@ -122,6 +124,52 @@ class RequestHead:
     right: str
     subject_id: str
     requested_at: datetime
+
+
+ConsentKey = tuple[str, str]  # handle, purpose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """Requests and consents of which something is told."""
+
+    request_ids: Sequence[UUID] = ()
+    consents: Sequence[ConsentKey] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.request_ids or self.consents)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How requests and consents stand at one moment: what the compacted topics are to say last."""
+
+    statuses: Sequence[RequestStatus] = ()
+    states: Sequence[ConsentState] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.statuses or self.states)
+
+    @property
+    def about(self) -> About:
+        """What it speaks of, each once."""
+        return About(
+            request_ids=tuple(dict.fromkeys(status.request_id for status in self.statuses)),
+            consents=tuple(dict.fromkeys((state.handle, state.purpose) for state in self.states)),
+        )
+
+    def followed_by(self, later: "Standing") -> "Standing":
+        """Both, in the order in which they were told."""
+        return Standing(statuses=[*self.statuses, *later.statuses], states=[*self.states, *later.states])
+
+    def without(self, told: "Standing") -> "Standing":
+        """What of it was told otherwise, or not at all. Of two words about one the last was told."""
+        statuses = {status.request_id: status for status in told.statuses}
+        states = {(state.handle, state.purpose): state for state in told.states}
+        return Standing(
+            statuses=[one for one in self.statuses if statuses.get(one.request_id) != one],
+            states=[one for one in self.states if states.get((one.handle, one.purpose)) != one],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

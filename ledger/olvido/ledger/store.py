@@ -16,14 +16,17 @@ from uuid import UUID
 from olvido.core.consents import ConsentState
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import OlvidoError
-from olvido.core.events import Decision, Verified
+from olvido.core.events import Decision, Right, Verified
 from olvido.core.receipts import Outcome, Receipt, outcome_of
 from olvido.core.requests import RequestState
+from olvido.core.status import RequestStatus
 from olvido.core.tasks import DELAY_MAX, Action
 from olvido.ledger.connection import Database, Row, Transaction, Value
 from olvido.ledger.letters import keep
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.rows import (
+    About,
+    ConsentKey,
     ConsentRow,
     Known,
     KnownRequest,
@@ -34,6 +37,7 @@ from olvido.ledger.rows import (
     RequestHead,
     RequestRow,
     Settled,
+    Standing,
     StartedRow,
     StateRow,
     TaskRow,
@@ -74,7 +78,7 @@ class Ledger:
                 place=Place(partition, offset),
                 subject_id=subject_id,
                 state=RequestState(state),
-                outcomes={sink: outcome_of(list(map(_outcome, said))) for sink, said in outcomes.items()},
+                outcomes=_by_sink(outcomes),
             )
             for request_id, digest, partition, offset, subject_id, state, outcomes in rows
         }
@@ -184,28 +188,13 @@ class Ledger:
     # --- consents -----------------------------------------------------------------------------
 
     def known_consents(
-        self, ids: Sequence[UUID], keys: Sequence[tuple[str, str]]
+        self, ids: Sequence[UUID], keys: Sequence[ConsentKey]
     ) -> tuple[dict[UUID, Known], dict[tuple[str, str], ConsentState]]:
         """What is known of some event ids, and the latest words about some (handle, purpose)."""
         with self._database.transaction() as transaction:
             changes = _known(transaction.rows("consent_changes_known", ids=list(ids)))
-            rows = transaction.rows(
-                "consents_known",
-                handles=[handle for handle, _ in keys],
-                purposes=[purpose for _, purpose in keys],
-            )
-        states = {
-            (handle, purpose): ConsentState(
-                handle=handle,
-                purpose=purpose,
-                decision=Decision(decision),
-                occurred_at=occurred_at,
-                event_id=event_id,
-                policy_version=policy_version,
-            )
-            for handle, purpose, decision, occurred_at, event_id, policy_version in rows
-        }
-        return changes, states
+            rows = transaction.rows("consents_known", **_pairs(keys))
+        return changes, {(state.handle, state.purpose): state for state in map(_consent_state, rows)}
 
     def save_consents(
         self,
@@ -255,6 +244,57 @@ class Ledger:
             yield Recording(
                 transaction, _heads(transaction.rows("lock_requests", ids=sorted(set(request_ids))))
             )
+
+    # --- telling ------------------------------------------------------------------------------
+
+    def begin_telling(self, about: About) -> int:
+        """Note what a process is about to tell; returns what :meth:`end_telling` calls it."""
+        with self._database.transaction() as transaction:
+            rows = transaction.rows(
+                "begin_telling", request_ids=list(about.request_ids), **_pairs(about.consents)
+            )
+        telling_id: int = rows[0][0]
+        return telling_id
+
+    def end_telling(
+        self, telling_id: int, told: Standing, *, handled: Sequence[OffsetRange] = ()
+    ) -> Standing:
+        """What is no more as it was told. If that is nothing, the telling is over.
+
+        Args:
+            telling_id: what was begun.
+            told: what was told last, once for each request and consent.
+            handled: the records whose telling it was, noted as handled if it is over.
+        """
+        with self._database.transaction() as transaction:
+            otherwise = _standing(transaction, told.about).without(told)
+            if not otherwise:
+                _add_progress(transaction, handled)
+                transaction.run("end_tellings", ids=[telling_id])
+        return otherwise
+
+    def standing(self, about: About) -> Standing:
+        """How some requests and consents stand."""
+        with self._database.transaction() as transaction:
+            return _standing(transaction, about)
+
+    def unended_tellings(self, *, older_than: timedelta, limit: int) -> tuple[list[int], About]:
+        """Tellings that were begun so long ago that whoever began them is taken for dead; and of what."""
+        with self._database.transaction() as transaction:
+            rows = transaction.rows("unended_tellings", older_than=older_than, limit=limit)
+        return [telling_id for telling_id, *_ in rows], About(
+            request_ids=tuple(dict.fromkeys(one for _, request_ids, *_ in rows for one in request_ids)),
+            consents=tuple(
+                dict.fromkeys(
+                    pair for _, _, handles, purposes in rows for pair in zip(handles, purposes, strict=True)
+                )
+            ),
+        )
+
+    def end_tellings(self, telling_ids: Sequence[int]) -> None:
+        """These were told again by somebody else."""
+        with self._database.transaction() as transaction:
+            transaction.run("end_tellings", ids=list(telling_ids))
 
     # --- tries, progress ----------------------------------------------------------------------
 
@@ -415,21 +455,46 @@ class Postponing:
             now=now,
         )
 
-    def reopened(self, tasks: Iterable[Owed]) -> tuple[dict[UUID, RequestHead], dict[UUID, Outcomes]]:
-        """The requests that the operations' among some tasks belong to, and what their sinks have come to.
 
-        They are held until the block ends. What another process holds is left out: that is the
-        recorder, which tells of it after us.
-        """
-        ids = {
-            task.source_id
-            for task in tasks
-            if task.operation_id is not None and task.action is not Action.CONSENT
-        }
-        if not ids:
-            return {}, {}
-        heads = _heads(self._transaction.rows("hold_requests", ids=sorted(ids)))
-        return heads, _outcomes(self._transaction, list(heads))
+def _pairs(keys: Sequence[ConsentKey]) -> dict[str, list[str]]:
+    return {"handles": [handle for handle, _ in keys], "purposes": [purpose for _, purpose in keys]}
+
+
+def _consent_state(row: Row) -> ConsentState:
+    handle, purpose, decision, occurred_at, event_id, policy_version = row
+    return ConsentState(
+        handle=handle,
+        purpose=purpose,
+        decision=Decision(decision),
+        occurred_at=occurred_at,
+        event_id=event_id,
+        policy_version=policy_version,
+    )
+
+
+def _standing(transaction: Transaction, about: About) -> Standing:
+    statuses = [
+        RequestStatus(
+            request_id=request_id,
+            right=Right(right),
+            subject_id=subject_id,
+            state=RequestState(state),
+            tasks=len(outcomes),
+            outcomes={
+                sink: outcome for sink, outcome in _by_sink(outcomes).items() if outcome and outcome.final
+            },
+            requested_at=requested_at,
+        )
+        for request_id, right, subject_id, requested_at, state, outcomes in (
+            transaction.rows("requests_standing", ids=list(about.request_ids)) if about.request_ids else ()
+        )
+    ]
+    rows = transaction.rows("consents_known", **_pairs(about.consents)) if about.consents else ()
+    return Standing(statuses=statuses, states=[_consent_state(row) for row in rows])
+
+
+def _by_sink(outcomes: Mapping[str, Sequence[str | None]]) -> Outcomes:
+    return {sink: outcome_of(list(map(_outcome, said))) for sink, said in outcomes.items()}
 
 
 def _heads(rows: Iterable[Row]) -> dict[UUID, RequestHead]:

@@ -11,6 +11,7 @@ from olvido.core.dead_letters import DeadLetter
 from olvido.core.receipts import Receipt
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Task
+from olvido.ledger.rows import Standing
 from olvido.schemas.codec import (
     TaskPieces,
     consent_state_codec,
@@ -23,6 +24,7 @@ from olvido.schemas.envelope import headers_of
 from olvido.schemas.registry import Registry
 
 NO_TRACE: Mapping[UUID, str] = {}
+NOTHING = Standing()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Prepared:
 
     told: tuple[Record, ...]
     owed: tuple[Record, ...]
+    standing: Standing = NOTHING  # what of it is told to the compacted topics
 
 
 class Emission:
@@ -59,14 +62,16 @@ class Emission:
     ) -> "Prepared":
         """Encode everything. Nothing is sent: this may run while the ledger saves."""
         pieces = TaskPieces()
+        standing = Standing(statuses=tuple(statuses), states=tuple(states))
         return Prepared(
             told=(
-                *(self._status(status) for status in statuses),
-                *(self._state(state) for state in states),
+                *(self._status(status) for status in standing.statuses),
+                *(self._state(state) for state in standing.states),
                 *(self._dead_letter(letter) for letter in dead_letters),
                 *(self._receipt(receipt) for receipt in receipts),
             ),
             owed=tuple(self._task(task, pieces, traces.get(task.source_id, "")) for task in tasks),
+            standing=standing,
         )
 
     def send(self, prepared: "Prepared") -> None:

@@ -29,6 +29,7 @@ from olvido.ledger.rows import Place, RequestHead, Settled
 from olvido.ledger.store import Ledger, Overtaken
 from olvido.processors import consents, receipts, requests, verifications
 from olvido.processors.emission import Emission, Prepared
+from olvido.processors.telling import Telling
 from olvido.schemas.codec import (
     Codec,
     consents_codec,
@@ -58,6 +59,7 @@ class RequestsHandler:
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
         self._ledger = ledger
         self._emission = emission
+        self._telling = Telling(ledger, emission)
         self._catalogue = catalogue
         self._clock = clock
         self._due_after = due_after
@@ -69,9 +71,8 @@ class RequestsHandler:
         )
         with following("plan", self.codec.topic.name, (item.traceparent for item in read)) as hand_on:
             output, prepared = _until_not_overtaken(lambda: self._save(read, letters, batch, now, hand_on))
-            self._emission.send(prepared)
-        # Killed before this line: the batch comes again, or it is a hole, and all of it is told again.
-        self._ledger.add_progress(handled(batch))
+            # Killed before its end: the batch comes again, or it is a hole, and all of it is told again.
+            self._telling.send(prepared, handled=handled(batch))
         _tell(self.codec.topic.name, batch, output.duplicates, [*letters, *output.dead_letters])
 
     def _save(
@@ -115,6 +116,7 @@ class ConsentsHandler:
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
         self._ledger = ledger
         self._emission = emission
+        self._telling = Telling(ledger, emission)
         self._catalogue = catalogue
         self._clock = clock
         self._due_after = due_after
@@ -126,9 +128,8 @@ class ConsentsHandler:
         )
         with following("plan", self.codec.topic.name, (item.traceparent for item in read)) as hand_on:
             output, prepared = _until_not_overtaken(lambda: self._save(read, letters, batch, now, hand_on))
-            self._emission.send(prepared)
-        # Killed before this line: the batch comes again, or it is a hole, and all of it is told again.
-        self._ledger.add_progress(handled(batch))
+            # Killed before its end: the batch comes again, or it is a hole, and all of it is told again.
+            self._telling.send(prepared, handled=handled(batch))
         _tell(self.codec.topic.name, batch, output.duplicates, [*letters, *output.dead_letters])
 
     def _save(
@@ -172,6 +173,7 @@ class VerificationsHandler:
         self._requests = requests_codec(registry)
         self._ledger = ledger
         self._emission = emission
+        self._telling = Telling(ledger, emission)
         self._catalogue = catalogue
         self._clock = clock
         self._due_after = due_after
@@ -238,7 +240,7 @@ class VerificationsHandler:
         return output
 
     def _publish(self, output: verifications.Output, letters: Iterable[DeadLetter]) -> None:
-        self._emission.send(
+        self._telling.send(
             self._emission.prepare(
                 statuses=output.statuses, dead_letters=[*letters, *output.dead_letters], tasks=output.tasks
             )
@@ -255,6 +257,7 @@ class ReceiptsHandler:
         self.dead_letters_codec: Codec[DeadLetter] = dead_letters_codec(registry)
         self._ledger = ledger
         self._emission = emission
+        self._telling = Telling(ledger, emission)
         self._clock = clock
 
     def __call__(self, batch: Sequence[Received]) -> None:
@@ -289,7 +292,7 @@ class ReceiptsHandler:
             recording.add_progress(handled(batch))
         # Only what is committed is counted. A batch that comes again settles nothing a second time.
         _count(settled, recording.heads)
-        self._emission.send(
+        self._telling.send(
             self._emission.prepare(statuses=statuses, dead_letters=[*letters, *accepted.dead_letters])
         )
         _tell(self.codec.topic.name, batch, 0, [*letters, *unreadable, *accepted.dead_letters])

@@ -6,7 +6,7 @@ a sink is sent from here as well, and never in front of the work of the day.
 """
 
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -18,12 +18,13 @@ from olvido.core.plan import plan_consent, plan_request
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.sinks import OperationKind
 from olvido.core.tasks import Action, Task, delay_after
-from olvido.ledger.rows import Owed, Try
+from olvido.ledger.rows import About, Owed, Try
 from olvido.ledger.sink_operations import OpenOperation, SinkOperations
 from olvido.ledger.store import Ledger, Postponing
 from olvido.processors import receipts
 from olvido.processors.emission import Emission, Prepared
 from olvido.processors.handlers import Clock
+from olvido.processors.telling import Telling
 from olvido.schemas.codec import consents_codec, requests_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import DEAD_LETTERS, RECEIPTS, sink_group, tasks_topic
@@ -72,6 +73,7 @@ class Reconciler:
         self._ledger = ledger
         self._operations = operations
         self._emission = emission
+        self._telling = Telling(ledger, emission)
         self._catalogue = catalogue
         self._clock = clock
         self._first_after = first_after
@@ -120,7 +122,7 @@ class Reconciler:
                         )
                 ready = [item for item in due.owed if not waits[item.sink]]
                 prepared = self._take(due, ready, now)
-            self._emission.send(prepared)
+            self._send(prepared, ready)
             sent += len(prepared.owed)
             # Nothing but the tasks of sinks that are down: to look at all of them would only cost writes.
             if len(due.owed) < limit or not ready:
@@ -140,7 +142,7 @@ class Reconciler:
                     continue
                 with self._ledger.unsent(operation.operation_id, limit=room) as due:
                     prepared = self._take(due, due.owed, now)
-                self._emission.send(prepared)
+                self._send(prepared, due.owed)
                 sent += len(prepared.owed)
                 if len(due.owed) < limit:
                     going.remove(operation)
@@ -174,10 +176,6 @@ class Reconciler:
                 answers.append(answer(item, Outcome.UNSUPPORTED, NOT_ASKED, now))
         if answers:
             logger.warning("answered %d tasks that no sink of olvido.toml can be asked for", len(answers))
-        # What an operation reopened is told before its tasks are sent, so that no receipt is older; and
-        # while the request is held, so that the recorder's next word comes after it.
-        _, statuses = receipts.fold(*due.reopened(ready))
-        self._emission.send(self._emission.prepare(statuses=statuses))
         sending = {(item.source_id, item.sink, item.generation) for item in ready}
         due.until(
             [
@@ -192,6 +190,19 @@ class Reconciler:
             now=now,
         )
         return self._emission.prepare(tasks=tasks, receipts=answers)
+
+    def _send(self, prepared: Prepared, ready: Iterable[Owed]) -> None:
+        """Send what was taken.
+
+        What an operation reopened is told before its tasks are sent, so that no receipt is older.
+        Killed before that: the task has no receipt, and is told of when it is sent again.
+        """
+        if reopened := {
+            one.source_id for one in ready if one.operation_id and one.action is not Action.CONSENT
+        }:
+            standing = self._ledger.standing(About(request_ids=sorted(reopened)))
+            self._telling.send(self._emission.prepare(statuses=standing.statuses))
+        self._emission.send(prepared)
 
     def _tasks(self, owed: Owed, event: bytes) -> Sequence[Task]:
         planned = (

@@ -40,6 +40,7 @@ from olvido.processors.handlers import (
     VerificationsHandler,
 )
 from olvido.processors.reconciler import Reconciler
+from olvido.processors.telling import Telling
 from olvido.processors.watchdog import EXIT_TRY_AGAIN, Watchdog
 from olvido.schemas.codec import canaries_codec
 from olvido.schemas.deployment import Deployment
@@ -144,6 +145,7 @@ def _plan(deployment: Deployment, activity: Activity, health: ReaderHealth) -> N
         timers=(
             Timer(name="reconciler", every=every, act=reconciler.run_once),
             Timer(name="crossed verifications", every=every, act=verifications.release_crossed),
+            Timer(name="tellings", every=every, act=Telling(parts.ledger, parts.emission).run_once),
         ),
         activity=activity,
     )

@@ -158,6 +158,32 @@ from unnest(%(ids)s::uuid[], %(states)s::text[], %(answered)s::int[], %(finals)s
 where r.request_id = new.request_id
   and (r.state, r.answered) is distinct from (new.state, new.answered);
 
+-- name: begin_telling
+-- Note of which requests and consents a process is about to tell.
+insert into tellings (request_ids, handles, purposes)
+values (%(request_ids)s::uuid[], %(handles)s::text[], %(purposes)s::text[])
+returning telling_id;
+
+-- name: requests_standing
+-- Where some requests stand, and what their sinks have said, the oldest generation first.
+select r.request_id, r.right_, r.subject_id, r.requested_at, r.state,
+       coalesce((select jsonb_object_agg(t.sink, t.outcomes)
+                 from (select sink, array_agg(outcome order by generation) as outcomes
+                       from tasks where source_id = r.request_id group by sink) t), '{}')
+from requests r
+where r.request_id = any(%(ids)s::uuid[]);
+
+-- name: unended_tellings
+-- Tellings that were begun long ago, the oldest first.
+select telling_id, request_ids, handles, purposes
+from tellings
+where begun_at <= now() - %(older_than)s
+order by telling_id limit %(limit)s;
+
+-- name: end_tellings
+-- Tellings that are over: what was told is so, or is told by somebody else.
+delete from tellings where telling_id = any(%(ids)s::bigint[]);
+
 -- name: add_progress
 -- Note which records of each partition were handled.
 insert into progress (topic, partition_, handled)
@@ -207,14 +233,6 @@ select t.source_id, t.sink, t.generation, t.task_id, t.action, t.attempts, t.ope
        coalesce(r.subject_id, c.subject_id) as subject_id
 from due join tasks t using (source_id, sink, generation) left join events e using (source_id)
 left join requests r on r.request_id = source_id left join consent_changes c on c.event_id = source_id;
-
--- name: hold_requests
--- Take hold of some requests without waiting: those that the recorder has in hand are told of by it.
-select request_id, right_, subject_id, requested_at
-from requests
-where request_id = any(%(ids)s::uuid[])
-order by request_id
-for update skip locked;
 
 -- name: postpone
 -- Tasks that were sent again: when next.
