@@ -134,6 +134,14 @@ class _Check:
         }
         self.writers = {(event[3], event[4], event[5]): event[2] for event in world.history.of("appended")}
         self.clock_jumped = bool(world.history.of("clock"))
+        # Nothing moves while the world is looked at: what is asked for often is found once.
+        self.rows_of = {
+            "request": {str(key): row for key, row in self.tables.requests.items()},
+            "consent": {str(key): row for key, row in self.tables.consent_changes.items()},
+        }
+        self.keys_of = {str(source): tuple(keys) for source, keys in self.tables.tasks_of.items()}
+        self.verifications: dict[tuple[str, str], list[Place]] = defaultdict(list)  # by request and subject
+        self._read: dict[tuple[bytes, str], Mapping[str, Any]] = {}
 
     def violations(self) -> Iterator[Violation]:
         for what in (
@@ -149,7 +157,10 @@ class _Check:
             for record in self.world.broker.records(topic):
                 item = self.items.get((topic, record.key or b"", record.value, record.headers))
                 if item is not None:
-                    self.at[topic, record.partition, record.offset] = item
+                    place = (topic, record.partition, record.offset)
+                    self.at[place] = item
+                    if item.what == "verification":
+                        self.verifications[item.told["id"], item.told["subject"]].append(place)
         written = {id(item) for item in self.at.values()}
         for item in self.world.accepted:
             if id(self.items[_identity(item)]) not in written:
@@ -195,8 +206,7 @@ class _Check:
 
     def _standing(self, what: str, source_id: str) -> Mapping[str, Any] | None:
         """What the ledger holds of an id, as upstream told it."""
-        table = self.tables.requests if what == "request" else self.tables.consent_changes
-        row = next((row for key, row in table.items() if str(key) == source_id), None)
+        row = self.rows_of[what].get(source_id)
         if row is None:
             return None
         topic = REQUESTS if what == "request" else CONSENTS
@@ -261,29 +271,20 @@ class _Check:
 
     def _verified(self, told: Mapping[str, Any]) -> bool:
         """Whether somebody vouched for the person, as far as the ledger could believe it."""
-        for place, item in self.at.items():
-            if item.what == "verification" and (item.told["id"], item.told["subject"]) == (
-                told["id"],
-                told["subject"],
-            ):
-                causes = {letter["cause"] for letter in self.letters.get(place, [])}
-                if not causes:
-                    return True
-                # Read by two clocks it may have been of the future to one and good to the other.
-                if causes == {"FUTURE"} and self._keys_of(told["id"]):
-                    return True
+        for place in self.verifications.get((told["id"], told["subject"]), ()):
+            causes = {letter["cause"] for letter in self.letters.get(place, [])}
+            if not causes:
+                return True
+            # Read by two clocks it may have been of the future to one and good to the other.
+            if causes == {"FUTURE"} and self.keys_of.get(told["id"]):
+                return True
         return False
 
     def _generations(self, source_id: str) -> dict[str, list[str | None]]:
         found: dict[str, list[str | None]] = defaultdict(list)
-        for key in sorted(self._keys_of(source_id), key=lambda key: key[2]):
+        for key in sorted(self.keys_of.get(source_id, ()), key=lambda key: key[2]):
             found[key[1]].append(self.tables.tasks[key]["outcome"])
         return found
-
-    def _keys_of(self, source_id: str) -> list[Any]:
-        return [
-            key for source, keys in self.tables.tasks_of.items() if str(source) == source_id for key in keys
-        ]  # fmt: skip
 
     # --- consents: the latest word by a model of its own [I6] -----------------------------------
 
@@ -358,7 +359,7 @@ class _Check:
         for record in self.world.broker.records(RECEIPTS):
             place = (RECEIPTS, record.partition, record.offset)
             if place not in self.at:  # upstream has forged none here
-                receipt = _decoded(record, "receipt")
+                receipt = self._decoded(record, "receipt")
                 self.receipts[receipt["task_id"], receipt["generation"]].append(receipt)
         for key, receipts in self.receipts.items():
             final = [
@@ -385,7 +386,7 @@ class _Check:
                 place = (topic, record.partition, record.offset)
                 if place in self.at or self.letters.get(place):
                     continue
-                task = _decoded(record, "task")
+                task = self._decoded(record, "task")
                 key = (task["task_id"], task["generation"])
                 if not self.receipts.get(key) and (str(key[0]), key[1]) not in self.refused_tasks:
                     yield Violation("silence", f"{system.name} read {place} and said nothing")
@@ -430,7 +431,7 @@ class _Check:
 
     def _told(self) -> Iterator[Violation]:
         on_topic = {
-            str(_decoded(record, "dead_letter")["dead_letter_id"])
+            str(self._decoded(record, "dead_letter")["dead_letter_id"])
             for record in self.world.broker.records(LETTERS)
         }
         for letter_id in sorted(on_topic - {str(known) for known in self.tables.dead_letters}):
@@ -438,7 +439,7 @@ class _Check:
         statuses = self._by_key(STATUS)
         for request_id, row in self.tables.requests.items():
             records = statuses.get(str(request_id).encode(), [])
-            said = [_decoded(record, "request_status") for record in records]
+            said = [self._decoded(record, "request_status") for record in records]
             yield from self._told_last(
                 f"request {request_id}",
                 self._place_of(row, REQUESTS),
@@ -451,7 +452,7 @@ class _Check:
             yield from self._told_last(
                 f"{purpose} of {handle}",
                 self._place_of(self.tables.consent_changes[row["event_id"]], CONSENTS),
-                [str(_decoded(record, "consent_state")["event_id"]) for record in records],
+                [str(self._decoded(record, "consent_state")["event_id"]) for record in records],
                 str(row["event_id"]),
             )
 
@@ -500,7 +501,7 @@ class _Check:
         sent = self._first(appended, self.tasks_topics, "task")
         refused: dict[Place, int] = {}
         for record in self.world.broker.records(LETTERS):
-            letter = _decoded(record, "dead_letter")
+            letter = self._decoded(record, "dead_letter")
             place = (letter["topic"], letter["partition"], letter["offset"])
             index = appended[LETTERS, record.partition, record.offset]
             refused[place] = min(refused.get(place, index), index)
@@ -531,18 +532,19 @@ class _Check:
                             "acknowledged early", f"{place} was committed before its tasks were sent"
                         )
                 else:
-                    task = _decoded(record, "task")
+                    task = self._decoded(record, "task")
                     if answered.get((task["task_id"], task["generation"]), index + 1) > index:
                         yield Violation("acknowledged early", f"{place} was committed before it was answered")
             reached[topic, number] = max(reached[topic, number], offset)
 
     def _sent_for(self, place: Place, item: Item) -> list[Key]:
         """The first tasks of a request that stands at this place."""
-        row = next((row for key, row in self.tables.requests.items() if str(key) == item.told["id"]), None)
+        row = self.rows_of["request"].get(item.told["id"])
         if row is None or (row["source_partition"], row["source_offset"]) != place[1:]:
             return []
         return [
-            (self.tables.tasks[key]["task_id"], 0) for key in self._keys_of(item.told["id"]) if key[2] == 0
+            (self.tables.tasks[key]["task_id"], 0)
+            for key in self.keys_of.get(item.told["id"], ()) if key[2] == 0
         ]  # fmt: skip
 
     def _first(self, appended: Mapping[Place, int], topics: Iterable[str], schema: str) -> dict[Key, int]:
@@ -552,10 +554,19 @@ class _Check:
                 place = (topic, record.partition, record.offset)
                 if place in self.at:
                     continue
-                value = _decoded(record, schema)
+                value = self._decoded(record, schema)
                 key = (value["task_id"], value["generation"])
                 first[key] = min(first.get(key, appended[place]), appended[place])
         return first
+
+    def _decoded(self, record: Received, schema: str) -> Mapping[str, Any]:
+        """A record's value as plain data, read without the codec."""
+        assert record.value is not None
+        known = self._read.get((record.value, schema))
+        if known is None:
+            value: Any = schemaless_reader(io.BytesIO(record.value[5:]), schema_of(schema), None)
+            known = self._read[record.value, schema] = value
+        return known
 
     # --- who may know what [I4, I5] -------------------------------------------------------------
 
@@ -617,10 +628,3 @@ def _state(right: str, outcomes: Iterable[str | None]) -> str:
     if said <= DONE[right]:
         return "fulfilled"
     return "partially_fulfilled" if said & (DONE[right] | PARTLY) else "unfulfilled"
-
-
-def _decoded(record: Received, schema: str) -> Mapping[str, Any]:
-    """A record's value as plain data, read without the codec."""
-    assert record.value is not None
-    value: Any = schemaless_reader(io.BytesIO(record.value[5:]), schema_of(schema), None)
-    return value
