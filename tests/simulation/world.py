@@ -51,7 +51,7 @@ from olvido.processors.reconciler import Reconciler
 from olvido.processors.telling import GIVEN_UP_AFTER, Telling
 from olvido.processors.watchdog import Watchdog
 from olvido.schemas import codec as codec_module
-from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
+from olvido.schemas.codec import Codec, dead_letters_codec, receipts_codec, tasks_codec
 from olvido.schemas.topics import (
     CANARIES,
     CONSENTS,
@@ -125,7 +125,7 @@ class World:
             )
         }
         self._names = 0
-        self._known_bytes: dict[tuple[bytes, int], Any] = {}
+        self._values: dict[tuple[str, bytes], Any] = {}  # what was read, by topic and bytes
         self._emitting = 0
 
     # --- the whole of it ---------------------------------------------------------------------
@@ -462,7 +462,7 @@ class World:
                 (loop_module, "POLL_S", 30.0),
                 (loop_module, "RETRY_AFTER_S_MAX", 120.0),
                 (codec_module, "time", self.scheduler),
-                (codec_module, "_read", self._read),
+                (Codec, "decode", self._decoder()),
                 (runner_module, "time", self.scheduler),
                 (audit_module, "lag", lambda admin, *what: admin.lag(*what)),
                 (audit_module, "read_range", lambda admin, *what: admin.read_range(*what)),
@@ -473,12 +473,17 @@ class World:
             stack.enter_context(_listening(self.history.logs))
             yield
 
-    def _read(self, body: bytes, writer: Any) -> Any:
-        """The codec's strict reading; the same bytes are worked through once in a world."""
-        key = (body, id(writer))  # a parsed schema lives as long as the process
-        if key not in self._known_bytes:
-            self._known_bytes[key] = _STRICTLY(body, writer)
-        return self._known_bytes[key]
+    def _decoder(self) -> Callable[[Codec[Any], bytes | None], Any]:
+        """The codec's strict reading; what a topic's bytes say is worked out once in a world."""
+        values = self._values
+
+        def decode(codec: Codec[Any], data: bytes | None) -> Any:
+            key = (codec.topic.name, data or b"")
+            if key not in values:
+                values[key] = _STRICTLY(codec, data)  # what is refused is read, and refused, each time
+            return values[key]
+
+        return decode
 
     def _delays(self) -> Iterator[float]:
         delay_s = 0.5
@@ -487,7 +492,7 @@ class World:
             delay_s = min(delay_s * 2, 10.0)
 
 
-_STRICTLY = codec_module._read
+_STRICTLY = Codec.decode
 
 
 def _open_consumer(
