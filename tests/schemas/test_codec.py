@@ -4,6 +4,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -13,17 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schemas.codecs import CODECS, MemoryRegistry
-from values import a_change, an_erasure, received
+from values import CATALOGUE, a_change, a_receipt, an_erasure, received
 
 from olvido.broker.reading import read_batch
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import PrivacyRequest
+from olvido.core.plan import plan_request
 from olvido.schemas.codec import (
     VALUE_BYTES_MAX,
     Codec,
     _request_to_raw,
     consents_codec,
+    receipts_codec,
     requests_codec,
 )
 from olvido.schemas.envelope import check_headers, headers_of
@@ -238,6 +241,15 @@ def test_a_string_that_is_not_utf_8_is_refused(codec: Codec[PrivacyRequest]) -> 
     """B11"""
     data = written_as(codec, "subject_id", "bytes", b"\xff\xfe\xc0")
     assert cause_of(codec, data) is Cause.BAD_UTF8
+
+
+@pytest.mark.parametrize("generation", [2**31, -(2**31) - 1, 2**40, 2**63 - 1])
+def test_an_int_beyond_32_bits_is_refused(generation: int, memory_registry: Registry) -> None:
+    """No column of the ledger holds it: such a record would end its reader, and come again for ever."""
+    codec = receipts_codec(memory_registry)
+    task = plan_request(an_erasure(), CATALOGUE)[0]
+    written = codec.encode(replace(a_receipt(task), generation=generation))
+    assert cause_of(codec, written) is Cause.NON_CANONICAL
 
 
 @pytest.mark.parametrize("index", [-1, -7, 7, 2**31, -(2**31), 2**62])

@@ -35,7 +35,7 @@ def test_they_write_what_fastavro_writes(name: str, data: st.DataObject, memory_
 
 
 @pytest.mark.parametrize("name", CODECS)
-@settings(max_examples=300, deadline=None)  # a busy machine is no fault
+@settings(max_examples=300)
 @given(data=st.data())
 def test_what_they_take_fastavro_takes_just_so_and_what_they_do_not_it_refuses(
     name: str, data: st.DataObject, memory_registry: Registry

@@ -2,8 +2,8 @@
 
 Strictly: only schema ids that the registry holds under the topic's own subject, at most
 64 KiB, all bytes read, and encoding what was read gives the same bytes again. So no
-negative index, overlong number or trailing byte passes, and no foreign schema is ever
-decoded (fastavro dies of some).
+negative index, overlong number, int beyond 32 bits or trailing byte passes, and no foreign
+schema is ever decoded (fastavro dies of some).
 
 What our own schema wrote is read by a function made for it, which takes just those bytes; fastavro reads
 what that function does not take, to say what is wrong with it, and what another version wrote.
@@ -20,6 +20,7 @@ from uuid import UUID
 
 from fastavro import schemaless_reader, schemaless_writer
 from fastavro.types import Schema
+from fastavro.validation import validate
 
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
@@ -182,7 +183,8 @@ def _read(body: bytes, writer: Schema) -> Raw:
         schemaless_writer(again, writer, raw)
     except (ValueError, TypeError, OverflowError):
         raise Refused(Cause.NON_CANONICAL) from None
-    if again.getvalue() != body:
+    # fastavro reads and writes an int of any size; the ledger's are of 32 bits, as Avro's are.
+    if again.getvalue() != body or not validate(raw, writer, raise_errors=False):
         raise Refused(Cause.NON_CANONICAL)
     assert isinstance(raw, dict)
     return raw

@@ -18,6 +18,7 @@ from uuid import UUID
 
 Fields = dict[str, Any]
 
+_UINT_MAX = 2**32 - 1  # of 32 bits, before the sign is told from the number
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UUID = re.compile(rb"\x48([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})")
 
@@ -142,6 +143,8 @@ class _Text:
                 self.line(f"{value} = (False, True)[b[i]]; i += 1")
             case "int" | "long":
                 self._read_number(value)
+                if kind == "int":
+                    self.line(f"if {value} > {_UINT_MAX}: raise NotCanonical")
                 self.line(f"{value} = {value} >> 1 ^ -({value} & 1)")
             case "timestamp-micros":
                 self._read_number(value)
