@@ -1,6 +1,7 @@
 """What the agents do with the batches that Faust gives them."""
 
 import asyncio
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import SimpleNamespace
@@ -13,6 +14,17 @@ from olvido.schemas.deployment import KafkaSection
 
 TOPIC = "olvido.requests.v1"
 WAIT_S = 10
+
+
+def test_a_start_leaves_no_folder_behind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    app = build_app(
+        KafkaSection(bootstrap_servers="127.0.0.1:1"), group="tests", handlers={}, timers=(),
+        activity=Activity(),
+    )  # fmt: skip
+    asyncio.run(app.on_first_start())
+    assert list(tmp_path.iterdir()) == []
 
 
 class Town:

@@ -9,13 +9,11 @@ before a single ack, and the supervisor starts it again.
 import asyncio
 import logging
 import os
-import tempfile
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import faust
@@ -48,6 +46,13 @@ class Timer:
     act: Callable[[], object]
 
 
+class _App(faust.App):  # type: ignore[misc]  # Faust is untyped to us
+    """An app that leaves nothing on the disk."""
+
+    def _create_directories(self) -> None:
+        """Folders are for Faust's tables, of which there are none."""
+
+
 def build_app(
     kafka: KafkaSection,
     *,
@@ -65,7 +70,7 @@ def build_app(
         timers: what else is done now and then.
         activity: is told what is in hand and which partitions are read.
     """
-    app = faust.App(
+    app = _App(
         group,
         monitor=NoMonitor(),
         broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
@@ -77,7 +82,6 @@ def build_app(
         broker_session_timeout=10.0,
         consumer_auto_offset_reset="earliest",
         cython_optimizations=True,
-        datadir=str(Path(tempfile.gettempdir()) / "olvido-processors"),  # stays empty: no Faust tables
         processing_guarantee="at_least_once",
         reply_create_topic=False,
         store="memory://",
