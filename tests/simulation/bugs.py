@@ -62,7 +62,7 @@ class _Raises(FaustWorker):
 
 
 class _Forgetful(SinkTwin):
-    def remembered(self, key: TaskKey) -> Receipt | None:
+    def recall(self, key: TaskKey) -> Receipt | None:
         return None
 
 

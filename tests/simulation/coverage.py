@@ -41,6 +41,7 @@ CRASH_POINTS = frozenset(
         ),
         "sink: before consume",
         "sink: before apply",
+        "sink: before ask the journal",
     }
 )  # fmt: skip
 

@@ -149,7 +149,7 @@ class SinkTwin:
         try:
             for one in batch:
                 key = key_of(one.task)
-                known = self.remembered(key)
+                known = self.recall(key)
                 if known is None and key in changes:
                     known = changes[key].receipt
                 if known is None:
@@ -176,9 +176,16 @@ class SinkTwin:
             raise Unavailable(f"{self.target.system.name} did not answer in time")
         return receipts
 
+    def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
+        """What was answered the first time."""
+        self.process.act("ask the journal")
+        if self.process.faults.strikes("sink_down"):
+            raise Unavailable(f"{self.target.system.name} does not answer")
+        return [self.recall(key_of(task)) for task in batch]
+
     # --- what a planted bug replaces ---------------------------------------------------------
 
-    def remembered(self, key: TaskKey) -> Receipt | None:
+    def recall(self, key: TaskKey) -> Receipt | None:
         """The answer that was given before."""
         return self.target.journal.get(key)
 

@@ -30,7 +30,7 @@ from olvido.core.errors import Refused
 from olvido.core.events import Decision
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.tasks import Action
-from olvido.sinks.contract import Sink
+from olvido.sinks.contract import Remembering, Sink
 
 GRANTED, WITHDRAWN = Decision.GRANTED, Decision.WITHDRAWN
 THREE = tuple(a_customer(number) for number in (1, 2, 3))
@@ -94,6 +94,19 @@ def test_another_sink_process_remembers_too(target: Target, sink: Sink) -> None:
     [second] = other.apply([task])
     other.close()
     assert told(first) == told(second)
+
+
+def test_what_was_done_is_known_without_opening_a_box(target: Target, sink: Sink) -> None:
+    target.add("customers", *THREE)
+    done, new = an_erasure(customer_id="C-2"), an_erasure(customer_id="C-3")
+    [receipt] = sink.apply([done])
+    before = target.rows("customers")
+    if isinstance(target, HttpTarget):  # it has no way to ask, and is asked nothing
+        assert not isinstance(sink, Remembering)
+    else:
+        assert isinstance(sink, Remembering)
+        assert sink.remembered([new.task, done.task]) == [None, receipt]
+    assert target.rows("customers") == before
 
 
 def test_the_next_generation_does_the_work_again(target: Target, sink: Sink) -> None:

@@ -76,6 +76,9 @@ class PickySink:
             self.answers.setdefault(key, receipt_for(one.task, Outcome.ERASED, applied_at=NOW))
         return [self.answers[one.task.task_id, one.task.generation] for one in batch]
 
+    def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
+        return [self.answers.get((task.task_id, task.generation)) for task in batch]
+
     def idle(self) -> None:
         self.idled += 1
 
@@ -288,6 +291,16 @@ def test_a_destroyed_key_is_answered_and_no_fault(bench: Bench) -> None:
     )  # fmt: skip
     assert done.outcome is Outcome.ERASED
     assert bench.letters == []
+
+
+def test_a_task_that_was_done_before_its_key_was_destroyed_is_answered_as_it_was(bench: Bench) -> None:
+    done = bench.sealed()
+    bench.runner([bench.record(done)])
+    (bench.folder / "private" / "cn-2026-11.destroyed").touch()
+    bench.runner([bench.record(done), bench.record(bench.sealed())])
+    first, again, new = bench.receipts
+    assert (first, first.outcome) == (again, Outcome.ERASED)
+    assert new.outcome is Outcome.FAILED
 
 
 def test_a_target_that_is_down_stops_the_batch_and_nothing_is_told(bench: Bench) -> None:

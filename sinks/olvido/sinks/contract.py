@@ -78,6 +78,23 @@ class Sink(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """What a sink has besides, if its memory can be asked without doing anything.
+
+    No sink needs it. It is asked of tasks whose boxes cannot be opened any more: what was done
+    before its key was destroyed is done.
+    """
+
+    def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
+        """The receipt of the first time for each task, in their order, or None. Changes nothing.
+
+        Raises:
+            Unavailable: the target does not answer.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
     """What a task would do if it came now."""

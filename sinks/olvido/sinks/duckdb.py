@@ -27,11 +27,12 @@ from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import Decision
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.subject import IdentityKind
+from olvido.core.tasks import Task
 from olvido.schemas.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
 from olvido.sinks.duckdb_shape import INTEGERS, TEXTS, Types, look, one, quoted
-from olvido.sinks.journal import Answer, TaskKey, queries
+from olvido.sinks.journal import Answer, TaskKey, key_of, queries, recalled
 from olvido.sinks.ownership import Key, Match
 from olvido.sinks.relational import OBJECTED, Child, RowWord, Wanted, carry_out
 from olvido.sinks.section import Part, read_section
@@ -94,6 +95,12 @@ class DuckDBSink:
             conn.execute("COMMIT")
         self._compaction_due |= rows.left_bytes
         return receipts
+
+    def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
+        """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
+        with self._opened() as conn:
+            rows = _DuckDBRows(conn, self._map, self._types or self._look(conn))
+            return recalled(rows.remembered([key_of(task) for task in batch]), batch)
 
     def idle(self) -> None:
         """Write the file anew, if something was deleted since that was last done."""

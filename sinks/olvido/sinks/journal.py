@@ -5,7 +5,7 @@ are one transaction. It holds no identity and no pseudonym: task ids, counts and
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -40,6 +40,14 @@ class Answer:
             counts=self.counts,
             detail=self.detail,
         )
+
+
+def recalled(answers: Mapping[TaskKey, Answer], batch: Sequence[Task]) -> Sequence[Receipt | None]:
+    """What was answered to each task, in their order."""
+    found = (answers.get(key_of(task)) for task in batch)
+    return [
+        None if answer is None else answer.receipt(task) for answer, task in zip(found, batch, strict=True)
+    ]
 
 
 def key_of(task: Task) -> TaskKey:

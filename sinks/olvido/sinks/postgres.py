@@ -27,7 +27,7 @@ from olvido.core.tasks import Task
 from olvido.schemas.deployment import Secret
 from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
-from olvido.sinks.journal import Answer, TaskKey, key_of, queries
+from olvido.sinks.journal import Answer, TaskKey, key_of, queries, recalled
 from olvido.sinks.ownership import Key, Match
 from olvido.sinks.postgres_shape import INTEGERS, Shape, folds, look
 from olvido.sinks.relational import Child, RowWord, Wanted, carry_out
@@ -116,6 +116,15 @@ class PostgresSink:
                 else Rehearsal(task=task, remembered=False, receipt=self._try(opening(task)))
                 for task in batch
             ]
+        except psycopg2.Error as error:
+            raise self._fault(error) from None
+
+    def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
+        """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
+        try:
+            return recalled(
+                self._rolled_back(lambda rows, _: rows.remembered([key_of(task) for task in batch])), batch
+            )
         except psycopg2.Error as error:
             raise self._fault(error) from None
 

@@ -21,7 +21,7 @@ from olvido.core.tasks import Task
 from olvido.schemas.codec import Codec
 from olvido.schemas.envelope import headers_of
 from olvido.schemas.sealing import Forgotten, Opener
-from olvido.sinks.contract import OpenedTask, Sink
+from olvido.sinks.contract import OpenedTask, Remembering, Sink
 from olvido.sinks.journal import TaskKey, key_of
 
 log = logging.getLogger("olvido.sinks")
@@ -96,13 +96,15 @@ class SinkRunner:
         with following("apply", self._tasks.topic.name, traces) as hand_on:
             todo: dict[TaskKey, _Work] = {}
             receipts: list[tuple[Receipt, Read[Task]]] = []
+            closed: list[tuple[Read[Task], str]] = []
             for one in read:
                 try:
                     todo.setdefault(key_of(one.value), _Work(self._open(one.value), one))
                 except Forgotten as forgotten:
-                    receipts.append((self._forgotten(one.value, str(forgotten), now), one))
+                    closed.append((one, str(forgotten)))
                 except Refused as refused:
                     letters.append(self._letter(one, refused, now))
+            receipts += self._recall(closed, now)
             for work, answer in self._apply(list(todo.values())):
                 if isinstance(answer, Refused):
                     letters.append(self._letter(work.read, answer, now))
@@ -180,6 +182,19 @@ class SinkRunner:
             return [*self._apply(works[:middle]), *self._apply(works[middle:])]
         self._hear("")
         return list(zip(works, receipts, strict=True))
+
+    def _recall(
+        self, closed: Sequence[tuple[Read[Task], str]], now: datetime
+    ) -> list[tuple[Receipt, Read[Task]]]:
+        """The answers to tasks whose keys are destroyed: that of the first time, if they were done before."""
+        tasks = [read.value for read, _ in closed]
+        if not tasks:
+            return []
+        known = self._sink.remembered(tasks) if isinstance(self._sink, Remembering) else [None] * len(tasks)
+        return [
+            (receipt or self._forgotten(read.value, why, now), read)
+            for (read, why), receipt in zip(closed, known, strict=True)
+        ]
 
     def _forgotten(self, task: Task, why: str, now: datetime) -> Receipt:
         FORGOTTEN.labels(self._name).inc()
