@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field
 
 # Acts that few worlds come to: a process dies at them more often.
-RARE = ("commit start_requests", "commit delete_awaiting")
+RARE = ("commit start_requests", "commit delete_awaiting", "ask the journal")
 # How often each fault strikes where it can, when a seed has it switched on.
 RATES = {
     "crash": 0.012,  # at each crash point
