@@ -7,7 +7,7 @@ from uuid import UUID
 
 from olvido.core.consents import ConsentState
 from olvido.core.events import Verified
-from olvido.core.receipts import Outcome
+from olvido.core.receipts import Outcome, outcome_of
 from olvido.core.requests import RequestState
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Action
@@ -31,13 +31,26 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRequest:
-    """A request that was saved before: where it stands, and what its sinks have said."""
+    """A request that was saved before: where it stands, and what its sinks have said.
+
+    ``said`` is by sink: its outcome each time it was asked, the oldest first; None for no receipt yet.
+    """
 
     digest: bytes
     place: Place
     subject_id: str
     state: RequestState
-    outcomes: Mapping[str, Outcome | None]  # by sink; None for a task without a receipt
+    said: Mapping[str, Sequence[Outcome | None]]
+
+    @property
+    def outcomes(self) -> Mapping[str, Outcome | None]:
+        """What each sink has come to; None while it owes an answer."""
+        return {sink: outcome_of(said) for sink, said in self.said.items()}
+
+    @property
+    def owed(self) -> frozenset[str]:
+        """Whose first task has no receipt: nobody knows whether it was sent, whatever later ones came to."""
+        return frozenset(sink for sink, said in self.said.items() if said[0] is None)
 
 
 VerificationKey = tuple[UUID, str]  # request_id, and the subject that somebody vouches for

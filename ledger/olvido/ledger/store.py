@@ -78,9 +78,9 @@ class Ledger:
                 place=Place(partition, offset),
                 subject_id=subject_id,
                 state=RequestState(state),
-                outcomes=_by_sink(outcomes),
+                said={sink: list(map(_outcome, outcomes)) for sink, outcomes in said.items()},
             )
-            for request_id, digest, partition, offset, subject_id, state, outcomes in rows
+            for request_id, digest, partition, offset, subject_id, state, said in rows
         }
         return requests, verifications
 

@@ -83,8 +83,7 @@ def step(batch: Sequence[Read[PrivacyRequest]], known: Known, catalogue: Catalog
                 tasks.extend(
                     task
                     for task in plan_request(request, catalogue)
-                    if first.state is not RequestState.IDENTITY_PENDING
-                    and first.outcomes.get(task.sink, Ellipsis) is None
+                    if first.state is not RequestState.IDENTITY_PENDING and task.sink in first.owed
                 )
             else:
                 duplicates += 1

@@ -102,7 +102,7 @@ def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: dateti
                 tasks.extend(planned)
             else:  # saved before, and nobody knows whether it was told
                 statuses.append(status_known(event, request))
-                tasks.extend(task for task in planned if request.outcomes.get(task.sink, ...) is None)
+                tasks.extend(task for task in planned if task.sink in request.owed)
     return Output(
         rows=tuple(rows.values()),
         started=tuple(started.values()),
