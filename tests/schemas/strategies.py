@@ -30,7 +30,8 @@ uuids = st.integers(0, 2**128 - 1).map(lambda number: UUID(int=number))
 instants = st.integers(946_684_800_000_000, 253_402_300_799_999_999).map(
     lambda micros: EPOCH + timedelta(microseconds=micros)
 )
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+# No zero character: the codec refuses it.
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 numbers = st.integers(-(2**31), 2**31 - 1)
 longs = st.integers(-(2**63), 2**63 - 1)
 handles = st.builds(Handle, kind=st.sampled_from(IdentityKind), value=texts)

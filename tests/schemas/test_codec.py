@@ -243,6 +243,15 @@ def test_a_string_that_is_not_utf_8_is_refused(codec: Codec[PrivacyRequest]) -> 
     assert cause_of(codec, data) is Cause.BAD_UTF8
 
 
+@pytest.mark.parametrize("name", ["detail", "counts", "sink"])
+def test_a_zero_character_in_a_string_is_refused(name: str, memory_registry: Registry) -> None:
+    """PostgreSQL holds no text with one: such a record would end its reader, and come again for ever."""
+    codec = receipts_codec(memory_registry)
+    value = {"a\0b": 1} if name == "counts" else "a\0b"
+    written = codec.encode(replace(a_receipt(plan_request(an_erasure(), CATALOGUE)[0]), **{name: value}))
+    assert cause_of(codec, written) is Cause.BAD_UTF8
+
+
 @pytest.mark.parametrize("generation", [2**31, -(2**31) - 1, 2**40, 2**63 - 1])
 def test_an_int_beyond_32_bits_is_refused(generation: int, memory_registry: Registry) -> None:
     """No column of the ledger holds it: such a record would end its reader, and come again for ever."""

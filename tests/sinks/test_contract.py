@@ -170,6 +170,14 @@ def test_nobody_is_found_by_a_pattern(target: Target, sink: Sink) -> None:
     assert target.rows("customers") == before
 
 
+@pytest.mark.parametrize("strange", ["C-2\0", "\ud800", "\u202e2-C"])
+def test_what_no_text_column_holds_is_nobodys(target: Target, sink: Sink, strange: str) -> None:
+    """A box of somebody else's may hold anything: the sink answers, and does the others' tasks."""
+    target.add("customers", *THREE)
+    batch = [an_erasure(customer_id=strange), an_erasure(customer_id="C-1")]
+    assert [one.outcome for one in sink.apply(batch)] == [Outcome.NOT_FOUND, Outcome.ERASED]
+
+
 def test_an_address_shared_by_two_people_destroys_nothing_unless_it_is_said_who_asks(
     target: Target, sink: Sink
 ) -> None:

@@ -247,6 +247,13 @@ def test_what_a_target_tells_of_the_person_is_withheld(http_target: HttpTarget, 
     assert receipt.detail == "withheld: it held an identity"
 
 
+def test_a_zero_character_in_what_a_target_says_is_replaced(http_target: HttpTarget, sink: HttpSink) -> None:
+    """A receipt with one would be taken by no recorder."""
+    http_target.app.after = first(lambda r: r.update(detail="row\0gone"))
+    [receipt] = sink.apply([an_erasure(email=CANARY)])
+    assert receipt.detail == "row\N{REPLACEMENT CHARACTER}gone"
+
+
 def test_strange_characters_travel(http_target: HttpTarget, sink: HttpSink) -> None:
     [receipt] = sink.apply([an_erasure(customer_id="\ud800\x00李明")])
     assert receipt.outcome is Outcome.NOT_FOUND

@@ -56,7 +56,7 @@ _MEANING = {
     Cause.SCHEMA_NOT_ALLOWED: "the schema exists, but not under this topic's subject",
     Cause.TRUNCATED: "the record ends before its schema does",
     Cause.TRAILING_BYTES: "bytes are left after the record's end",
-    Cause.BAD_UTF8: "a string is not UTF-8",
+    Cause.BAD_UTF8: "a string is not UTF-8, or has a zero character in it",
     Cause.BAD_INDEX: "an enum or union index is out of range",
     Cause.BAD_TIME: "an instant is missing or outside 2000-01-01 to 9999-12-31",
     Cause.BAD_UUID: "an id is not a canonical UUID of 36 characters",

@@ -12,7 +12,7 @@ what that function does not take, to say what is wrong with it, and what another
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -186,8 +186,23 @@ def _read(body: bytes, writer: Schema) -> Raw:
     # fastavro reads and writes an int of any size; the ledger's are of 32 bits, as Avro's are.
     if again.getvalue() != body or not validate(raw, writer, raise_errors=False):
         raise Refused(Cause.NON_CANONICAL)
+    if any("\0" in text for text in _texts(raw)):
+        raise Refused(Cause.BAD_UTF8, reason="a string has a zero character, which PostgreSQL cannot hold")
     assert isinstance(raw, dict)
     return raw
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All strings in what was read."""
+    match value:
+        case str():
+            yield value
+        case dict():
+            for part in (*value, *value.values()):
+                yield from _texts(part)
+        case list():
+            for part in value:
+                yield from _texts(part)
 
 
 def _ends_early(body: bytes, writer: Schema) -> bool:

@@ -310,11 +310,14 @@ def _claims_gone(task: Task, told: _Receipt) -> bool:
 
 
 def _detail(detail: str, identities: Sequence[Identity]) -> str:
-    """What the target says, unless it names the person: receipts are read by many."""
+    """What the target says, unless it names the person: receipts are read by many.
+
+    A zero character would make the receipt one that no recorder takes.
+    """
     folded = detail.casefold()
     if any(spelling.casefold() in folded for identity in identities for spelling in identity.spellings):
         return "withheld: it held an identity"
-    return detail[:DETAIL_MAX]
+    return detail[:DETAIL_MAX].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _retry_after(header: str | None, now: datetime) -> timedelta | None:

@@ -596,4 +596,4 @@ def _fits(value: str, plain: str) -> bool:
         )
     if plain == "uuid":
         return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", value) is not None
-    return value.isprintable() or value.encode(errors="replace").decode() == value
+    return value.isprintable() or ("\0" not in value and value.encode(errors="replace").decode() == value)
