@@ -110,9 +110,11 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=PARTS, help="measure this alone; repeat it")
     parser.add_argument("--requests", type=int, default=5_000, help="how many make a backlog")
     parser.add_argument("--seconds", type=float, default=10, help="how long each rate is offered")
-    parser.add_argument("--minutes", type=int, default=0, help="how long memory is watched; 0: not at all")
+    parser.add_argument(
+        "--minutes", type=int, default=0, help="how long memory is watched, and without --part nothing else"
+    )
     arguments = parser.parse_args()
-    parts = arguments.part or PARTS
+    parts = arguments.part or (() if arguments.minutes else PARTS)
     figures: list[Comparison | Curve] = []
     with staged() as stage, opened(stage.deployment.ledger_dsn) as ledger:
         if {"rate", "footprint"} & set(parts):
