@@ -85,6 +85,9 @@ class Scheduler:
         heapq.heapify(self._sleeping)
         for thread in mine:
             if thread is not self.current and thread.body:
+                # Back here when it has ended, and not to the turn: else we, and those that are left, stand
+                # still for ever, and all of the world is kept with us.
+                thread.body.parent = getcurrent()
                 thread.body.throw(GreenletExit)
 
     def end(self) -> None:
