@@ -24,7 +24,8 @@ from olvido.core.errors import Unavailable
 
 SETTLE_S_MAX = 300.0  # the reconciler doubles its waits: a task lost four times is due after four minutes
 STILL_S = 12.0  # with a bug planted: so long without any change, and there will be none
-CALM_BEHIND = 50  # records: less is the work of the moment
+CALM_S = 2.0  # so much of the work that comes may wait: less is the work of the moment
+RECORDS = 9  # that one person who decides makes: events, tasks and receipts
 NUMBERS = 1_000_000  # people a run may have; the next run's numbers begin behind them
 Say = Callable[[str], None]
 
@@ -167,7 +168,7 @@ class Rig:
         began, restarts = time.monotonic(), stage.restarts()
         self._all_read()
         before = Before.of(stage)
-        with _watching(stage) as watching:
+        with _watching(stage, calm=round(rate * RECORDS * CALM_S)) as watching:
             upstream.start()
             try:
                 torment(upstream, watching)
@@ -179,6 +180,7 @@ class Rig:
             upstream.finish()
             ended = time.monotonic()
             settled = self._settle(journal, patient=patient)
+            settled_s = time.monotonic() - ended
         findings = Witness(stage, journal, range(upstream.first, upstream.next), before).look()
         journal.close()
         if not settled and not findings.found:
@@ -186,7 +188,7 @@ class Rig:
         return Result(
             seed=self.seed,
             seconds=ended - began,
-            settled_s=time.monotonic() - ended,
+            settled_s=settled_s,
             settled=settled,
             tally=faults.tally,
             findings=findings,
@@ -249,6 +251,7 @@ select (select count(*) from accepted a
 class _Watching:
     """Looks once a second at how much waits, and how long it takes to be little again."""
 
+    calm: int  # records: that is little
     behind: int | None = None
     recovered: list[float] = field(default_factory=list)
     memory_mb: int = 0
@@ -261,15 +264,15 @@ class _Watching:
 
     def look(self, stage: Stage) -> None:
         self.behind = stage.behind()
-        if self._since is not None and self.behind is not None and self.behind <= CALM_BEHIND:
+        if self._since is not None and self.behind is not None and self.behind <= self.calm:
             self.recovered.append(time.monotonic() - self._since)
             self._since = None
         self.memory_mb = max(self.memory_mb, _memory_mb(stage))
 
 
 @contextmanager
-def _watching(stage: Stage) -> Iterator[_Watching]:
-    watching, stop = _Watching(), threading.Event()
+def _watching(stage: Stage, *, calm: int) -> Iterator[_Watching]:
+    watching, stop = _Watching(calm=calm), threading.Event()
 
     def look() -> None:
         while not stop.wait(2.0):
