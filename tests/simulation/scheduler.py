@@ -28,6 +28,7 @@ class Thread:
     body: greenlet
     wake_at: float | None = None
     order: int = 0
+    killed: bool = False  # it has no turn any more
 
 
 @dataclass
@@ -63,16 +64,24 @@ class Scheduler:
 
     def pause(self) -> None:
         """Give way: the others may do any number of things before this returns."""
-        assert self.current is not None, "only a process of the world gives way"
+        self._giving_way()
         self._main.switch()
 
     def sleep(self, seconds: float) -> None:
         """Give way until so much time has passed."""
-        assert self.current is not None
-        self.current.wake_at = self.seconds + seconds
-        heapq.heappush(self._sleeping, (self.current.wake_at, self.current.order, self.current))
-        self._threads.remove(self.current)
+        thread = self._giving_way()
+        thread.wake_at = self.seconds + seconds
+        heapq.heappush(self._sleeping, (thread.wake_at, thread.order, thread))
+        self._threads.remove(thread)
         self._main.switch()
+
+    def _giving_way(self) -> Thread:
+        """The thread that gives way; one that was killed gets no further than this."""
+        thread = self.current
+        assert thread is not None, "only a process of the world gives way"
+        if thread.killed or thread.body is not getcurrent():
+            raise GreenletExit
+        return thread
 
     def kill(self, process: str) -> None:
         """End all threads of a process where they stand: nothing of theirs is run any more.
@@ -84,6 +93,7 @@ class Scheduler:
         self._sleeping = [s for s in self._sleeping if s[2].process != process]
         heapq.heapify(self._sleeping)
         for thread in mine:
+            thread.killed = True
             if thread is not self.current and thread.body:
                 # Back here when it has ended, and not to the turn: else we, and those that are left, stand
                 # still for ever, and all of the world is kept with us.
