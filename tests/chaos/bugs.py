@@ -2,7 +2,7 @@
 
 They are put into the victim's process by replacing what the real code calls; there is no switch for them in
 the product. Where a bug is healed by design, it is planted together with the healers off: that it is healed
-otherwise is what the reconciler and the offset audit are for.
+otherwise is what the reconciler, the offset audit and the watchdog are for.
 """
 
 import re
@@ -31,12 +31,14 @@ def plant(name: str) -> None:
 
 
 def put_healers_off() -> None:
-    """Without the reconciler and the offset audit."""
+    """Without the reconciler, the offset audit and the watchdog, which begins anew who commits no more."""
     from olvido.processors.audit import Audit
     from olvido.processors.reconciler import Reconciler
+    from olvido.processors.watchdog import Watchdog
 
     Reconciler.run_once = lambda self, **_: 0  # type: ignore[method-assign]
     Audit._holes = lambda self, lags: []  # type: ignore[method-assign]
+    Watchdog.look = lambda self, still: None  # type: ignore[method-assign]
 
 
 def _commit_first() -> None:
@@ -187,7 +189,7 @@ def _change_batches(change: Callable[[list[Any]], list[Any]]) -> None:
 
 
 _RECONCILER = "the reconciler sends again what has no receipt"
-_AUDIT = "the offset audit reads the hole again"
+_AUDIT = "the offset audit reads the hole again, or the watchdog begins anew"
 
 BUGS: Mapping[str, Bug] = {
     "commit-first": Bug(

@@ -24,6 +24,7 @@ from olvido.core.errors import Unavailable
 
 SETTLE_S_MAX = 300.0  # the reconciler doubles its waits: a task lost four times is due after four minutes
 STILL_S = 12.0  # with a bug planted: so long without any change, and there will be none
+STUCK_S = 30.0  # the same while records wait: longer than a group needs to begin anew
 CALM_S = 2.0  # so much of the work that comes may wait: less is the work of the moment
 RECORDS = 9  # that one person who decides makes: events, tasks and receipts
 NUMBERS = 1_000_000  # people a run may have; the next run's numbers begin behind them
@@ -232,7 +233,7 @@ class Rig:
                     break
                 if now != seen:
                     seen, since = now, time.monotonic()
-                if not patient and now[2] == 0 and time.monotonic() > since + STILL_S:
+                if not patient and time.monotonic() > since + (STUCK_S if now[2] else STILL_S):
                     break
                 time.sleep(0.5)
         connection.close()
