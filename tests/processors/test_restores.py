@@ -7,10 +7,12 @@ from datetime import timedelta
 import psycopg2
 import pytest
 from processors.town import MINUTE, Town, an_act
-from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure, an_id
+from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure, an_id, received
 
+from olvido.broker.reading import dead_letter_of
 from olvido.core.acts import Verb
-from olvido.core.errors import Unavailable
+from olvido.core.causes import Cause
+from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import Right
 from olvido.core.receipts import Outcome
 from olvido.core.requests import RequestState
@@ -90,6 +92,23 @@ def test_a_receipt_that_was_under_way_while_the_backup_was_put_back_hides_nothin
     before = len(town.sent.records)
     town.reconciler().run_once()
     assert [(task.sink, task.generation) for task in town.tasks(before) if task.generation] == [("crm", 1)]
+
+
+def test_a_parked_task_that_was_done_all_the_same_is_asked_again(town):
+    """It was refused, delivered once more and done; the restore undid it before the receipt arrived."""
+    [task] = [task for task in town.ask(an_erasure(1)) if task.sink == "crm"]
+    refusal = dead_letter_of(
+        received(0), Refused(Cause.STILL_THERE), group="g", now=NOW,
+        task_id=task.task_id, source_id=task.source_id,
+    )  # fmt: skip
+    with town.ledger.recording([]) as recording:
+        recording.write_dead_letters([refusal])
+    assert town.declare(since=NOW - HOUR).unanswered == 1
+    town.answer([task])
+    assert state(town, 1)[0] == "in_progress"
+    before = len(town.sent.records)
+    town.reconciler().run_once()
+    assert [(sent.sink, sent.generation) for sent in town.tasks(before) if sent.generation] == [("crm", 1)]
 
 
 def test_a_recorder_at_work_and_a_restore_take_turns(town, ledger_dsn):

@@ -462,9 +462,7 @@ class TransactionTwin:
             if any(other[1] == sink and other[2] > key[2] for other in self._tables.tasks_of[key[0]]):
                 continue
             answered = task["outcome"] not in {None, "deferred"}
-            if not (
-                task["applied_at"] >= since if answered else task["attempts"] > 0 and task["parked"] is None
-            ):
+            if not (task["applied_at"] >= since if answered else task["attempts"] > 0):
                 continue
             counts[task["action"]][0 if answered else 1] += 1
             if not dry_run:

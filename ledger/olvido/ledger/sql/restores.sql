@@ -13,14 +13,15 @@ select least((select min(received_at) from requests), (select min(received_at) f
 -- name: issue_again
 -- Ask a sink again for what a backup taken at an instant does not have; what it would be, where nothing is to be written.
 -- A task that was sent and is not answered may be done already, its receipt under way: then the restore
--- undid it, and the receipt would hide that. So it is asked again too. What was never sent is still to come.
+-- undid it, and the receipt would hide that. So it is asked again too, also if it is parked: it may have been
+-- done when it was delivered once more. What was never sent is still to come.
 -- Requests are held in the order that recorders hold them: they and we take turns.
 with chosen as materialized (
     select t.source_id, t.generation, t.task_id, t.action,
            t.outcome is not null and t.outcome <> 'deferred' as answered
     from tasks t
     where t.sink = %(sink)s and t.action = any(%(actions)s::text[])
-      and case when t.outcome is null or t.outcome = 'deferred' then t.attempts > 0 and t.parked is null
+      and case when t.outcome is null or t.outcome = 'deferred' then t.attempts > 0
                else t.applied_at >= %(since)s end
       and not exists (select from tasks n where n.source_id = t.source_id and n.sink = t.sink
                       and n.generation > t.generation)
