@@ -31,8 +31,9 @@ check: .venv/.ready ## formatter, linter, types, import directions
 test: check ## everything in check, then all tests on the real parts
 	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
-simulate: .venv/.ready ## run many worlds on all cores: make simulate SEEDS=100000
-	PYTHONPATH=tests nice -n 10 $(BIN)/python -m simulation.run --seeds $(or $(SEEDS),10000)
+simulate: .venv/.ready ## run many worlds on all cores: SEEDS=100000 FIRST=0 GO_ON=1, or one alone: SEED=8443
+	PYTHONPATH=tests nice -n 10 $(BIN)/python -m simulation.run $(if $(SEED),--seed $(SEED), \
+		--seeds $(or $(SEEDS),10000) --first $(or $(FIRST),0) $(if $(GO_ON),--keep-going))
 
 chaos: .venv/.ready ## kill real processes while work flows, and compare: KILLS=200 SEED= RATE= MINUTES= BUGS=all
 	PYTHONPATH=tests $(BIN)/python -m chaos $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \

@@ -91,6 +91,8 @@ def _run(seeds: Sequence[int], *, keep_going: bool) -> Result:
         for result in _each(chunks):
             whole.add(result)
             progress.update(bar, completed=whole.worlds, description=f"worlds, {len(whole.red)} red")
+            for seed in result.red:
+                progress.print(f"seed {seed} is red: make simulate SEED={seed}")
             if whole.red and not keep_going:
                 break
     return whole
