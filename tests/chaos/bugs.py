@@ -102,13 +102,10 @@ def _hole_of_one() -> None:
 def _no_dedupe() -> None:
     from olvido.sinks.postgres import _PostgresRows
 
-    claim = _PostgresRows.claim
+    def nothing(self: _PostgresRows, keys: Sequence[Any]) -> Any:
+        return {}
 
-    def always(self: _PostgresRows, keys: Sequence[Any]) -> Any:
-        _, at = claim(self, keys)
-        return set(keys), at
-
-    _PostgresRows.claim = always  # type: ignore[method-assign]
+    _PostgresRows.remembered = nothing  # type: ignore[method-assign]
 
 
 def _erased_without_looking() -> None:

@@ -350,6 +350,24 @@ def wait_until_blocked(shop: PostgresTarget, work: Future[Any]) -> None:
         assert not work.done(), work.exception()
 
 
+def test_a_zombie_that_touched_no_row_is_met_in_the_journal(shop: PostgresTarget) -> None:
+    """It did the task after this batch looked: what it did is rolled back, and the zombie's answer stands."""
+    shop.add("customers", a_customer(1))
+    one = an_erasure(customer_id="C-1")
+    zombie = (
+        "INSERT INTO olvido.applied (task_id, generation, outcome, counts, detail, applied_at) "
+        f"VALUES ('{one.task.task_id}', 0, 'not_found', '{{}}', 'by customer_id', now())"
+    )
+    with a_sink() as sink, ThreadPoolExecutor(1) as pool:
+        with uncommitted(shop, zombie) as other:
+            work = pool.submit(sink.apply, [one])
+            wait_until_blocked(shop, work)
+            other.commit()
+        [receipt] = work.result()
+    assert (receipt.outcome, receipt.detail) == (Outcome.NOT_FOUND, "by customer_id")
+    assert len(shop.rows("customers")) == 1
+
+
 def test_a_child_that_is_being_inserted_goes_too(shop: PostgresTarget) -> None:
     """Its foreign key would be violated: the sink looks again, and finds it."""
     shop.run("ALTER TABLE contacts ADD FOREIGN KEY (customer_id) REFERENCES customers")

@@ -191,6 +191,7 @@ class _DuckDBRows:
         self._conn = conn
         self._map = data_map
         self._types = types
+        self.at = datetime.now(UTC)
         self.left_bytes = False  # whether something was destroyed whose bytes stay in the file
 
     def run(self, query: str, **values: object) -> list[tuple[Any, ...]]:
@@ -198,10 +199,6 @@ class _DuckDBRows:
         return self._conn.execute(queries("duckdb")[query], values).fetchall()
 
     # --- the journal -------------------------------------------------------------------------
-
-    def claim(self, keys: Sequence[TaskKey]) -> tuple[Set[TaskKey], datetime]:
-        # The file is locked: nobody else can be doing them.
-        return set(keys) - self.remembered(keys).keys(), datetime.now(UTC)
 
     def remembered(self, keys: Sequence[TaskKey]) -> Mapping[TaskKey, Answer]:
         found = self.run("remembered", **_keys(keys))

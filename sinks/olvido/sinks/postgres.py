@@ -140,8 +140,7 @@ class PostgresSink:
         shape = self._shape or self._look(conn)
         try:
             with conn.cursor() as cur:
-                cur.execute(queries("postgres")["begin"])
-                rows = _PostgresRows(cur, self._map, shape)
+                rows = _PostgresRows(cur, self._begin(cur), self._map, shape)
                 receipts = carry_out(rows, self._map, self._settings, batch, references=shape.references)
             # Killed before this line: nothing was done. Killed after it: all was done and is
             # remembered, and the batch that comes again is answered from the journal.
@@ -170,19 +169,19 @@ class PostgresSink:
         conn = self._connected()
         try:
             with conn.cursor() as cur:
-                cur.execute(queries("postgres")["begin"])
+                at = self._begin(cur)
                 there = self._install(cur)
                 shape = self._shape or look(cur, self._map)
                 if there:
                     self._shape = shape
-                return act(_PostgresRows(cur, self._map, shape), shape)
+                return act(_PostgresRows(cur, at, self._map, shape), shape)
         finally:
             self._roll_back(conn)
 
     def _look(self, conn: connection) -> Shape:
         try:
             with conn.cursor() as cur:
-                cur.execute(queries("postgres")["begin"])
+                self._begin(cur)
                 self._install(cur)
                 self._shape = look(cur, self._map)
             conn.commit()
@@ -190,6 +189,14 @@ class PostgresSink:
             self._roll_back(conn)
             raise
         return self._shape
+
+    @staticmethod
+    def _begin(cur: cursor) -> datetime:
+        """Limit what the transaction may wait for; its instant, by the target's clock."""
+        cur.execute(queries("postgres")["begin"])
+        at: datetime
+        [(at,)] = cur.fetchall()
+        return at.astimezone(UTC)
 
     @staticmethod
     def _install(cur: cursor) -> bool:
@@ -269,7 +276,8 @@ class PostgresSink:
 class _PostgresRows:
     """One transaction, as :class:`olvido.sinks.relational.Rows` wants it."""
 
-    def __init__(self, cur: cursor, data_map: DataMap, shape: Shape) -> None:
+    def __init__(self, cur: cursor, at: datetime, data_map: DataMap, shape: Shape) -> None:
+        self.at = at
         self._cursor = cur
         self._map = data_map
         self._shape = shape
@@ -277,12 +285,6 @@ class _PostgresRows:
         self._instants: dict[datetime, str] = {}
 
     # --- the journal -------------------------------------------------------------------------
-
-    def claim(self, keys: Sequence[TaskKey]) -> tuple[Set[TaskKey], datetime]:
-        self._run("claim", **self._keys(keys))
-        found = self._cursor.fetchall()
-        claimed = {self._known[task_id, generation] for task_id, generation, _ in found}
-        return claimed, found[0][2].astimezone(UTC) if found else datetime.now(UTC)
 
     def remembered(self, keys: Sequence[TaskKey]) -> Mapping[TaskKey, Answer]:
         self._run("remembered", **self._keys(keys))

@@ -1,4 +1,4 @@
-"""The recipe for a target that has tables: claim, hear, find, mark, erase, read back, remember.
+"""The recipe for a target that has tables: recall, hear, find, mark, erase, read back, remember.
 
 One call is one transaction of the target. The statements it asks for grow with the tables of
 the data map, never with tasks or rows. What a target's SQL looks like is behind :class:`Rows`.
@@ -57,8 +57,9 @@ class RowWord:
 class Rows(Protocol):
     """One open transaction of a target. Whoever opened it commits it, or rolls it back."""
 
-    def claim(self, keys: Sequence[TaskKey]) -> tuple[Set[TaskKey], datetime]:
-        """Write down that these tasks are being done; those that never were before, and the time."""
+    @property
+    def at(self) -> datetime:
+        """When the transaction began, by the target's clock if it has one."""
         ...
 
     def remembered(self, keys: Sequence[TaskKey]) -> Mapping[TaskKey, Answer]:
@@ -66,7 +67,7 @@ class Rows(Protocol):
         ...
 
     def remember(self, answers: Mapping[TaskKey, Answer]) -> None:
-        """Keep the answers to the claimed tasks."""
+        """Keep new answers; the transaction fails if somebody else has done one of these tasks meanwhile."""
         ...
 
     def match(self, name: str, wanted: Mapping[IdentityKind, Sequence[Wanted]]) -> Sequence[Match]:
@@ -133,12 +134,10 @@ def carry_out(
         Refused: a task is malformed, or ``STILL_THERE`` after reading back: roll back.
     """
     opened = {key_of(one.task): one for one in batch}
-    claimed, at = rows.claim(list(opened))
-    known = [key for key in opened if key not in claimed]
-    answers = dict(rows.remembered(known)) if known else {}
-    todo = [one for key, one in opened.items() if key in claimed]
+    answers = dict(rows.remembered(list(opened)))
+    todo = [one for key, one in opened.items() if key not in answers]
     if todo:
-        new = _Batch(rows, data_map, settings, tuple(references), todo).answers(at)
+        new = _Batch(rows, data_map, settings, tuple(references), todo).answers(rows.at)
         rows.remember(new)
         answers.update(new)
     return [answers[key_of(one.task)].receipt(one.task) for one in batch]

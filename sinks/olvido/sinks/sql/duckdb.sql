@@ -48,7 +48,7 @@ FROM (SELECT unnest($task_ids::UUID[]) AS task_id, unnest($generations::INTEGER[
 JOIN olvido.applied AS a USING (task_id, generation);
 
 -- name: remember
--- Keep the answers of the claimed tasks. Nobody else can be writing: the file is locked.
+-- Keep new answers. Nobody else can be writing: the file is locked.
 INSERT INTO olvido.applied
 SELECT unnest($task_ids::UUID[]), unnest($generations::INTEGER[]), unnest($outcomes::VARCHAR[]),
     unnest($counts::VARCHAR[]), unnest($details::VARCHAR[]), unnest($applied_at::TIMESTAMP[]),

@@ -2,7 +2,7 @@
 -- Ids and JSON are read as text: what psycopg2 makes of them depends on what the process has registered.
 
 -- name: begin
--- A batch never waits for ever, on a lock or on itself. Instants are read as UTC.
+-- A batch never waits for ever, on a lock or on itself. Instants are read as UTC. Its own instant comes last.
 SET LOCAL lock_timeout = '10s';
 SET LOCAL statement_timeout = '60s';
 SET LOCAL idle_in_transaction_session_timeout = '60s';
@@ -12,6 +12,7 @@ SET LOCAL timezone = 'UTC';
 SET LOCAL jit = off;
 SET LOCAL max_parallel_workers_per_gather = 0;
 SET LOCAL random_page_cost = 1.1;
+SELECT now();
 
 -- name: installed
 -- Whether all of Olvido's own tables are there.
@@ -25,13 +26,13 @@ CREATE SCHEMA IF NOT EXISTS olvido;
 CREATE TABLE IF NOT EXISTS olvido.applied (
     task_id uuid NOT NULL,
     generation int NOT NULL,
-    outcome text,  -- null only inside the transaction that does the task
-    counts jsonb,
-    detail text,
-    applied_at timestamptz NOT NULL DEFAULT now(),
+    outcome text NOT NULL,
+    counts jsonb NOT NULL,
+    detail text NOT NULL,
+    applied_at timestamptz NOT NULL,
     verified_at timestamptz,
     PRIMARY KEY (task_id, generation)
-) WITH (fillfactor = 60);  -- each row is written once more in its transaction: on the same page, if there is room
+);
 CREATE TABLE IF NOT EXISTS olvido.consent_state (
     handle text NOT NULL,
     purpose text NOT NULL,
@@ -58,16 +59,6 @@ CREATE TABLE IF NOT EXISTS olvido.row_words (
     PRIMARY KEY (table_name, row_key, purpose)
 );
 
--- name: claim
--- First of all in the transaction: so an unknown COMMIT is harmless, and of two zombies one waits for the other.
--- In the order of the ids, or two batches could wait for each other.
-INSERT INTO olvido.applied (task_id, generation)
-SELECT task_id, generation
-FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
-ORDER BY task_id, generation
-ON CONFLICT DO NOTHING
-RETURNING task_id::text, generation, applied_at;
-
 -- name: remembered
 -- The answers given before.
 SELECT a.task_id::text, a.generation, a.outcome, a.counts::text, a.detail, a.applied_at, a.verified_at
@@ -81,14 +72,16 @@ FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generat
 JOIN olvido.applied AS a USING (task_id, generation);
 
 -- name: remember
--- Keep the answers of the claimed tasks.
-UPDATE olvido.applied AS a
-SET outcome = t.outcome, counts = t.counts::jsonb, detail = t.detail,
-    verified_at = CASE WHEN t.verified THEN a.applied_at END
+-- Keep new answers, with the effects they tell of. If a zombie did one of these tasks since this transaction
+-- looked, REPEATABLE READ makes of the conflict a serialization failure, and the batch begins again.
+-- In the order of the ids, or two batches could wait for each other.
+INSERT INTO olvido.applied (task_id, generation, outcome, counts, detail, applied_at, verified_at)
+SELECT task_id, generation, outcome, counts::jsonb, detail, now(), CASE WHEN verified THEN now() END
 FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[], %(outcomes)s::text[], %(counts)s::text[],
             %(details)s::text[], %(verified)s::boolean[])
     AS t (task_id, generation, outcome, counts, detail, verified)
-WHERE a.task_id = t.task_id AND a.generation = t.generation;
+ORDER BY task_id, generation
+ON CONFLICT DO NOTHING;
 
 -- name: save_states
 -- The later word holds: by time, then the withdrawal, then the event's id (core.consents.order_key).
