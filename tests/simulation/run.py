@@ -6,6 +6,7 @@ everything that can happen must have happened often enough.
 
 import argparse
 import gc
+import hashlib
 import os
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing import get_context
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,6 +22,7 @@ from simulation.coverage import EXPECTED, missing
 from simulation.examine import examine, report, seeds_for_ever
 
 CHUNK = 20  # seeds that a process is given at once
+ROOT = Path(__file__).parents[2]
 WORLDS_FOR_COVERAGE = 2_000  # with fewer, what is rare may be missing by chance
 
 
@@ -74,12 +77,27 @@ def main() -> int:
         f"{whole.worlds:,} worlds, {timedelta(seconds=round(whole.seconds))} of their time, "
         f"{len(whole.red)} of them red"
     )
+    console.print(f"the worlds' code is {code()}", highlight=False)
     too_seldom = missing(whole.counts, whole.worlds) if whole.worlds >= WORLDS_FOR_COVERAGE else []
     for what in too_seldom:
         console.print(f"reached too seldom: {what}", highlight=False)
     for seed in whole.red[:3]:
         console.print(report(examine(seed)), highlight=False)
     return 1 if whole.red or too_seldom else 0
+
+
+def code() -> str:
+    """What the worlds are made of: a digest of our modules that they load, and of the schemas.
+
+    Two commits with the same digest have the same worlds, whatever else differs.
+    """
+    loaded = (Path(module.__file__) for module in sys.modules.values() if getattr(module, "__file__", None))
+    ours = {path.relative_to(ROOT) for path in loaded if path.is_relative_to(ROOT)}
+    ours |= {path.relative_to(ROOT) for path in (ROOT / "schemas").rglob("*.avsc")}
+    whole = hashlib.sha256()
+    for path in sorted(path for path in ours if path.parts[0] != ".venv"):
+        whole.update(f"{path}\n".encode() + hashlib.sha256((ROOT / path).read_bytes()).digest())
+    return whole.hexdigest()[:16]
 
 
 def _run(seeds: Sequence[int], *, keep_going: bool) -> Result:
