@@ -1,7 +1,7 @@
 """One suite for PostgreSQL and for its twin in the simulation: both answer the named queries alike."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import Decision
 from olvido.core.receipts import Outcome, receipt_for
+from olvido.core.requests import RequestState
 from olvido.ledger import schema
 from olvido.ledger.connection import Database
 from olvido.ledger.progress import OffsetRange, ranges_of
@@ -24,6 +25,7 @@ from olvido.ledger.rows import About, Standing, StateRow, Try
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger, Overtaken
 from olvido.processors import consents, requests, verifications
+from olvido.processors.receipts import fold
 
 MINUTE = timedelta(minutes=1)
 HELD = {"topic": "olvido.requests.v1", "now": NOW, "due_after": MINUTE}
@@ -63,7 +65,9 @@ def save(ledger: Ledger, *batch: Any) -> requests.Output:
 
 def settle(ledger: Ledger, *receipts: Any) -> list[str]:
     with ledger.recording({one.request_id for one in receipts}) as recording:
-        return sorted(f"{one.sink} {one.outcome.value}" for one in recording.settle(receipts))
+        settled = recording.settle(receipts)
+        recording.write_states(fold(recording.heads, recording.outcomes())[0], now=NOW)
+    return sorted(f"{one.sink} {one.outcome.value}" for one in settled)
 
 
 def test_what_was_saved_is_known_with_its_place_and_its_open_tasks(kept: Kept):
@@ -253,16 +257,35 @@ def _say(kept: Kept, *batch: Any) -> consents.Output:
     return output
 
 
+_AT_FIRST = RequestState.IN_PROGRESS
+
+
+def _in_order(words: Sequence[Any]) -> list[str]:
+    return sorted(map(repr, words))
+
+
 def _tells(kept: Kept, rng: random.Random, turn: int) -> Any:
     about = About(
         request_ids=[an_id(number) for number in sorted(rng.sample(range(20), 4))],
         consents=[(a_handle(person).value, "marketing") for person in range(3)],
     )
     standing = kept.ledger.standing(about)
-    kept.ledger.begin_telling(about)
+    telling_id = kept.ledger.begin_telling(about)
+    # As they would have been told when they were saved: whoever looks finds all that was answered since.
+    told = replace(
+        standing, statuses=[replace(one, outcomes={}, state=_AT_FIRST) for one in standing.statuses]
+    )
+    otherwise = kept.ledger.end_telling(telling_id, told)
+    assert _in_order(otherwise.statuses) == _in_order(standing.without(told).statuses)
     left, what = kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=2)
     kept.ledger.end_tellings(left[: rng.randrange(3)])
-    return (sorted(map(repr, standing.statuses)), sorted(map(repr, standing.states)), left, what)
+    return (
+        _in_order(standing.statuses),
+        _in_order(standing.states),
+        _in_order(otherwise.statuses),
+        left,
+        what,
+    )
 
 
 def _verifies(kept: Kept, rng: random.Random, turn: int) -> Any:
@@ -324,7 +347,7 @@ def _sends_again(kept: Kept, rng: random.Random, turn: int) -> Any:
 
 def _handles(kept: Kept, rng: random.Random, turn: int) -> Any:
     kept.ledger.add_progress(ranges_of(("t", 0, rng.randrange(60)) for _ in range(rng.randint(1, 6))))
-    kept.ledger.count_reread("t", 0, 1)
+    kept.ledger.fill(OffsetRange("t", 0, 0, rng.randrange(1, 4)), reread=1)
     return kept.ledger.holes([OffsetRange("t", 0, 0, 60)])
 
 

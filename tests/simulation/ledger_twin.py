@@ -313,6 +313,14 @@ class TransactionTwin:
         self._put(self._tables.tellings, self._tables.tellings_begun, new, "begin_telling")
         yield (self._tables.tellings_begun,)
 
+    def _requests_as_told(
+        self, ids: Sequence[UUID], states: Sequence[str], tasks: Sequence[int]
+    ) -> Iterator[tuple[UUID]]:
+        for request_id, *told in zip(ids, states, tasks, strict=True):
+            row = self._tables.requests.get(request_id)
+            if row is not None and [row["state"], row["tasks"], row["answered"]] == [*told, 0]:
+                yield (request_id,)
+
     def _requests_standing(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
         for request_id in dict.fromkeys(ids):
             row = self._tables.requests.get(request_id)

@@ -267,7 +267,7 @@ class Ledger:
             handled: the records whose telling it was, noted as handled if it is over.
         """
         with self._database.transaction() as transaction:
-            otherwise = _standing(transaction, told.about).without(told)
+            otherwise = _standing(transaction, _to_look_at(transaction, told)).without(told)
             if not otherwise:
                 _add_progress(transaction, handled)
                 transaction.run("end_tellings", ids=[telling_id])
@@ -317,17 +317,18 @@ class Ledger:
         with self._database.transaction() as transaction:
             _add_progress(transaction, handled)
 
+    def fill(self, hole: OffsetRange, *, reread: int) -> None:
+        """Note a hole as handled, and how many of its records the audit read again."""
+        with self._database.transaction() as transaction:
+            _add_progress(transaction, [hole])
+            transaction.run("count_reread", topic=hole.topic, partition=hole.partition, count=reread)
+
     def holes(self, asked: Sequence[OffsetRange]) -> list[OffsetRange]:
         """Which records of some ranges nobody has handled."""
         if not asked:
             return []
         with self._database.transaction() as transaction:
             return [OffsetRange(*row) for row in transaction.rows("holes", **_range_arrays(asked))]
-
-    def count_reread(self, topic: str, partition: int, count: int) -> None:
-        """Count records that the audit read again."""
-        with self._database.transaction() as transaction:
-            transaction.run("count_reread", topic=topic, partition=partition, count=count)
 
     # --- for operators ------------------------------------------------------------------------
 
@@ -469,6 +470,25 @@ def _consent_state(row: Row) -> ConsentState:
         occurred_at=occurred_at,
         event_id=event_id,
         policy_version=policy_version,
+    )
+
+
+def _to_look_at(transaction: Transaction, told: Standing) -> About:
+    """What of it may be otherwise. Of a request that nobody has answered, its own row tells whether it is."""
+    about = told.about
+    last = {status.request_id: status for status in told.statuses}
+    unanswered = [status for status in last.values() if not status.outcomes]
+    if not unanswered:
+        return about
+    rows = transaction.rows(
+        "requests_as_told",
+        ids=[status.request_id for status in unanswered],
+        states=[status.state.value for status in unanswered],
+        tasks=[status.tasks for status in unanswered],
+    )
+    as_told = {request_id for (request_id,) in rows}
+    return About(
+        request_ids=tuple(one for one in about.request_ids if one not in as_told), consents=about.consents
     )
 
 

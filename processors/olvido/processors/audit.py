@@ -61,8 +61,7 @@ class Audit:
             for start in range(0, len(batch), BATCH_MAX):
                 self._handlers[hole.topic](batch[start : start + BATCH_MAX])
             # What the broker does not hold any more is no hole either, or it would be looked for for ever.
-            self._ledger.add_progress([hole])
-            self._ledger.count_reread(hole.topic, hole.partition, len(batch))
+            self._ledger.fill(hole, reread=len(batch))
             logger.error(
                 "AUDIT: %s[%d] was committed over %d unhandled records at %d to %d; they were read again",
                 hole.topic, hole.partition, len(batch), hole.low, hole.high - 1,

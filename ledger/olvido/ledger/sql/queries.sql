@@ -164,6 +164,14 @@ insert into tellings (request_ids, handles, purposes)
 values (%(request_ids)s::uuid[], %(handles)s::text[], %(purposes)s::text[])
 returning telling_id;
 
+-- name: requests_as_told
+-- Which of some requests stand as they were told, with no task answered.
+select r.request_id
+from requests r
+join unnest(%(ids)s::uuid[], %(states)s::text[], %(tasks)s::int[]) as told (request_id, state, tasks)
+  on r.request_id = told.request_id
+where r.state = told.state and r.tasks = told.tasks and r.answered = 0;
+
 -- name: requests_standing
 -- Where some requests stand, and what their sinks have said, the oldest generation first.
 select r.request_id, r.right_, r.subject_id, r.requested_at, r.state,
