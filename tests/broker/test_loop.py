@@ -359,13 +359,17 @@ stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 def handler(batch):
     print(len(batch), flush=True)
+    for line in sys.stdin:  # told to go on, or that nobody will
+        break
 Loop(KafkaSection(bootstrap_servers=address), group=group, topics=[topic], handler=handler).run(stop)
 """
 
 
-def a_process(kafka: KafkaSection, topic: str, group: str) -> "subprocess.Popen[str]":
+def a_process(
+    kafka: KafkaSection, topic: str, group: str, *, stdin: int = subprocess.DEVNULL
+) -> "subprocess.Popen[str]":
     arguments = [sys.executable, "-c", PROCESS, kafka.bootstrap_servers, topic, group]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(arguments, stdin=stdin, stdout=subprocess.PIPE, text=True)
 
 
 def handled_by(process: "subprocess.Popen[str]", count: int) -> None:
@@ -397,6 +401,27 @@ def test_sigterm_ends_a_process_within_ten_seconds_while_the_broker_is_down(
         own_stack.supervisor.stop("kafka")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def test_sigterm_ends_a_process_whose_commit_nobody_answers(
+    own_stack: Stack, own_kafka: KafkaSection
+) -> None:
+    """To close a consumer waits for the answer to each commit, if need be for ever (librdkafka#3740)."""
+    topic, group = make_topic_at(own_kafka, PARTITIONS), a_group()
+    _publish_patiently(own_kafka, topic, 0, 10)
+    broker = own_stack.supervisor.status()["kafka"].pid
+    assert broker is not None
+    with a_process(own_kafka, topic, group, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        handled_by(process, 1)
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            process.stdin.close()  # the handler goes on, and its batch is committed
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) == 0
+        finally:
+            process.kill()
+            os.kill(broker, signal.SIGCONT)
 
 
 def test_what_a_killed_process_did_not_commit_goes_to_another(

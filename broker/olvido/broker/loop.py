@@ -93,6 +93,7 @@ class Loop:
         self._paused = False
         self._leaving = False
         self._commit_again_at = 0.0
+        self._unanswered = 0  # commits on their way
 
     def run(self, stop: threading.Event) -> None:
         """Read and handle until ``stop`` is set; then finish the batch at hand, commit and leave the group.
@@ -101,7 +102,7 @@ class Loop:
         the batch is not committed and comes again to whoever reads next.
         """
         consumer = open_consumer(
-            self._kafka, group=self._group, client_id=self._group, more={"on_commit": self._on_commit}
+            self._kafka, group=self._group, client_id=self._group, more={"on_commit": self._on_answer}
         )
         try:
             consumer.subscribe(
@@ -169,11 +170,16 @@ class Loop:
         """Settle the last commit and leave the group, so that the others need not wait for a time-out."""
         self._leaving = True
         deadline = time.monotonic() + SETTLE_S
-        failed = self.counters.commits_failed
         consumer.pause(consumer.assignment())
-        while self._done and self.counters.commits_failed == failed and time.monotonic() < deadline:
+        while self._unanswered and time.monotonic() < deadline:
             self._read(consumer, 1, POLL_S)
-        consumer.close()
+        if self._unanswered:
+            # To close it would wait for these answers for as long as the broker is away (librdkafka#3740).
+            # What they would have committed comes again; the group learns by a time-out that we are gone.
+            self.counters.commits_failed += self._unanswered
+            logger.warning("%s: the broker does not answer; left without a word", self._group)
+        else:
+            consumer.close()
 
     def _read(self, consumer: Consumer, count: int, timeout_s: float) -> list[Received]:
         messages = consumer.consume(count, timeout_s)  # may take partitions from what was read ahead
@@ -289,8 +295,13 @@ class Loop:
                 self._on_commit(None, consumer.commit(offsets=offsets, asynchronous=False))
             else:
                 consumer.commit(offsets=offsets, asynchronous=True)
+                self._unanswered += 1
         except KafkaException as error:
             self._on_commit(error.args[0], [])
+
+    def _on_answer(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        self._unanswered -= 1
+        self._on_commit(error, partitions)
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         error = error or next((one.error for one in partitions if one.error is not None), None)
