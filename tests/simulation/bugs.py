@@ -29,6 +29,7 @@ from olvido.processors import requests as request_steps
 from olvido.processors.emission import Prepared
 from olvido.processors.receipts import task_key
 from olvido.processors.telling import Telling
+from olvido.schemas.topics import CONSENT_STATE, REQUEST_STATUS
 from olvido.sinks.journal import TaskKey
 
 
@@ -102,12 +103,28 @@ def _settles_by_sink(transaction: TransactionTwin, ask_again_after: Any, **colum
     return _SETTLES(transaction, ask_again_after, **{**columns, "task_ids": ids})
 
 
+TOLD = {REQUEST_STATUS.name, CONSENT_STATE.name}
+
+
+class _StandsStill(PublisherTwin):  # every second time, up to two minutes
+    def publish(self, records: Sequence[Record]) -> None:
+        faults = self._process.faults
+        tells = any(record.topic in TOLD for record in records)
+        if tells and not faults.off_for_good and faults.rng.random() < 0.5:
+            self._process.scheduler.sleep(120 * faults.rng.random())
+            self._process.must_live()
+        super().publish(records)
+
+
 def _tells_and_looks_away(telling: Telling, prepared: Prepared, *, handled: Any = ()) -> None:
     telling._emission.send(prepared)
     telling._ledger.add_progress(handled)
 
 
 _SETTLES = TransactionTwin._settle_tasks
+
+# A process that stands still between reading and telling, as in a long pause. By itself it is no bug.
+SLOW_TO_TELL = Makers(publisher=_StandsStill)
 
 BUGS: Mapping[str, Makers] = {
     "commit first": Makers(worker=_CommitsFirst),
@@ -125,5 +142,5 @@ BUGS: Mapping[str, Makers] = {
         )
     ),
     "fence ignored": Makers(sink=_Fenceless),
-    "told and not looked after": Makers(patches=((Telling, "send", _tells_and_looks_away),)),
+    "told and not looked after": replace(SLOW_TO_TELL, patches=((Telling, "send", _tells_and_looks_away),)),
 }
