@@ -192,6 +192,20 @@ def test_a_telling_is_over_when_all_is_as_it_was_told(kept: Kept):
     assert kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=9) == ([], About())
 
 
+def test_a_telling_begins_with_the_save(kept: Kept):
+    """Who saved and died before telling leaves word of it, even if nobody is brought the record again."""
+    output = requests.step(
+        [read(an_erasure(1), 1)], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
+    )
+    rows = [requests.task_row(task) for task in output.new_tasks]
+    about = Standing(statuses=output.statuses).about
+    telling_id = kept.ledger.save_requests(output.rows, rows, **HELD, telling=about)
+    assert kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=9) == ([telling_id], about)
+    with pytest.raises(Overtaken):
+        kept.ledger.save_requests(output.rows, rows, **HELD, telling=about)
+    assert kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=9) == ([telling_id], about)
+
+
 def test_what_several_tellings_left_behind_is_told_of_once(kept: Kept):
     about = save(kept.ledger, read(an_erasure(1), 1), read(an_erasure(2), 2)).statuses
     begun = [kept.ledger.begin_telling(Standing(statuses=about).about) for _ in range(3)]

@@ -47,6 +47,7 @@ from olvido.ledger.rows import (
 )
 
 TaskKey = tuple[UUID, str, int, UUID]  # source_id, sink, generation, task_id
+NOTHING = About()
 
 
 class Overtaken(OlvidoError):
@@ -92,8 +93,9 @@ class Ledger:
         topic: str,
         now: datetime,
         due_after: timedelta,
-    ) -> None:
-        """Save new requests with their tasks.
+        telling: About = NOTHING,
+    ) -> int | None:
+        """Save new requests with their tasks; begin a telling in the same transaction, and return its name.
 
         Raises:
             Overtaken: one of the ids is there by now.
@@ -121,6 +123,7 @@ class Ledger:
                 if awaiting:
                     transaction.run("insert_awaiting", ids=awaiting)
                 _insert_tasks(transaction, tasks, now, due_after)
+            return _begin_telling(transaction, telling) if telling else None
 
     def requests_with_events(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
         """Some requests as they were read."""
@@ -205,8 +208,9 @@ class Ledger:
         topic: str,
         now: datetime,
         due_after: timedelta,
-    ) -> None:
-        """Save new consent changes with the states they give and their tasks.
+        telling: About = NOTHING,
+    ) -> int | None:
+        """Save new consent changes with the states they give and their tasks; begin a telling, as above.
 
         Raises:
             Overtaken: one of the ids is there by now.
@@ -230,6 +234,7 @@ class Ledger:
                 _insert_events(transaction, topic, [(row.event_id, row.event) for row in changes])
                 _upsert_consents(transaction, states)
                 _insert_tasks(transaction, tasks, now, due_after)
+            return _begin_telling(transaction, telling) if telling else None
 
     # --- receipts -----------------------------------------------------------------------------
 
@@ -250,11 +255,7 @@ class Ledger:
     def begin_telling(self, about: About) -> int:
         """Note what a process is about to tell; returns what :meth:`end_telling` calls it."""
         with self._database.transaction() as transaction:
-            rows = transaction.rows(
-                "begin_telling", request_ids=list(about.request_ids), **_pairs(about.consents)
-            )
-        telling_id: int = rows[0][0]
-        return telling_id
+            return _begin_telling(transaction, about)
 
     def end_telling(
         self, telling_id: int, told: Standing, *, handled: Sequence[OffsetRange] = ()
@@ -471,6 +472,14 @@ def _consent_state(row: Row) -> ConsentState:
         event_id=event_id,
         policy_version=policy_version,
     )
+
+
+def _begin_telling(transaction: Transaction, about: About) -> int:
+    telling_id: int
+    [(telling_id,)] = transaction.rows(
+        "begin_telling", request_ids=list(about.request_ids), **_pairs(about.consents)
+    )
+    return telling_id
 
 
 def _to_look_at(transaction: Transaction, told: Standing) -> About:

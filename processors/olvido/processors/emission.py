@@ -34,6 +34,7 @@ class Prepared:
     told: tuple[Record, ...]
     owed: tuple[Record, ...]
     standing: Standing = NOTHING  # what of it is told to the compacted topics
+    telling_id: int | None = None  # where that was begun with the save already
 
 
 class Emission:

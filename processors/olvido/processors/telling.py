@@ -11,7 +11,9 @@ Let the last word about something be an older one. Whoever told it has looked af
 more so, and was told anew; or it was so, and changed after the look: then whoever changed it has told that
 still later. Both contradict that it was the last. What is left is who dies before the look:
 
-- before ``begin``: nothing was told. The batch comes again, or the timer's next look finds the same.
+- before ``begin``: nothing was told. The batch comes again, or the timer's next look finds the same. Requests
+  and consents begin in the transaction that saves them: their batch may never come again, if another process
+  whose clock is behind has refused the same records meanwhile.
 - after it: the row stays, and :meth:`Telling.run_once` of anybody tells what is so, in a telling of its own.
   A batch that comes again would do as well, but who died may have been a zombie, whose batch was done by
   the next owner meanwhile: nobody would be brought it again.
@@ -54,7 +56,9 @@ class Telling:
                 self._ledger.add_progress(handled)
             return
         told = prepared.standing
-        telling_id = self._ledger.begin_telling(told.about)
+        telling_id = prepared.telling_id
+        if telling_id is None:
+            telling_id = self._ledger.begin_telling(told.about)
         self._emission.send(prepared)
         # Killed from here on, or before the publish: what was begun is told again by run_once.
         while otherwise := self._ledger.end_telling(telling_id, told, handled=handled):
