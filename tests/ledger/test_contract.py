@@ -271,9 +271,6 @@ def _say(kept: Kept, *batch: Any) -> consents.Output:
     return output
 
 
-_AT_FIRST = RequestState.IN_PROGRESS
-
-
 def _in_order(words: Sequence[Any]) -> list[str]:
     return sorted(map(repr, words))
 
@@ -286,9 +283,8 @@ def _tells(kept: Kept, rng: random.Random, turn: int) -> Any:
     standing = kept.ledger.standing(about)
     telling_id = kept.ledger.begin_telling(about)
     # As they would have been told when they were saved: whoever looks finds all that was answered since.
-    told = replace(
-        standing, statuses=[replace(one, outcomes={}, state=_AT_FIRST) for one in standing.statuses]
-    )
+    at_first = [replace(one, outcomes={}, state=RequestState.IN_PROGRESS) for one in standing.statuses]
+    told = replace(standing, statuses=at_first)
     otherwise = kept.ledger.end_telling(telling_id, told)
     assert _in_order(otherwise.statuses) == _in_order(standing.without(told).statuses)
     left, what = kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=2)

@@ -3,10 +3,10 @@
 import random
 from dataclasses import dataclass, field
 
-# Acts that few worlds come to: a process dies at them more often, by so much.
-RARE = {"start_requests": 25, "delete_awaiting": 25, "ask the journal": 25, "finish_operations": 25}
 # An act that comes when all else is done, mostly after the faults have ended: a process may die at it still.
-LATE = "finish_operations"
+LATE = "commit finish_operations"
+# Acts that few worlds come to: a process dies at them more often.
+RARE = ("commit start_requests", "commit delete_awaiting", "ask the journal", LATE)
 # How often each fault strikes where it can, when a seed has it switched on.
 RATES = {
     "crash": 0.012,  # at each crash point
@@ -74,10 +74,7 @@ class Faults:
         if "crash" not in self.on or (self.off_for_good and not name.endswith(LATE)):
             return
         # Transactions are few among all acts, and few requests wait for a verification.
-        often = next(
-            (times for act, times in RARE.items() if name.endswith(act)), 5 if " commit " in name else 1
-        )
-        rate = RATES["crash"] * often
+        rate = RATES["crash"] * (25 if name.endswith(RARE) else 5 if " commit " in name else 1)
         if self.rng.random() < rate:
             self.count(f"crash: {name}")
             raise Crash(name)
