@@ -74,7 +74,7 @@ class Faults:
         if "crash" not in self.on or (self.off_for_good and not name.endswith(LATE)):
             return
         # Transactions are few among all acts, and few requests wait for a verification.
-        rate = RATES["crash"] * (25 if name.endswith(RARE) else 5 if " commit " in name else 1)
+        rate = RATES["crash"] * (40 if name.endswith(RARE) else 5 if " commit " in name else 1)
         if self.rng.random() < rate:
             self.count(f"crash: {name}")
             raise Crash(name)

@@ -7,7 +7,7 @@ from simulation.coverage import missing
 from simulation.examine import examine, report, seeds_for_ever
 from simulation.run import Result, examine_all
 
-FIRST = 2_000  # which of them is arbitrary
+FIRST = 0  # which of them is arbitrary
 SEEDS = 2_000  # a tenth of a second each; `make simulate` runs as many as you like
 CHUNK = 50
 
