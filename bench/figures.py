@@ -105,16 +105,18 @@ def tell(bench: str, figures: Sequence[Comparison | Curve], *, keep: bool) -> No
     sys.stderr.write(f"kept in {path.relative_to(HERE.parent)}\n")
 
 
-def load(bench: str) -> tuple[Mapping[str, object], list[Comparison | Curve]]:
-    """The newest results of a bench: when and where, and the figures.
+def load(bench: str) -> list[tuple[Mapping[str, object], Comparison | Curve]]:
+    """The newest of each figure that a bench kept, with when and where it was measured.
 
     Raises:
-        FileNotFoundError: it was never kept.
+        FileNotFoundError: nothing was ever kept.
     """
-    newest, *_ = json.loads((RESULTS / f"{bench}.json").read_text(encoding="utf-8"))
     kinds = {"Comparison": Comparison, "Curve": Curve}
-    figures = [kinds[figure.pop("kind")](**figure) for figure in newest.pop("figures")]
-    return newest, figures
+    newest: dict[str, tuple[Mapping[str, object], Comparison | Curve]] = {}
+    for told in json.loads((RESULTS / f"{bench}.json").read_text(encoding="utf-8")):
+        for figure in told.pop("figures"):
+            newest.setdefault(figure["title"], (told, kinds[figure.pop("kind")](**figure)))
+    return list(newest.values())
 
 
 def machine() -> Mapping[str, object]:

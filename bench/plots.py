@@ -28,8 +28,7 @@ def main() -> None:
     mpl.rcParams |= {"svg.hashsalt": "olvido", "svg.fonttype": "none", "font.family": "sans-serif"}
     mpl.rcParams |= {"text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK}
     for bench in sys.argv[1:] or sorted(path.stem for path in RESULTS.glob("*.json")):
-        told, figures = load(bench)
-        for figure in figures:
+        for told, figure in load(bench):
             sheet, axes = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
             axes.spines[["top", "right"]].set_visible(False)
             (_bars if isinstance(figure, Comparison) else _lines)(axes, figure)
