@@ -33,13 +33,20 @@ from olvido.broker.admin import group_state
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.operators.stack.probes import kafka_answers, postgres_refuses, registry_answers
-from olvido.processors.requests import GROUP
+from olvido.processors import receipts, requests
 from olvido.producers import Batch, Producer
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Emitter, Writer
 from olvido.schemas.registry import Registry
 
 PARTS = ("rate", "latency", "consent", "footprint")
+SHARED = {"processors": requests.GROUP, "recorder": receipts.GROUP}  # programs whose group may have two
+DOUBLED = {
+    "one of each": (),
+    "two processors": ("processors",),
+    "two recorders": ("recorder",),
+    "two of both": ("processors", "recorder"),
+}
 REGIONS = sorted(set(SINKS.values()))
 SHOWN = ("processors", "recorder", "sink-crm", "kafka", "registry", "postgres")
 WARM_UP = 500  # a backlog before the first that counts
@@ -137,23 +144,20 @@ def main() -> None:
 
 
 def backlogs(stage: Measured, ledger: connection, runs: int, count: int) -> tuple[Comparison, Curve]:
-    """Erasures that are all there at once, by one processors and by two in turns; memory before and after."""
-    rates: dict[str, Runs] = {"one processors": [], "two processors": []}
+    """Erasures that are all there at once, by one of each and two of some, in turns; memory too."""
+    rates: dict[str, Runs] = {name: [] for name in DOUBLED}
     memory: dict[str, dict[float, Runs]] = {name: {} for name in SHOWN}
     handled = 0
-    supervisor = stage.stack.supervisor
-    with stage.running(processors=2):
-        supervisor.stop("processors-2")
-        wait_for_members(stage, 1)
+    with stage.running(more=dict.fromkeys(SHARED, 1)):
+        double(stage, ())
         time.sleep(REST_S)
         note(memory, 0, stage)
         erase_backlog(stage, ledger, "warm-up", WARM_UP)
         handled += WARM_UP
         for turn in range(runs):
-            for members, (name, found) in enumerate(rates.items(), start=1):
-                (supervisor.stop if members == 1 else supervisor.start)("processors-2")
-                wait_for_members(stage, members)
-                found.append(erase_backlog(stage, ledger, f"backlog-{turn}-{members}", count))
+            for place, (name, found) in enumerate(rates.items()):
+                double(stage, DOUBLED[name])
+                found.append(erase_backlog(stage, ledger, f"backlog-{turn}-{place}", count))
                 say(f"run {turn + 1}, {name}: {found[-1]:,.0f} requests/s")
                 handled += count
             note(memory, handled, stage)
@@ -161,7 +165,7 @@ def backlogs(stage: Measured, ledger: connection, runs: int, count: int) -> tupl
         Comparison(
             title="a backlog of erasures, to the last receipt",
             unit="requests/s",
-            against="one processors",
+            against="one of each",
             runs=rates,
         ),
         Curve(
@@ -305,7 +309,7 @@ def consent_rate(stage: Measured, ledger: connection, runs: int, count: int) -> 
     return Comparison(
         title="a backlog of consent changes, to the last receipt",
         unit="changes/s",
-        against="one processors",
+        against="one of each",
         runs={"one processors": found},
     )
 
@@ -591,10 +595,18 @@ def settle(count_done: Callable[[], int], count: int, what: str, *, most_s: floa
     return datetime.now(UTC)
 
 
-def wait_for_members(stage: Measured, members: int) -> None:
-    """Wait until this many processors share the topics, and go on."""
+def double(stage: Measured, programs: Sequence[str]) -> None:
+    """Have two of these programs, and one of the others; go on when they share the topics."""
+    supervisor = stage.stack.supervisor
+    for program, group in SHARED.items():
+        (supervisor.start if program in programs else supervisor.stop)(f"{program}-2")
+        wait_for_members(stage, group, 2 if program in programs else 1)
+
+
+def wait_for_members(stage: Measured, group: str, members: int) -> None:
+    """Wait until this many share the topics of a group, and go on."""
     deadline = time.monotonic() + READY_S_MAX
-    while (state := group_state(stage.deployment.kafka, GROUP)).members != members or state.state != "STABLE":
+    while (state := group_state(stage.deployment.kafka, group)).members != members or state.state != "STABLE":
         if time.monotonic() > deadline:
             raise SystemExit(f"{state} and not {members} members after {READY_S_MAX:.0f} s")
         time.sleep(POLL_S)

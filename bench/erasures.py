@@ -3,10 +3,11 @@
     python bench/erasures.py [--tasks 20000] [--runs 5] [--keep]
 
 All delete the same people, by chance chosen, from the same table, which is made anew for each run. What they
-read is on their topic before they start, one process each, and rounds are interleaved:
+read is on their topic before they start, one process each unless they say so, and rounds are interleaved:
 
 - ``olvido``: tasks with sealed boxes. Opens them, deletes by e-mail address, remembers each task in the
   target and writes a receipt for each.
+- ``olvido, two members``: the same by two processes of one group, which share the partitions.
 - ``debezium``: tombstones. Deletes by primary key, and tells nobody: what a connector does.
 - ``psycopg2``: e-mail addresses in clear. Deletes by them and writes a small record for each.
 - ``psycopg2, opening boxes``: the same from the tasks that ``olvido`` reads.
@@ -101,6 +102,9 @@ def main() -> None:
     arguments = _arguments()
     contestants = {
         "olvido": Contestant(running=_olvido, receipts=RECEIPTS.name),
+        "olvido, two members": Contestant(
+            running=lambda stage, work: _olvido(stage, work, more=1), receipts=RECEIPTS.name
+        ),
         "debezium": Contestant(
             running=lambda stage, work: _debezium(stage, work, tasks=arguments.connect_tasks), receipts=""
         ),
@@ -225,9 +229,9 @@ def _begin_at(stage: Measured, group: str, work: Round) -> None:
 
 
 @contextlib.contextmanager
-def _olvido(stage: Measured, work: Round) -> Iterator[Callable[[], str]]:
+def _olvido(stage: Measured, work: Round, *, more: int = 0) -> Iterator[Callable[[], str]]:
     _begin_at(stage, sink_group(SINK), work)
-    with stage.running(only=[f"sink-{SINK}"]):
+    with stage.running(more={f"sink-{SINK}": more}, only=[f"sink-{SINK}"]):
         yield lambda: ""  # one that ends is started again by its supervisor; patience has an end
 
 

@@ -69,14 +69,14 @@ class Measured:
         return os.environ[variable(sink)]
 
     @contextlib.contextmanager
-    def running(self, *, processors: int = 1, only: Sequence[str] = ()) -> Iterator[None]:
+    def running(self, *, more: Mapping[str, int] = {}, only: Sequence[str] = ()) -> Iterator[None]:
         """Real processes for as long as the block lasts; with all of them, no group lacks a reader.
 
         Args:
-            processors: how many share the topics of the upstream.
+            more: by the name of a program, how many besides it share its topics.
             only: the names of the programs to run; none: all of them.
         """
-        programs = self._programs(processors, only)
+        programs = self._programs(more, only)
         supervisor = self.stack.supervisor
         supervisor.apply(programs, environment=self.stack.environment)
         for program in programs:
@@ -97,19 +97,23 @@ class Measured:
             if status.pid is not None
         }
 
-    def _programs(self, processors: int, only: Sequence[str]) -> list[Program]:
-        programs = programs_of(self.deployment, self.stack.directory)
-        first = next(program for program in programs if program.name == "processors")
-        more = [
+    def _programs(self, more: Mapping[str, int], only: Sequence[str]) -> list[Program]:
+        programs = [
+            program
+            for program in programs_of(self.deployment, self.stack.directory)
+            if not only or program.name in only
+        ]
+        members = [
             replace(
-                first,
-                name=f"processors-{number}",
-                environment={**first.environment, PORT: str(choose_port(None))},
+                program,
+                name=f"{program.name}-{number}",
+                environment={**program.environment, PORT: str(choose_port(None))},
                 address="",
             )
-            for number in range(2, processors + 1)
+            for program in programs
+            for number in range(2, 2 + more.get(program.name, 0))
         ]
-        return [program for program in (*programs, *more) if not only or program.name in only]
+        return [*programs, *members]
 
 
 @contextlib.contextmanager
