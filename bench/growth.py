@@ -53,6 +53,7 @@ from olvido.processors.app import BATCH_MAX
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import RequestsHandler
 from olvido.processors.requests import GROUP
+from olvido.processors.run import RECEIPTS_MAX
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
 from olvido.schemas.deployment import Deployment
@@ -637,7 +638,7 @@ def ledger(runs: int, counts: Sequence[int], requests: int) -> list[Curve]:
                 _checkpoint(stage)
                 held = many
                 with at_work(stage, recorder=True) as line:
-                    warm = asked(deployment, WARM_UP, regions=["cn"])
+                    warm = asked(deployment, 2 * RECEIPTS_MAX, regions=["cn"])
                     line.work(_records(warm))
                     line.work(_answers(deployment, warm))
                     for turn in range(runs):
@@ -736,7 +737,10 @@ def main() -> None:
         "partitions": lambda: partitions(runs, arguments.partitions, requests),
         "rows": lambda: rows(runs, _decades(10**4, arguments.rows_max)),
         "sinks": lambda: sinks(runs, sorted(arguments.sinks)),
-        "ledger": lambda: ledger(runs, _decades(10**5, arguments.ledger_max), requests),
+        # The recorder's first batch does not count either, and holds more.
+        "ledger": lambda: ledger(
+            runs, _decades(10**5, arguments.ledger_max), max(requests, 4 * RECEIPTS_MAX)
+        ),
     }
     curves: list[Curve] = []
     for name in arguments.part:
