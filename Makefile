@@ -29,7 +29,7 @@ check: .venv/.ready ## formatter, linter, types, import directions
 	$(BIN)/lint-imports
 
 test: check ## everything in check, then all tests on the real parts
-	$(BIN)/pytest --numprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 simulate: .venv/.ready ## run many worlds on all cores: SEEDS=100000 FIRST=0 GO_ON=1, or one alone: SEED=8443
 	PYTHONPATH=tests nice -n 10 $(BIN)/python -m simulation.run $(if $(SEED),--seed $(SEED), \
