@@ -309,7 +309,7 @@ def consent_rate(stage: Measured, ledger: connection, runs: int, count: int) -> 
     return Comparison(
         title="a backlog of consent changes, to the last receipt",
         unit="changes/s",
-        against="one of each",
+        against="one processors",
         runs={"one processors": found},
     )
 
@@ -598,19 +598,20 @@ def settle(count_done: Callable[[], int], count: int, what: str, *, most_s: floa
 def double(stage: Measured, programs: Sequence[str]) -> None:
     """Have two of these programs, and one of the others; go on when they share the topics."""
     supervisor = stage.stack.supervisor
-    for program, group in SHARED.items():
+    for program in SHARED:
         (supervisor.start if program in programs else supervisor.stop)(f"{program}-2")
+    for program, group in SHARED.items():
         wait_for_members(stage, group, 2 if program in programs else 1)
+    time.sleep(REST_S)  # until each has taken up its partitions
 
 
 def wait_for_members(stage: Measured, group: str, members: int) -> None:
-    """Wait until this many share the topics of a group, and go on."""
+    """Wait until this many share the topics of a group."""
     deadline = time.monotonic() + READY_S_MAX
     while (state := group_state(stage.deployment.kafka, group)).members != members or state.state != "STABLE":
         if time.monotonic() > deadline:
             raise SystemExit(f"{state} and not {members} members after {READY_S_MAX:.0f} s")
         time.sleep(POLL_S)
-    time.sleep(REST_S)  # until each has taken up its partitions
 
 
 @contextlib.contextmanager

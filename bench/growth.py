@@ -719,7 +719,7 @@ def main() -> None:
     parser = options(__doc__)
     names = ("processes", "partitions", "rows", "sinks", "ledger")
     parser.add_argument("--part", nargs="+", choices=names, default=names, help="these alone")
-    parser.add_argument("--requests", type=int, default=12_000, help="in a backlog")
+    parser.add_argument("--requests", type=int, default=12_000, help="in a backlog; more for the ledger")
     parser.add_argument("--engines", nargs="+", choices=list(ENGINES), default=["faust"])
     parser.add_argument("--processes-max", type=int, default=4)
     parser.add_argument("--partitions", nargs="+", type=int, default=[1, 4, 16, 64])

@@ -1,9 +1,7 @@
 """Processes are killed while work flows; nothing is lost and nothing is done twice."""
 
-import contextlib
 import signal
 import threading
-from collections.abc import Callable
 from functools import partial
 from itertools import cycle
 
@@ -11,6 +9,7 @@ import psycopg2
 import pytest
 
 from olvido.broker.admin import reach
+from olvido.broker.patience import patiently
 from olvido.core.errors import Unavailable
 from olvido.producers import Accepted
 from olvido.schemas.registry import Registry
@@ -20,7 +19,6 @@ pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
 REQUESTS = 20_000
 BYSTANDERS = 500
 KILLS = 10
-CALLS_MAX = 5  # each waits for the broker as long as the SDK does
 
 
 def test_processes_killed_while_20_000_requests_flow_lose_nothing_and_repeat_nothing(chain):
@@ -179,20 +177,13 @@ def answers(chain) -> bool:
 
 
 def _erase(producer, emails) -> list[Accepted]:
-    batch = producer.batch()
-    for email in emails:
-        _insisting(partial(batch.request_erasure, identities={"email": email}, regions=["cn", "sg"]))
-    _insisting(batch.flush)
-    return list(batch.accepted)
-
-
-def _insisting(call: Callable[[], object]) -> None:
     """As callers are told (docs/producers.md): they call again, and what may be there has the same ids.
 
     A broker that is killed on a slow machine may be away for longer than one call waits.
     """
-    for _ in range(CALLS_MAX - 1):
-        with contextlib.suppress(Unavailable):
-            call()
-            return
-    call()
+    batch, never = producer.batch(), threading.Event()
+    for email in emails:
+        ask = partial(batch.request_erasure, identities={"email": email}, regions=["cn", "sg"])
+        patiently("upstream", ask, never)
+    patiently("upstream", batch.flush, never)
+    return list(batch.accepted)
