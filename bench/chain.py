@@ -32,7 +32,7 @@ from stage import SINKS, Measured, staged
 from olvido.broker.admin import group_state
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
-from olvido.operators.stack.probes import kafka_answers, postgres_refuses, registry_answers
+from olvido.operators.local.probes import kafka_answers, postgres_refuses, registry_answers
 from olvido.processors import receipts, requests
 from olvido.producers import Batch, Producer
 from olvido.producers.build import Builder

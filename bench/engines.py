@@ -27,11 +27,11 @@ from stage import HANDLED
 
 from olvido.broker import admin
 from olvido.ledger import schema
+from olvido.operators.local.stack import Stack, temporary_stack
 from olvido.operators.prepare import create_keys
-from olvido.operators.stack.stack import Stack, temporary_stack
 from olvido.producers import Producer
-from olvido.schemas.deployment import Connections, Deployment, KeysSection
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Connections, Deployment, KeysSection
 from olvido.schemas.topics import REQUESTS
 
 PROJECT = Path(__file__).parent.parent

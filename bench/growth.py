@@ -44,10 +44,10 @@ from olvido.core.receipts import Outcome, receipt_for
 from olvido.core.subject import Handle, Identity, IdentityKind
 from olvido.core.tasks import Action, Task
 from olvido.ledger.store import Ledger
+from olvido.operators.local.errors import tail
+from olvido.operators.local.stack import temporary_stack
+from olvido.operators.local.state import choose_port
 from olvido.operators.programs import programs_of
-from olvido.operators.stack.errors import tail
-from olvido.operators.stack.stack import temporary_stack
-from olvido.operators.stack.state import choose_port
 from olvido.processors import receipts
 from olvido.processors.app import BATCH_MAX
 from olvido.processors.emission import Emission
@@ -56,8 +56,8 @@ from olvido.processors.requests import GROUP
 from olvido.processors.run import RECEIPTS_MAX
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
-from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import PARTITIONS, RECEIPTS, REQUESTS
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.postgres import PostgresSink

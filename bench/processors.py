@@ -20,14 +20,14 @@ from olvido.broker.contract import Received, Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.ledger import schema
 from olvido.ledger.store import Ledger
+from olvido.operators.local.stack import temporary_stack
 from olvido.operators.prepare import create_keys
-from olvido.operators.stack.stack import temporary_stack
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import RequestsHandler
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
-from olvido.schemas.deployment import Deployment, KeysSection
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment, KeysSection
 
 PROJECT = Path(__file__).parent.parent
 BATCH = 1000

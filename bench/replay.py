@@ -37,18 +37,18 @@ from olvido.core.replay import Plan, ReplayState, Selection
 from olvido.core.requests import content_digest
 from olvido.ledger.connection import Database
 from olvido.ledger.replays import Replay, Replays
+from olvido.operators.local.stack import Stack
 from olvido.operators.replay.asking import TOPICS, Asked
 from olvido.operators.replay.planning import make_plan
 from olvido.operators.replay.running import Runner
 from olvido.operators.replay.shadow import Rehearser
 from olvido.operators.settings import private_keys
-from olvido.operators.stack.stack import Stack
 from olvido.processors.requests import GROUP
 from olvido.producers import Producer
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
-from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import PARTITIONS, REQUESTS
 
 CHUNK = 10_000

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import psycopg2
 from rich.console import Console
 
+from olvido.operators.local.program import Program
+from olvido.operators.local.stack import Stack, temporary_stack
+from olvido.operators.local.state import choose_port
 from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.operators.running import wait_for_readers
-from olvido.operators.stack.program import Program
-from olvido.operators.stack.stack import Stack, temporary_stack
-from olvido.operators.stack.state import choose_port
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 from olvido.sinks.plugins import load_sink
 
 SINKS = {"crm": "cn", "marketing": "sg", "analytics": "cn", "store-cn": "cn", "store-sg": "sg"}

@@ -20,8 +20,8 @@ from psycopg2 import sql
 
 from olvido.ledger import schema
 from olvido.ledger.store import Ledger
-from olvido.schemas.deployment import Deployment, KafkaSection
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment, KafkaSection
 
 PROJECT = Path(__file__).parent.parent
 KAFKA = "OLVIDO_TEST_KAFKA"
@@ -89,7 +89,7 @@ def parts() -> Iterator[Parts]:
                 origin="docker",
             )
     else:
-        from olvido.operators.stack.stack import temporary_stack
+        from olvido.operators.local.stack import temporary_stack
 
         with temporary_stack() as stack:
             yield Parts(

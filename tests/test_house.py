@@ -21,8 +21,8 @@ from olvido.core.subject import IdentityKind
 from olvido.operators.cli import app
 from olvido.operators.demo.people import make_cast
 from olvido.processors import receipts, requests
-from olvido.schemas.deployment import Connections, Deployment, SinkSection
-from olvido.schemas.identities import normalise
+from olvido.schemas.privacy.identities import normalise
+from olvido.schemas.settings.deployment import Connections, Deployment, SinkSection
 
 ROOMS = ("core", "schemas", "broker", "ledger", "producers", "processors", "sinks", "operators")
 COMPOSE = "docker-compose.yml"

@@ -14,12 +14,12 @@ import pytest
 from conftest import PROJECT, Parts
 
 from olvido.broker.admin import end_offsets, read_range
-from olvido.broker.patience import patiently
+from olvido.broker.runtime.patience import patiently
 from olvido.core.subject import Identity, IdentityKind
 from olvido.schemas.codec import requests_codec
-from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.privacy.sealing import Opener, create_handle_key, create_region_key
 from olvido.schemas.registry import Registry
-from olvido.schemas.sealing import Opener, create_handle_key, create_region_key
+from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import REQUESTS
 
 UV = Path(sys.executable).with_name("uv")

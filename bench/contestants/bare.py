@@ -4,7 +4,7 @@ from confluent_kafka import Consumer
 from steps import handler_of
 
 from olvido.broker.kafka import received
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import REQUESTS
 
 GROUP = "bench.bare"

@@ -18,9 +18,9 @@ from jgo.maven import MavenContext
 from psycopg2.extensions import parse_dsn
 from rich.console import Console
 
-from olvido.operators.stack.parts import cache_folder, fetch_jars, load_lock, repository
-from olvido.operators.stack.pinning import TIMEOUT_S, pin
-from olvido.operators.stack.state import HOST, choose_port, write_private
+from olvido.operators.local.parts import cache_folder, fetch_jars, load_lock, repository
+from olvido.operators.local.pinning import TIMEOUT_S, pin
+from olvido.operators.local.state import HOST, choose_port, write_private
 
 LOCK = Path(__file__).parents[1] / "debezium.lock.json"
 VERSION = "3.6.0.Final"

@@ -16,9 +16,9 @@ import psycopg2
 from confluent_kafka import Consumer, Message, Producer
 
 from olvido.schemas.codec import tasks_codec
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.privacy.sealing import Opener
 from olvido.schemas.registry import Registry
-from olvido.schemas.sealing import Opener
+from olvido.schemas.settings.deployment import Deployment
 
 BATCH = 1000
 WAIT_S = 0.05  # for a batch to fill, as the sink's own loop waits

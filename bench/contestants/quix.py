@@ -8,7 +8,7 @@ from steps import handler_of
 
 from olvido.broker.contract import Received
 from olvido.processors.handlers import RequestsHandler
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import REQUESTS
 
 GROUP = "bench.quixstreams"

@@ -2,13 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from olvido.broker.collector import collect_rarely
 from olvido.broker.kafka import KafkaPublisher
+from olvido.broker.runtime.collector import collect_rarely
 from olvido.ledger.store import Ledger
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import RequestsHandler
-from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment
 
 
 def handler_of(deployment: Deployment, name: str) -> RequestsHandler:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from olvido.broker.contract import Received
-from olvido.broker.health import ReaderHealth
 from olvido.broker.loop import Loop
-from olvido.broker.movement import Activity
-from olvido.broker.serving import serving
-from olvido.schemas.deployment import KafkaSection, MetricsSection
+from olvido.broker.runtime.health import ReaderHealth
+from olvido.broker.runtime.movement import Activity
+from olvido.broker.runtime.serving import serving
+from olvido.schemas.settings.deployment import KafkaSection, MetricsSection
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from broker.topics import MakeTopic, make_topic_at
 
-from olvido.operators.stack.stack import Stack, temporary_stack
-from olvido.schemas.deployment import KafkaSection
+from olvido.operators.local.stack import Stack, temporary_stack
+from olvido.schemas.settings.deployment import KafkaSection
 
 
 @pytest.fixture

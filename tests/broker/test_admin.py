@@ -24,9 +24,9 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.core.subject import IdentityKind
-from olvido.operators.stack.stack import temporary_stack
-from olvido.schemas.deployment import Deployment, KafkaSection
+from olvido.operators.local.stack import temporary_stack
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment, KafkaSection
 from olvido.schemas.topics import REQUEST_STATUS, REQUESTS, tasks_topic, topics_of
 
 NOBODY = KafkaSection(bootstrap_servers="127.0.0.1:1")  # no broker ever listens there

@@ -13,7 +13,7 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
 from olvido.broker.memory import MemoryBroker
 from olvido.core.errors import Unavailable
-from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection
 
 PARTITIONS = 6
 

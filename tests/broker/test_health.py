@@ -14,18 +14,18 @@ from broker.test_loop import until
 from broker.topics import MakeTopic
 
 from olvido.broker.admin import lag
-from olvido.broker.canaries import KEYS, Canaries
 from olvido.broker.contract import Received, Record
-from olvido.broker.health import LOOKED_S_MAX, ReaderHealth
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
 from olvido.broker.memory import MemoryBroker, partition_of
-from olvido.broker.movement import STILL_S_MAX, Activity
-from olvido.broker.serving import serving
+from olvido.broker.runtime.canaries import KEYS, Canaries
+from olvido.broker.runtime.health import LOOKED_S_MAX, ReaderHealth
+from olvido.broker.runtime.movement import STILL_S_MAX, Activity
+from olvido.broker.runtime.serving import serving
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.schemas.codec import canaries_codec
-from olvido.schemas.deployment import KafkaSection, MetricsSection
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import KafkaSection, MetricsSection
 from olvido.schemas.topics import CANARIES, PARTITIONS
 
 

@@ -15,8 +15,8 @@ from broker.topics import MakeTopic
 
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
-from olvido.schemas.deployment import KafkaSection
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import KafkaSection
 
 PROGRAM = Path(__file__).with_name("blocked_reader.py")
 

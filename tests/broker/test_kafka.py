@@ -18,8 +18,8 @@ from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, NotDelivered, Refused, Unavailable
-from olvido.operators.stack.stack import Stack
-from olvido.schemas.deployment import KafkaSection
+from olvido.operators.local.stack import Stack
+from olvido.schemas.settings.deployment import KafkaSection
 
 NOBODY = KafkaSection(bootstrap_servers="127.0.0.1:1")  # no broker ever listens there
 PARTITIONS = 6
@@ -139,7 +139,7 @@ def test_a_forked_process_publishes_too(kafka_section: KafkaSection, make_topic:
 import os
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
-from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection
 kafka = KafkaSection(bootstrap_servers={kafka_section.bootstrap_servers!r})
 publisher = KafkaPublisher(kafka, client_id="test")
 publisher.publish([Record({topic!r}, b"k", b"parent")])

@@ -20,10 +20,10 @@ from olvido.broker.admin import group_state, lag
 from olvido.broker.contract import Received, Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Counters, Loop
-from olvido.broker.patience import delays
+from olvido.broker.runtime.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
-from olvido.operators.stack.stack import Stack
-from olvido.schemas.deployment import KafkaSection
+from olvido.operators.local.stack import Stack
+from olvido.schemas.settings.deployment import KafkaSection
 
 PARTITIONS = 6
 Names = set[bytes | None]
@@ -353,7 +353,7 @@ def _publish_patiently(kafka: KafkaSection, topic: str, start: int, end: int) ->
 PROCESS = """
 import logging, signal, sys, threading
 from olvido.broker.loop import Loop
-from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection
 address, topic, group = sys.argv[1:]
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from olvido.broker.admin import Lag
-from olvido.broker.movement import Activity, Movement, Still
+from olvido.broker.runtime.movement import Activity, Movement, Still
 
 
 @dataclass

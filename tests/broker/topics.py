@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection
 
 MakeTopic = Callable[..., str]
 

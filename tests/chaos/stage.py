@@ -24,13 +24,13 @@ from chaos.proxy import HttpFaults, Proxies
 from olvido.broker.admin import lag
 from olvido.core.errors import Unavailable
 from olvido.ledger.store import Ledger
+from olvido.operators.local.program import Program
+from olvido.operators.local.stack import Stack, temporary_stack
+from olvido.operators.local.state import choose_port
 from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
-from olvido.operators.stack.program import Program
-from olvido.operators.stack.stack import Stack, temporary_stack
-from olvido.operators.stack.state import choose_port
 from olvido.processors import receipts, requests
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENTS, DEAD_LETTERS, RECEIPTS, REQUESTS, sink_group, tasks_topic
 
 TESTS = Path(__file__).parent.parent

@@ -24,7 +24,7 @@ from olvido.operators import cli, helping, monitoring, picture
 from olvido.operators.exits import Exit
 from olvido.operators.output import yaml_of
 from olvido.schemas.codec import VALUE_BYTES_MAX
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import topics_of
 
 PROJECT = Path(__file__).parents[2]

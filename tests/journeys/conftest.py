@@ -22,12 +22,12 @@ from olvido.operators.demo.collect import log_bytes
 from olvido.operators.demo.leaks import Leak, Scanner, spellings
 from olvido.operators.demo.segments import segment_bytes
 from olvido.operators.demo.systems import dump_database
+from olvido.operators.local.stack import Stack, temporary_stack
 from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
-from olvido.operators.stack.stack import Stack, temporary_stack
 from olvido.producers import Accepted, Producer
-from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import sink_group, tasks_topic
 
 TOML = """

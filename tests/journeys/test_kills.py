@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from olvido.broker.admin import reach
-from olvido.broker.patience import patiently
+from olvido.broker.runtime.patience import patiently
 from olvido.core.errors import Unavailable
 from olvido.producers import Accepted
 from olvido.schemas.registry import Registry

@@ -23,10 +23,10 @@ from sinks.http_target import HttpTargetApp
 from sinks.targets import served
 
 from olvido.ledger.store import Ledger
+from olvido.operators.local.stack import LEDGER_VARIABLE, Stack, temporary_stack
 from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
-from olvido.operators.stack.stack import LEDGER_VARIABLE, Stack, temporary_stack
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 
 TARGETS = ("OLVIDO_CRM_DSN", "OLVIDO_STORE_SG_DSN")
 TOML = """

@@ -6,7 +6,7 @@ import pytest
 from olvido.core.subject import IdentityKind
 from olvido.operators.demo.people import SYSTEMS, Cast, Scale, make_cast
 from olvido.operators.demo.plan import Plan, email_key, plan_rows
-from olvido.schemas.identities import identities_from, normalise
+from olvido.schemas.privacy.identities import identities_from, normalise
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from olvido.core.errors import ConfigError
 from olvido.operators.demo.run import EXIT_INTERRUPTED, HOME, run_demo
-from olvido.operators.stack.stack import down, status
+from olvido.operators.local.stack import down, status
 
 PROJECT = Path(__file__).parents[2]
 BEGUN_S_MAX = 60

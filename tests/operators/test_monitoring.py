@@ -14,7 +14,7 @@ import pytest
 from conftest import PROJECT
 from ruamel.yaml import YAML
 
-from olvido.broker.metrics import FIGURES, REGISTRY
+from olvido.broker.runtime.metrics import FIGURES, REGISTRY
 from olvido.operators import monitoring
 from olvido.operators.output import yaml_of
 

@@ -7,7 +7,7 @@ import pytest
 from olvido.core.errors import ConfigError
 from olvido.operators.prepare import create_keys
 from olvido.operators.settings import private_keys
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 
 TOML = """
 regions = ["cn", "sg"]

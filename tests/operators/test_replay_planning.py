@@ -6,7 +6,7 @@ import pytest
 
 from olvido.core.errors import ConfigError
 from olvido.operators.replay.planning import pace_of
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 
 TOML = """
 regions = ["cn"]

@@ -20,13 +20,13 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from olvido.core.errors import ConfigError
-from olvido.operators.stack import postgres, stack
-from olvido.operators.stack.errors import PartFailed, StackError
-from olvido.operators.stack.parts import CACHE_VARIABLE, MIRROR_VARIABLE, cache_folder
-from olvido.operators.stack.program import Program
-from olvido.operators.stack.stack import PartStatus, Stack
-from olvido.operators.stack.state import HOST, State, StateFolder, read_env, write_env
-from olvido.operators.stack.supervisor import Supervisor
+from olvido.operators.local import postgres, stack
+from olvido.operators.local.errors import PartFailed, StackError
+from olvido.operators.local.parts import CACHE_VARIABLE, MIRROR_VARIABLE, cache_folder
+from olvido.operators.local.program import Program
+from olvido.operators.local.stack import PartStatus, Stack
+from olvido.operators.local.state import HOST, State, StateFolder, read_env, write_env
+from olvido.operators.local.supervisor import Supervisor
 
 NOTHING: frozenset[str] = frozenset()
 POSTGRES = frozenset({"postgres"})
@@ -342,7 +342,7 @@ def test_an_interrupted_up_is_finished_by_the_next_one(project: Path, signal_sen
     script = textwrap.dedent("""
         import json, sys
         from pathlib import Path
-        from olvido.operators.stack import stack
+        from olvido.operators.local import stack
         environ = json.loads(sys.argv[2])
         stack.up(Path(sys.argv[1]), parts=frozenset({"kafka"}), environ=environ, usual_ports=False)
     """)
@@ -529,8 +529,8 @@ def test_a_long_path_does_not_break_the_socket(project: Path) -> None:
 def test_a_temporary_stack_ends_with_the_process_that_wanted_it() -> None:
     script = textwrap.dedent("""
         import time
-        from olvido.operators.stack.program import Program
-        from olvido.operators.stack.stack import temporary_stack
+        from olvido.operators.local.program import Program
+        from olvido.operators.local.stack import temporary_stack
         sleeper = Program(name="sleeper", command=("/bin/sleep", "600"))
         with temporary_stack(parts=frozenset(), programs=[sleeper]) as stack:
             print(stack.directory, stack.supervisor.mark, flush=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from olvido.operators.stack import parts
-from olvido.operators.stack.errors import DownloadFailed
-from olvido.operators.stack.parts import (
+from olvido.operators.local import parts
+from olvido.operators.local.errors import DownloadFailed
+from olvido.operators.local.parts import (
     Artifact,
     Part,
     fetch,

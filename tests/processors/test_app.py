@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from olvido.broker.contract import Received
-from olvido.broker.movement import Activity
+from olvido.broker.runtime.movement import Activity
 from olvido.processors.app import build_app
-from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection
 
 TOPIC = "olvido.requests.v1"
 WAIT_S = 10

@@ -7,14 +7,14 @@ from processors.town import Town
 from prometheus_client import REGISTRY as NOT_OURS
 from values import NOW, an_erasure, an_id
 
-from olvido.broker.metrics import FIGURES, REGISTRY
+from olvido.broker.runtime.metrics import FIGURES, REGISTRY
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.receipts import Outcome
 from olvido.ledger.store import Ledger
 from olvido.processors.figures import Observer, readers_of
-from olvido.schemas.deployment import Deployment, KafkaSection, LedgerSection
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment, KafkaSection, LedgerSection
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from values import CATALOGUE, NOW, Journal
 
 from olvido.broker.contract import Received, Record
-from olvido.broker.tracing import KEYS, emitting, following, nameless
+from olvido.broker.runtime.tracing import KEYS, emitting, following, nameless
 from olvido.core.catalogue import Catalogue
 from olvido.core.receipts import Outcome, Receipt, receipt_for
 from olvido.ledger.store import Ledger
@@ -27,14 +27,14 @@ from olvido.processors.handlers import ReceiptsHandler, RequestsHandler
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Emitter, Outgoing, Writer
 from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
-from olvido.schemas.registry import Registry
-from olvido.schemas.sealing import (
+from olvido.schemas.privacy.sealing import (
     HandleKey,
     Opener,
     Sealer,
     create_handle_key,
     create_region_key,
 )
+from olvido.schemas.registry import Registry
 from olvido.schemas.topics import RECEIPTS, REQUESTS, tasks_topic
 from olvido.sinks.contract import OpenedTask
 from olvido.sinks.runner import SinkRunner
@@ -49,7 +49,7 @@ ONE_SINK = Catalogue(
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[TracerProvider]:
     """Of one test alone: OpenTelemetry's own is one for each process, for good."""
     provider = TracerProvider()
-    monkeypatch.setattr("olvido.broker.tracing._tracer", lambda: provider.get_tracer("olvido"))
+    monkeypatch.setattr("olvido.broker.runtime.tracing._tracer", lambda: provider.get_tracer("olvido"))
     yield provider
     provider.shutdown()
 
@@ -216,7 +216,7 @@ def test_a_step_that_fails_says_the_kind_of_error_and_not_its_message(spans: InM
 
 PLAIN = """
 import sys, json
-from olvido.broker import tracing
+from olvido.broker.runtime import tracing
 tracing.set_up("test")
 with tracing.following("plan", "t", ["00-" + "1" * 32 + "-" + "2" * 16 + "-01"]) as hand_on:
     same = hand_on("00-" + "1" * 32 + "-" + "2" * 16 + "-01") == "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
@@ -234,7 +234,7 @@ def test_where_nobody_traces_nothing_is_imported_and_what_came_is_handed_on() ->
 
 
 SENDING = """
-from olvido.broker import tracing
+from olvido.broker.runtime import tracing
 tracing.set_up("olvido.test")
 with tracing.emitting("olvido.requests.v1", ""):
     pass
@@ -272,7 +272,7 @@ MISSING = """
 import sys, logging
 logging.basicConfig()
 sys.modules["opentelemetry"] = None  # as if the extra were not installed
-from olvido.broker import tracing
+from olvido.broker.runtime import tracing
 tracing.set_up("test")
 """
 

@@ -1,6 +1,6 @@
 """The watchdog: a process that looks alive and stands still is ended."""
 
-from olvido.broker.movement import Still
+from olvido.broker.runtime.movement import Still
 from olvido.processors.watchdog import BUSY_S_MAX, EXIT_TRY_AGAIN, IDLE_S_MAX, Watchdog
 
 

@@ -11,9 +11,9 @@ from olvido.broker.memory import MemoryBroker
 from olvido.producers import Producer
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
-from olvido.schemas.deployment import Connections, KafkaSection, KeysSection, RegistrySection
+from olvido.schemas.privacy.sealing import HandleKey, Opener, Sealer, create_handle_key, create_region_key
 from olvido.schemas.registry import Registry
-from olvido.schemas.sealing import HandleKey, Opener, Sealer, create_handle_key, create_region_key
+from olvido.schemas.settings.deployment import Connections, KafkaSection, KeysSection, RegistrySection
 from olvido.schemas.topics import CONSENTS, REQUESTS, VERIFICATIONS
 
 PURPOSES = ("analytics", "marketing")

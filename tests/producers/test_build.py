@@ -243,7 +243,7 @@ def test_purposes_are_not_checked_unless_they_are_given(
 ) -> None:
     """They are data of the deployment; the processors have the last word."""
     from olvido.producers.emitter import Writer
-    from olvido.schemas.deployment import Connections
+    from olvido.schemas.settings.deployment import Connections
 
     free = Builder.of(Connections(keys=keys.section))
     Producer(Writer(free, memory_registry, source="shop"), memory).grant_consent(
@@ -256,7 +256,7 @@ def test_what_does_not_fit_into_a_record_is_refused_before_it_is_sent(
     tmp_path_factory: pytest.TempPathFactory, keys: Keys, memory_registry: Registry, memory: MemoryBroker
 ) -> None:
     from olvido.producers.emitter import Writer
-    from olvido.schemas.sealing import HandleKey, Sealer, create_region_key
+    from olvido.schemas.privacy.sealing import HandleKey, Sealer, create_region_key
 
     folder = tmp_path_factory.mktemp("many")
     for number in range(60):

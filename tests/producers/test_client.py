@@ -19,8 +19,8 @@ from olvido.core.errors import ConfigError, InvalidInput, Unavailable
 from olvido.producers import NotAccepted, Producer
 from olvido.producers.emitter import Writer
 from olvido.schemas.codec import requests_codec
-from olvido.schemas.deployment import Connections, KafkaSection, RegistrySection
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Connections, KafkaSection, RegistrySection
 from olvido.schemas.topics import REQUESTS
 
 ANA = {"email": "canary@example.es", "customer_id": "CANARY-1042"}

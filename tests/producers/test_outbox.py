@@ -23,8 +23,8 @@ from olvido.producers.emitter import Writer
 from olvido.producers.outbox import Outbox
 from olvido.producers.relay import Relay, run_relay
 from olvido.schemas.codec import requests_codec
-from olvido.schemas.deployment import Connections, KafkaSection, MetricsSection
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Connections, KafkaSection, MetricsSection
 from olvido.schemas.topics import CONSENTS, REQUESTS, VERIFICATIONS
 
 ANA = {"email": "canary@example.es", "customer_id": "CANARY-1042"}

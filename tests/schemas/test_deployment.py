@@ -7,7 +7,7 @@ import pytest
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError
 from olvido.core.subject import IdentityKind
-from olvido.schemas.deployment import Connections, Deployment, Secret
+from olvido.schemas.settings.deployment import Connections, Deployment, Secret
 
 PROJECT = Path(__file__).parents[2]
 MINIMAL = """

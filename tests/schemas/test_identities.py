@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from olvido.core.errors import InvalidInput
 from olvido.core.subject import IdentityKind
-from olvido.schemas.identities import identities_from, normalise
+from olvido.schemas.privacy.identities import identities_from, normalise
 
 ORDER = tuple(IdentityKind)
 EMAIL, PHONE, CUSTOMER = IdentityKind.EMAIL, IdentityKind.PHONE, IdentityKind.CUSTOMER_ID

@@ -2,7 +2,7 @@
 
 import pytest
 
-from olvido.schemas.lines import line_of
+from olvido.schemas.settings.lines import line_of
 
 TEXT = """regions = ["cn"]  # [sinks.no]
 

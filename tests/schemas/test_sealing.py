@@ -12,9 +12,9 @@ from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused
 from olvido.core.events import SealedBox
 from olvido.core.subject import Identity, IdentityKind, check_handles
-from olvido.schemas import sealing
-from olvido.schemas.identities import normalise
-from olvido.schemas.sealing import (
+from olvido.schemas.privacy import sealing
+from olvido.schemas.privacy.identities import normalise
+from olvido.schemas.privacy.sealing import (
     Forgotten,
     HandleKey,
     Opener,

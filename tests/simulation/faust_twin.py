@@ -15,7 +15,7 @@ from simulation.carriers import STILL_S, STILL_S_MAX, Group, Member, Place
 from simulation.process import Process
 
 from olvido.broker.contract import Handler, Received
-from olvido.broker.movement import Activity
+from olvido.broker.runtime.movement import Activity
 from olvido.core.errors import Unavailable
 from olvido.processors.app import PATIENCE
 

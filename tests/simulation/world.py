@@ -30,7 +30,7 @@ from olvido.broker import loop as loop_module
 from olvido.broker.contract import Received
 from olvido.broker.loop import Loop
 from olvido.broker.memory import MemoryBroker
-from olvido.broker.movement import Activity, Movement
+from olvido.broker.runtime.movement import Activity, Movement
 from olvido.core.acts import Act, Verb
 from olvido.core.errors import Unavailable
 from olvido.ledger.restores import Restores

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg2
 
-from olvido.operators.stack.postgres import _binaries, server_account
+from olvido.operators.local.postgres import _binaries, server_account
 
 START_S_MAX = 60
 

@@ -9,7 +9,7 @@ from sinks.shop import TABLES, settings
 
 from olvido.core.errors import ConfigError
 from olvido.core.subject import IdentityKind
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 from olvido.sinks.data_map import DataMap
 from olvido.sinks.plugins import settings_of
 

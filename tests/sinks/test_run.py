@@ -18,9 +18,9 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.core.errors import ConfigError
 from olvido.core.receipts import Outcome, Receipt
 from olvido.schemas.codec import receipts_codec, tasks_codec
-from olvido.schemas.deployment import Deployment, KafkaSection, SinkSection
+from olvido.schemas.privacy.sealing import Sealer, create_region_key
 from olvido.schemas.registry import Registry
-from olvido.schemas.sealing import Sealer, create_region_key
+from olvido.schemas.settings.deployment import Deployment, KafkaSection, SinkSection
 from olvido.schemas.topics import RECEIPTS
 from olvido.sinks.run import run_sink
 

@@ -22,9 +22,9 @@ from olvido.core.receipts import Outcome, Receipt, receipt_for
 from olvido.core.subject import Identity
 from olvido.core.tasks import Task
 from olvido.schemas.codec import Codec, dead_letters_codec, receipts_codec, tasks_codec
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.privacy.sealing import Opener, Sealer, create_region_key
 from olvido.schemas.registry import Registry
-from olvido.schemas.sealing import Opener, Sealer, create_region_key
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import DEAD_LETTERS, RECEIPTS, tasks_topic
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.plugins import load_sink, make_sink

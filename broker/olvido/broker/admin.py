@@ -29,8 +29,8 @@ from olvido.broker.contract import Received
 from olvido.broker.kafka import admin_options, library_logger, naming_bad_options, open_consumer, received
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import ConfigError, Unavailable
-from olvido.schemas.deployment import KafkaSection
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import Cleanup, Topic, topics_of
 
 TIMEOUT_S = 10.0

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from olvido.broker.contract import Received, Record
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, NotDelivered, Refused, Unavailable
-from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection
 
 logger = logging.getLogger("olvido.broker")
 # librdkafka's own lines (a broker that refuses a connection, say), apart, so that they can be turned down.

@@ -14,11 +14,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from olvido.broker.contract import Handler, Received
 from olvido.broker.kafka import open_consumer, received
-from olvido.broker.metrics import BATCH_SECONDS, RECORDS_HANDLED, RETRIES
-from olvido.broker.movement import Activity
-from olvido.broker.patience import DELAY_FIRST_S, delays
+from olvido.broker.runtime.metrics import BATCH_SECONDS, RECORDS_HANDLED, RETRIES
+from olvido.broker.runtime.movement import Activity
+from olvido.broker.runtime.patience import DELAY_FIRST_S, delays
 from olvido.core.errors import Unavailable
-from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import CANARIES
 
 logger = logging.getLogger("olvido.broker")

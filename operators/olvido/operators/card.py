@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.panel import Panel
 
-from olvido.operators.stack.stack import Stack
+from olvido.operators.local.stack import Stack
 
 
 def print_card(stack: Stack, console: Console) -> None:

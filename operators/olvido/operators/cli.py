@@ -161,7 +161,7 @@ def run_relay(
     """
     from olvido.operators.settings import load_stack_env
     from olvido.producers.relay import run_relay
-    from olvido.schemas.deployment import Connections
+    from olvido.schemas.settings.deployment import Connections
 
     _as_a_service()
     load_stack_env()
@@ -172,7 +172,7 @@ def run_relay(
 
 
 def _as_a_service() -> None:
-    from olvido.broker.collector import collect_rarely
+    from olvido.broker.runtime.collector import collect_rarely
 
     logs.as_a_service()
     collect_rarely()

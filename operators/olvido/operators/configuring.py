@@ -75,8 +75,8 @@ def settings() -> list[dict[str, Any]]:
         ConfigError: olvido.toml is missing or wrong.
     """
     from olvido.operators.settings import deployment, deployment_file, is_supervised, stack_env, user_file
-    from olvido.schemas.deployment import read_toml, variable_of
-    from olvido.schemas.lines import line_of
+    from olvido.schemas.settings.deployment import read_toml, variable_of
+    from olvido.schemas.settings.lines import line_of
 
     of_the_stack = stack_env()
     declared = deployment()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from olvido.ledger.connection import Database
     from olvido.ledger.letters import Kept, Letters, Selection
     from olvido.operators.dead_letters import Fate, Found
-    from olvido.schemas.deployment import Deployment
+    from olvido.schemas.settings.deployment import Deployment
 
 from olvido.core.acts import Act, Verb
 from olvido.core.causes import Cause

@@ -19,7 +19,7 @@ from olvido.ledger.progress import ranges_of
 from olvido.operators.progress import Advance
 from olvido.processors.emission import Emission
 from olvido.processors.reconciler import answer
-from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection
 
 CHUNK = 200  # letters whose records are held in memory: 12 MB of the largest there may be
 BATCHES_PER_S = 10  # how smoothly a rate is kept

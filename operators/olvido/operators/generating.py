@@ -53,7 +53,7 @@ def grafana_dashboard() -> None:
 
 
 def _running(directory: Path) -> dict[str, str]:
-    from olvido.operators.stack import stack
+    from olvido.operators.local import stack
 
     ours = ("processors", "recorder", "sink-")
     return {

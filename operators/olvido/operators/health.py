@@ -16,13 +16,13 @@ from olvido.ledger.connection import Database
 from olvido.ledger.figures import Figures
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
+from olvido.operators.local import stack
 from olvido.operators.output import span
 from olvido.operators.settings import deployment, private_keys
-from olvido.operators.stack import stack
 from olvido.processors.figures import readers_of
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.privacy.sealing import HandleKey, Opener, Sealer
 from olvido.schemas.registry import Registry
-from olvido.schemas.sealing import HandleKey, Opener, Sealer
+from olvido.schemas.settings.deployment import Deployment
 
 OWED_TOO_LONG = timedelta(minutes=10)
 AT_ONCE = 8  # checks; each mostly waits

@@ -16,7 +16,7 @@ from olvido.operators.output import Form, Output, console, messages, print_data,
 if TYPE_CHECKING:
     from olvido.ledger.connection import Database
     from olvido.ledger.sink_operations import SinkOperations
-    from olvido.schemas.deployment import Deployment
+    from olvido.schemas.settings.deployment import Deployment
 
 SHOWN_MAX = 100  # tasks that are left to a person
 WIDE = 100  # columns; narrower, not everything has room beside a name or an id

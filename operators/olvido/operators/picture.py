@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from olvido.core.catalogue import Catalogue, SinkEntry
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CANARIES, DEAD_LETTERS, FIXED, RECEIPTS, Topic, tasks_topic, topics_of
 
 ROW = 62  # from one topic's middle to the next one's

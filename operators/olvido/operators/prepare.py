@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from olvido.broker import admin
-from olvido.broker.patience import patiently
+from olvido.broker.runtime.patience import patiently
 from olvido.ledger import schema
 from olvido.operators.settings import private_keys
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.privacy.sealing import create_handle_key, create_region_key, key_epochs
 from olvido.schemas.registry import Registry
-from olvido.schemas.sealing import create_handle_key, create_region_key, key_epochs
+from olvido.schemas.settings.deployment import Deployment
 
 
 def create_keys(deployment: Deployment, directory: Path, *, epoch: str | None = None) -> list[str]:

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from olvido.operators.local.program import Program
+from olvido.operators.local.state import HOST, StateFolder, choose_port, port_is_free
+from olvido.operators.local.supervisor import Supervisor
 from olvido.operators.settings import private_keys
-from olvido.operators.stack.program import Program
-from olvido.operators.stack.state import HOST, StateFolder, choose_port, port_is_free
-from olvido.operators.stack.supervisor import Supervisor
-from olvido.schemas.deployment import FILE_NAME, Deployment
+from olvido.schemas.settings.deployment import FILE_NAME, Deployment
 
 EVERYBODY = frozenset({"OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "OLVIDO_REGISTRY__URL"})
 LEDGER = EVERYBODY | {"OLVIDO_LEDGER__DSN"}

@@ -23,8 +23,8 @@ from olvido.core.subject import Handle
 from olvido.core.tasks import Task
 from olvido.processors import receipts, requests
 from olvido.schemas import codec
-from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry, schema_of
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import Topic, sink_group, topics_of
 
 DUMP_BYTES_MAX = 512  # of a record that cannot be decoded

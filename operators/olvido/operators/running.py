@@ -8,15 +8,15 @@ from rich.console import Console
 
 from olvido.broker import admin
 from olvido.core.errors import Unavailable
+from olvido.operators.local import stack
+from olvido.operators.local.program import Program
+from olvido.operators.local.stack import Stack
 from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.operators.settings import deployment
 from olvido.operators.shop import open_shop
-from olvido.operators.stack import stack
-from olvido.operators.stack.program import Program
-from olvido.operators.stack.stack import Stack
 from olvido.processors.figures import readers_of
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 
 READERS_S_MAX = 40.0  # 3 to 6 s on an idle machine
 POLL_S = 0.3

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # it takes a fifth of a second, which `olvido --help` need not wait for
-    from olvido.schemas.deployment import Deployment
+    from olvido.schemas.settings.deployment import Deployment
 
 STATE = ".olvido"
 STACK_ENV = "stack.env"
@@ -55,7 +55,7 @@ def load_stack_env(directory: Path | None = None) -> None:
 
 def deployment_file() -> Path:
     """The file of the deployment that this command speaks of."""
-    from olvido.schemas.deployment import FILE_NAME
+    from olvido.schemas.settings.deployment import FILE_NAME
 
     return project() / Path(os.environ.get("OLVIDO_CONFIG", FILE_NAME)).name
 
@@ -66,7 +66,7 @@ def deployment() -> "Deployment":
     Raises:
         ConfigError: naming file, key and the fix.
     """
-    from olvido.schemas.deployment import Deployment
+    from olvido.schemas.settings.deployment import Deployment
 
     load_stack_env()
     return Deployment.load(deployment_file(), user=None if is_supervised() else user_file())

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from olvido.operators.local.program import Program
+from olvido.operators.local.stack import DATABASE_VARIABLES, Stack
+from olvido.operators.local.state import choose_port, read_env, write_env
 from olvido.operators.settings import SHOP_ENV, STATE
-from olvido.operators.stack.program import Program
-from olvido.operators.stack.stack import DATABASE_VARIABLES, Stack
-from olvido.operators.stack.state import choose_port, read_env, write_env
 
 CRM, MARKETING_URL, ANALYTICS_FILE = "OLVIDO_CRM_DSN", "OLVIDO_MARKETING_URL", "OLVIDO_ANALYTICS_FILE"
 USUAL_PORT = 8085

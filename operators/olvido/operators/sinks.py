@@ -10,7 +10,7 @@ from olvido.core.sinks import Standing
 from olvido.operators.output import Form, Output, console, show
 
 if TYPE_CHECKING:
-    from olvido.schemas.deployment import Deployment
+    from olvido.schemas.settings.deployment import Deployment
 
 APPLICATION = "olvido.cli"
 WIDE = 100  # columns; narrower, what to do would be folded

@@ -51,7 +51,7 @@ def down(
         olvido down
         olvido down --purge --yes        # deletes the data and the keys as well
     """
-    from olvido.operators.stack import stack
+    from olvido.operators.local import stack
 
     if purge and not yes:
         if no_input or not sys.stdin.isatty():

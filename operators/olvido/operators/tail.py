@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from olvido.broker.contract import Received
     from olvido.operators.records import Reader, Seen
-    from olvido.schemas.deployment import Deployment, KafkaSection
-    from olvido.schemas.sealing import Opener
+    from olvido.schemas.privacy.sealing import Opener
+    from olvido.schemas.settings.deployment import Deployment, KafkaSection
     from olvido.schemas.topics import Topic
 
 from olvido.core.acts import Verb
@@ -173,7 +173,7 @@ class _Tailing:
     def _open(self, seen: "Seen") -> list[str]:
         """Who the record is about, or why that is not shown."""
         from olvido.operators.records import boxes_of
-        from olvido.schemas.sealing import Forgotten
+        from olvido.schemas.privacy.sealing import Forgotten
 
         assert self._opener is not None
         if not self._left:
@@ -342,7 +342,7 @@ def _opener(declared: "Deployment", topic: "Topic", region: str) -> "Opener":
     """
     from olvido.operators.records import fields_of
     from olvido.operators.settings import private_keys
-    from olvido.schemas.sealing import Opener
+    from olvido.schemas.privacy.sealing import Opener
 
     if not {"box", "boxes"} & {field["name"] for field in fields_of(topic)}:
         raise InvalidInput("--reveal", f"{topic.name} holds no sealed boxes: there is nothing to reveal")

@@ -19,14 +19,14 @@ from typing import Any
 import faust
 
 from olvido.broker.contract import Handler, Received
-from olvido.broker.metrics import BATCH_SECONDS, RECORDS_HANDLED, RETRIES
-from olvido.broker.movement import Activity
-from olvido.broker.patience import delays
+from olvido.broker.runtime.metrics import BATCH_SECONDS, RECORDS_HANDLED, RETRIES
+from olvido.broker.runtime.movement import Activity
+from olvido.broker.runtime.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.processors.stream import NoMonitor, Stream
 from olvido.processors.transport import Transport
 from olvido.processors.watchdog import EXIT_TRY_AGAIN
-from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import CANARIES, PARTITIONS
 
 logger = logging.getLogger("olvido.processors")

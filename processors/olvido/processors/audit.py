@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from olvido.broker.admin import Lag, lag, read_range
 from olvido.broker.contract import Handler
-from olvido.broker.metrics import AUDIT_GAPS, AUDIT_REREAD
+from olvido.broker.runtime.metrics import AUDIT_GAPS, AUDIT_REREAD
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.store import Ledger
-from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection
 
 logger = logging.getLogger("olvido.processors")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from olvido.broker.admin import lag
-from olvido.broker.metrics import FIGURES
+from olvido.broker.runtime.metrics import FIGURES
 from olvido.core.errors import Unavailable
 from olvido.core.sinks import Standing
 from olvido.ledger.connection import Database
@@ -18,7 +18,7 @@ from olvido.ledger.gauges import parked_by_sink
 from olvido.ledger.letters import Letters
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.processors import receipts, requests
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import (
     CONSENTS,
     DEAD_LETTERS,

@@ -16,9 +16,9 @@ from uuid import UUID
 
 from olvido.broker.contract import Received
 from olvido.broker.memory import partition_of
-from olvido.broker.metrics import RECEIPTS, TIME_TO_ERASE
 from olvido.broker.reading import Read, read_batch
-from olvido.broker.tracing import HandOn, following
+from olvido.broker.runtime.metrics import RECEIPTS, TIME_TO_ERASE
+from olvido.broker.runtime.tracing import HandOn, following
 from olvido.core.catalogue import Catalogue
 from olvido.core.dead_letters import DeadLetter, latest
 from olvido.core.errors import Unavailable

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from olvido.broker.metrics import TASKS_RESENT
+from olvido.broker.runtime.metrics import TASKS_RESENT
 from olvido.core.catalogue import Catalogue
 from olvido.core.ids import receipt_id
 from olvido.core.plan import plan_consent, plan_request

@@ -12,16 +12,16 @@ from functools import partial
 
 import faust
 
-from olvido.broker import tracing
 from olvido.broker.admin import check_fit, unread
-from olvido.broker.canaries import Canaries
 from olvido.broker.contract import Handler
-from olvido.broker.health import ReaderHealth
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
-from olvido.broker.movement import Activity
-from olvido.broker.patience import Stopped, patiently
-from olvido.broker.serving import serving
+from olvido.broker.runtime import tracing
+from olvido.broker.runtime.canaries import Canaries
+from olvido.broker.runtime.health import ReaderHealth
+from olvido.broker.runtime.movement import Activity
+from olvido.broker.runtime.patience import Stopped, patiently
+from olvido.broker.runtime.serving import serving
 from olvido.core.errors import Unavailable
 from olvido.ledger import schema
 from olvido.ledger.clocks import check_clock
@@ -43,8 +43,8 @@ from olvido.processors.reconciler import Reconciler
 from olvido.processors.telling import Telling
 from olvido.processors.watchdog import EXIT_TRY_AGAIN, Watchdog
 from olvido.schemas.codec import canaries_codec
-from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import (
     CONSENTS,
     DEAD_LETTERS,

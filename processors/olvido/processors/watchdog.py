@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable
 
-from olvido.broker.movement import Still
+from olvido.broker.runtime.movement import Still
 
 logger = logging.getLogger("olvido.processors")
 

@@ -25,9 +25,9 @@ from olvido.core.events import (
 )
 from olvido.core.ids import canonical_uuid
 from olvido.core.subject import Handle, Identity, IdentityKind
-from olvido.schemas.deployment import Connections
-from olvido.schemas.identities import identities_from
-from olvido.schemas.sealing import HandleKey, Sealer
+from olvido.schemas.privacy.identities import identities_from
+from olvido.schemas.privacy.sealing import HandleKey, Sealer
+from olvido.schemas.settings.deployment import Connections
 
 WORD_LENGTH_MAX = 64
 

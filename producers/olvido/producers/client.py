@@ -10,8 +10,8 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.core.errors import Unavailable
 from olvido.producers.build import Accepted, Builder
 from olvido.producers.emitter import Emitter, Outgoing, Writer
-from olvido.schemas.deployment import Connections
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Connections
 
 CLIENT_ID = "olvido-producer"
 BATCH_SIZE = 500  # sealed and sent together: enough that waiting for the broker costs little

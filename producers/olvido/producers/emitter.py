@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from olvido.broker.contract import Record
-from olvido.broker.tracing import emitting
+from olvido.broker.runtime.tracing import emitting
 from olvido.core.errors import InvalidInput
 from olvido.core.events import ConsentChange, Decision, PrivacyRequest, Right, Verification, Verified
 from olvido.producers.build import Accepted, Builder

@@ -14,8 +14,8 @@ from olvido.core.events import Right, Verified
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Emitter, Outgoing, Writer
 from olvido.producers.sql import STATEMENTS
-from olvido.schemas.deployment import Connections
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Connections
 
 
 class Cursor(Protocol):

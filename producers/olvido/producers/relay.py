@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from olvido.broker.contract import Publisher, Record
 from olvido.broker.kafka import KafkaPublisher
-from olvido.broker.patience import delays
+from olvido.broker.runtime.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.producers.sql import STATEMENTS
-from olvido.schemas.deployment import Connections, MetricsSection
+from olvido.schemas.settings.deployment import Connections, MetricsSection
 
 if TYPE_CHECKING:
     import psycopg2.extensions
@@ -178,8 +178,8 @@ def _serving(section: MetricsSection, relay: Relay) -> AbstractContextManager[No
         ConfigError: it is not installed.
     """
     try:
-        from olvido.broker.metrics import RELAYED
-        from olvido.broker.serving import serving
+        from olvido.broker.runtime.metrics import RELAYED
+        from olvido.broker.runtime.serving import serving
     except ModuleNotFoundError as error:
         raise ConfigError(f"metrics.port needs {error.name}; install it, or leave the port out") from None
     RELAYED.set_function(lambda: relay.relayed)

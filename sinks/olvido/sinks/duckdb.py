@@ -28,7 +28,7 @@ from olvido.core.events import Decision
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.subject import IdentityKind
 from olvido.core.tasks import Task
-from olvido.schemas.deployment import Secret
+from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
 from olvido.sinks.duckdb_shape import INTEGERS, TEXTS, Types, look, one, quoted

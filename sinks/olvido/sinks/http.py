@@ -23,7 +23,7 @@ from olvido.core.events import CLOCK_SKEW_MAX, EARLIEST
 from olvido.core.receipts import Outcome, Receipt, receipt_for
 from olvido.core.subject import Identity, IdentityKind
 from olvido.core.tasks import Action, Task
-from olvido.schemas.deployment import Secret
+from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.section import Part, fault, read_section
 

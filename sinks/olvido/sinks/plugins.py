@@ -3,7 +3,7 @@
 from importlib.metadata import EntryPoint, entry_points
 
 from olvido.core.errors import ConfigError, did_you_mean
-from olvido.schemas.deployment import FILE_NAME, Deployment
+from olvido.schemas.settings.deployment import FILE_NAME, Deployment
 from olvido.sinks.contract import Sink, SinkFactory, SinkSettings
 from olvido.sinks.section import fault
 

@@ -24,7 +24,7 @@ from olvido.core.errors import Refused, Unavailable
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.subject import IdentityKind
 from olvido.core.tasks import Task
-from olvido.schemas.deployment import Secret
+from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
 from olvido.sinks.journal import Answer, TaskKey, key_of, queries, recalled

@@ -4,19 +4,19 @@ import logging
 import threading
 from datetime import UTC, datetime
 
-from olvido.broker import tracing
 from olvido.broker.admin import check_fit
-from olvido.broker.health import ReaderHealth
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
-from olvido.broker.movement import Activity
-from olvido.broker.patience import Stopped, patiently
-from olvido.broker.serving import serving
+from olvido.broker.runtime import tracing
+from olvido.broker.runtime.health import ReaderHealth
+from olvido.broker.runtime.movement import Activity
+from olvido.broker.runtime.patience import Stopped, patiently
+from olvido.broker.runtime.serving import serving
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.privacy.sealing import Opener
 from olvido.schemas.registry import Registry
-from olvido.schemas.sealing import Opener
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import sink_group, tasks_topic
 from olvido.sinks.contract import Sink
 from olvido.sinks.plugins import load_sink

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from olvido.broker.contract import Publisher, Received, Record
-from olvido.broker.metrics import FORGOTTEN
 from olvido.broker.reading import Read, dead_letter_of, read_batch
-from olvido.broker.tracing import HandOn, following
+from olvido.broker.runtime.metrics import FORGOTTEN
+from olvido.broker.runtime.tracing import HandOn, following
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import ConfigError, Refused, Unavailable
@@ -20,7 +20,7 @@ from olvido.core.receipts import Outcome, Receipt, receipt_for
 from olvido.core.tasks import Task
 from olvido.schemas.codec import Codec
 from olvido.schemas.envelope import headers_of
-from olvido.schemas.sealing import Forgotten, Opener
+from olvido.schemas.privacy.sealing import Forgotten, Opener
 from olvido.sinks.contract import OpenedTask, Remembering, Sink
 from olvido.sinks.journal import TaskKey, key_of
 

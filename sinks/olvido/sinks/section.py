@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from olvido.core.errors import ConfigError, did_you_mean
-from olvido.schemas.deployment import FILE_NAME
+from olvido.schemas.settings.deployment import FILE_NAME
 from olvido.sinks.contract import SinkSettings
 
 M = TypeVar("M", bound=BaseModel)

@@ -19,8 +19,8 @@ from olvido.operators.demo.people import Cast, Person, make_people
 from olvido.operators.demo.segments import segment_bytes
 from olvido.operators.demo.systems import System, Systems, dump_database, opened
 from olvido.schemas.codec import receipts_codec
-from olvido.schemas.deployment import KafkaSection
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import RECEIPTS
 
 READ_S_MAX = 30.0

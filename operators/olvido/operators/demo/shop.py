@@ -14,8 +14,8 @@ from typing import Any, Self
 from uuid import UUID
 
 from olvido.operators.demo.people import Person
-from olvido.operators.stack.errors import StackError, tail
-from olvido.operators.stack.program import Program
+from olvido.operators.local.errors import StackError, tail
+from olvido.operators.local.program import Program
 
 MARKETING = "shop-marketing"
 ANSWERS_S_MAX = 30.0

@@ -22,8 +22,8 @@ from olvido.operators.demo.promises import FLAGS, KINDS
 from olvido.operators.demo.shop import MARKETING, Website, sign_up_for_mail, wait_for_marketing
 from olvido.operators.demo.systems import Snapshot, Systems
 from olvido.operators.demo.watch import Reading, Watch
-from olvido.operators.stack.supervisor import Supervisor
-from olvido.schemas.deployment import KafkaSection
+from olvido.operators.local.supervisor import Supervisor
+from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import REQUESTS
 
 PROCESSORS = "processors"

@@ -11,7 +11,7 @@ import psycopg2
 
 from olvido.core.errors import OlvidoError
 from olvido.core.receipts import Outcome
-from olvido.operators.stack.supervisor import ProcessStatus, Supervisor
+from olvido.operators.local.supervisor import ProcessStatus, Supervisor
 
 EVERY_S = 0.25
 POLL_S = 0.02

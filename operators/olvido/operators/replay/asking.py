@@ -13,7 +13,7 @@ from olvido.core.receipts import Outcome
 from olvido.core.replay import Selection
 from olvido.core.requests import RequestState
 from olvido.ledger.progress import OffsetRange
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENTS, REQUESTS
 
 TOPICS: Mapping[str, str] = {"requests": REQUESTS.name, "consents": CONSENTS.name}

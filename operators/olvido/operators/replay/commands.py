@@ -20,7 +20,7 @@ from olvido.operators.replay.showing import said, show_plan, show_shadow
 
 if TYPE_CHECKING:
     from olvido.ledger.replays import Replay, Replays
-    from olvido.schemas.deployment import Deployment
+    from olvido.schemas.settings.deployment import Deployment
 
 RATE = "100/s"  # tasks; see bench/README.md for what it does to the work of the day
 FORGOTTEN_SHOWN = 20
@@ -415,7 +415,7 @@ def _save(replays: "Replays", made: Plan, name: str | None, *, now: datetime) ->
 
     from uuid_utils.compat import uuid7
 
-    from olvido.schemas.deployment import NAME
+    from olvido.schemas.settings.deployment import NAME
 
     if name is not None and (not re.fullmatch(NAME, name) or len(name) > 60):
         raise InvalidInput(

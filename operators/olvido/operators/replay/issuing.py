@@ -13,8 +13,8 @@ from olvido.core.tasks import Task
 from olvido.ledger.progress import ranges_of
 from olvido.ledger.replays import Forgotten, Source
 from olvido.schemas.codec import Codec, consents_codec, requests_codec
-from olvido.schemas.deployment import KafkaSection
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import CONSENTS, REQUESTS
 
 Event = PrivacyRequest | ConsentChange

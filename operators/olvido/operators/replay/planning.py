@@ -18,8 +18,8 @@ from olvido.ledger.replays import Counted, Replays
 from olvido.operators.replay.asking import Asked
 from olvido.processors.requests import GROUP
 from olvido.schemas.codec import avro_text
-from olvido.schemas.deployment import Deployment
-from olvido.schemas.sealing import destroyed_keys
+from olvido.schemas.privacy.sealing import destroyed_keys
+from olvido.schemas.settings.deployment import Deployment
 
 Partition = tuple[str, int]
 Keys = Mapping[str, Sequence[str]]  # by sink: ids of keys that are known here to be destroyed

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from olvido.broker.admin import end_offsets, lag, read_range
 from olvido.broker.contract import Handler, Publisher, Received
-from olvido.broker.patience import patiently
+from olvido.broker.runtime.patience import patiently
 from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError, Refused, Unavailable
 from olvido.core.rates import Pace
@@ -30,8 +30,8 @@ from olvido.operators.replay.planning import pace_of, unknown_ranges
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import ConsentsHandler, RequestsHandler
 from olvido.processors.requests import GROUP
-from olvido.schemas.deployment import Deployment
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENTS, REQUESTS, sink_group, tasks_topic
 
 HEADER = "olvido_replay"  # on each task that is sent: whose it is

@@ -19,10 +19,10 @@ from olvido.operators.progress import Bar
 from olvido.operators.replay.issuing import Issuer, id_of
 from olvido.operators.replay.planning import unknown_ranges
 from olvido.processors.requests import GROUP
-from olvido.schemas.deployment import Deployment
+from olvido.schemas.privacy.sealing import Forgotten as BoxForgotten
+from olvido.schemas.privacy.sealing import Opener
 from olvido.schemas.registry import Registry
-from olvido.schemas.sealing import Forgotten as BoxForgotten
-from olvido.schemas.sealing import Opener
+from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENTS, REQUESTS
 from olvido.sinks.contract import OpenedTask, Rehearsing, Sink
 from olvido.sinks.plugins import load_sink

@@ -34,8 +34,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from olvido.operators.stack.errors import DownloadFailed
-from olvido.operators.stack.locks import locked
+from olvido.operators.local.errors import DownloadFailed
+from olvido.operators.local.locks import locked
 
 LOCK_FILE = Path(__file__).with_name("parts.lock.json")
 CACHE_VARIABLE = "OLVIDO_CACHE"

@@ -24,10 +24,10 @@ import psutil  # type: ignore[import-untyped, unused-ignore]
 import psycopg2
 from psycopg2 import sql
 
-from olvido.operators.stack.errors import PartFailed, StackError, last_lines
-from olvido.operators.stack.probes import postgres_refuses
-from olvido.operators.stack.program import Program
-from olvido.operators.stack.state import HOST, State, StateFolder, write_private
+from olvido.operators.local.errors import PartFailed, StackError, last_lines
+from olvido.operators.local.probes import postgres_refuses
+from olvido.operators.local.program import Program
+from olvido.operators.local.state import HOST, State, StateFolder, write_private
 
 NAME = "postgres"
 SUPERUSER = "postgres"

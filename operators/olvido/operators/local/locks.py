@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from olvido.operators.stack.errors import StackError
+from olvido.operators.local.errors import StackError
 
 WAIT_S_MAX = 600.0  # another `olvido up` may be downloading
 POLL_S = 0.1

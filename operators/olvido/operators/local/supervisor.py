@@ -24,9 +24,9 @@ from typing import Any
 import psutil  # type: ignore[import-untyped, unused-ignore]
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from olvido.operators.stack.errors import StackError, tail
-from olvido.operators.stack.program import Program
-from olvido.operators.stack.state import StateFolder, write_private
+from olvido.operators.local.errors import StackError, tail
+from olvido.operators.local.program import Program
+from olvido.operators.local.state import StateFolder, write_private
 
 MARK = "OLVIDO_STACK_MARK"
 START_S_MAX = 15.0
@@ -245,7 +245,7 @@ umask=077
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [rpcinterface:olvido]
-supervisor.rpcinterface_factory=olvido.operators.stack.keeper:make_keeper
+supervisor.rpcinterface_factory=olvido.operators.local.keeper:make_keeper
 owner={self.owner}
 [include]
 files={run}/programs/*.conf

