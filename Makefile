@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-ROOMS := core schemas broker ledger producers processors sinks operators
+# The list of rooms stands in pyproject.toml, under [tool.olvido].
+ROOMS := $(shell sed -n 's/^rooms = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
 
 .venv/.ready: requirements-bootstrap.lock requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Olvido needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'

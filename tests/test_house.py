@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import subprocess
+import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
@@ -24,7 +25,8 @@ from olvido.processors import receipts, requests
 from olvido.schemas.privacy.identities import normalise
 from olvido.schemas.settings.deployment import Connections, Deployment, SinkSection
 
-ROOMS = ("core", "schemas", "broker", "ledger", "producers", "processors", "sinks", "operators")
+PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+ROOMS: list[str] = PYPROJECT["tool"]["olvido"]["rooms"]
 COMPOSE = "docker-compose.yml"
 
 
@@ -52,6 +54,19 @@ def named(paths: list[Path]) -> Any:
 def test_the_namespace_is_open():
     """PEP 420: a file olvido/__init__.py in one room would hide all the others."""
     assert list(PROJECT.glob("*/olvido/__init__.py")) == []
+
+
+def test_every_tool_knows_the_same_rooms():
+    """The list is ``rooms`` under [tool.olvido]; tools that cannot read it there have a copy each."""
+    tool = PYPROJECT["tool"]
+    portions = [f"olvido.{room}" for room in ROOMS]
+    assert {folder.parent.name for folder in PROJECT.glob("*/olvido") if folder.is_dir()} == set(ROOMS)
+    assert tool["hatch"]["build"]["dev-mode-dirs"] == ROOMS
+    assert tool["hatch"]["build"]["targets"]["wheel"]["packages"] == [f"{room}/olvido" for room in ROOMS]
+    assert tool["mypy"]["mypy_path"] == tool["pyright"]["include"] == tool["pyright"]["extraPaths"] == ROOMS
+    assert tool["importlinter"]["root_packages"] == portions
+    layers = tool["importlinter"]["contracts"][0]["layers"]
+    assert sorted(part for layer in layers for part in layer.split(" | ")) == sorted(portions)
 
 
 @pytest.mark.parametrize("room", ROOMS)
