@@ -52,8 +52,10 @@ where t.source_id = %(id)s
 order by t.sink, t.generation;
 
 -- name: story_of_verification
--- When it was verified that it is really this person.
-select method, verified_at from verifications where request_id = %(id)s;
+-- When it was verified that it is really this person. A verification about another subject is not the request's.
+select v.method, v.verified_at
+from verifications v join requests r using (request_id, subject_id)
+where r.request_id = %(id)s;
 
 -- name: story_of_dead_letters
 -- What became a dead letter of a request's tasks.

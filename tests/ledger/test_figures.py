@@ -1,0 +1,49 @@
+"""What people look at, by the real database."""
+
+from datetime import timedelta
+
+import pytest
+from values import CATALOGUE, NOW, a_verification, an_erasure, an_id, read, received
+
+from olvido.core.events import PrivacyRequest, Verification
+from olvido.ledger.connection import Database
+from olvido.ledger.figures import Figures
+from olvido.ledger.store import Ledger
+from olvido.processors import requests, verifications
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def figures(ledger_dsn: str) -> Figures:
+    """The ledger as it is shown."""
+    return Figures(Database(ledger_dsn, application="tests"))
+
+
+def ask(ledger: Ledger, request: PrivacyRequest, *, received_at=NOW) -> None:
+    output = requests.step(
+        [read(request)], requests.Known(requests={}, verifications={}), CATALOGUE, received_at
+    )
+    rows = [requests.task_row(task) for task in output.new_tasks]
+    ledger.save_requests(output.rows, rows, topic="olvido.requests.v1", now=received_at, due_after=MINUTE)
+
+
+def verify(ledger: Ledger, verification: Verification) -> None:
+    """As it is kept that comes before its request: whoever it is about."""
+    given = [verifications.Given(verification, requests.Place(0, 0), received(0))]
+    unknown = verifications.Known(requests={}, events={}, verifications={})
+    rows = verifications.step(given, unknown, CATALOGUE, NOW).rows
+    ledger.save_verifications(rows, (), (), now=NOW, due_after=MINUTE)
+
+
+def test_the_timeline_shows_no_verification_of_somebody_else(ledger, figures):
+    request = an_erasure(1, verification_required=True)
+    verify(ledger, a_verification(request, 901, subject_id=an_erasure(2).subject_id))
+    ask(ledger, request)
+    assert figures.story(an_id(1))["verifications"] == []
+
+    own = a_verification(request, 902)
+    verify(ledger, own)
+    assert [row["verified_at"] for row in figures.story(an_id(1))["verifications"]] == [
+        own.verified.verified_at
+    ]
