@@ -27,8 +27,8 @@ from stage import HANDLED
 
 from olvido.broker import admin
 from olvido.ledger import schema
+from olvido.operators.desk.prepare import create_keys
 from olvido.operators.local.stack import Stack, temporary_stack
-from olvido.operators.prepare import create_keys
 from olvido.producers import Producer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Connections, Deployment, KeysSection

@@ -20,8 +20,8 @@ from olvido.broker.contract import Received, Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.ledger import schema
 from olvido.ledger.store import Ledger
+from olvido.operators.desk.prepare import create_keys
 from olvido.operators.local.stack import temporary_stack
-from olvido.operators.prepare import create_keys
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import RequestsHandler
 from olvido.producers.build import Builder

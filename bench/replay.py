@@ -37,11 +37,11 @@ from olvido.core.replay import Plan, ReplayState, Selection
 from olvido.core.requests import content_digest
 from olvido.ledger.connection import Database
 from olvido.ledger.replays import Replay, Replays
+from olvido.operators.desk.replay.asking import TOPICS, Asked
+from olvido.operators.desk.replay.planning import make_plan
+from olvido.operators.desk.replay.running import Runner
+from olvido.operators.desk.replay.shadow import Rehearser
 from olvido.operators.local.stack import Stack
-from olvido.operators.replay.asking import TOPICS, Asked
-from olvido.operators.replay.planning import make_plan
-from olvido.operators.replay.running import Runner
-from olvido.operators.replay.shadow import Rehearser
 from olvido.operators.settings import private_keys
 from olvido.processors.requests import GROUP
 from olvido.producers import Producer

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import psycopg2
 from rich.console import Console
 
+from olvido.operators.desk.prepare import prepare
 from olvido.operators.local.program import Program
 from olvido.operators.local.stack import Stack, temporary_stack
 from olvido.operators.local.state import choose_port
-from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.operators.running import wait_for_readers
 from olvido.schemas.settings.deployment import Deployment

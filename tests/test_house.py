@@ -19,7 +19,7 @@ from containers import KAFKA_IMAGE, POSTGRES_IMAGE, REGISTRY_IMAGE
 from ruamel.yaml import YAML
 
 from olvido.core.subject import IdentityKind
-from olvido.operators.cli import app
+from olvido.operators.cli.app import app
 from olvido.operators.demo.people import make_cast
 from olvido.processors import receipts, requests
 from olvido.schemas.privacy.identities import normalise

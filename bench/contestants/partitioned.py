@@ -25,7 +25,7 @@ def main() -> None:
     sys.modules[TOPICS] = module
     exec(compile(changed, spec.origin, "exec"), module.__dict__)
 
-    from olvido.operators.cli import main as olvido
+    from olvido.operators.cli.app import main as olvido
 
     olvido(sys.argv[2:])
 

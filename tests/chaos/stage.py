@@ -24,10 +24,10 @@ from chaos.proxy import HttpFaults, Proxies
 from olvido.broker.admin import lag
 from olvido.core.errors import Unavailable
 from olvido.ledger.store import Ledger
+from olvido.operators.desk.prepare import prepare
 from olvido.operators.local.program import Program
 from olvido.operators.local.stack import Stack, temporary_stack
 from olvido.operators.local.state import choose_port
-from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.processors import receipts, requests
 from olvido.schemas.settings.deployment import Deployment

@@ -20,9 +20,11 @@ from olvido.core.dead_letters import remedy
 from olvido.core.receipts import Outcome
 from olvido.core.requests import FINAL_STATES, RequestState, state_of
 from olvido.core.tasks import Action
-from olvido.operators import cli, helping, monitoring, picture
-from olvido.operators.exits import Exit
-from olvido.operators.output import yaml_of
+from olvido.operators import monitoring, picture
+from olvido.operators.cli import app as cli
+from olvido.operators.cli import helping
+from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.output import yaml_of
 from olvido.schemas.codec import VALUE_BYTES_MAX
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import topics_of
@@ -216,7 +218,7 @@ def command_line() -> str:
     lines = [
         "# The `olvido` command",
         "",
-        NOTE.format(source="operators/olvido/operators/cli.py"),
+        NOTE.format(source="operators/olvido/operators/cli/app.py"),
         "",
         *_prose("""
             Data goes to standard output, as a table or in a form for machines (`-o json`, `jsonl`, `yaml`,

@@ -22,8 +22,8 @@ from olvido.operators.demo.collect import log_bytes
 from olvido.operators.demo.leaks import Leak, Scanner, spellings
 from olvido.operators.demo.segments import segment_bytes
 from olvido.operators.demo.systems import dump_database
+from olvido.operators.desk.prepare import prepare
 from olvido.operators.local.stack import Stack, temporary_stack
-from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.producers import Accepted, Producer
 from olvido.schemas.registry import Registry

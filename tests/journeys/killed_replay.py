@@ -7,7 +7,7 @@ from typing import Any
 
 from olvido.broker.kafka import KafkaPublisher
 from olvido.ledger.replays import Replays
-from olvido.operators.cli import main
+from olvido.operators.cli.app import main
 
 
 def die() -> None:

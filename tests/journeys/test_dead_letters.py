@@ -183,7 +183,7 @@ def test_killed_between_sending_and_marking_it_is_sent_again_and_nothing_is_done
 import os, signal, sys
 from olvido.ledger.letters import Letters
 Letters.redriven = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-from olvido.operators.cli import main
+from olvido.operators.cli.app import main
 main(sys.argv[1:])
 """
     command = ("dead-letters", "redrive", str(letter.dead_letter_id), *WHY)

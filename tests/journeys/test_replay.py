@@ -22,7 +22,7 @@ from olvido.broker.admin import end_offsets, read_range
 from olvido.core.replay import ReplayState
 from olvido.ledger.connection import Database
 from olvido.ledger.replays import Replays
-from olvido.operators.replay.running import HEADER
+from olvido.operators.desk.replay.running import HEADER
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 

@@ -23,8 +23,8 @@ from sinks.http_target import HttpTargetApp
 from sinks.targets import served
 
 from olvido.ledger.store import Ledger
+from olvido.operators.desk.prepare import prepare
 from olvido.operators.local.stack import LEDGER_VARIABLE, Stack, temporary_stack
-from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.schemas.settings.deployment import Deployment
 

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from shell import olvido
 
-from olvido.operators.prepare import create_keys
+from olvido.operators.desk.prepare import create_keys
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KafkaSection
 from olvido.schemas.topics import tasks_topic

@@ -10,7 +10,7 @@ import pytest
 from shell import olvido
 
 from olvido.core.errors import InvalidInput
-from olvido.operators import bundle
+from olvido.operators.cli import bundle
 
 CANARIES = ("ana.canary@example.es", "+34 600 123 456", "pw-c4n4ry", "tok-c4n4ry", "hidden-c4n4ry")
 TOML = """

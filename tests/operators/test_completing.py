@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from shell import olvido
 
-from olvido.operators.completing import Shell, in_time
+from olvido.operators.cli.completing import Shell, in_time
 
 PROJECT = Path(__file__).parents[2]
 
@@ -71,7 +71,7 @@ def test_names_that_take_too_long_are_not_waited_for(monkeypatch: pytest.MonkeyP
     import threading
 
     never = threading.Event()
-    monkeypatch.setattr("olvido.operators.completing.PATIENCE_S", 0.05)
+    monkeypatch.setattr("olvido.operators.cli.completing.PATIENCE_S", 0.05)
     assert in_time(lambda: [str(never.wait(60))]) == []
     never.set()
 

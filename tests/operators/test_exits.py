@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from shell import olvido
 
-from olvido.operators.exits import Exit
+from olvido.operators.cli.exits import Exit
 
 PROJECT = Path(__file__).parents[2]
 NOBODY = {

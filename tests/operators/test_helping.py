@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from olvido.operators import helping
-from olvido.operators.cli import app
+from olvido.operators.cli import helping
+from olvido.operators.cli.app import app
 
 PROJECT = Path(__file__).parents[2]
 COMMANDS = {

@@ -6,7 +6,7 @@ import pytest
 from values import NOW
 
 from olvido.core.errors import InvalidInput
-from olvido.operators.instants import instant_of, span_of
+from olvido.operators.cli.instants import instant_of, span_of
 
 
 @pytest.mark.parametrize(

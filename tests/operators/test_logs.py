@@ -10,7 +10,7 @@ import pytest
 
 SAYING = """
 import logging, threading, warnings
-from olvido.operators import logs
+from olvido.operators.cli import logs
 logs.set_up(level="INFO")
 log = logging.getLogger("some.library")
 {what}

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from olvido.broker.runtime.metrics import FIGURES, REGISTRY
 from olvido.operators import monitoring
-from olvido.operators.output import yaml_of
+from olvido.operators.cli.output import yaml_of
 
 RUNBOOKS = PROJECT / monitoring.RUNBOOKS
 ALERTS = {alert.name: alert for alert in monitoring.ALERTS}

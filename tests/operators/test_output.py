@@ -10,8 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from olvido.core.causes import Cause
-from olvido.operators import output
-from olvido.operators.output import Output, print_data, show, show_one
+from olvido.operators.cli import output
+from olvido.operators.cli.output import Output, print_data, show, show_one
 
 AT = datetime(2026, 11, 23, 10, 0, 5, tzinfo=UTC)
 ID = UUID(int=7)

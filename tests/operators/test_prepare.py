@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from olvido.core.errors import ConfigError
-from olvido.operators.prepare import create_keys
+from olvido.operators.desk.prepare import create_keys
 from olvido.operators.settings import private_keys
 from olvido.schemas.settings.deployment import Deployment
 

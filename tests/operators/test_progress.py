@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from olvido.operators import progress
+from olvido.operators.cli import progress
 
 
 def test_a_terminal_shows_a_bar_with_count_rate_and_time_left():

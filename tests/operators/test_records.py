@@ -10,7 +10,7 @@ from values import a_box, a_change, a_handle, an_erasure, an_id
 
 from olvido.core.dead_letters import REDRIVE_HEADER
 from olvido.core.errors import InvalidInput
-from olvido.operators.records import _CODECS, DUMP_BYTES_MAX, Legible, topic_named
+from olvido.operators.desk.records import _CODECS, DUMP_BYTES_MAX, Legible, topic_named
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENT_STATE, DEAD_LETTERS, REQUESTS, topics_of
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from olvido.core.errors import InvalidInput
 from olvido.core.replay import Selection
 from olvido.ledger.progress import OffsetRange
-from olvido.operators.replay.asking import COLUMNS, Asked, read_ranges, selection_of, topic_of
+from olvido.operators.desk.replay.asking import COLUMNS, Asked, read_ranges, selection_of, topic_of
 
 REQUESTS = "olvido.requests.v1"
 HEAD = ",".join(COLUMNS)

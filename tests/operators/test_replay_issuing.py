@@ -11,8 +11,8 @@ from olvido.core.catalogue import Catalogue
 from olvido.core.plan import plan_consent, plan_request
 from olvido.core.receipts import Outcome
 from olvido.ledger.replays import Source
-from olvido.operators.replay.issuing import Issuer
-from olvido.operators.replay.planning import destroyed_here
+from olvido.operators.desk.replay.issuing import Issuer
+from olvido.operators.desk.replay.planning import destroyed_here
 from olvido.schemas.codec import consents_codec, requests_codec
 from olvido.schemas.privacy.sealing import create_region_key
 

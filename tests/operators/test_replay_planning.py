@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from olvido.core.errors import ConfigError
-from olvido.operators.replay.planning import pace_of
+from olvido.operators.desk.replay.planning import pace_of
 from olvido.schemas.settings.deployment import Deployment
 
 TOML = """

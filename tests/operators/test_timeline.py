@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 from values import NOW
 
-from olvido.operators import output
-from olvido.operators.timeline import Moment, draw, moments_of, rows_of
+from olvido.operators.cli import output
+from olvido.operators.cli.timeline import Moment, draw, moments_of, rows_of
 
 
 def after(seconds: float):

@@ -18,7 +18,7 @@ from olvido.core.sinks import OperationKind, Standing
 from olvido.ledger.acts import Acts
 from olvido.ledger.backfills import Phase
 from olvido.ledger.connection import Database
-from olvido.operators.backfill import Backfill
+from olvido.operators.desk.backfill import Backfill
 from olvido.schemas.codec import receipts_codec
 from olvido.schemas.topics import tasks_topic
 

@@ -9,7 +9,7 @@ EXIT_USAGE = 2
 def main() -> NoReturn:
     """Run the command line; with `olvido[producer]` alone, say what it needs and exit 2."""
     try:
-        from olvido.operators.cli import main as run
+        from olvido.operators.cli.app import main as run
     except ModuleNotFoundError as error:
         sys.stderr.write(f"olvido: the command line needs {error.name}: pip install 'olvido[cli]'\n")
         sys.exit(EXIT_USAGE)

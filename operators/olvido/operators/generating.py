@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from olvido.operators import monitoring
-from olvido.operators.output import print_json, yaml_of
+from olvido.operators.cli.output import print_json, yaml_of
 from olvido.operators.settings import project
 
 

@@ -8,10 +8,10 @@ from rich.console import Console
 
 from olvido.broker import admin
 from olvido.core.errors import Unavailable
+from olvido.operators.desk.prepare import prepare
 from olvido.operators.local import stack
 from olvido.operators.local.program import Program
 from olvido.operators.local.stack import Stack
-from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.operators.settings import deployment
 from olvido.operators.shop import open_shop

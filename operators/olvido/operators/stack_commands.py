@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from olvido.operators.acting import NoInput, NotConfirmed
-from olvido.operators.exits import Exit
-from olvido.operators.output import Form, Output, console, messages, print_data
+from olvido.operators.cli.acting import NoInput, NotConfirmed
+from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.output import Form, Output, console, messages, print_data
 from olvido.operators.settings import project
 
 
@@ -31,7 +31,7 @@ def up(
         olvido up
         olvido up --parts-only
     """
-    from olvido.operators.card import print_card
+    from olvido.operators.cli.card import print_card
     from olvido.operators.running import start
 
     started = start(project(), messages, parts_only=parts_only)
@@ -71,7 +71,7 @@ def doctor(output: Form = Output.TABLE) -> None:
         olvido doctor
         olvido doctor -o json
     """
-    from olvido.operators.health import examine
+    from olvido.operators.desk.health import examine
 
     with messages.status("checking every part"):
         findings = examine(project())

@@ -25,12 +25,12 @@ from olvido.operators.demo.systems import Systems, check_shop, systems_at
 from olvido.operators.demo.timing import timing_of
 from olvido.operators.demo.view import View
 from olvido.operators.demo.watch import Watch
+from olvido.operators.desk.prepare import prepare
 from olvido.operators.local import stack as stacks
 from olvido.operators.local.locks import locked
 from olvido.operators.local.program import Program
 from olvido.operators.local.stack import Stack
 from olvido.operators.local.state import choose_port, write_env
-from olvido.operators.prepare import prepare
 from olvido.operators.programs import programs_of
 from olvido.operators.settings import SHOP_ENV, STATE
 from olvido.schemas.settings.deployment import FILE_NAME, Deployment, KafkaSection

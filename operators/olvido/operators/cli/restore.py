@@ -8,12 +8,12 @@ import typer
 from olvido.core.acts import Verb
 from olvido.core.errors import InvalidInput
 from olvido.core.sinks import OperationKind
-from olvido.operators.acting import Confirm, NoInput, Reason, confirm, new_act
-from olvido.operators.exits import Exit
-from olvido.operators.instants import instant_of, span_of
-from olvido.operators.operations import add_commands, database
-from olvido.operators.output import Form, Output, messages, show_one, text_of
-from olvido.operators.sinks import known_sink
+from olvido.operators.cli.acting import Confirm, NoInput, Reason, confirm, new_act
+from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.instants import instant_of, span_of
+from olvido.operators.cli.output import Form, Output, messages, show_one, text_of
+from olvido.operators.cli.sink_operations import add_commands, database
+from olvido.operators.cli.sinks import known_sink
 
 if TYPE_CHECKING:
     from olvido.ledger.sink_operations import AlreadyOpen

@@ -10,7 +10,7 @@ import typer
 
 from olvido.core.errors import InvalidInput
 from olvido.core.events import Right
-from olvido.operators.output import Form, Output, messages, show_one
+from olvido.operators.cli.output import Form, Output, messages, show_one
 
 Email = Annotated[str | None, typer.Option(help="An e-mail address of the person.")]
 Phone = Annotated[str | None, typer.Option(help="An international phone number, such as +34 600 000 000.")]

@@ -16,8 +16,8 @@ from olvido.ledger.connection import Database
 from olvido.ledger.figures import Figures
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
+from olvido.operators.cli.output import span
 from olvido.operators.local import stack
-from olvido.operators.output import span
 from olvido.operators.settings import deployment, private_keys
 from olvido.processors.figures import readers_of
 from olvido.schemas.privacy.sealing import HandleKey, Opener, Sealer

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from olvido.operators.helping import commands_of
+from olvido.operators.cli.helping import commands_of
 
 VARIABLE = "_OLVIDO_COMPLETE"  # is set where a shell asks us, and not a person
 PATIENCE_S = 1.0  # a person waits with a finger on the key
@@ -114,14 +114,14 @@ def _topics() -> Iterable[str]:
 
 
 def _requests() -> Iterable[str]:
-    from olvido.operators.looking import figures
+    from olvido.operators.cli.requests import figures
 
     now = datetime.now(UTC)
     return [str(row["request_id"]) for row in figures().requests(now=now, limit=NEWEST)]
 
 
 def _operations() -> Iterable[str]:
-    from olvido.operators.looking import figures
+    from olvido.operators.cli.requests import figures
 
     return figures().operation_names(limit=NEWEST)
 

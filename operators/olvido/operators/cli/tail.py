@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from olvido.broker.contract import Received
-    from olvido.operators.records import Reader, Seen
+    from olvido.operators.desk.records import Reader, Seen
     from olvido.schemas.privacy.sealing import Opener
     from olvido.schemas.settings.deployment import Deployment, KafkaSection
     from olvido.schemas.topics import Topic
 
 from olvido.core.acts import Verb
 from olvido.core.errors import ConfigError, InvalidInput, Refused, did_you_mean
-from olvido.operators.acting import Confirm, NoInput, Reason, confirm, new_act
-from olvido.operators.instants import instant_of
-from olvido.operators.output import Form, Output, console, messages, print_data, text_of
+from olvido.operators.cli.acting import Confirm, NoInput, Reason, confirm, new_act
+from olvido.operators.cli.instants import instant_of
+from olvido.operators.cli.output import Form, Output, console, messages, print_data, text_of
 
 EARLIEST, LATEST, NOW = "earliest", "latest", "now"
 LAST = 20  # records, where nothing else is asked for
@@ -100,7 +100,7 @@ def tail(
         olvido topics tail receipts --follow
         olvido topics tail requests --from 10m --reveal cn --reason "OPS-20, asked by the person"
     """
-    from olvido.operators.records import Reader, topic_named
+    from olvido.operators.desk.records import Reader, topic_named
     from olvido.operators.settings import deployment
 
     declared, now = deployment(), datetime.now(UTC)
@@ -172,7 +172,7 @@ class _Tailing:
 
     def _open(self, seen: "Seen") -> list[str]:
         """Who the record is about, or why that is not shown."""
-        from olvido.operators.records import boxes_of
+        from olvido.operators.desk.records import boxes_of
         from olvido.schemas.privacy.sealing import Forgotten
 
         assert self._opener is not None
@@ -299,7 +299,7 @@ def _filters(topic: "Topic", filters: Sequence[str]) -> dict[str, list[str]]:
     Raises:
         InvalidInput: not of the form, or the topic's records have no such field.
     """
-    from olvido.operators.records import fields_of
+    from olvido.operators.desk.records import fields_of
 
     known = {field["name"] for field in fields_of(topic)}
     wanted: dict[str, list[str]] = {}
@@ -340,7 +340,7 @@ def _opener(declared: "Deployment", topic: "Topic", region: str) -> "Opener":
         InvalidInput: there is no such region, or no box on that topic.
         ConfigError: its private key is not here.
     """
-    from olvido.operators.records import fields_of
+    from olvido.operators.desk.records import fields_of
     from olvido.operators.settings import private_keys
     from olvido.schemas.privacy.sealing import Opener
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from olvido.core.replay import Plan
-from olvido.operators.output import Output, console, messages, print_data, show, table_of, text_of
+from olvido.operators.cli.output import Output, console, messages, print_data, show, table_of, text_of
 
 if TYPE_CHECKING:
-    from olvido.operators.replay.shadow import Shadow
+    from olvido.operators.desk.replay.shadow import Shadow
 
 COUNTED = ("records", "tasks", "new", "applied", "forgotten", "unread")
 

@@ -7,7 +7,7 @@ import typer
 
 from olvido.core.errors import InvalidInput, did_you_mean
 from olvido.core.sinks import Standing
-from olvido.operators.output import Form, Output, console, show
+from olvido.operators.cli.output import Form, Output, console, show
 
 if TYPE_CHECKING:
     from olvido.schemas.settings.deployment import Deployment

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.text import Text
 
-from olvido.operators.output import console, text_of
+from olvido.operators.cli.output import console, text_of
 
 Row = Mapping[str, Any]
 

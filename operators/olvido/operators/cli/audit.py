@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from olvido.core.acts import Verb
-from olvido.operators.output import Form, Output, show
+from olvido.operators.cli.output import Form, Output, show
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def audit(
 
     from olvido.ledger.acts import Acts
     from olvido.ledger.connection import Database
-    from olvido.operators.instants import instant_of
+    from olvido.operators.cli.instants import instant_of
     from olvido.operators.settings import deployment
 
     acts = Acts(Database(deployment().ledger_dsn, application="olvido.cli"))

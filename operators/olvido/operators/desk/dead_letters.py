@@ -16,7 +16,7 @@ from olvido.core.rates import Pace
 from olvido.core.receipts import Outcome
 from olvido.ledger.letters import Letters
 from olvido.ledger.progress import ranges_of
-from olvido.operators.progress import Advance
+from olvido.operators.cli.progress import Advance
 from olvido.processors.emission import Emission
 from olvido.processors.reconciler import answer
 from olvido.schemas.settings.deployment import KafkaSection

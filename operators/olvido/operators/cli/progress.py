@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from olvido.operators.output import messages
+from olvido.operators.cli.output import messages
 
 LINE_EVERY_S = 10.0
 

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from olvido.core.acts import Act, Verb
 from olvido.core.errors import InvalidInput, OlvidoError
-from olvido.operators.output import messages
+from olvido.operators.cli.output import messages
 
 OPERATOR = "OLVIDO_OPERATOR"  # who is recorded; without it user@host
 

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from olvido.core.errors import OlvidoError
 from olvido.core.sinks import Standing
-from olvido.operators.output import console, span, table_of
+from olvido.operators.cli.output import console, span, table_of
 
 EVERY_S = 1.0
 KEYS_S = 0.1  # how soon q is noticed

@@ -13,10 +13,10 @@ from olvido.core.errors import InvalidInput, Refused
 from olvido.core.ids import canonical_uuid
 from olvido.core.rates import rate_of
 from olvido.core.replay import Plan, ReplayState
-from olvido.operators.acting import Confirm, NoInput, Reason, confirm, new_act
-from olvido.operators.exits import Exit
-from olvido.operators.output import Form, Output, console, messages, show
-from olvido.operators.replay.showing import said, show_plan, show_shadow
+from olvido.operators.cli.acting import Confirm, NoInput, Reason, confirm, new_act
+from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.output import Form, Output, console, messages, show
+from olvido.operators.cli.replay_showing import said, show_plan, show_shadow
 
 if TYPE_CHECKING:
     from olvido.ledger.replays import Replay, Replays
@@ -116,9 +116,9 @@ def plan(
         olvido replay plan --outcome failed --right ERASE -o csv > ranges.csv
         olvido replay plan --from-file ranges.csv --name friday
     """
-    from olvido.operators.instants import instant_of, span_of
-    from olvido.operators.replay.asking import TOPICS, Asked, read_ranges, selection_of, topic_of
-    from olvido.operators.replay.planning import NothingSelected, make_plan
+    from olvido.operators.cli.instants import instant_of, span_of
+    from olvido.operators.desk.replay.asking import TOPICS, Asked, read_ranges, selection_of, topic_of
+    from olvido.operators.desk.replay.planning import NothingSelected, make_plan
 
     now = datetime.now(UTC)
     if by_duration is not None and (since is not None or until is not None):
@@ -193,9 +193,9 @@ def run(
         return
     from olvido.broker.kafka import KafkaPublisher
     from olvido.ledger.replays import Taken
-    from olvido.operators.progress import progress
-    from olvido.operators.replay.planning import check_same
-    from olvido.operators.replay.running import Ended, Runner
+    from olvido.operators.cli.progress import progress
+    from olvido.operators.desk.replay.planning import check_same
+    from olvido.operators.desk.replay.running import Ended, Runner
     from olvido.schemas.registry import Registry
 
     if found.state in {ReplayState.DONE, ReplayState.CANCELLED}:
@@ -358,7 +358,7 @@ def show_replay(
 
 def _parts() -> "tuple[Deployment, Replays]":
     from olvido.ledger.replays import Replays
-    from olvido.operators.operations import database
+    from olvido.operators.cli.sink_operations import database
     from olvido.operators.settings import deployment
 
     declared = deployment()
@@ -405,7 +405,7 @@ def _private_dirs(declared: "Deployment") -> Mapping[str, Path]:
 
 
 def _destroyed(declared: "Deployment") -> Mapping[str, Sequence[str]]:
-    from olvido.operators.replay.planning import destroyed_here
+    from olvido.operators.desk.replay.planning import destroyed_here
 
     return destroyed_here(declared, _private_dirs(declared))
 
@@ -454,9 +454,9 @@ def _pseudonym(text: str | None) -> str | None:
 
 
 def _rehearse(declared: "Deployment", replays: "Replays", found: "Replay", output: Output) -> None:
-    from olvido.operators.progress import progress
-    from olvido.operators.replay.planning import check_same
-    from olvido.operators.replay.shadow import Rehearser
+    from olvido.operators.cli.progress import progress
+    from olvido.operators.desk.replay.planning import check_same
+    from olvido.operators.desk.replay.shadow import Rehearser
     from olvido.schemas.registry import Registry
 
     check_same(declared, replays, found.plan)

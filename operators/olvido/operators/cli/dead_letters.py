@@ -16,7 +16,7 @@ import typer
 if TYPE_CHECKING:
     from olvido.ledger.connection import Database
     from olvido.ledger.letters import Kept, Letters, Selection
-    from olvido.operators.dead_letters import Fate, Found
+    from olvido.operators.desk.dead_letters import Fate, Found
     from olvido.schemas.settings.deployment import Deployment
 
 from olvido.core.acts import Act, Verb
@@ -25,10 +25,10 @@ from olvido.core.dead_letters import ATTEMPTS_MAX, DeadLetter, LetterState, reme
 from olvido.core.errors import InvalidInput, Refused, Unavailable
 from olvido.core.ids import canonical_uuid
 from olvido.core.rates import rate_of
-from olvido.operators.acting import Confirm, NoInput, Reason, confirm, new_act
-from olvido.operators.exits import Exit
-from olvido.operators.output import Form, Output, console, messages, print_data, show, show_one
-from olvido.operators.progress import progress
+from olvido.operators.cli.acting import Confirm, NoInput, Reason, confirm, new_act
+from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.output import Form, Output, console, messages, print_data, show, show_one
+from olvido.operators.cli.progress import progress
 
 APPLICATION = "olvido.cli"
 RATE_MAX = 10_000  # a second
@@ -134,8 +134,8 @@ def show_dead_letter(
     Examples:
         olvido dead-letters show 6f0f8c1e-2f5b-5a57-9d3c-0c2b5d1f7a10
     """
-    from olvido.operators.dead_letters import find
-    from olvido.operators.records import Reader
+    from olvido.operators.desk.dead_letters import find
+    from olvido.operators.desk.records import Reader
 
     declared = _deployment()
     kept = _letters(declared).one(_uuid(dead_letter_id))
@@ -216,7 +216,7 @@ def redrive(
         olvido dead-letters redrive 6f0f8c1e-2f5b-5a57-9d3c-0c2b5d1f7a10 --reason "OPS-17"
     """
     from olvido.broker.kafka import KafkaPublisher
-    from olvido.operators.dead_letters import Redriving
+    from olvido.operators.desk.dead_letters import Redriving
 
     declared = _deployment()
     speed = _rate(rate)
@@ -267,7 +267,7 @@ def discard(
         olvido dead-letters discard --cause TRUNCATED --reason "OPS-18, sent anew" --confirm TRUNCATED
     """
     from olvido.broker.kafka import KafkaPublisher
-    from olvido.operators import dead_letters
+    from olvido.operators.desk import dead_letters
     from olvido.processors.emission import Emission
     from olvido.schemas.registry import Registry
 
@@ -371,7 +371,7 @@ def _selection(
     must: bool = False,
 ) -> "Selection":
     from olvido.ledger.letters import Selection
-    from olvido.operators.records import topic_named
+    from olvido.operators.desk.records import topic_named
 
     if must and not (ids or cause or topic or every):
         raise InvalidInput("dead letters", "say which: ids, --cause, --topic, or --all where there is one")
@@ -467,7 +467,7 @@ def _row(kept: "Kept", now: datetime) -> dict[str, Any]:
 def _with_records(
     declared: "Deployment", found: "Sequence[Kept]", rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    from olvido.operators.dead_letters import find
+    from olvido.operators.desk.dead_letters import find
 
     records = {
         one.letter.dead_letter_id: one.record for one in find(declared.kafka, [k.letter for k in found])
@@ -513,7 +513,7 @@ def _print_block(name: str, values: Any) -> None:  # noqa: ANN401 - whatever an 
 
 
 def _lines(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:  # noqa: ANN401
-    from olvido.operators.output import text_of
+    from olvido.operators.cli.output import text_of
 
     match value:
         case {**items} if items:

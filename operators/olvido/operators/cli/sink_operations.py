@@ -9,9 +9,9 @@ import typer
 from olvido.core.acts import Verb
 from olvido.core.errors import did_you_mean
 from olvido.core.sinks import OperationKind
-from olvido.operators.acting import Confirm, NoInput, Reason, confirm, new_act
-from olvido.operators.exits import Exit
-from olvido.operators.output import Form, Output, console, messages, print_data, show, show_one
+from olvido.operators.cli.acting import Confirm, NoInput, Reason, confirm, new_act
+from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.output import Form, Output, console, messages, print_data, show, show_one
 
 if TYPE_CHECKING:
     from olvido.ledger.connection import Database

@@ -21,7 +21,7 @@ import typer
 
 from olvido.core.errors import InvalidInput, OlvidoError
 from olvido.core.redaction import redacted
-from olvido.operators.output import Form, Output, messages, plain, show
+from olvido.operators.cli.output import Form, Output, messages, plain, show
 from olvido.operators.settings import load_stack_env, project
 
 LOG_BYTES = 256 * 1024  # of each log, its end
@@ -139,19 +139,19 @@ def _versions(_directory: Path) -> dict[str, Any]:
 
 
 def _config(_directory: Path) -> list[dict[str, Any]]:
-    from olvido.operators.configuring import settings
+    from olvido.operators.cli.config import settings
 
     return settings()
 
 
 def _doctor(directory: Path) -> list[dict[str, Any]]:
-    from olvido.operators.health import examine
+    from olvido.operators.desk.health import examine
 
     return [finding.as_dict() for finding in examine(directory)]
 
 
 def _status(directory: Path) -> dict[str, Any]:
-    from olvido.operators.health import overall
+    from olvido.operators.desk.health import overall
 
     return overall(directory).as_dict()
 
@@ -167,7 +167,7 @@ def _topics(_directory: Path) -> list[str]:
 
 def _acts(_directory: Path) -> list[Mapping[str, Any]]:
     """Verbs and counts: reasons and names of operators are nobody else's business."""
-    from olvido.operators.looking import figures
+    from olvido.operators.cli.requests import figures
 
     return figures().acts_by_verb()
 

@@ -24,9 +24,9 @@ from olvido.core.replay import Place, Position, ReplayState
 from olvido.core.tasks import Task
 from olvido.ledger.replays import Forgotten, Replay, Replays, plan_document
 from olvido.ledger.store import Ledger
-from olvido.operators.progress import Bar
-from olvido.operators.replay.issuing import Issuer, id_of
-from olvido.operators.replay.planning import pace_of, unknown_ranges
+from olvido.operators.cli.progress import Bar
+from olvido.operators.desk.replay.issuing import Issuer, id_of
+from olvido.operators.desk.replay.planning import pace_of, unknown_ranges
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import ConsentsHandler, RequestsHandler
 from olvido.processors.requests import GROUP

@@ -16,11 +16,11 @@ from olvido.core.events import Right
 from olvido.core.ids import canonical_uuid
 from olvido.core.receipts import Outcome
 from olvido.core.requests import RequestState
-from olvido.operators.exits import Exit
-from olvido.operators.instants import instant_of
-from olvido.operators.output import Form, Output, console, messages, print_data, show, show_one
-from olvido.operators.sinks import warnings_about
-from olvido.operators.timeline import draw, moments_of, rows_of
+from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.instants import instant_of
+from olvido.operators.cli.output import Form, Output, console, messages, print_data, show, show_one
+from olvido.operators.cli.sinks import warnings_about
+from olvido.operators.cli.timeline import draw, moments_of, rows_of
 
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")]
 WIDE = 100  # columns; narrower, an id would be folded to show an instant

@@ -15,9 +15,9 @@ from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.replay import FIRST, Plan
 from olvido.core.tasks import Task
 from olvido.ledger.replays import Replay, Replays, Source, plan_document
-from olvido.operators.progress import Bar
-from olvido.operators.replay.issuing import Issuer, id_of
-from olvido.operators.replay.planning import unknown_ranges
+from olvido.operators.cli.progress import Bar
+from olvido.operators.desk.replay.issuing import Issuer, id_of
+from olvido.operators.desk.replay.planning import unknown_ranges
 from olvido.processors.requests import GROUP
 from olvido.schemas.privacy.sealing import Forgotten as BoxForgotten
 from olvido.schemas.privacy.sealing import Opener

@@ -10,29 +10,28 @@ from typing import Annotated, NoReturn
 import typer
 
 from olvido.core.errors import ConfigError, InvalidInput, OlvidoError, Unavailable
-from olvido.operators import (
+from olvido.operators import generating, stack_commands
+from olvido.operators.cli import (
     audit,
-    backfill_commands,
+    backfill,
     bundle,
     completing,
-    configuring,
-    dead_letter_commands,
+    config,
+    dead_letters,
     emitting,
-    generating,
     helping,
     logs,
-    looking,
+    replay,
+    requests,
     restore,
     sinks,
-    stack_commands,
     status,
     top,
-    topic_commands,
+    topics,
 )
-from olvido.operators.acting import NotConfirmed
-from olvido.operators.exits import Exit
-from olvido.operators.output import messages, without_colour
-from olvido.operators.replay import commands as replay
+from olvido.operators.cli.acting import NotConfirmed
+from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.output import messages, without_colour
 
 app = typer.Typer(
     name="olvido",
@@ -53,16 +52,16 @@ stack_commands.register(app)
 status.register(app)
 top.register(app)
 emitting.register(app)
-looking.register(app)
-dead_letter_commands.register(app)
-topic_commands.register(app)
+requests.register(app)
+dead_letters.register(app)
+topics.register(app)
 audit.register(app)
 bundle.register(app)
-configuring.register(app)
+config.register(app)
 completing.register(app)
 sinks.register(app)
 restore.register(app)
-backfill_commands.register(app)
+backfill.register(app)
 replay.register(app)
 generating.register(app)
 
@@ -195,7 +194,7 @@ def _stop_on_signal() -> threading.Event:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and end the process with its exit code.
 
-    What each code means stands in :class:`~olvido.operators.exits.Exit`.
+    What each code means stands in :class:`~olvido.operators.cli.exits.Exit`.
     """
     command = helping.finished(app)
     if completing.is_asked():
@@ -230,7 +229,3 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _complain(text: str, code: Exit) -> NoReturn:
     messages.print(f"olvido: {text}", markup=False, soft_wrap=True)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

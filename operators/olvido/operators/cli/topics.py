@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from olvido.operators import tail
-from olvido.operators.exits import Exit
-from olvido.operators.output import Form, Output, console, messages, show
+from olvido.operators.cli import tail
+from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.output import Form, Output, console, messages, show
 
 WIDE = 140  # columns; narrower, who writes and reads has no room
 
@@ -149,7 +149,7 @@ def create_keys(
         olvido keys create
         olvido keys create --epoch 2026-12
     """
-    from olvido.operators.prepare import create_keys
+    from olvido.operators.desk.prepare import create_keys
     from olvido.operators.settings import deployment, project
 
     made = create_keys(deployment(), project(), epoch=epoch)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from olvido.operators.exits import Exit
-from olvido.operators.instants import span_of
-from olvido.operators.output import Form, Output, console, messages, print_data, show, span
+from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.instants import span_of
+from olvido.operators.cli.output import Form, Output, console, messages, print_data, show, span
 from olvido.operators.settings import project
 
 if TYPE_CHECKING:
-    from olvido.operators.health import Report
+    from olvido.operators.desk.health import Report
 
 EVERY_S = 2.0
 WIDE = 110  # columns; narrower, pid, uptime and restarts have no room
@@ -49,7 +49,7 @@ def status(
         olvido status --watch --exit-when-healthy --timeout 2m
         olvido status -o json
     """
-    from olvido.operators.health import overall
+    from olvido.operators.desk.health import overall
 
     limit = span_of(timeout, field="--timeout") if timeout else None
     deadline = time.monotonic() + limit.total_seconds() if limit else None

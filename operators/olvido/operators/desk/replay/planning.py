@@ -15,7 +15,7 @@ from olvido.core.rates import rate_of
 from olvido.core.replay import Kept, PlaceCount, Plan, SinkCount, Window, check_times, window
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.replays import Counted, Replays
-from olvido.operators.replay.asking import Asked
+from olvido.operators.desk.replay.asking import Asked
 from olvido.processors.requests import GROUP
 from olvido.schemas.codec import avro_text
 from olvido.schemas.privacy.sealing import destroyed_keys

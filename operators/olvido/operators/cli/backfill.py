@@ -9,12 +9,12 @@ import typer
 from olvido.core.acts import Verb
 from olvido.core.errors import InvalidInput
 from olvido.core.sinks import OperationKind
-from olvido.operators.acting import Reason, new_act
-from olvido.operators.exits import Exit
-from olvido.operators.operations import add_commands, database
-from olvido.operators.output import messages
-from olvido.operators.progress import progress
-from olvido.operators.sinks import known_sink
+from olvido.operators.cli.acting import Reason, new_act
+from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.output import messages
+from olvido.operators.cli.progress import progress
+from olvido.operators.cli.sink_operations import add_commands, database
+from olvido.operators.cli.sinks import known_sink
 
 if TYPE_CHECKING:
     from olvido.ledger.backfills import Backfills, Position
@@ -54,7 +54,7 @@ def _backfill(
 
     from olvido.ledger.backfills import Backfills
     from olvido.ledger.sink_operations import SinkOperations
-    from olvido.operators.backfill import Backfill
+    from olvido.operators.desk.backfill import Backfill
     from olvido.operators.settings import deployment
     from olvido.schemas.registry import Registry
 
