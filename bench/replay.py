@@ -32,9 +32,9 @@ from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.memory import partition_of
 from olvido.core.acts import Act, Verb
+from olvido.core.digests import content_digest
 from olvido.core.ids import task_id
 from olvido.core.replay import Plan, ReplayState, Selection
-from olvido.core.requests import content_digest
 from olvido.ledger.connection import Database
 from olvido.ledger.replays import Replay, Replays
 from olvido.operators.desk.replay.asking import TOPICS, Asked

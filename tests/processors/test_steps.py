@@ -93,6 +93,20 @@ def test_the_same_request_from_another_place_changes_nothing():
     assert output == requests.Output(rows=(), tasks=(), statuses=(), dead_letters=(), duplicates=1)
 
 
+def test_what_an_older_version_saved_is_delivered_again_and_not_refused():
+    """Its digest was over ``repr``, without a version: what comes again is known by it all the same."""
+    item = read(an_erasure(), 1)
+    first = requests.step([item], NOTHING, CATALOGUE, NOW)
+    known = saved(NOTHING, first)
+    old = bytes.fromhex("becd571c0b6f48b11c2c094196c02da3e65529c14c81ab50c49ac1070ef28412")
+    known = replace(known, requests={key: replace(row, digest=old) for key, row in known.requests.items()})
+    again = requests.step([item, read(an_erasure(), 2)], known, CATALOGUE, NOW)
+    assert (again.tasks, again.statuses) == (first.tasks, first.statuses)
+    assert (again.dead_letters, again.duplicates) == ((), 1)
+    reused = requests.step([read(an_erasure(right=Right.ACCESS), 3)], known, CATALOGUE, NOW)
+    assert [letter.cause for letter in reused.dead_letters] == [Cause.ID_REUSE]
+
+
 def test_the_same_id_with_another_content_is_a_dead_letter_and_the_first_stands():
     known = saved(NOTHING, requests.step([read(an_erasure(), 1)], NOTHING, CATALOGUE, NOW))
     output = requests.step([read(an_erasure(right=Right.ACCESS), 2)], known, CATALOGUE, NOW)

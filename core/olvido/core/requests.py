@@ -1,11 +1,10 @@
 """The state of a privacy request: a pure function of what its sinks have said."""
 
-import hashlib
 from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
 
-from olvido.core.events import ConsentChange, PrivacyRequest, Verification
+from olvido.core.events import PrivacyRequest
 from olvido.core.receipts import Outcome
 from olvido.core.tasks import Action
 
@@ -76,25 +75,3 @@ def state_of(action: Action, outcomes: Iterable[Outcome | None]) -> RequestState
     if said & (done | _PARTLY):
         return RequestState.PARTIALLY_FULFILLED
     return RequestState.UNFULFILLED
-
-
-def content_digest(event: PrivacyRequest | ConsentChange | Verification) -> bytes:
-    """What makes two events with one id the same event: SHA-256 over what they mean.
-
-    Sealed boxes differ at each sealing and a caller's retry may carry a later
-    ``requested_at``, so neither counts. Handles are pseudonyms: no identity goes in.
-    """
-    match event:
-        case PrivacyRequest():
-            parts: list[object] = [
-                event.right.value, event.subject_id, sorted(h.value for h in event.handles),
-                sorted(event.regions), sorted(event.purposes), event.verification_required,
-            ]  # fmt: skip
-        case ConsentChange():
-            parts = [
-                event.purpose, event.decision.value, event.subject_id, sorted(h.value for h in event.handles),
-                sorted(event.regions), event.occurred_at.isoformat(), event.policy_version,
-            ]  # fmt: skip
-        case Verification():
-            parts = [str(event.request_id), event.subject_id, event.verified.method]
-    return hashlib.sha256(repr(parts).encode()).digest()

@@ -10,10 +10,10 @@ from olvido.core.catalogue import Catalogue
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState, later, states_of
 from olvido.core.dead_letters import DeadLetter
+from olvido.core.digests import content_digest, same_content
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange
 from olvido.core.plan import check_consent, plan_consent
-from olvido.core.requests import content_digest
 from olvido.core.tasks import Task
 from olvido.ledger.rows import ConsentRow, Place
 from olvido.ledger.rows import Known as KnownChange
@@ -64,9 +64,8 @@ def step(batch: Sequence[Read[ConsentChange]], known: Known, catalogue: Catalogu
             if first is None or first.place != place:
                 # What was saved from here was found good, by whatever clock: ours may be behind that one.
                 check_consent(change, catalogue, now)
-            digest = content_digest(change)
             before = first or rows.get(change.event_id)
-            if before is not None and before.digest != digest:
+            if before is not None and not same_content(change, before.digest):
                 raise Refused(Cause.ID_REUSE, field="event_id")
         except Refused as refused:
             letters.append(dead_letter_of(read.received, refused, group=GROUP, now=now))
@@ -75,7 +74,7 @@ def step(batch: Sequence[Read[ConsentChange]], known: Known, catalogue: Catalogu
             duplicates += 1
             continue
         if first is None:
-            rows[change.event_id] = _row(read, digest, place)
+            rows[change.event_id] = _row(read, place)
         for state in states_of(change):
             key = (state.handle, state.purpose)
             standing = states.get(key) or known.states.get(key)
@@ -95,7 +94,7 @@ def keys_of(batch: Sequence[Read[ConsentChange]]) -> list[tuple[str, str]]:
     return sorted({(handle.value, read.value.purpose) for read in batch for handle in read.value.handles})
 
 
-def _row(read: Read[ConsentChange], digest: bytes, place: Place) -> ConsentRow:
+def _row(read: Read[ConsentChange], place: Place) -> ConsentRow:
     change = read.value
     assert read.received.value is not None, "a value was decoded from it"
     return ConsentRow(
@@ -104,7 +103,7 @@ def _row(read: Read[ConsentChange], digest: bytes, place: Place) -> ConsentRow:
         decision=change.decision.value,
         subject_id=change.subject_id,
         occurred_at=change.occurred_at,
-        digest=digest,
+        digest=content_digest(change),
         place=place,
         event=read.received.value,
     )

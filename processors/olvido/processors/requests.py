@@ -9,10 +9,11 @@ from olvido.broker.reading import Read, dead_letter_of
 from olvido.core.catalogue import Catalogue
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
+from olvido.core.digests import content_digest, same_content
 from olvido.core.errors import Refused
 from olvido.core.events import PrivacyRequest
 from olvido.core.plan import check_request, plan_request
-from olvido.core.requests import FINAL_STATES, RequestState, content_digest, needs_verification, state_of
+from olvido.core.requests import FINAL_STATES, RequestState, needs_verification, state_of
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Action, Task
 from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestRow, TaskRow, VerificationKey
@@ -67,16 +68,15 @@ def step(batch: Sequence[Read[PrivacyRequest]], known: Known, catalogue: Catalog
             if first is None or first.place != place:
                 # What was saved from here was found good, by whatever clock: ours may be behind that one.
                 check_request(request, catalogue, now)
-            digest = content_digest(request)
             row = rows.get(request.request_id)
             before = first or row
             if before is None:
                 request = _verified(request, known.verifications)
                 planned, state = _start(request, catalogue)
-                rows[request.request_id] = _row(read, digest, place, state, len(planned))
+                rows[request.request_id] = _row(read, place, state, len(planned))
                 statuses.append(_status(request, state, planned))
                 tasks.extend(planned)
-            elif before.digest != digest:
+            elif not same_content(request, before.digest):
                 raise Refused(Cause.ID_REUSE, field="request_id")
             elif first is not None and first.place == place:
                 statuses.append(status_known(request, first))
@@ -143,9 +143,7 @@ def _verified(
     return request if verification is None else replace(request, verified=verification.verified)
 
 
-def _row(
-    read: Read[PrivacyRequest], digest: bytes, place: Place, state: RequestState, tasks: int
-) -> RequestRow:
+def _row(read: Read[PrivacyRequest], place: Place, state: RequestState, tasks: int) -> RequestRow:
     request = read.value
     assert read.received.value is not None, "a value was decoded from it"
     return RequestRow(
@@ -156,7 +154,7 @@ def _row(
         state=state.value,
         tasks=tasks,
         finished=state in FINAL_STATES,
-        digest=digest,
+        digest=content_digest(request),
         place=place,
         event=read.received.value,
         awaiting=state is RequestState.IDENTITY_PENDING,

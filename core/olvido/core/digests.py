@@ -1,0 +1,72 @@
+"""What makes two events with one id the same event: a digest of what they mean.
+
+Sealed boxes differ at each sealing and a caller's retry may carry a later ``requested_at``, so
+neither counts. Handles are pseudonyms: no identity goes in.
+
+A digest is one byte that names its version, then SHA-256 over canonical JSON: sorted keys, no
+blanks, UTF-8, so that a service in any language can compute it. Before versions there was
+SHA-256 over Python's ``repr``, 32 bytes alone: a ledger still holds such digests.
+"""
+
+import hashlib
+import json
+from datetime import UTC
+
+from olvido.core.events import ConsentChange, PrivacyRequest
+
+VERSION = b"\x01"
+_UNVERSIONED_BYTES = 32
+
+Event = PrivacyRequest | ConsentChange
+
+
+def content_digest(event: Event) -> bytes:
+    """The digest of an event, in the newest version: what is stored."""
+    content = json.dumps(_content(event), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return VERSION + hashlib.sha256(content.encode()).digest()
+
+
+def same_content(event: Event, stored: bytes) -> bool:
+    """Whether an event means what a stored digest was computed of, in whichever version that is."""
+    if len(stored) == _UNVERSIONED_BYTES:
+        return _unversioned(event) == stored
+    return content_digest(event) == stored
+
+
+def _content(event: Event) -> dict[str, object]:
+    content: dict[str, object] = {
+        "subject_id": event.subject_id,
+        "handles": sorted(handle.value for handle in event.handles),
+        "regions": sorted(event.regions),
+    }
+    match event:
+        case PrivacyRequest():
+            content |= {
+                "right": event.right.value,
+                "purposes": sorted(event.purposes),
+                "verification_required": event.verification_required,
+            }
+        case ConsentChange():
+            content |= {
+                "purpose": event.purpose,
+                "decision": event.decision.value,
+                "occurred_at": event.occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
+                "policy_version": event.policy_version,
+            }
+    return content
+
+
+def _unversioned(event: Event) -> bytes:
+    handles = sorted(handle.value for handle in event.handles)
+    match event:
+        case PrivacyRequest():
+            parts: list[object] = [
+                event.right.value, event.subject_id, handles, sorted(event.regions),
+                sorted(event.purposes), event.verification_required,
+            ]  # fmt: skip
+        case ConsentChange():
+            parts = [
+                event.purpose, event.decision.value, event.subject_id, handles, sorted(event.regions),
+                event.occurred_at.isoformat(), event.policy_version,
+            ]  # fmt: skip
+    return hashlib.sha256(repr(parts).encode()).digest()
