@@ -66,6 +66,13 @@ def settings(kafka: KafkaSection, topic: str) -> dict[str, str]:
     }
 
 
+def change_setting(kafka: KafkaSection, topic: str, name: str, value: str) -> None:
+    client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    change = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[change])
+    client.incremental_alter_configs([resource])[resource].result(30)
+
+
 def test_what_is_missing_is_made_and_a_repeat_changes_nothing(
     kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
 ) -> None:
@@ -117,6 +124,20 @@ def test_another_retention_is_mended(
         in told
     )
     assert settings(kafka_section, tasks_topic(sink).name)["retention.ms"] == should
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("retention.ms", "-1"), ("retention.ms", "315360000000"), ("min.insync.replicas", "3")]
+)
+def test_what_keeps_longer_or_is_safer_is_no_difference_and_is_never_changed(
+    kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str, name: str, kept: str
+) -> None:
+    admin.apply(kafka_section, registry, catalogue)
+    change_setting(kafka_section, tasks_topic(sink).name, name, kept)
+    assert of_sink(admin.diff(kafka_section, registry, catalogue), sink) == []
+    admin.check(kafka_section, registry, catalogue)
+    assert of_sink(admin.apply(kafka_section, registry, catalogue), sink) == []
+    assert settings(kafka_section, tasks_topic(sink).name)[name] == kept
 
 
 def test_another_count_of_partitions_is_refused_and_never_changed(
@@ -318,12 +339,7 @@ def test_a_setting_changed_by_hand_is_found(
     kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
 ) -> None:
     admin.apply(kafka_section, registry, catalogue)
-    client = AdminClient({"bootstrap.servers": kafka_section.bootstrap_servers})
-    change = ConfigEntry(
-        "unclean.leader.election.enable", "true", incremental_operation=AlterConfigOpType.SET
-    )
-    resource = ConfigResource(ConfigResource.Type.TOPIC, tasks_topic(sink).name, incremental_configs=[change])
-    client.incremental_alter_configs([resource])[resource].result(30)
+    change_setting(kafka_section, tasks_topic(sink).name, "unclean.leader.election.enable", "true")
     (told,) = of_sink(admin.diff(kafka_section, registry, catalogue), sink)
     assert str(told) == (f"{tasks_topic(sink).name}: unclean.leader.election.enable is true, should be false")
 

@@ -1,7 +1,8 @@
 """What an operator asks of the broker: are the topics as declared, how far is a group, what is at an offset.
 
 The table in ``schemas/topics.py`` says what should be. ``diff`` compares, ``apply`` mends what can be mended
-without moving a key or losing a record, and refuses the rest by name.
+without moving a key or losing a record, and refuses the rest by name. What keeps records longer, or in more
+copies, than the table says is no difference.
 """
 
 # pyright: reportPrivateImportUsage=false
@@ -37,6 +38,7 @@ TIMEOUT_S = 10.0
 POLL_S = 0.1
 REACH_TIMEOUT_S = 3.0  # a person is waiting for `olvido doctor`
 DAY = timedelta(days=1)
+FOR_EVER = "-1"  # as the broker writes a retention without an end
 READ_TIMEOUT_S = 15.0  # without a record, while a range is read
 # The broker's own default. It limits what is compressed together and not one record, so less would refuse
 # whole batches; one record is at most 64 KiB (see codec.VALUE_BYTES_MAX).
@@ -173,17 +175,9 @@ def check_fit(kafka: KafkaSection, topics: Sequence[Topic]) -> None:
     for topic in there:
         known = settings.get(topic.name)
         for one in _topic_differences(topic, metadata[topic.name], known or {}, kafka):
-            if one.what == "partitions" or (known and _loses(topic, one)):
+            if one.what == "partitions" or (known and one.what in {"cleanup.policy", "retention.ms"}):
                 fix = "run: olvido topics apply" if one.remedy is Remedy.MEND else "see: olvido topics diff"
                 raise ConfigError(f"{one}; {fix}")
-
-
-def _loses(topic: Topic, one: Difference) -> bool:
-    if one.what == "cleanup.policy":
-        return True
-    if one.what == "retention.ms" and topic.retention is not None:
-        return 0 <= int(one.is_) < topic.retention.total_seconds() * 1000  # -1: for ever
-    return False
 
 
 def diff(kafka: KafkaSection, registry: Registry, catalogue: Catalogue) -> list[Difference]:
@@ -277,8 +271,20 @@ def _topic_differences(
         )
     for name, should in settings_for(topic, kafka).items():
         is_ = settings.get(name, "unknown")
-        if is_ != should:
+        if not _keeps_as_much(name, is_, should):
             yield difference(name, is_, should, _why_not(topic, name, is_))
+
+
+def _keeps_as_much(name: str, is_: str, should: str) -> bool:
+    """Whether a setting is as declared, or keeps records longer or in more copies than that.
+
+    To "mend" such a setting would delete what somebody wants kept, or weaken what somebody made safe.
+    """
+    if name == "retention.ms" and is_ == FOR_EVER:
+        return True
+    if name in {"retention.ms", "min.insync.replicas"} and is_.isdecimal():
+        return int(is_) >= int(should)
+    return is_ == should
 
 
 def _why_not(topic: Topic, name: str, is_: str) -> str:
