@@ -36,7 +36,7 @@ from uuid_utils.compat import uuid7
 from olvido.broker import admin
 from olvido.broker.contract import Handler, Received, Record
 from olvido.broker.kafka import KafkaPublisher
-from olvido.broker.memory import partition_of
+from olvido.broker.partitioning import partition_of
 from olvido.core.events import PrivacyRequest, SealedBox
 from olvido.core.ids import task_id
 from olvido.core.plan import plan_request

@@ -30,7 +30,7 @@ from uuid_utils.compat import uuid7
 from olvido.broker.admin import end_offsets, lag
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
-from olvido.broker.memory import partition_of
+from olvido.broker.partitioning import partition_of
 from olvido.core.acts import Act, Verb
 from olvido.core.digests import content_digest
 from olvido.core.ids import task_id

@@ -17,7 +17,8 @@ from olvido.broker.admin import lag
 from olvido.broker.contract import Received, Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
-from olvido.broker.memory import MemoryBroker, partition_of
+from olvido.broker.memory import MemoryBroker
+from olvido.broker.partitioning import partition_of
 from olvido.broker.runtime.canaries import KEYS, Canaries
 from olvido.broker.runtime.health import LOOKED_S_MAX, ReaderHealth
 from olvido.broker.runtime.movement import STILL_S_MAX, Activity

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olvido.broker.contract import Received, Record
-from olvido.broker.memory import MemoryBroker, partition_of
+from olvido.broker.memory import MemoryBroker
+from olvido.broker.partitioning import partition_of
 from olvido.core.errors import Unavailable
 
 # org.apache.kafka.common.utils.UtilsTest.testMurmur2, of Kafka's own test suite

@@ -9,7 +9,7 @@ from uuid import UUID
 from values import CATALOGUE, NOW, Journal, received
 
 from olvido.broker.contract import Received
-from olvido.broker.memory import partition_of
+from olvido.broker.partitioning import partition_of
 from olvido.core.acts import Act, Verb
 from olvido.core.catalogue import Catalogue
 from olvido.core.events import ConsentChange, PrivacyRequest

@@ -14,7 +14,8 @@ import pytest
 from olvido.broker.admin import end_offsets, read_range
 from olvido.broker.contract import Received, Record
 from olvido.broker.kafka import KafkaPublisher
-from olvido.broker.memory import MemoryBroker, partition_of
+from olvido.broker.memory import MemoryBroker
+from olvido.broker.partitioning import partition_of
 from olvido.core.errors import ConfigError, InvalidInput, Unavailable
 from olvido.producers import NotAccepted, Producer
 from olvido.producers.emitter import Writer

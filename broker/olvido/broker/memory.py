@@ -10,20 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Self
 
-import confluent_kafka
-
 from olvido.broker.contract import Handler, Received, Record
+from olvido.broker.partitioning import partition_of
 from olvido.core.errors import Unavailable
 from olvido.schemas.topics import Topic
 
 Place = tuple[str, int]  # topic, partition
 
 COMMIT_LOST = 0.2  # how often chaos loses a commit: the batch was handled and comes again, cut otherwise
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key, as Java, aiokafka and our publisher choose it (murmur2, sign bit off)."""
-    return confluent_kafka.murmur2(key, partitions)
 
 
 def _never() -> datetime:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from olvido.broker.contract import Received
-from olvido.broker.memory import partition_of
+from olvido.broker.partitioning import partition_of
 from olvido.broker.reading import Read, read_batch
 from olvido.broker.runtime.metrics import RECEIPTS, TIME_TO_ERASE
 from olvido.broker.runtime.tracing import HandOn, following

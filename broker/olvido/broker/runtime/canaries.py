@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid_utils.compat import uuid7
 
 from olvido.broker.contract import Publisher, Record
-from olvido.broker.memory import partition_of
+from olvido.broker.partitioning import partition_of
 from olvido.core.errors import Refused, Unavailable
 from olvido.schemas.codec import Codec
 from olvido.schemas.envelope import headers_of
