@@ -21,7 +21,7 @@ from olvido.ledger import schema
 from olvido.ledger.connection import Database
 from olvido.ledger.progress import OffsetRange, ranges_of
 from olvido.ledger.restores import Restores
-from olvido.ledger.rows import About, Standing, StateRow, Try
+from olvido.ledger.rows import About, Snapshot, StateRow, Try
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger, Overtaken
 from olvido.processors import consents, requests, verifications
@@ -172,47 +172,50 @@ def test_a_dead_letter_parks_its_task_once(kept: Kept):
         assert [item.sink for item in due.owed] == ["marketing"]
 
 
-def test_a_telling_is_over_when_all_is_as_it_was_told(kept: Kept):
+def test_a_publication_ends_when_nothing_has_changed_since(kept: Kept):
     request, change = read(an_erasure(1), 1), read(a_change(2), 2)
-    told = Standing(statuses=save(kept.ledger, request).statuses, states=_say(kept, change).states)
+    published = Snapshot(statuses=save(kept.ledger, request).statuses, states=_say(kept, change).states)
     place = OffsetRange("t", 0, 1, 2)
-    telling_id = kept.ledger.begin_telling(told.about)
+    publication_id = kept.ledger.begin_publication(published.about)
     settle(kept.ledger, receipt_for(_task_of(request), Outcome.ERASED, applied_at=NOW))
     _say(kept, read(a_change(3, Decision.GRANTED, occurred_at=NOW), 3))
 
-    otherwise = kept.ledger.end_telling(telling_id, told, handled=[place])
-    assert [status.outcomes for status in otherwise.statuses] == [{"crm": Outcome.ERASED}]
-    assert [state.decision for state in otherwise.states] == [Decision.GRANTED]
-    assert kept.ledger.holes([place]) == [place]  # nothing is handled before all of it is told
-    assert kept.ledger.unended_tellings(older_than=MINUTE, limit=9) == ([], About())
-    assert kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=9) == ([telling_id], told.about)
+    changed = kept.ledger.end_publication(publication_id, published, handled=[place])
+    assert [status.outcomes for status in changed.statuses] == [{"crm": Outcome.ERASED}]
+    assert [state.decision for state in changed.states] == [Decision.GRANTED]
+    assert kept.ledger.holes([place]) == [place]  # nothing is handled before all of it is published
+    assert kept.ledger.unended_publications(older_than=MINUTE, limit=9) == ([], About())
+    assert kept.ledger.unended_publications(older_than=0 * MINUTE, limit=9) == (
+        [publication_id],
+        published.about,
+    )
 
-    assert not kept.ledger.end_telling(telling_id, told.followed_by(otherwise), handled=[place])
+    assert not kept.ledger.end_publication(publication_id, published.updated_by(changed), handled=[place])
     assert kept.ledger.holes([place]) == []
-    assert kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=9) == ([], About())
+    assert kept.ledger.unended_publications(older_than=0 * MINUTE, limit=9) == ([], About())
 
 
-def test_a_telling_begins_with_the_save(kept: Kept):
+def test_a_publication_begins_with_the_save(kept: Kept):
     """Who saved and died before telling leaves word of it, even if nobody is brought the record again."""
     output = requests.step(
         [read(an_erasure(1), 1)], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
     )
     rows = [requests.task_row(task) for task in output.new_tasks]
-    about = Standing(statuses=output.statuses).about
-    telling_id = kept.ledger.save_requests(output.rows, rows, **HELD, telling=about)
-    assert kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=9) == ([telling_id], about)
+    about = Snapshot(statuses=output.statuses).about
+    publication_id = kept.ledger.save_requests(output.rows, rows, **HELD, publication=about)
+    assert kept.ledger.unended_publications(older_than=0 * MINUTE, limit=9) == ([publication_id], about)
     with pytest.raises(Overtaken):
-        kept.ledger.save_requests(output.rows, rows, **HELD, telling=about)
-    assert kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=9) == ([telling_id], about)
+        kept.ledger.save_requests(output.rows, rows, **HELD, publication=about)
+    assert kept.ledger.unended_publications(older_than=0 * MINUTE, limit=9) == ([publication_id], about)
 
 
-def test_what_several_tellings_left_behind_is_told_of_once(kept: Kept):
+def test_what_several_publications_left_behind_is_found_once(kept: Kept):
     about = save(kept.ledger, read(an_erasure(1), 1), read(an_erasure(2), 2)).statuses
-    begun = [kept.ledger.begin_telling(Standing(statuses=about).about) for _ in range(3)]
-    left, what = kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=2)
+    begun = [kept.ledger.begin_publication(Snapshot(statuses=about).about) for _ in range(3)]
+    left, what = kept.ledger.unended_publications(older_than=0 * MINUTE, limit=2)
     assert (left, what) == (begun[:2], About(request_ids=(an_id(1), an_id(2))))
-    kept.ledger.end_tellings(left)
-    assert kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=9)[0] == begun[2:]
+    kept.ledger.end_publications(left)
+    assert kept.ledger.unended_publications(older_than=0 * MINUTE, limit=9)[0] == begun[2:]
 
 
 def _task_of(request: Any) -> Any:
@@ -280,19 +283,19 @@ def _tells(kept: Kept, rng: random.Random, turn: int) -> Any:
         request_ids=[an_id(number) for number in sorted(rng.sample(range(20), 4))],
         consents=[(a_handle(person).value, "marketing") for person in range(3)],
     )
-    standing = kept.ledger.standing(about)
-    telling_id = kept.ledger.begin_telling(about)
-    # As they would have been told when they were saved: whoever looks finds all that was answered since.
-    at_first = [replace(one, outcomes={}, state=RequestState.IN_PROGRESS) for one in standing.statuses]
-    told = replace(standing, statuses=at_first)
-    otherwise = kept.ledger.end_telling(telling_id, told)
-    assert _in_order(otherwise.statuses) == _in_order(standing.without(told).statuses)
-    left, what = kept.ledger.unended_tellings(older_than=0 * MINUTE, limit=2)
-    kept.ledger.end_tellings(left[: rng.randrange(3)])
+    snapshot = kept.ledger.snapshot(about)
+    publication_id = kept.ledger.begin_publication(about)
+    # As they were published when they were saved: all that was answered since has changed.
+    at_first = [replace(one, outcomes={}, state=RequestState.IN_PROGRESS) for one in snapshot.statuses]
+    published = replace(snapshot, statuses=at_first)
+    changed = kept.ledger.end_publication(publication_id, published)
+    assert _in_order(changed.statuses) == _in_order(snapshot.changed_since(published).statuses)
+    left, what = kept.ledger.unended_publications(older_than=0 * MINUTE, limit=2)
+    kept.ledger.end_publications(left[: rng.randrange(3)])
     return (
-        _in_order(standing.statuses),
-        _in_order(standing.states),
-        _in_order(otherwise.statuses),
+        _in_order(snapshot.statuses),
+        _in_order(snapshot.states),
+        _in_order(changed.statuses),
         left,
         what,
     )

@@ -119,8 +119,8 @@ class _StandsStill(PublisherTwin):  # every second time, up to two minutes
 def _tells_and_looks_away(telling: Telling, prepared: Prepared, *, handled: Any = ()) -> None:
     telling._emission.send(prepared)
     telling._ledger.add_progress(handled)
-    if prepared.telling_id is not None:
-        telling._ledger.end_tellings([prepared.telling_id])
+    if prepared.publication_id is not None:
+        telling._ledger.end_publications([prepared.publication_id])
 
 
 _SETTLES = TransactionTwin._settle_tasks

@@ -19,8 +19,8 @@ CRASH_POINTS = frozenset(
             for what in (
                 "publish", "commit insert_requests", "commit insert_consent_changes",
                 "commit insert_verifications", "commit start_requests", "commit delete_awaiting",
-                "commit begin_telling", "commit add_progress", "commit end_tellings", "commit postpone",
-                "commit finish_operations", "commit offsets",
+                "commit begin_publication", "commit add_progress", "commit end_publications",
+                "commit postpone", "commit finish_operations", "commit offsets",
             )
         ),
         "processors: before take",
@@ -29,8 +29,8 @@ CRASH_POINTS = frozenset(
             f"recorder: {when} {what}"
             for when in ("before", "after")
             for what in (
-                "publish", "commit settle_tasks", "commit upsert_dead_letters", "commit begin_telling",
-                "commit add_progress", "commit end_tellings", "commit offsets",
+                "publish", "commit settle_tasks", "commit upsert_dead_letters", "commit begin_publication",
+                "commit add_progress", "commit end_publications", "commit offsets",
             )
         ),
         "recorder: before consume",

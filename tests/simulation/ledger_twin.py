@@ -36,8 +36,8 @@ class Tables:
         self.consents: dict[tuple[str, str], Row] = {}
         self.dead_letters: dict[UUID, Row] = {}
         self.progress: dict[tuple[str, int], Row] = {}
-        self.tellings: dict[int, Row] = {}
-        self.tellings_begun = 0
+        self.publications: dict[int, Row] = {}
+        self.publications_begun = 0
         self.operations: dict[UUID, Row] = {}
         self.acts: dict[UUID, Row] = {}
         self.tasks_of: dict[UUID, dict[tuple[UUID, str, int], None]] = defaultdict(dict)  # an index
@@ -300,20 +300,20 @@ class TransactionTwin:
                     self._put(self._tables.tasks, key, {**task, "parked": row["cause"]}, "park_tasks")
                     yield (row["source_id"],)
 
-    # --- telling -----------------------------------------------------------------------------
+    # --- publications ------------------------------------------------------------------------
 
-    def _begin_telling(
+    def _begin_publication(
         self, request_ids: Sequence[UUID], handles: Sequence[str], purposes: Sequence[str]
     ) -> Iterator[tuple[int]]:
-        self._tables.tellings_begun += 1
+        self._tables.publications_begun += 1
         new = {
             "begun_at": self._tables.clock(), "request_ids": list(request_ids), "handles": list(handles),
             "purposes": list(purposes),
         }  # fmt: skip
-        self._put(self._tables.tellings, self._tables.tellings_begun, new, "begin_telling")
-        yield (self._tables.tellings_begun,)
+        self._put(self._tables.publications, self._tables.publications_begun, new, "begin_publication")
+        yield (self._tables.publications_begun,)
 
-    def _requests_as_told(
+    def _requests_as_published(
         self, ids: Sequence[UUID], states: Sequence[str], tasks: Sequence[int]
     ) -> Iterator[tuple[UUID]]:
         for request_id, *told in zip(ids, states, tasks, strict=True):
@@ -321,7 +321,7 @@ class TransactionTwin:
             if row is not None and [row["state"], row["tasks"], row["answered"]] == [*told, 0]:
                 yield (request_id,)
 
-    def _requests_standing(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
+    def _requests_snapshot(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
         for request_id in dict.fromkeys(ids):
             row = self._tables.requests.get(request_id)
             if row is not None:
@@ -330,20 +330,20 @@ class TransactionTwin:
                     self._said(request_id),
                 )  # fmt: skip
 
-    def _unended_tellings(self, older_than: timedelta, limit: int) -> Iterator[tuple[Any, ...]]:
+    def _unended_publications(self, older_than: timedelta, limit: int) -> Iterator[tuple[Any, ...]]:
         old = [
-            telling_id for telling_id, row in sorted(self._tables.tellings.items())
+            publication_id for publication_id, row in sorted(self._tables.publications.items())
             if row["begun_at"] <= self._tables.clock() - older_than
         ]  # fmt: skip
-        for telling_id in old[:limit]:
-            row = self._tables.tellings[telling_id]
-            yield telling_id, row["request_ids"], row["handles"], row["purposes"]
+        for publication_id in old[:limit]:
+            row = self._tables.publications[publication_id]
+            yield publication_id, row["request_ids"], row["handles"], row["purposes"]
 
-    def _end_tellings(self, ids: Sequence[int]) -> Iterator[tuple[int]]:
-        for telling_id in ids:
-            if telling_id in self._tables.tellings:
-                self._delete(self._tables.tellings, telling_id, "end_tellings")
-                yield (telling_id,)
+    def _end_publications(self, ids: Sequence[int]) -> Iterator[tuple[int]]:
+        for publication_id in ids:
+            if publication_id in self._tables.publications:
+                self._delete(self._tables.publications, publication_id, "end_publications")
+                yield (publication_id,)
 
     # --- tries, progress ---------------------------------------------------------------------
 

@@ -217,7 +217,7 @@ class World:
             for task in self.tables.tasks.values()
             if task["outcome"] in {None, "deferred"} and task["parked"] is None
         ]
-        due_ats += [telling["begun_at"] + GIVEN_UP_AFTER for telling in self.tables.tellings.values()]
+        due_ats += [row["begun_at"] + GIVEN_UP_AFTER for row in self.tables.publications.values()]
         return (min(due_ats) - BEGIN).total_seconds() if due_ats else None
 
     # --- who there is ------------------------------------------------------------------------

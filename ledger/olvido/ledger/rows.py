@@ -144,7 +144,7 @@ ConsentKey = tuple[str, str]  # handle, purpose
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """Requests and consents of which something is told."""
+    """Requests and consents whose states are published."""
 
     request_ids: Sequence[UUID] = ()
     consents: Sequence[ConsentKey] = ()
@@ -154,8 +154,8 @@ class About:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How requests and consents stand at one moment: what the compacted topics are to say last."""
+class Snapshot:
+    """The states of requests and consents at one moment: what the compacted topics must hold in the end."""
 
     statuses: Sequence[RequestStatus] = ()
     states: Sequence[ConsentState] = ()
@@ -171,15 +171,15 @@ class Standing:
             consents=tuple(dict.fromkeys((state.handle, state.purpose) for state in self.states)),
         )
 
-    def followed_by(self, later: "Standing") -> "Standing":
-        """Both, in the order in which they were told."""
-        return Standing(statuses=[*self.statuses, *later.statuses], states=[*self.states, *later.states])
+    def updated_by(self, later: "Snapshot") -> "Snapshot":
+        """Both, in the order in which they were published."""
+        return Snapshot(statuses=[*self.statuses, *later.statuses], states=[*self.states, *later.states])
 
-    def without(self, told: "Standing") -> "Standing":
-        """What of it was told otherwise, or not at all. Of two words about one the last was told."""
-        statuses = {status.request_id: status for status in told.statuses}
-        states = {(state.handle, state.purpose): state for state in told.states}
-        return Standing(
+    def changed_since(self, published: "Snapshot") -> "Snapshot":
+        """What of it differs from what was published last, or was not published at all."""
+        statuses = {status.request_id: status for status in published.statuses}
+        states = {(state.handle, state.purpose): state for state in published.states}
+        return Snapshot(
             statuses=[one for one in self.statuses if statuses.get(one.request_id) != one],
             states=[one for one in self.states if states.get((one.handle, one.purpose)) != one],
         )

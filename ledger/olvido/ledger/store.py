@@ -37,7 +37,7 @@ from olvido.ledger.rows import (
     RequestHead,
     RequestRow,
     Settled,
-    Standing,
+    Snapshot,
     StartedRow,
     StateRow,
     TaskRow,
@@ -93,9 +93,9 @@ class Ledger:
         topic: str,
         now: datetime,
         due_after: timedelta,
-        telling: About = NOTHING,
+        publication: About = NOTHING,
     ) -> int | None:
-        """Save new requests with their tasks; begin a telling in the same transaction, and return its name.
+        """Save new requests with their tasks, and begin their publication; returns its id.
 
         Raises:
             Overtaken: one of the ids is there by now.
@@ -123,7 +123,7 @@ class Ledger:
                 if awaiting:
                     transaction.run("insert_awaiting", ids=awaiting)
                 _insert_tasks(transaction, tasks, now, due_after)
-            return _begin_telling(transaction, telling) if telling else None
+            return _begin_publication(transaction, publication) if publication else None
 
     def requests_with_events(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
         """Some requests as they were read."""
@@ -142,7 +142,7 @@ class Ledger:
     ) -> None:
         """Save verifications, and the tasks of the requests that waited for them.
 
-        The requests are awaiting all the same until :meth:`end_awaiting` says that it was told.
+        The requests are awaiting all the same until :meth:`end_awaiting` says that their start was published.
         """
         with self._database.transaction() as transaction:
             if verifications:
@@ -167,7 +167,7 @@ class Ledger:
                 _insert_tasks(transaction, tasks, now, due_after)
 
     def end_awaiting(self, request_ids: Sequence[UUID]) -> None:
-        """Requests that were started, and of which that was told."""
+        """Requests whose start was published."""
         if request_ids:
             with self._database.transaction() as transaction:
                 transaction.run("delete_awaiting", ids=list(request_ids))
@@ -208,9 +208,9 @@ class Ledger:
         topic: str,
         now: datetime,
         due_after: timedelta,
-        telling: About = NOTHING,
+        publication: About = NOTHING,
     ) -> int | None:
-        """Save new consent changes with the states they give and their tasks; begin a telling, as above.
+        """Save new consent changes with the states they give and their tasks; begin a publication, as above.
 
         Raises:
             Overtaken: one of the ids is there by now.
@@ -234,7 +234,7 @@ class Ledger:
                 _insert_events(transaction, topic, [(row.event_id, row.event) for row in changes])
                 _upsert_consents(transaction, states)
                 _insert_tasks(transaction, tasks, now, due_after)
-            return _begin_telling(transaction, telling) if telling else None
+            return _begin_publication(transaction, publication) if publication else None
 
     # --- receipts -----------------------------------------------------------------------------
 
@@ -250,40 +250,40 @@ class Ledger:
                 transaction, _heads(transaction.rows("lock_requests", ids=sorted(set(request_ids))))
             )
 
-    # --- telling ------------------------------------------------------------------------------
+    # --- publications -------------------------------------------------------------------------
 
-    def begin_telling(self, about: About) -> int:
-        """Note what a process is about to tell; returns what :meth:`end_telling` calls it."""
+    def begin_publication(self, about: About) -> int:
+        """Note what a process is about to publish; returns the id for :meth:`end_publication`."""
         with self._database.transaction() as transaction:
-            return _begin_telling(transaction, about)
+            return _begin_publication(transaction, about)
 
-    def end_telling(
-        self, telling_id: int, told: Standing, *, handled: Sequence[OffsetRange] = ()
-    ) -> Standing:
-        """What is no more as it was told. If that is nothing, the telling is over.
+    def end_publication(
+        self, publication_id: int, published: Snapshot, *, handled: Sequence[OffsetRange] = ()
+    ) -> Snapshot:
+        """What has changed since it was published. If that is nothing, the publication ends.
 
         Args:
-            telling_id: what was begun.
-            told: what was told last, once for each request and consent.
-            handled: the records whose telling it was, noted as handled if it is over.
+            publication_id: what was begun.
+            published: what was published last, once for each request and consent.
+            handled: the records that asked for it, noted as handled if it ends.
         """
         with self._database.transaction() as transaction:
-            otherwise = _standing(transaction, _to_look_at(transaction, told)).without(told)
-            if not otherwise:
+            changed = _snapshot(transaction, _to_look_at(transaction, published)).changed_since(published)
+            if not changed:
                 _add_progress(transaction, handled)
-                transaction.run("end_tellings", ids=[telling_id])
-        return otherwise
+                transaction.run("end_publications", ids=[publication_id])
+        return changed
 
-    def standing(self, about: About) -> Standing:
-        """How some requests and consents stand."""
+    def snapshot(self, about: About) -> Snapshot:
+        """The present state of some requests and consents."""
         with self._database.transaction() as transaction:
-            return _standing(transaction, about)
+            return _snapshot(transaction, about)
 
-    def unended_tellings(self, *, older_than: timedelta, limit: int) -> tuple[list[int], About]:
-        """Tellings that were begun so long ago that whoever began them is taken for dead; and of what."""
+    def unended_publications(self, *, older_than: timedelta, limit: int) -> tuple[list[int], About]:
+        """Publications that began so long ago that their process is taken for dead; and of what."""
         with self._database.transaction() as transaction:
-            rows = transaction.rows("unended_tellings", older_than=older_than, limit=limit)
-        return [telling_id for telling_id, *_ in rows], About(
+            rows = transaction.rows("unended_publications", older_than=older_than, limit=limit)
+        return [publication_id for publication_id, *_ in rows], About(
             request_ids=tuple(dict.fromkeys(one for _, request_ids, *_ in rows for one in request_ids)),
             consents=tuple(
                 dict.fromkeys(
@@ -292,10 +292,10 @@ class Ledger:
             ),
         )
 
-    def end_tellings(self, telling_ids: Sequence[int]) -> None:
-        """These were told again by somebody else."""
+    def end_publications(self, publication_ids: Sequence[int]) -> None:
+        """End publications that another process has made again."""
         with self._database.transaction() as transaction:
-            transaction.run("end_tellings", ids=list(telling_ids))
+            transaction.run("end_publications", ids=list(publication_ids))
 
     # --- tries, progress ----------------------------------------------------------------------
 
@@ -314,7 +314,7 @@ class Ledger:
             )
 
     def add_progress(self, handled: Sequence[OffsetRange]) -> None:
-        """Note records as handled: what they ask for is saved, and was told. A repeat changes nothing."""
+        """Note records as handled: what they ask for is saved and published. A repeat changes nothing."""
         with self._database.transaction() as transaction:
             _add_progress(transaction, handled)
 
@@ -474,34 +474,34 @@ def _consent_state(row: Row) -> ConsentState:
     )
 
 
-def _begin_telling(transaction: Transaction, about: About) -> int:
-    telling_id: int
-    [(telling_id,)] = transaction.rows(
-        "begin_telling", request_ids=list(about.request_ids), **_pairs(about.consents)
+def _begin_publication(transaction: Transaction, about: About) -> int:
+    publication_id: int
+    [(publication_id,)] = transaction.rows(
+        "begin_publication", request_ids=list(about.request_ids), **_pairs(about.consents)
     )
-    return telling_id
+    return publication_id
 
 
-def _to_look_at(transaction: Transaction, told: Standing) -> About:
-    """What of it may be otherwise. Of a request that nobody has answered, its own row tells whether it is."""
-    about = told.about
-    last = {status.request_id: status for status in told.statuses}
+def _to_look_at(transaction: Transaction, published: Snapshot) -> About:
+    """What of it may have changed. Whether a request that no sink had answered has, its own row shows."""
+    about = published.about
+    last = {status.request_id: status for status in published.statuses}
     unanswered = [status for status in last.values() if not status.outcomes]
     if not unanswered:
         return about
     rows = transaction.rows(
-        "requests_as_told",
+        "requests_as_published",
         ids=[status.request_id for status in unanswered],
         states=[status.state.value for status in unanswered],
         tasks=[status.tasks for status in unanswered],
     )
-    as_told = {request_id for (request_id,) in rows}
+    unchanged = {request_id for (request_id,) in rows}
     return About(
-        request_ids=tuple(one for one in about.request_ids if one not in as_told), consents=about.consents
+        request_ids=tuple(one for one in about.request_ids if one not in unchanged), consents=about.consents
     )
 
 
-def _standing(transaction: Transaction, about: About) -> Standing:
+def _snapshot(transaction: Transaction, about: About) -> Snapshot:
     statuses = [
         RequestStatus(
             request_id=request_id,
@@ -515,11 +515,11 @@ def _standing(transaction: Transaction, about: About) -> Standing:
             requested_at=requested_at,
         )
         for request_id, right, subject_id, requested_at, state, outcomes in (
-            transaction.rows("requests_standing", ids=list(about.request_ids)) if about.request_ids else ()
+            transaction.rows("requests_snapshot", ids=list(about.request_ids)) if about.request_ids else ()
         )
     ]
     rows = transaction.rows("consents_known", **_pairs(about.consents)) if about.consents else ()
-    return Standing(statuses=statuses, states=[_consent_state(row) for row in rows])
+    return Snapshot(statuses=statuses, states=[_consent_state(row) for row in rows])
 
 
 def _by_sink(outcomes: Mapping[str, Sequence[str | None]]) -> Outcomes:

@@ -11,7 +11,7 @@ from olvido.core.dead_letters import DeadLetter
 from olvido.core.receipts import Receipt
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Task
-from olvido.ledger.rows import Standing
+from olvido.ledger.rows import Snapshot
 from olvido.schemas.codec import (
     TaskPieces,
     consent_state_codec,
@@ -24,7 +24,7 @@ from olvido.schemas.envelope import headers_of
 from olvido.schemas.registry import Registry
 
 NO_TRACE: Mapping[UUID, str] = {}
-NOTHING = Standing()
+NOTHING = Snapshot()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,8 @@ class Prepared:
 
     told: tuple[Record, ...]
     owed: tuple[Record, ...]
-    standing: Standing = NOTHING  # what of it is told to the compacted topics
-    telling_id: int | None = None  # where that was begun with the save already
+    standing: Snapshot = NOTHING  # what of it is told to the compacted topics
+    publication_id: int | None = None  # where that was begun with the save already
 
 
 class Emission:
@@ -63,7 +63,7 @@ class Emission:
     ) -> "Prepared":
         """Encode everything. Nothing is sent: this may run while the ledger saves."""
         pieces = TaskPieces()
-        standing = Standing(statuses=tuple(statuses), states=tuple(states))
+        standing = Snapshot(statuses=tuple(statuses), states=tuple(states))
         return Prepared(
             told=(
                 *(self._status(status) for status in standing.statuses),

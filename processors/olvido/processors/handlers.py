@@ -26,7 +26,7 @@ from olvido.core.events import ConsentChange, PrivacyRequest, Verification
 from olvido.core.receipts import Receipt
 from olvido.core.tasks import Action
 from olvido.ledger.progress import OffsetRange, ranges_of
-from olvido.ledger.rows import Place, RequestHead, Settled, Standing
+from olvido.ledger.rows import Place, RequestHead, Settled, Snapshot
 from olvido.ledger.store import Ledger, Overtaken
 from olvido.processors import consents, receipts, requests, verifications
 from olvido.processors.emission import Emission, Prepared
@@ -96,15 +96,15 @@ class RequestsHandler:
             tasks=output.tasks,
             traces={item.value.request_id: hand_on(item.traceparent) for item in read if item.traceparent},
         )
-        telling_id = self._ledger.save_requests(
+        publication_id = self._ledger.save_requests(
             output.rows,
             [requests.task_row(task) for task in output.new_tasks],
             topic=self.codec.topic.name,
             now=now,
             due_after=self._due_after,
-            telling=Standing(statuses=output.statuses).about,
+            publication=Snapshot(statuses=output.statuses).about,
         )
-        return output, replace(preparing.result(), telling_id=telling_id)
+        return output, replace(preparing.result(), publication_id=publication_id)
 
 
 class ConsentsHandler:
@@ -153,16 +153,16 @@ class ConsentsHandler:
             tasks=output.tasks,
             traces={item.value.event_id: hand_on(item.traceparent) for item in read if item.traceparent},
         )
-        telling_id = self._ledger.save_consents(
+        publication_id = self._ledger.save_consents(
             output.rows,
             output.states,
             [requests.task_row(task) for task in output.new_tasks],
             topic=self.codec.topic.name,
             now=now,
             due_after=self._due_after,
-            telling=Standing(states=output.states).about,
+            publication=Snapshot(states=output.states).about,
         )
-        return output, replace(preparing.result(), telling_id=telling_id)
+        return output, replace(preparing.result(), publication_id=publication_id)
 
 
 class VerificationsHandler:

@@ -200,7 +200,7 @@ class Reconciler:
         if reopened := {
             one.source_id for one in ready if one.operation_id and one.action is not Action.CONSENT
         }:
-            standing = self._ledger.standing(About(request_ids=sorted(reopened)))
+            standing = self._ledger.snapshot(About(request_ids=sorted(reopened)))
             self._telling.send(self._emission.prepare(statuses=standing.statuses))
         self._emission.send(prepared)
 

@@ -56,14 +56,14 @@ class Telling:
                 self._ledger.add_progress(handled)
             return
         told = prepared.standing
-        telling_id = prepared.telling_id
-        if telling_id is None:
-            telling_id = self._ledger.begin_telling(told.about)
+        publication_id = prepared.publication_id
+        if publication_id is None:
+            publication_id = self._ledger.begin_publication(told.about)
         self._emission.send(prepared)
         # Killed from here on, or before the publish: what was begun is told again by run_once.
-        while otherwise := self._ledger.end_telling(telling_id, told, handled=handled):
-            self._emission.send(self._emission.prepare(statuses=otherwise.statuses, states=otherwise.states))
-            told = told.followed_by(otherwise)
+        while changed := self._ledger.end_publication(publication_id, told, handled=handled):
+            self._emission.send(self._emission.prepare(statuses=changed.statuses, states=changed.states))
+            told = told.updated_by(changed)
 
     def run_once(self) -> int:
         """Tell what is so of whatever somebody began to tell and never ended; returns of how many tellings.
@@ -71,11 +71,11 @@ class Telling:
         Raises:
             Unavailable: the broker or the ledger does not answer.
         """
-        left, about = self._ledger.unended_tellings(older_than=GIVEN_UP_AFTER, limit=TELLINGS_MAX)
+        left, about = self._ledger.unended_publications(older_than=GIVEN_UP_AFTER, limit=TELLINGS_MAX)
         if left:
-            standing = self._ledger.standing(about)
+            standing = self._ledger.snapshot(about)
             self.send(self._emission.prepare(statuses=standing.statuses, states=standing.states))
             # Killed before this line: they are told again, by whoever looks next.
-            self._ledger.end_tellings(left)
-            logger.info("told again what %d tellings left behind", len(left))
+            self._ledger.end_publications(left)
+            logger.info("told again what %d publications left behind", len(left))
         return len(left)

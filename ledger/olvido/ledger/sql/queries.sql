@@ -158,21 +158,21 @@ from unnest(%(ids)s::uuid[], %(states)s::text[], %(answered)s::int[], %(finals)s
 where r.request_id = new.request_id
   and (r.state, r.answered) is distinct from (new.state, new.answered);
 
--- name: begin_telling
--- Note of which requests and consents a process is about to tell.
-insert into tellings (request_ids, handles, purposes)
+-- name: begin_publication
+-- Note of which requests and consents a process is about to publish the states.
+insert into publications (request_ids, handles, purposes)
 values (%(request_ids)s::uuid[], %(handles)s::text[], %(purposes)s::text[])
-returning telling_id;
+returning publication_id;
 
--- name: requests_as_told
--- Which of some requests stand as they were told, with no task answered.
+-- name: requests_as_published
+-- Which of some requests are as they were published, with no task answered.
 select r.request_id
 from requests r
-join unnest(%(ids)s::uuid[], %(states)s::text[], %(tasks)s::int[]) as told (request_id, state, tasks)
-  on r.request_id = told.request_id
-where r.state = told.state and r.tasks = told.tasks and r.answered = 0;
+join unnest(%(ids)s::uuid[], %(states)s::text[], %(tasks)s::int[]) as published (request_id, state, tasks)
+  on r.request_id = published.request_id
+where r.state = published.state and r.tasks = published.tasks and r.answered = 0;
 
--- name: requests_standing
+-- name: requests_snapshot
 -- Where some requests stand, and what their sinks have said, the oldest generation first.
 select r.request_id, r.right_, r.subject_id, r.requested_at, r.state,
        coalesce((select jsonb_object_agg(t.sink, t.outcomes)
@@ -181,16 +181,16 @@ select r.request_id, r.right_, r.subject_id, r.requested_at, r.state,
 from requests r
 where r.request_id = any(%(ids)s::uuid[]);
 
--- name: unended_tellings
--- Tellings that were begun long ago, the oldest first.
-select telling_id, request_ids, handles, purposes
-from tellings
+-- name: unended_publications
+-- Publications that were begun long ago, the oldest first.
+select publication_id, request_ids, handles, purposes
+from publications
 where begun_at <= now() - %(older_than)s
-order by telling_id limit %(limit)s;
+order by publication_id limit %(limit)s;
 
--- name: end_tellings
--- Tellings that are over: what was told is so, or is told by somebody else.
-delete from tellings where telling_id = any(%(ids)s::bigint[]);
+-- name: end_publications
+-- Publications that are over: what was published is current, or another process publishes what is.
+delete from publications where publication_id = any(%(ids)s::bigint[]);
 
 -- name: add_progress
 -- Note which records of each partition were handled.
