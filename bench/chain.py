@@ -198,7 +198,7 @@ def made(stage: Measured, calls: Sequence[tuple[Call, str]]) -> tuple[list[UUID]
     """What the SDK would send, and the ids."""
     deployment, kept = stage.deployment, Kept()
     writer = Writer(Builder.of(deployment), Registry(deployment.registry.url), source=deployment.source)
-    with Batch(writer, kept) as batch:
+    with Batch(writer, kept.publish) as batch:
         ids = [call(batch, email) for call, email in calls]
     assert len(kept.records) == len(calls)
     return ids, kept.records

@@ -78,11 +78,9 @@ class Obedient:
         """Nothing to close."""
 
 
-class Sending(Emitter[Record]):
-    """An emitter whose records are carried by hand."""
-
-    def _emit(self, outgoing: Outgoing) -> Record:
-        return outgoing.record
+def record_of(outgoing: Outgoing) -> Record:
+    """The record, to be carried by hand."""
+    return outgoing.record
 
 
 @dataclass
@@ -94,7 +92,7 @@ class Carrier:
     keys: Path
     written: Journal = field(default_factory=Journal)
 
-    def emitter(self) -> Sending:
+    def emitter(self) -> Emitter[Record]:
         create_handle_key(self.keys / "handle.key")
         create_region_key("cn", "2026-11", public_dir=self.keys / "public", private_dir=self.keys / "private")
         builder = Builder(
@@ -102,7 +100,7 @@ class Carrier:
             sealer=Sealer(self.keys / "public"),
             purposes=tuple(ONE_SINK.purposes),
         )
-        return Sending(Writer(builder, self.registry, source="shop"))
+        return Emitter(Writer(builder, self.registry, source="shop"), record_of)
 
     def carry(self, record: Record) -> None:
         """From the request to the ledger."""
@@ -143,7 +141,7 @@ def carrier(registry: Registry, ledger: Ledger, tmp_path: Path) -> Carrier:
     return Carrier(registry, ledger, tmp_path)
 
 
-def ask(emitter: Sending) -> Record:
+def ask(emitter: Emitter[Record]) -> Record:
     return emitter.request_erasure(
         identities={"email": EMAIL}, regions=["cn"], requested_at=NOW - timedelta(minutes=1)
     )

@@ -95,8 +95,9 @@ def test_every_right_can_be_asked_for_by_value_or_name(
 ) -> None:
     rights = [right for right in Right if right is not Right.UNKNOWN]
     for right in rights:
-        producer.request(right=right, identities=ANA)
-        producer.request(right=right.value, identities=ANA)
+        purposes = ["marketing"] if right is Right.OBJECT else []
+        producer.request(right=right, identities=ANA, purposes=purposes)
+        producer.request(right=right.value, identities=ANA, purposes=purposes)
     codec = requests_codec(memory_registry)
     asked = [codec.decode(record.value).right for record in memory.records(REQUESTS.name)]
     assert asked == [right for right in rights for _ in "12"]
@@ -177,6 +178,8 @@ VERIFY: dict[str, Any] = {"request_id": AN_ID, "identities": ANA, "method": "cal
         ("request", ERASE | {"right": "ERASE", "purposes": ["marketing"]}, "purposes"),
         ("request", ERASE | {"right": "OBJECT", "purposes": ["marketting"]}, "purposes"),
         ("request", ERASE | {"right": "OBJECT", "purposes": "marketing"}, "purposes"),
+        ("request", ERASE | {"right": "OBJECT"}, "purposes"),
+        ("request", ERASE | {"right": "OBJECT", "purposes": []}, "purposes"),
         ("grant_consent", CONSENT | {"occurred_at": None}, "occurred_at"),
         ("grant_consent", CONSENT | {"occurred_at": NAIVE}, "occurred_at"),
         ("withdraw_consent", CONSENT | {"occurred_at": SOON}, "occurred_at"),

@@ -1,8 +1,10 @@
 """The client on a real broker and registry: accepted means that the broker has it."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -16,13 +18,22 @@ from olvido.broker.contract import Received, Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.memory import MemoryBroker
 from olvido.broker.partitioning import partition_of
-from olvido.core.errors import ConfigError, InvalidInput, Unavailable
-from olvido.producers import NotAccepted, Producer
+from olvido.producers import (
+    Accepted,
+    AsyncProducer,
+    Closed,
+    ConfigError,
+    InvalidInput,
+    NotAccepted,
+    Producer,
+    Right,
+    Unavailable,
+)
 from olvido.producers.emitter import Writer
-from olvido.schemas.codec import requests_codec
+from olvido.schemas.codec import requests_codec, verifications_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Connections, KafkaSection, RegistrySection
-from olvido.schemas.topics import REQUESTS
+from olvido.schemas.topics import CONSENTS, REQUESTS, VERIFICATIONS
 
 ANA = {"email": "canary@example.es", "customer_id": "CANARY-1042"}
 AN_ID = UUID("01935d0e-5b6a-7c3d-8e4f-0123456789ab")
@@ -70,6 +81,94 @@ def test_the_environment_is_enough(connections: Connections, monkeypatch: pytest
         olvido.withdraw_consent(identities=ANA, purpose="marketing", occurred_at=now)
         with pytest.raises(InvalidInput):
             olvido.withdraw_consent(identities=ANA, purpose="marketting", occurred_at=now)
+
+
+def test_purposes_of_the_environment_are_checked_here(
+    connections: Connections, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A misspelt one would be a dead letter, and the withdrawal with it."""
+    monkeypatch.setenv("OLVIDO_PURPOSES", '["marketing", "analytics"]')
+    named = connections.model_copy(update={"purposes": Connections.from_env().purposes})
+    with Producer.of(named) as olvido, pytest.raises(InvalidInput) as refused:
+        olvido.withdraw_consent(identities=ANA, purpose="markting", occurred_at=datetime.now(UTC))
+    assert str(refused.value) == "purpose: is none of analytics, marketing"
+
+
+def test_a_request_is_verified_by_what_was_accepted(
+    producer: Producer, memory: MemoryBroker, memory_registry: Registry
+) -> None:
+    """docs/producers.md: verify(request_id, subject_id=…, method=…, verified_at=…)."""
+    accepted = producer.request_erasure(identities=ANA, verification_required=True)
+    producer.verify(
+        accepted.id, subject_id=accepted.subject_id, method="e-mail link", verified_at=datetime.now(UTC)
+    )
+    (record,) = memory.records(VERIFICATIONS.name)
+    verification = verifications_codec(memory_registry).decode(record.value)
+    assert (verification.request_id, record.key) == (accepted.id, accepted.subject_id.encode())
+
+
+def test_a_closed_producer_sends_nothing(writer: Writer, memory: MemoryBroker) -> None:
+    olvido = Producer(writer, memory)
+    batch = olvido.batch()
+    batch.request_erasure(identities=ANA)
+    olvido.close()
+    olvido.close()
+    for call in (batch.flush, lambda: olvido.request_erasure(identities=ANA)):
+        with pytest.raises(Closed):
+            call()
+    assert memory.records(REQUESTS.name) == ()
+
+
+class Slow:
+    """A broker that confirms late; it keeps what the event loop's clock said meanwhile."""
+
+    def __init__(self, inner: MemoryBroker, go_on: threading.Event) -> None:
+        self.inner, self.go_on = inner, go_on
+
+    def publish(self, records: Sequence[Record]) -> None:
+        assert self.go_on.wait(30)
+        self.inner.publish(records)
+
+
+def test_an_event_loop_runs_on_while_the_broker_takes_its_time(writer: Writer, memory: MemoryBroker) -> None:
+    go_on = threading.Event()
+
+    async def service() -> list[Accepted]:
+        async with AsyncProducer(Producer(writer, Slow(memory, go_on))) as olvido:
+            calls = asyncio.gather(
+                olvido.request_erasure(identities=ANA),
+                olvido.request(right=Right.OBJECT, identities=ANA, purposes=["marketing"]),
+                olvido.grant_consent(identities=ANA, purpose="marketing", occurred_at=datetime.now(UTC)),
+                olvido.withdraw_consent(identities=ANA, purpose="marketing", occurred_at=datetime.now(UTC)),
+                olvido.verify(AN_ID, identities=ANA, method="e-mail link", verified_at=datetime.now(UTC)),
+            )
+            await asyncio.sleep(0)  # a loop that was held would stand here for ever: nobody sets the event
+            go_on.set()
+            return await calls
+
+    accepted = asyncio.run(service())
+    told = [
+        record.key for topic in (REQUESTS, CONSENTS, VERIFICATIONS) for record in memory.records(topic.name)
+    ]
+    assert [one.topic for one in accepted] == [
+        REQUESTS.name, REQUESTS.name, CONSENTS.name, CONSENTS.name, VERIFICATIONS.name
+    ]  # fmt: skip
+    assert told == [accepted[0].subject_id.encode()] * 5
+
+
+def test_an_async_producer_raises_what_the_producer_raises(writer: Writer, memory: MemoryBroker) -> None:
+    async def service() -> None:
+        olvido = AsyncProducer(Producer(writer, Flaky(memory, 1)))
+        with pytest.raises(InvalidInput):
+            await olvido.request_erasure(identities={})
+        with pytest.raises(NotAccepted) as told:
+            await olvido.request_erasure(identities=ANA)
+        assert (await olvido.request_erasure(identities=ANA, request_id=told.value.id)).id == told.value.id
+        await olvido.close()
+        with pytest.raises(Closed):
+            await olvido.request_erasure(identities=ANA)
+
+    asyncio.run(service())
 
 
 def test_threads_may_share_a_producer(connections: Connections) -> None:

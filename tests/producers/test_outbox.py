@@ -350,13 +350,6 @@ def test_while_one_relay_works_another_stands_by(
     assert seen == [0]
 
 
-def test_a_relay_says_how_many_wait(
-    dsn: str, connection: Connection, outbox: Outbox, memory: MemoryBroker
-) -> None:
-    fill(connection, outbox, 3)
-    assert Relay(dsn, memory).waiting() == 3
-
-
 def test_a_missing_table_is_told_with_what_makes_it(dsn: str, memory: MemoryBroker) -> None:
     with pytest.raises(ConfigError, match=r"no table olvido_outbox: make it with Outbox\.create_table"):
         Relay(dsn, memory).run(threading.Event())

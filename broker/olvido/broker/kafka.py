@@ -16,6 +16,7 @@ from typing import Any, Self
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
 from olvido.broker.contract import Received, Record
+from olvido.broker.library_log import OnceAMinute
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, NotDelivered, Refused, Unavailable
 from olvido.schemas.settings.deployment import KafkaSection
@@ -23,6 +24,7 @@ from olvido.schemas.settings.deployment import KafkaSection
 logger = logging.getLogger("olvido.broker")
 # librdkafka's own lines (a broker that refuses a connection, say), apart, so that they can be turned down.
 library_logger = logging.getLogger("olvido.broker.librdkafka")
+library_logger.addFilter(OnceAMinute())
 
 TIMEOUT_S = 30.0  # of one publish; a broker that restarts is back in less
 GRACE_S = 2.0  # librdkafka looks for timed-out records once a second

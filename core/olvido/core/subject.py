@@ -13,7 +13,8 @@ from olvido.core.errors import Refused
 
 HANDLES_MAX = 32  # identities of one person in one event; more is a mistake upstream
 
-_HANDLE = re.compile(r"h[1-9][0-9]{0,3}_[A-Za-z0-9_-]{43}")
+HANDLE_FORM = r"h[1-9][0-9]{0,3}_[A-Za-z0-9_-]{43}"
+_HANDLE = re.compile(HANDLE_FORM)
 
 
 class IdentityKind(StrEnum):
@@ -53,6 +54,11 @@ class Handle:
     value: str
 
 
+def is_handle(text: str) -> bool:
+    """Whether a text has the form of a handle."""
+    return _HANDLE.fullmatch(text) is not None
+
+
 def check_handles(handles: tuple[Handle, ...], subject_id: str) -> None:
     """Check that handles are pseudonyms and that the first is the subject.
 
@@ -61,7 +67,7 @@ def check_handles(handles: tuple[Handle, ...], subject_id: str) -> None:
     """
     if not 1 <= len(handles) <= HANDLES_MAX:
         raise Refused(Cause.BAD_HANDLE, field="handles", reason=f"there must be 1 to {HANDLES_MAX} handles")
-    if not all(_HANDLE.fullmatch(handle.value) for handle in handles):
+    if not all(is_handle(handle.value) for handle in handles):
         raise Refused(Cause.BAD_HANDLE, field="handles")
     if handles[0].value != subject_id:
         raise Refused(Cause.BAD_HANDLE, field="subject_id", reason="subject_id is not the first handle")

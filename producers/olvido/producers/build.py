@@ -24,7 +24,7 @@ from olvido.core.events import (
     check_instant,
 )
 from olvido.core.ids import canonical_uuid
-from olvido.core.subject import Handle, Identity, IdentityKind
+from olvido.core.subject import Handle, Identity, IdentityKind, is_handle
 from olvido.schemas.privacy.identities import identities_from
 from olvido.schemas.privacy.sealing import HandleKey, Sealer
 from olvido.schemas.settings.deployment import Connections
@@ -35,7 +35,6 @@ WORD_LENGTH_MAX = 64
 _WORD = re.compile(
     rf"[^\s@\x00-\x1f\x7f](?:[^@\x00-\x1f\x7f]{{0,{WORD_LENGTH_MAX - 2}}}[^\s@\x00-\x1f\x7f])?"
 )
-_HANDLE = re.compile(r"h[1-9][0-9]{0,3}_[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,8 @@ class Builder:
             handle_key: makes handles.
             sealer: seals to the regions it has public keys of.
             identity_order: the deployment's order of kinds; the first one given names the subject.
-            purposes: the deployment's purposes, to check against early. The processors check in any case.
+            purposes: the deployment's purposes, to check against early; None where they are not known.
+                The processors check in any case.
         """
         self._handle_key = handle_key
         self._sealer = sealer
@@ -74,6 +74,10 @@ class Builder:
     def of(cls, connections: Connections, *, purposes: Collection[str] | None = None) -> "Builder":
         """With the keys that the connections name.
 
+        Args:
+            connections: where the keys are.
+            purposes: the deployment's; those that the connections name, if not given.
+
         Raises:
             ConfigError: a key is missing or cannot be read.
         """
@@ -81,7 +85,7 @@ class Builder:
             handle_key=HandleKey.load(connections.keys.handle_file),
             sealer=Sealer(connections.keys.public_dir),
             identity_order=connections.identity_order,
-            purposes=purposes,
+            purposes=connections.purposes or None if purposes is None else purposes,
         )
 
     def __repr__(self) -> str:
@@ -214,6 +218,8 @@ class Builder:
             raise InvalidInput("purposes", 'is not a list of purposes such as ["marketing"]')
         if purposes and right is not Right.OBJECT:
             raise InvalidInput("purposes", f"is for OBJECT only, not for {right.value}")
+        if right is Right.OBJECT and not purposes:
+            raise InvalidInput("purposes", "an objection names at least one")
         return tuple(dict.fromkeys(self._purpose(purpose, "purposes") for purpose in purposes))
 
     def _purpose(self, purpose: str, field: str) -> str:
@@ -224,10 +230,12 @@ class Builder:
 
     def _subject(self, identities: Mapping[str, str] | None, subject_id: str | None) -> str:
         if (identities is None) == (subject_id is None):
-            raise InvalidInput("subject_id", "give either this or identities")
+            raise InvalidInput(
+                "subject_id", "give either this, as Accepted.subject_id says it, or identities"
+            )
         if identities is not None:
             return self._identify(identities)[1][0].value
-        if not isinstance(subject_id, str) or not _HANDLE.fullmatch(subject_id):
+        if not isinstance(subject_id, str) or not is_handle(subject_id):
             raise InvalidInput("subject_id", "is not a handle, as Accepted.subject_id is")
         return subject_id
 

@@ -1,13 +1,13 @@
 """The client of an upstream service: an event is accepted when the broker has it, and not before."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from olvido.broker.contract import Publisher
+from olvido.broker.contract import Publisher, Record
 from olvido.broker.kafka import KafkaPublisher
-from olvido.core.errors import Unavailable
+from olvido.core.errors import OlvidoError, Unavailable
 from olvido.producers.build import Accepted, Builder
 from olvido.producers.emitter import Emitter, Outgoing, Writer
 from olvido.schemas.registry import Registry
@@ -30,6 +30,10 @@ class NotAccepted(Unavailable):
         self.id = source_id
 
 
+class Closed(OlvidoError):
+    """The producer was closed: nothing was sent. Keep one for the life of the process."""
+
+
 class Producer(Emitter[Accepted]):
     """Emits events, each confirmed by the broker before the call returns. Threads may share one.
 
@@ -41,19 +45,22 @@ class Producer(Emitter[Accepted]):
     Each method raises, beside ``InvalidInput``:
 
     ``NotAccepted``, an ``Unavailable``: the broker did not confirm it in time; call again with its ``id``.
+    ``Closed``: after :meth:`close`.
     """
 
     def __init__(self, writer: Writer, publisher: Publisher) -> None:
-        """Prefer :meth:`from_env`. This one is for who brings the parts."""
-        super().__init__(writer)
+        """Prefer :meth:`from_env`. This one takes the parts."""
+        super().__init__(writer, self._accept)
         self._publisher = publisher
+        self._closed = False
 
     @classmethod
     def from_env(cls, *, purposes: Collection[str] | None = None) -> Self:
         """With the broker, registry and keys that the environment names: see docs/producers.md.
 
         Args:
-            purposes: the deployment's purposes, to be told of a misspelt one at once.
+            purposes: the deployment's purposes, so that a misspelt one is refused here and at once; those of
+                ``OLVIDO_PURPOSES``, if not given.
 
         Raises:
             ConfigError: a setting or a key is missing or wrong, or a schema is not registered.
@@ -78,14 +85,15 @@ class Producer(Emitter[Accepted]):
                     batch.request_erasure(identities={"email": row.email}, request_id=row.id)
             batch.accepted  # one for each
         """
-        return Batch(self._writer, self._publisher)
+        return Batch(self._writer, self._send_all)
 
     def close(self) -> None:
-        """Let go of the broker.
+        """Let go of the broker, for good. A repeat does nothing.
 
         Raises:
             NotDelivered: another thread was still sending, and the broker did not confirm it.
         """
+        self._closed = True
         if isinstance(self._publisher, KafkaPublisher):
             self._publisher.close()
 
@@ -100,9 +108,14 @@ class Producer(Emitter[Accepted]):
     def __repr__(self) -> str:
         return f"Producer({self._publisher!r}, {self._writer.build!r})"
 
-    def _emit(self, outgoing: Outgoing) -> Accepted:
+    def _send_all(self, records: Sequence[Record]) -> None:
+        if self._closed:
+            raise Closed("this producer was closed; keep one for the life of the process")
+        self._publisher.publish(records)
+
+    def _accept(self, outgoing: Outgoing) -> Accepted:
         try:
-            self._publisher.publish([outgoing.record])
+            self._send_all([outgoing.record])
         except Unavailable as error:
             raise NotAccepted(outgoing.accepted.id, error) from error
         # The broker has it. A crash before the caller learns of it is mended by the caller's
@@ -113,9 +126,14 @@ class Producer(Emitter[Accepted]):
 class Batch(Emitter[UUID]):
     """Collects events; each method returns the id it made. Not for several threads at once."""
 
-    def __init__(self, writer: Writer, publisher: Publisher) -> None:
-        super().__init__(writer)
-        self._publisher = publisher
+    def __init__(self, writer: Writer, send: Callable[[Sequence[Record]], None]) -> None:
+        """
+        Args:
+            writer: builds and encodes events.
+            send: sends them all, and returns when the broker has them.
+        """
+        super().__init__(writer, self._collect)
+        self._send_all = send
         self._waiting: list[Outgoing] = []
         self._accepted: list[Accepted] = []
 
@@ -133,7 +151,7 @@ class Batch(Emitter[UUID]):
         while self._waiting:
             part = self._waiting[:BATCH_SIZE]
             # A crash, or no answer, after this line: some may be there, and a repeat is known by its ids.
-            self._publisher.publish([outgoing.record for outgoing in part])
+            self._send_all([outgoing.record for outgoing in part])
             self._accepted += [outgoing.accepted for outgoing in part]
             del self._waiting[:BATCH_SIZE]
 
@@ -147,7 +165,7 @@ class Batch(Emitter[UUID]):
         if error is None:
             self.flush()
 
-    def _emit(self, outgoing: Outgoing) -> UUID:
+    def _collect(self, outgoing: Outgoing) -> UUID:
         if len(self._waiting) >= BATCH_SIZE:
             self.flush()  # before: if it raises, this event was not taken, and the caller may call again
         self._waiting.append(outgoing)

@@ -1,11 +1,11 @@
-"""What upstream can say, in one set of methods; how it travels is the business of who inherits them.
+"""The methods by which upstream publishes a person's decision: build the event, encode it, hand it on.
 
-The client waits for the broker, a batch collects, the outbox writes to the caller's own database.
+An emitter is given the function that hands an encoded event on: the client's waits for the broker, a batch's
+collects, the outbox's writes to the caller's own database.
 """
 
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -75,15 +75,17 @@ class Writer:
         )
 
 
-class Emitter(ABC, Generic[Answer]):
-    """The methods by which upstream says what a person decided."""
+class Emitter(Generic[Answer]):
+    """The methods by which upstream publishes what a person decided."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, publish: Callable[[Outgoing], Answer]) -> None:
+        """
+        Args:
+            writer: builds and encodes events.
+            publish: hands an encoded event on; what it gives, the methods give.
+        """
         self._writer = writer
-
-    @abstractmethod
-    def _emit(self, outgoing: Outgoing) -> Answer:
-        """Send it on its way."""
+        self._publish = publish
 
     def request_erasure(
         self,
@@ -127,7 +129,7 @@ class Emitter(ABC, Generic[Answer]):
             right: ``ERASE``, ``ACCESS``, ``PORTABILITY``, ``RECTIFY``, ``RESTRICT`` or ``OBJECT``.
             identities: by kind, such as ``{"email": …, "customer_id": …}``; all that are known.
             regions: where the person's data may live; all regions, if not given.
-            purposes: what an objection is against.
+            purposes: what an objection is against: at least one, and none with another right.
             request_id: give the same with a retry. Made here, if not given.
             requested_at: when the person asked, with a time zone; now, if not given. What the
                 person did afterwards is not touched by an erasure.
@@ -257,4 +259,4 @@ class Emitter(ABC, Generic[Answer]):
         if traceparent and not _TRACEPARENT.fullmatch(traceparent):
             raise InvalidInput("traceparent", "is not a W3C trace context")
         with emitting(_TOPICS[type(event)].name, traceparent) as handed_on:
-            return self._emit(self._writer.envelope(event, traceparent=handed_on))
+            return self._publish(self._writer.envelope(event, traceparent=handed_on))

@@ -5,12 +5,17 @@ Broker and registry may be down then: the ids of the schemas are asked for when 
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from typing import Any, NotRequired, Protocol, Self, TypedDict, Unpack
+from collections.abc import Collection
+from functools import partial
+from typing import Any, Protocol, Self, Unpack
 from uuid import UUID
 
-from olvido.core.events import Right, Verified
+from olvido.producers.arguments import (
+    ConsentArguments,
+    ErasureArguments,
+    RequestArguments,
+    VerificationArguments,
+)
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Emitter, Outgoing, Writer
 from olvido.producers.sql import STATEMENTS
@@ -24,48 +29,6 @@ class Cursor(Protocol):
     def execute(self, operation: Any, parameters: Any = ..., /) -> Any:  # noqa: ANN401 - drivers differ
         """Run one statement."""
         ...
-
-
-class ErasureArguments(TypedDict):
-    """What ``Producer.request_erasure`` takes."""
-
-    identities: Mapping[str, str]
-    regions: NotRequired[Sequence[str] | None]
-    request_id: NotRequired[UUID | str | None]
-    requested_at: NotRequired[datetime | None]
-    verification_required: NotRequired[bool]
-    verified: NotRequired[Verified | None]
-    traceparent: NotRequired[str]
-
-
-class RequestArguments(ErasureArguments):
-    """What ``Producer.request`` takes."""
-
-    right: Right | str
-    purposes: NotRequired[Sequence[str]]
-
-
-class ConsentArguments(TypedDict):
-    """What ``Producer.grant_consent`` and ``Producer.withdraw_consent`` take."""
-
-    identities: Mapping[str, str]
-    purpose: str
-    occurred_at: datetime
-    policy_version: NotRequired[str]
-    regions: NotRequired[Sequence[str] | None]
-    event_id: NotRequired[UUID | str | None]
-    traceparent: NotRequired[str]
-
-
-class VerificationArguments(TypedDict):
-    """What ``Producer.verify`` takes beside the request's id."""
-
-    method: str
-    verified_at: datetime
-    identities: NotRequired[Mapping[str, str] | None]
-    subject_id: NotRequired[str | None]
-    event_id: NotRequired[UUID | str | None]
-    traceparent: NotRequired[str]
 
 
 class Outbox:
@@ -82,7 +45,7 @@ class Outbox:
     """
 
     def __init__(self, writer: Writer) -> None:
-        """Prefer :meth:`from_env`. This one is for who brings the parts."""
+        """Prefer :meth:`from_env`. This one takes the parts."""
         self._writer = writer
 
     @classmethod
@@ -108,43 +71,39 @@ class Outbox:
 
     def request_erasure(self, cursor: Cursor, **arguments: Unpack[ErasureArguments]) -> UUID:
         """Ask that a person be forgotten, if and when the caller's transaction commits."""
-        return _Row(self._writer, cursor).request_erasure(**arguments)
+        return self._into(cursor).request_erasure(**arguments)
 
     def request(self, cursor: Cursor, **arguments: Unpack[RequestArguments]) -> UUID:
         """Ask for one right of a person, if and when the caller's transaction commits."""
-        return _Row(self._writer, cursor).request(**arguments)
+        return self._into(cursor).request(**arguments)
 
     def grant_consent(self, cursor: Cursor, **arguments: Unpack[ConsentArguments]) -> UUID:
         """Say that a person agreed to a purpose, if and when the caller's transaction commits."""
-        return _Row(self._writer, cursor).grant_consent(**arguments)
+        return self._into(cursor).grant_consent(**arguments)
 
     def withdraw_consent(self, cursor: Cursor, **arguments: Unpack[ConsentArguments]) -> UUID:
         """Say that a person agrees no longer, if and when the caller's transaction commits."""
-        return _Row(self._writer, cursor).withdraw_consent(**arguments)
+        return self._into(cursor).withdraw_consent(**arguments)
 
     def verify(
         self, cursor: Cursor, request_id: UUID | str, **arguments: Unpack[VerificationArguments]
     ) -> UUID:
         """Say that a request came from its person, if and when the caller's transaction commits."""
-        return _Row(self._writer, cursor).verify(request_id, **arguments)
+        return self._into(cursor).verify(request_id, **arguments)
+
+    def _into(self, cursor: Cursor) -> Emitter[UUID]:
+        return Emitter(self._writer, partial(_insert, cursor))
 
     def __repr__(self) -> str:
         return f"Outbox({self._writer.build!r})"
 
 
-class _Row(Emitter[UUID]):
-    """Emits by writing a row."""
-
-    def __init__(self, writer: Writer, cursor: Cursor) -> None:
-        super().__init__(writer)
-        self._cursor = cursor
-
-    def _emit(self, outgoing: Outgoing) -> UUID:
-        record, accepted = outgoing.record, outgoing.accepted
-        headers = json.dumps([[name, value.decode()] for name, value in record.headers])
-        # The row lives and dies with the caller's transaction: a crash before its commit emits nothing.
-        self._cursor.execute(
-            STATEMENTS["insert"],
-            (str(accepted.id), record.topic, record.key.decode(), record.value, headers),
-        )
-        return accepted.id
+def _insert(cursor: Cursor, outgoing: Outgoing) -> UUID:
+    record, accepted = outgoing.record, outgoing.accepted
+    headers = json.dumps([[name, value.decode()] for name, value in record.headers])
+    # The row lives and dies with the caller's transaction: a crash before its commit emits nothing.
+    cursor.execute(
+        STATEMENTS["insert"],
+        (str(accepted.id), record.topic, record.key.decode(), record.value, headers),
+    )
+    return accepted.id

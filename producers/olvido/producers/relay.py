@@ -112,17 +112,6 @@ class Relay:
         """One plain sentence; empty while database and broker answer."""
         return self.why_not_alive() or self._problem
 
-    def waiting(self) -> int:
-        """How many events wait in the outbox.
-
-        Raises:
-            Unavailable: the database does not answer.
-            ConfigError: the table is not there.
-        """
-        with self._transaction() as cursor:
-            cursor.execute(STATEMENTS["waiting"])
-            return int(_one(cursor)[0])
-
     @contextmanager
     def _transaction(self) -> Iterator["psycopg2.extensions.cursor"]:
         psycopg2 = self._psycopg2

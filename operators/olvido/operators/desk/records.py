@@ -19,7 +19,7 @@ from olvido.core.causes import Cause
 from olvido.core.dead_letters import REDRIVE_HEADER, Redrive
 from olvido.core.errors import InvalidInput, Refused, did_you_mean
 from olvido.core.events import ConsentChange, PrivacyRequest, SealedBox
-from olvido.core.subject import Handle
+from olvido.core.subject import HANDLE_FORM, Handle
 from olvido.core.tasks import Task
 from olvido.processors import receipts, requests
 from olvido.schemas import codec
@@ -30,7 +30,6 @@ from olvido.schemas.topics import Topic, sink_group, topics_of
 DUMP_BYTES_MAX = 512  # of a record that cannot be decoded
 ROW = 16  # bytes of a line of such a dump
 
-_HANDLE = r"h[1-9][0-9]{0,3}_[A-Za-z0-9_-]{43}"
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _ID_KEYS = {"request_id", "dead_letter_id"}  # the topics' keys that are ids
 _HEADERS = {
@@ -42,7 +41,7 @@ _HEADERS = {
     "traceparent": r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
 }
 _OUR_HEADER = re.compile(r"olvido_[a-z_]{1,30}")
-_HANDLE_IN_BYTES = re.compile(rf"(?<![A-Za-z0-9_-]){_HANDLE}(?![A-Za-z0-9_-])".encode())
+_HANDLE_IN_BYTES = re.compile(rf"(?<![A-Za-z0-9_-]){HANDLE_FORM}(?![A-Za-z0-9_-])".encode())
 
 
 class Legible:
@@ -66,7 +65,7 @@ class Legible:
             for table in (sink.own["tables"] if isinstance(sink.own.get("tables"), Mapping) else ())
         }
         regions = "|".join(map(re.escape, declared.regions))
-        self._forms = re.compile(rf"{_HANDLE}|(?:{regions})-\d{{4}}-\d\d(?:-\d\d)?")
+        self._forms = re.compile(rf"{HANDLE_FORM}|(?:{regions})-\d{{4}}-\d\d(?:-\d\d)?")
 
     def text(self, text: str) -> str:
         """A text as it stands, or how long it is; one that is nearly a declared word says so."""

@@ -31,7 +31,3 @@ limit %s;
 -- name: delete
 -- Forget events that are in Kafka.
 delete from olvido_outbox where position = any(%s);
-
--- name: waiting
--- How many events wait, and since when the oldest does.
-select count(*), min(written_at) from olvido_outbox;

@@ -160,6 +160,7 @@ class Connections(BaseSettings):
     keys: KeysSection = KeysSection()
     metrics: MetricsSection = MetricsSection()
     identity_order: tuple[IdentityKind, ...] = tuple(IdentityKind)
+    purposes: tuple[str, ...] = ()  # the deployment's; empty where an upstream service is not told them
     source: str = "olvido"  # the CloudEvents source of what this process emits
 
     @classmethod

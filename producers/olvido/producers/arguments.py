@@ -1,0 +1,50 @@
+"""The arguments of the emitter's methods, for whoever hands them on whole: the outbox, the async producer."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NotRequired, TypedDict
+from uuid import UUID
+
+from olvido.core.events import Right, Verified
+
+
+class ErasureArguments(TypedDict):
+    """What ``Producer.request_erasure`` takes."""
+
+    identities: Mapping[str, str]
+    regions: NotRequired[Sequence[str] | None]
+    request_id: NotRequired[UUID | str | None]
+    requested_at: NotRequired[datetime | None]
+    verification_required: NotRequired[bool]
+    verified: NotRequired[Verified | None]
+    traceparent: NotRequired[str]
+
+
+class RequestArguments(ErasureArguments):
+    """What ``Producer.request`` takes."""
+
+    right: Right | str
+    purposes: NotRequired[Sequence[str]]
+
+
+class ConsentArguments(TypedDict):
+    """What ``Producer.grant_consent`` and ``Producer.withdraw_consent`` take."""
+
+    identities: Mapping[str, str]
+    purpose: str
+    occurred_at: datetime
+    policy_version: NotRequired[str]
+    regions: NotRequired[Sequence[str] | None]
+    event_id: NotRequired[UUID | str | None]
+    traceparent: NotRequired[str]
+
+
+class VerificationArguments(TypedDict):
+    """What ``Producer.verify`` takes beside the request's id."""
+
+    method: str
+    verified_at: datetime
+    identities: NotRequired[Mapping[str, str] | None]
+    subject_id: NotRequired[str | None]
+    event_id: NotRequired[UUID | str | None]
+    traceparent: NotRequired[str]
