@@ -33,7 +33,7 @@ from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
 from olvido.sinks.duckdb_shape import INTEGERS, TEXTS, Types, look, one, quoted
 from olvido.sinks.journal import Answer, TaskKey, key_of, queries, recalled
-from olvido.sinks.ownership import Key, Match
+from olvido.sinks.ownership import Key, Match, same_text
 from olvido.sinks.relational import OBJECTED, Child, RowWord, Wanted, carry_out
 from olvido.sinks.section import Part, read_section
 
@@ -234,11 +234,28 @@ class _DuckDBRows:
             plain = self._types[name][table.identities[kind]]
             fitting = [item for item in items if _fits(item[1], plain)]
             if fitting:
-                ns, values, fences = zip(*fitting, strict=True)
+                _, values, fences = zip(*fitting, strict=True)
                 until = [fence and _utc(fence) for fence in fences]
-                rows = self._select(self._search(name, table, kind), list(ns), list(values), until)
-                found += [Match._make((*row[:5], row[5:])) for row in rows]
+                places = list(range(len(fitting)))
+                rows = self._select(self._search(name, table, kind), places, list(values), until)
+                found += [self._matched(name, table, kind, fitting, row) for row in rows]
         return found
+
+    def _matched(
+        self, name: str, table: Table, kind: IdentityKind, asked: Sequence[Wanted], row: tuple[Any, ...]
+    ) -> Match:
+        place, held, key, person, parent, *shares = row
+        n, value, _ = asked[place]
+        column = table.identities[kind]
+        return Match(
+            n=n,
+            key=key,
+            by_person=column == table.person,
+            person=person,
+            parent=parent,
+            shares=tuple(shares),
+            certain=_same(held, value, kind, self._types[name][column]),
+        )
 
     def _search(self, name: str, table: Table, kind: IdentityKind) -> str:
         """The rows of a table whose column of one kind is one of the wanted values."""
@@ -259,8 +276,8 @@ class _DuckDBRows:
                 f" LEFT JOIN {quoted(table.parent.table)} AS p ON {parent} = t.{_name(table.parent.column)}"
             )
         return (
-            f"SELECT w.n, t.{_name(table.key)}, {column == table.person}, {_person(table)}, {parent}"
-            f"{self._shares(name)} FROM (SELECT unnest($1::INTEGER[]) AS n,"
+            f"SELECT w.place, CAST(t.{_name(column)} AS VARCHAR), t.{_name(table.key)}, {_person(table)},"
+            f" {parent}{self._shares(name)} FROM (SELECT unnest($1::INTEGER[]) AS place,"
             f" unnest($2::VARCHAR[]::{plain}[]) AS v, unnest($3::TIMESTAMP[]) AS fence) AS w"
             f" JOIN {quoted(name)} AS t ON {equal}{fence}{join}"
         )
@@ -453,6 +470,15 @@ def _name(column: str) -> str:
 
 def _utc(instant: datetime) -> datetime:
     return instant.astimezone(UTC).replace(tzinfo=None)
+
+
+def _same(held: str, asked: str, kind: IdentityKind, plain: str) -> bool:
+    """Whether what a column holds, as text, is the very value that was asked."""
+    if plain in INTEGERS:
+        return int(held) == int(asked)
+    if plain == "UUID":
+        return UUID(held) == UUID(asked)
+    return same_text(held, asked, fold=kind is IdentityKind.EMAIL)
 
 
 def _fits(value: str, plain: str) -> bool:

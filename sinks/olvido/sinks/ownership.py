@@ -25,6 +25,7 @@ class Match(NamedTuple):
     person: str | None  # what the row holds there
     parent: Key | None  # the row it hangs on, if that row is there
     shares: tuple[Key | None, ...] = ()  # the shared rows it points at
+    certain: bool = True  # what it holds is what was asked, and not only equal to it by the target's rules
 
 
 class Row(NamedTuple):
@@ -42,6 +43,20 @@ class Judgement:
     hanging: Mapping[str, Mapping[Key, Sequence[tuple[int, Key]]]]  # by table and parent: who names which row
     shared: Set[int]  # tasks whose identity several people share, so that nobody can be told
     others: set[int] = field(default_factory=set)  # tasks whose identity stands in somebody else's rows
+
+
+def same_text(held: str, asked: str, *, fold: bool) -> bool:
+    """Whether a text column holds the very value that was asked.
+
+    A target compares by rules of its own (collations, blanks at the end, types that cut). What it calls
+    equal is compared here once more, so that no such rule makes a stranger's row the person's.
+
+    Args:
+        held: what the row holds.
+        asked: the identity.
+        fold: case does not matter in this column.
+    """
+    return held.lower() == asked.lower() if fold else held == asked
 
 
 def judge(
@@ -62,8 +77,13 @@ def judge(
     others: set[int] = set()
     for name, table in tables.items():
         kind = table.person_kind
-        certain = {(match.n, match.key) for match in found[name] if match.by_person}
+        sure = {(match.n, match.key) for match in found[name] if match.certain}
+        certain = {(match.n, match.key) for match in found[name] if match.by_person and match.certain}
         for match in found[name]:
+            if not match.certain:
+                if (match.n, match.key) not in sure:
+                    others.add(match.n)  # perhaps the person's, perhaps a stranger's: nobody touches it
+                continue
             if match.person is not None and kind is not None:
                 if match.n not in names[kind]:
                     people[match.n].add((kind, match.person))

@@ -28,7 +28,7 @@ from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
 from olvido.sinks.journal import Answer, TaskKey, key_of, queries, recalled
-from olvido.sinks.ownership import Key, Match
+from olvido.sinks.ownership import Key, Match, same_text
 from olvido.sinks.postgres_shape import INTEGERS, Shape, folds, look
 from olvido.sinks.relational import Child, RowWord, Wanted, carry_out
 from olvido.sinks.section import Part, fault, read_section
@@ -327,18 +327,40 @@ class _PostgresRows:
         table = self._map.tables[name]
         searches: list[sql.Composable] = []
         values: list[object] = []
+        asked: list[tuple[IdentityKind, Wanted]] = []
         for kind, items in wanted.items():
             column = table.identities[kind]
             plain = self._shape.columns[name][column].plain
             fitting = [item for item in items if _fits(item[1], plain)]
             if fitting:
                 searches.append(self._search(name, table, kind))
-                ns, spelled, fences = zip(*fitting, strict=True)
-                values += [_array(ns), _array(spelled), _array([self._instant(fence) for fence in fences])]
+                places = range(len(asked), len(asked) + len(fitting))
+                asked += [(kind, item) for item in fitting]
+                _, spelled, fences = zip(*fitting, strict=True)
+                values += [
+                    _array(places), _array(spelled), _array([self._instant(fence) for fence in fences])
+                ]  # fmt: skip
         if not searches:
             return []
         self._cursor.execute(sql.SQL(" UNION ALL ").join(searches), values)
-        return [Match._make((*row[:5], row[5:])) for row in self._cursor.fetchall()]
+        return [self._matched(name, table, asked, row) for row in self._cursor.fetchall()]
+
+    def _matched(
+        self, name: str, table: Table, asked: Sequence[tuple[IdentityKind, Wanted]], row: tuple[Any, ...]
+    ) -> Match:
+        place, held, key, person, parent, *shares = row
+        kind, (n, value, _) = asked[place]
+        column = table.identities[kind]
+        plain = self._shape.columns[name][column].plain
+        return Match(
+            n=n,
+            key=key,
+            by_person=column == table.person,
+            person=person,
+            parent=parent,
+            shares=tuple(shares),
+            certain=_same(held, value, kind, plain),
+        )
 
     def _instant(self, fence: datetime | None) -> str | None:
         """A fence as text, written once for all identities of its task."""
@@ -352,13 +374,13 @@ class _PostgresRows:
         plain = self._shape.columns[name][column].plain
         equal = sql.SQL("lower(t.{0}) = lower(w.v)" if folds(kind, plain) else "t.{0} = w.v")
         return sql.SQL(
-            "SELECT w.n, t.{key}, {by_person}, {person}, {parent}{shares}"
-            " FROM unnest(%s::int[], %s::{type}[], %s::timestamptz[]) AS w (n, v, fence)"
+            "SELECT w.place, t.{column}::text, t.{key}, {person}, {parent}{shares}"
+            " FROM unnest(%s::int[], %s::{type}[], %s::timestamptz[]) AS w (place, v, fence)"
             " JOIN {table} AS t ON {equal}{fence}{join}"
         ).format(
             equal=equal.format(_name(column)),
+            column=_name(column),
             key=_name(table.key),
-            by_person=sql.Literal(column == table.person),
             person=self._person(table),
             parent=sql.SQL("p.{}").format(_name(self._parent_key(table)))
             if table.parent
@@ -587,6 +609,15 @@ def _one(cur: cursor) -> tuple[Any, ...]:
     row = cur.fetchone()
     assert row is not None
     return row
+
+
+def _same(held: str, asked: str, kind: IdentityKind, plain: str) -> bool:
+    """Whether what a column holds, as text, is the very value that was asked."""
+    if plain in INTEGERS:
+        return int(held) == int(asked)
+    if plain == "uuid":
+        return UUID(held) == UUID(asked)
+    return same_text(held, asked, fold=folds(kind, plain) or plain.endswith("citext"))
 
 
 def _fits(value: str, plain: str) -> bool:

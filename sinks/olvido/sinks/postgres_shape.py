@@ -15,7 +15,7 @@ from olvido.sinks.section import fault
 
 log = logging.getLogger(__name__)
 
-TEXTS = frozenset({"text", "character varying", "character", "citext"})
+TEXTS = frozenset({"text", "character varying", "bpchar", "citext"})
 INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 KEYS = TEXTS | frozenset(INTEGERS) | {"uuid"}
 INSTANTS = frozenset({"timestamp with time zone", "timestamp without time zone", "date"})
@@ -25,7 +25,7 @@ INSTANTS = frozenset({"timestamp with time zone", "timestamp without time zone",
 class Column:
     """One column, as PostgreSQL names its type."""
 
-    plain: str  # without length: what keys and identities are sent as
+    plain: str  # of any length: what keys and identities are sent as
     full: str  # with it: what values are compared as
     not_null: bool
     may_update: bool
@@ -110,22 +110,24 @@ def _check_columns(
         if not has[column].may_update:
             raise fault(place, f"this role may not change column {column!r}; GRANT UPDATE on {name}")
     if table.parent:
-        _check_pair(f"{place}.parent", has[table.parent.column], columns[table.parent.table], data_map, table)
+        theirs = columns[table.parent.table].get(data_map.tables[table.parent.table].key)
+        _check_pair(f"{place}.parent", table.parent.column, has[table.parent.column], theirs)
+    for sharer in table.shared_by:
+        pointing = columns[sharer.table].get(sharer.column)
+        if pointing is not None:
+            _check_pair(f"{place}.shared_by", sharer.column, pointing, has[table.key])
 
 
-def _check_pair(
-    place: str, ours: Column, parent: Mapping[str, Column], data_map: DataMap, table: Table
-) -> None:
-    assert table.parent is not None
-    theirs = parent.get(data_map.tables[table.parent.table].key)
-    if theirs is not None and _family(ours.plain) != _family(theirs.plain):
-        raise fault(
-            place, f"{table.parent.column!r} ({ours.full}) cannot point at a key of type {theirs.full}"
-        )
+def _check_pair(place: str, column: str, ours: Column, key: Column | None) -> None:
+    if key is not None and _family(ours.plain) != _family(key.plain):
+        raise fault(place, f"{column!r} ({ours.full}) cannot point at a key of type {key.full}")
 
 
 def _family(plain: str) -> str:
-    return "text" if plain.rpartition(".")[2] in TEXTS else "integer" if plain in INTEGERS else plain
+    """Types that compare by the same rule: bpchar overlooks blanks at the end, and citext overlooks case."""
+    if plain in {"text", "character varying"}:
+        return "text"
+    return "integer" if plain in INTEGERS else plain
 
 
 def _named(name: str, table: Table, data_map: DataMap) -> Iterator[tuple[str, str]]:

@@ -138,7 +138,11 @@ JOIN pg_class AS c ON c.oid = to_regclass(t.name);
 
 -- name: columns
 -- The columns of tables: plain type, full type, whether null is refused, and whether this role may change them.
-SELECT t.name, i.column_name, format_type(a.atttypid, NULL), format_type(a.atttypid, a.atttypmod), a.attnotnull,
+-- Without its length "character" would mean character(1), and a cast to it cuts a value to its first letter;
+-- "bpchar" is the same type of any length.
+SELECT t.name, i.column_name,
+    CASE a.atttypid WHEN 'bpchar'::regtype THEN 'bpchar' ELSE format_type(a.atttypid, NULL) END,
+    format_type(a.atttypid, a.atttypmod), a.attnotnull,
     has_column_privilege(a.attrelid, a.attnum, 'UPDATE')
 FROM unnest(%(names)s::text[]) AS t (name)
 JOIN pg_attribute AS a ON a.attrelid = to_regclass(t.name) AND a.attnum > 0 AND NOT a.attisdropped

@@ -1,0 +1,146 @@
+"""Every type that may be a key or an identity: the row that is found holds the very value that was asked."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sinks.shop import an_erasure
+from sinks.shop import settings as sink_settings
+from sinks.targets import PostgresTarget
+
+from olvido.core.receipts import Outcome
+from olvido.sinks.contract import SinkSettings
+from olvido.sinks.data_map import DataMap
+from olvido.sinks.postgres import PostgresSink
+from olvido.sinks.postgres_shape import KEYS
+
+# Names that begin with one another: a type that cuts values would take one for the other.
+NAMES = ("C", "c", "CA", "CA-", "CA-8", "CA-82", "CA-829")
+NUMBERS = ("1", "10", "100", "-1", "1001")
+IDS = tuple(f"0000000{n}-0000-4000-8000-00000000000{n}" for n in range(1, 6))
+TYPES: Mapping[str, tuple[str, ...]] = {
+    "text": NAMES,
+    "varchar": NAMES,
+    "varchar(6)": NAMES,
+    "bpchar": NAMES,
+    "char(6)": NAMES,
+    "char(12)": NAMES,
+    "citext": tuple(name for name in NAMES if name != "c"),  # which is the same as C there
+    "smallint": NUMBERS,
+    "integer": NUMBERS,
+    "bigint": NUMBERS,
+    "uuid": IDS,
+}
+_WORDS = {"varchar": "character varying", "char": "bpchar"}  # as the catalogue has them
+
+TABLES = {
+    "people": {"key": "ref", "identities": {"customer_id": "name"}, "erase": "delete"},
+    "notes": {"key": "id", "parent": {"table": "people", "column": "person_ref"}, "erase": "delete"},
+}
+
+
+@pytest.fixture(scope="module")
+def dsn(postgres: str) -> Iterator[str]:
+    """A database for all types, one after another."""
+    with pytest.MonkeyPatch.context() as patch:
+        target = PostgresTarget(postgres, patch)
+        yield target.dsn
+        target.drop()
+
+
+def has_citext(dsn: str) -> bool:
+    """Whether the server has the extension: one made of parts has none."""
+    return run(dsn, "SELECT 1 FROM pg_available_extensions WHERE name = 'citext'") == [(1,)]
+
+
+def run(dsn: str, query: str, values: Any = None) -> list[tuple[Any, ...]]:
+    """One statement, committed."""
+    with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(query, values)
+        return cursor.fetchall() if cursor.description else []
+
+
+def a_sink(dsn: str) -> PostgresSink:
+    """A checked sink that knows people by their customer number."""
+    told = sink_settings({})
+    told = SinkSettings(
+        name=told.name, region=told.region, identities=told.identities[:1], purposes=(), own={}
+    )
+    sink = PostgresSink(told, dsn, DataMap.of(told, TABLES))
+    sink.check()
+    return sink
+
+
+def fill(dsn: str, *, name_type: str, key_type: str) -> None:
+    """People of all names, keyed by all keys, each with one note."""
+    names, keys = TYPES[name_type], TYPES[key_type]
+    run(dsn, f"""
+        DROP TABLE IF EXISTS notes, people;
+        CREATE TABLE people (ref {key_type} PRIMARY KEY, name {name_type} NOT NULL);
+        CREATE TABLE notes (id serial PRIMARY KEY, person_ref {key_type} NOT NULL REFERENCES people);
+    """)  # fmt: skip
+    for name, key in zip(names, keys, strict=False):
+        run(dsn, "INSERT INTO people VALUES (%s, %s)", (key, name))
+        run(dsn, "INSERT INTO notes (person_ref) VALUES (%s)", (key,))
+
+
+def test_every_type_that_is_allowed_is_tried_here() -> None:
+    tried = {_WORDS.get(bare, bare) for bare in (re.sub(r"\(.*", "", name) for name in TYPES)}
+    assert tried == KEYS
+
+
+@pytest.mark.parametrize("one_type", TYPES)
+def test_who_is_erased_is_who_was_asked_for_and_nobody_else(dsn: str, one_type: str) -> None:
+    """`char(n)` was cut to one letter: C was erased for CA-829."""
+    if one_type == "citext":
+        if not has_citext(dsn):
+            pytest.skip("this PostgreSQL has no citext")
+        run(dsn, "CREATE EXTENSION IF NOT EXISTS citext")
+    fill(dsn, name_type=one_type, key_type=one_type)
+    people = {row[0] for row in run(dsn, "SELECT trim(name::text) FROM people")}
+    sink = a_sink(dsn)
+    for asked in sorted(people, key=len, reverse=True):
+        [receipt] = sink.apply([an_erasure(customer_id=asked)])
+        assert receipt.outcome is Outcome.ERASED
+        assert receipt.counts == {"people.deleted": 1, "notes.deleted": 1}
+        people.discard(asked)
+        assert {row[0] for row in run(dsn, "SELECT trim(name::text) FROM people")} == people
+        assert run(dsn, "SELECT count(*) FROM notes") == [(len(people),)]
+    sink.close()
+
+
+@given(
+    name_type=st.sampled_from([name for name in TYPES if name != "citext"]),
+    asked=st.text(alphabet="C-8 cA0", min_size=1, max_size=8) | st.integers(-9, 9).map(str),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_value_that_nobody_has_erases_nobody(dsn: str, name_type: str, asked: str) -> None:
+    fill(dsn, name_type=name_type, key_type="integer")
+    before = {row[0] for row in run(dsn, "SELECT trim(name::text) FROM people")}
+    sink = a_sink(dsn)
+    sink.apply([an_erasure(customer_id=asked)])
+    sink.close()
+    gone = before - {row[0] for row in run(dsn, "SELECT trim(name::text) FROM people")}
+    whole = str(int(asked)) if "int" in name_type and re.fullmatch(r"-?[0-9]+", asked) else asked
+    assert gone <= {whole}
+
+
+def test_what_a_collation_takes_for_equal_is_nobodys(dsn: str) -> None:
+    """Two names that a case-blind collation calls one are perhaps two people: neither row is touched."""
+    run(dsn, """
+        DROP TABLE IF EXISTS notes, people;
+        CREATE COLLATION IF NOT EXISTS blind (
+            provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        CREATE TABLE people (ref int PRIMARY KEY, name text COLLATE blind NOT NULL);
+        CREATE TABLE notes (id int PRIMARY KEY, person_ref int REFERENCES people);
+        INSERT INTO people VALUES (1, 'ca-8');
+    """)  # fmt: skip
+    sink = a_sink(dsn)
+    sink.apply([an_erasure(customer_id="CA-8")])
+    sink.close()
+    assert run(dsn, "SELECT count(*) FROM people") == [(1,)]
