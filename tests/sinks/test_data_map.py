@@ -114,18 +114,6 @@ def test_parents_come_before_children_and_what_points_goes_first() -> None:
     assert erased.index("customers") < erased.index("addresses")
 
 
-def test_references_that_only_the_target_knows_are_kept_to() -> None:
-    order = read(TABLES).erasing_order([("enquiries", "contacts"), ("customers", "customers")])
-    assert order.index("enquiries") < order.index("contacts")
-
-
-def test_references_in_a_circle_are_left_to_the_target() -> None:
-    data_map = read(TABLES)
-    assert (
-        data_map.erasing_order([("contacts", "tickets"), ("tickets", "contacts")]) == data_map.erasing_order()
-    )
-
-
 def test_the_repositorys_own_data_maps_are_in_order(deployment: Deployment) -> None:
     for name, section in deployment.sinks.items():
         if "tables" in section.own:

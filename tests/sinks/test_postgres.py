@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -19,8 +20,12 @@ from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.events import Decision
 from olvido.core.receipts import Outcome
+from olvido.schemas.settings.deployment import Deployment
+from olvido.sinks.data_map import DataMap
+from olvido.sinks.plugins import settings_of
 from olvido.sinks.postgres import PostgresSink
 
+EXAMPLES = Path(__file__).parents[2] / "examples/shop"
 CANARY = "canary@example.com"
 
 
@@ -66,7 +71,7 @@ MISFITS = {
         "sinks.crm.tables.addresses.shared_by", "tickets (place) refers to addresses"),
     "a table outside that refers to one inside": (
         "CREATE TABLE loans (id int, customer_id bigint REFERENCES customers)",
-        "sinks.crm.tables.customers", "table loans refers"),
+        "sinks.crm.tables.customers", "loans (customer_id) refers to customers"),
 }  # fmt: skip
 
 
@@ -80,6 +85,101 @@ def test_a_target_that_does_not_fit_is_refused_naming_table_and_column(
         pass
     assert place in str(caught.value)
     assert what in str(caught.value)
+
+
+TWO_PEOPLE = "ADD recipient_id bigint REFERENCES customers"
+
+# What a deletion would do by a foreign key that the data map does not know of: the change, and what is said.
+UNSEEN = {
+    "a second key that stops deletions": (f"ALTER TABLE contacts {TWO_PEOPLE}", "contacts (recipient_id)"),
+    "one that is checked at the end": (
+        f"ALTER TABLE contacts {TWO_PEOPLE} DEFERRABLE INITIALLY DEFERRED", "contacts (recipient_id)"),
+    "one that restricts": (
+        f"ALTER TABLE contacts {TWO_PEOPLE} ON DELETE RESTRICT", "contacts (recipient_id)"),
+    "one that cascades": (f"ALTER TABLE contacts {TWO_PEOPLE} ON DELETE CASCADE", "ON DELETE CASCADE"),
+    "one that sets null": (f"ALTER TABLE contacts {TWO_PEOPLE} ON DELETE SET NULL", "ON DELETE SET NULL"),
+    "one that sets a default": (
+        f"ALTER TABLE contacts {TWO_PEOPLE} ON DELETE SET DEFAULT", "ON DELETE SET DEFAULT"),
+    "rows that are retained": (
+        "ALTER TABLE invoices ADD referred_by bigint REFERENCES customers ON DELETE CASCADE",
+        "invoices (referred_by)"),
+    "a cascade into a table outside": (
+        "CREATE TABLE loans (id int, customer_id bigint REFERENCES customers ON DELETE CASCADE)",
+        'add it to the data map with parent = { table = "customers", column = "customer_id" }'),
+    "a cascade from a child": (
+        "CREATE TABLE calls (id int, contact bigint REFERENCES contacts ON DELETE CASCADE)",
+        "calls (contact) refers to contacts"),
+    "a letter that would be cut loose": (
+        "CREATE TABLE letters (id int, customer_id bigint REFERENCES customers ON DELETE SET NULL)",
+        "letters (customer_id) refers to customers"),
+    "a table that refers to itself": (
+        "ALTER TABLE customers ADD referred_by bigint REFERENCES customers ON DELETE CASCADE",
+        "customers (referred_by) refers to customers"),
+    "another column than the key": (
+        "ALTER TABLE customers ADD UNIQUE (customer_no); "
+        "ALTER TABLE contacts ADD no text REFERENCES customers (customer_no) ON DELETE CASCADE",
+        "other columns than the key 'id'"),
+    "a partition that points": (
+        "CREATE TABLE loans (id int, at date, customer_id bigint) PARTITION BY RANGE (at);"
+        "CREATE TABLE loans_1 PARTITION OF loans FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');"
+        "ALTER TABLE loans_1 ADD FOREIGN KEY (customer_id) REFERENCES customers ON DELETE CASCADE",
+        "loans_1 (customer_id)"),
+    "rows of a table that inherits": (
+        "CREATE TABLE contacts_2 (PRIMARY KEY (id)) INHERITS (contacts);"
+        "CREATE TABLE calls (id int, contact bigint REFERENCES contacts_2 ON DELETE CASCADE)",
+        "calls (contact) refers to contacts"),
+    "a shared row that would leave others loose": (
+        "ALTER TABLE tickets ADD place bigint REFERENCES addresses ON DELETE SET NULL",
+        "tickets (place) refers to addresses"),
+    "a column that is emptied while others point at it": (
+        "ALTER TABLE tickets ADD UNIQUE (author_name);"
+        "CREATE TABLE quotes (id int, author text REFERENCES tickets (author_name) ON UPDATE CASCADE)",
+        "quotes (author) refers to"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNSEEN)
+def test_a_foreign_key_that_would_act_unseen_is_refused(shop: PostgresTarget, case: str) -> None:
+    """Erasing one customer deleted another's order, and the receipt counted neither."""
+    change, what = UNSEEN[case]
+    shop.run(change)
+    tables = {**TABLES, "tickets": {**TABLES["tickets"], "set": {"body": ""}, "null": ["author_name"]}}
+    with pytest.raises(ConfigError) as caught, a_sink(tables):
+        pass
+    assert str(caught.value).startswith("olvido.toml: sinks.crm.tables.")
+    assert what in str(caught.value)
+
+
+@pytest.mark.parametrize("action", ["NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"])
+def test_a_foreign_key_along_the_map_may_do_what_it_likes(shop: PostgresTarget, action: str) -> None:
+    for child in ("contacts", "enquiries", "tickets", "invoices"):
+        shop.run(f"ALTER TABLE {child} ADD FOREIGN KEY (customer_id) REFERENCES customers ON DELETE {action}")
+    shop.run(f"ALTER TABLE customers ADD FOREIGN KEY (address_id) REFERENCES addresses ON DELETE {action}")
+    shop.add("addresses", {"id": 1, "street": "Calle"})
+    shop.add("customers", a_customer(1, address_id=1), a_customer(2, address_id=1))
+    shop.add("contacts", {"id": 1, "customer_id": 1, "note": "n"})
+    shop.add("invoices", {"id": 1, "customer_id": 1, "total": 7})
+    with a_sink() as sink:
+        [receipt] = sink.apply([an_erasure(customer_id="C-1")])
+    assert receipt.counts == {"customers.deleted": 1, "contacts.deleted": 1, "invoices.retained": 1}
+    assert shop.rows("invoices") == [(1, None, 7)]
+    assert len(shop.rows("addresses")) == 1
+
+
+@pytest.mark.parametrize("name", ["crm", "store-cn", "store-sg"])
+def test_the_repositorys_own_systems_fit_its_data_maps(
+    postgres: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    shop = PostgresTarget(postgres, monkeypatch)
+    try:
+        shop.run("DROP TABLE addresses, customers, contacts, enquiries, tickets, invoices")
+        shop.run((EXAMPLES / f"{name.replace('-', '_')}.sql").read_text("utf-8"))
+        section = settings_of(deployment, name)
+        sink = PostgresSink(section, shop.dsn, DataMap.of(section, section.own["tables"]))
+        sink.check()
+        sink.close()
+    finally:
+        shop.drop()
 
 
 def test_rows_hidden_by_row_security_are_not_called_absent(

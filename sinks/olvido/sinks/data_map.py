@@ -171,18 +171,9 @@ class DataMap:
         children = any(table.parent and table.parent.table == name for table in self.tables.values())
         return children or bool(self.sharers(name))
 
-    def erasing_order(self, references: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
-        """The tables, those first that point at others, so that no reference is ever left dangling.
-
-        Args:
-            references: further ``(pointing, pointed at)`` pairs that only the target knows.
-        """
-        declared = list(self._references())
-        further = [(a, b) for a, b in references if a != b and {a, b} <= self.tables.keys()]
-        try:
-            return _pointing_first(self.tables, [*declared, *further])
-        except CycleError:  # the target's own references go in a circle: what is declared must do
-            return _pointing_first(self.tables, declared)
+    def erasing_order(self) -> tuple[str, ...]:
+        """The tables, those first that point at others, so that no reference is ever left dangling."""
+        return _pointing_first(self.tables, self._references())
 
     def _references(self) -> Iterable[tuple[str, str]]:
         for name, table in self.tables.items():

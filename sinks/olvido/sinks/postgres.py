@@ -109,7 +109,7 @@ class PostgresSink:
     ) -> Sequence[Rehearsal]:
         """See :meth:`olvido.sinks.contract.Rehearsing.rehearse`."""
         try:
-            known = self._rolled_back(lambda rows, _: rows.known([key_of(task) for task in batch]))
+            known = self._rolled_back(lambda rows: rows.known([key_of(task) for task in batch]))
             return [
                 Rehearsal(task=task, remembered=True, receipt=None)
                 if key_of(task) in known
@@ -123,7 +123,7 @@ class PostgresSink:
         """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
         try:
             return recalled(
-                self._rolled_back(lambda rows, _: rows.remembered([key_of(task) for task in batch])), batch
+                self._rolled_back(lambda rows: rows.remembered([key_of(task) for task in batch])), batch
             )
         except psycopg2.Error as error:
             raise self._fault(error) from None
@@ -141,7 +141,7 @@ class PostgresSink:
         try:
             with conn.cursor() as cur:
                 rows = _PostgresRows(cur, self._begin(cur), self._map, shape)
-                receipts = carry_out(rows, self._map, self._settings, batch, references=shape.references)
+                receipts = carry_out(rows, self._map, self._settings, batch)
             # Killed before this line: nothing was done. Killed after it: all was done and is
             # remembered, and the batch that comes again is answered from the journal.
             conn.commit()
@@ -155,16 +155,12 @@ class PostgresSink:
         if one is None:
             return None
         try:
-            [receipt] = self._rolled_back(
-                lambda rows, shape: carry_out(
-                    rows, self._map, self._settings, [one], references=shape.references
-                )
-            )
+            [receipt] = self._rolled_back(lambda rows: carry_out(rows, self._map, self._settings, [one]))
         except Refused:
             return None
         return receipt
 
-    def _rolled_back(self, act: "Callable[[_PostgresRows, Shape], T]") -> T:
+    def _rolled_back(self, act: "Callable[[_PostgresRows], T]") -> T:
         """Act in a transaction that is never committed; a journal that is not there is made in it, too."""
         conn = self._connected()
         try:
@@ -174,7 +170,7 @@ class PostgresSink:
                 shape = self._shape or look(cur, self._map)
                 if there:
                     self._shape = shape
-                return act(_PostgresRows(cur, at, self._map, shape), shape)
+                return act(_PostgresRows(cur, at, self._map, shape))
         finally:
             self._roll_back(conn)
 

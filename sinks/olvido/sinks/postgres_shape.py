@@ -33,10 +33,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """The types of all that the data map names, and who refers to whom."""
+    """The types of all that the data map names."""
 
     columns: Mapping[str, Mapping[str, Column]]
-    references: tuple[tuple[str, str], ...]  # (pointing, pointed at), both in the data map
 
     def key_type(self, name: str, column: str, data_map: DataMap) -> str:
         """The type to send values of a key or parent column as: that of the key they are."""
@@ -67,7 +66,8 @@ def look(cur: cursor, data_map: DataMap) -> Shape:
     for name, table in data_map.tables.items():
         _check_columns(f"{place}.{name}", name, table, data_map, columns)
     _check_indexes(cur, names, data_map, columns, place)
-    return Shape(columns=columns, references=_references(cur, names, data_map, place))
+    _check_references(cur, names, data_map, place)
+    return Shape(columns=columns)
 
 
 def _check_tables(cur: cursor, names: Mapping[str, Any], data_map: DataMap, place: str) -> None:
@@ -202,29 +202,68 @@ def _looked_up(data_map: DataMap, columns: Mapping[str, Mapping[str, Column]]) -
         yield from ((name, column) for column in data_map.sharers(name))
 
 
-def _references(
-    cur: cursor, names: Mapping[str, Any], data_map: DataMap, place: str
-) -> tuple[tuple[str, str], ...]:
-    """Foreign keys between mapped tables; one the data map does not know could stop a deletion for ever.
+def _check_references(cur: cursor, names: Mapping[str, Any], data_map: DataMap, place: str) -> None:
+    """Refuse what a deletion would do by a foreign key behind the data map's back.
+
+    A foreign key into a table whose rows are deleted either stops the deletion, or deletes or changes rows
+    elsewhere. It may stay only where the map reaches those rows by the very column that points: then the
+    sink deals with them before the row they point at. Whatever a deletion reaches so is a table of the map,
+    and the keys into that table are looked at in turn.
 
     Raises:
-        ConfigError: such a one is there.
+        ConfigError: naming the table, the column and the fix.
     """
-    cur.execute(queries("postgres")["tables"], names)
-    name_of = {row[1]: row[0] for row in cur}
     cur.execute(queries("postgres")["references"], names)
-    found: list[tuple[str, str]] = []
-    for shown, pointing, pointed, columns in cur:
-        name = name_of[pointed]
-        table = data_map.tables[name]
-        shared_by = {(reference.table, reference.column) for reference in table.shared_by}
-        if table.shared_by and (name_of.get(pointing), columns) not in shared_by:
-            raise fault(f"{place}.{name}.shared_by", f"{shown} ({columns}) refers to {name}, too; add it")
-        if pointing in name_of:
-            found.append((name_of[pointing], name))
-        elif table.erase is Erase.DELETE:
+    for pointed, pointing, shown, action, columns, keys in cur:
+        table = data_map.tables[pointed]
+        column = dict(zip(keys, columns, strict=True)).get(table.key)
+        if table.erase is Erase.DELETE and not _reached(pointing, column, pointed, data_map):
             raise fault(
-                f"{place}.{name}",
-                f"table {shown} refers to {name}, so rows cannot be deleted; add it to the data map",
+                f"{place}.{pointed}{'.shared_by' if table.shared_by else ''}",
+                f"{shown} ({', '.join(columns)}) refers to {pointed}, {_ON_DELETE[action]}; "
+                + _way_out(pointing, column, pointed, table),
             )
-    return tuple(found)
+        changed = sorted({*table.declared, *table.marked} & set(keys))
+        if changed:
+            raise fault(
+                f"{place}.{pointed}",
+                f"{shown} ({', '.join(columns)}) refers to column {changed[0]!r}, so it cannot be changed; "
+                "drop that constraint, or leave the column as it is",
+            )
+
+
+_ON_DELETE = {
+    "a": "so its rows cannot be deleted while others point at them",
+    "r": "so its rows cannot be deleted while others point at them",
+    "c": "and rows there would be deleted with it unseen (ON DELETE CASCADE)",
+    "n": "and rows there would be cut loose from it unseen (ON DELETE SET NULL)",
+    "d": "and rows there would be given to another unseen (ON DELETE SET DEFAULT)",
+}
+
+
+def _reached(pointing: str | None, column: str | None, pointed: str, data_map: DataMap) -> bool:
+    """Whether the map deals with the rows that point by this column before the row they point at goes."""
+    if pointing is None or column is None:
+        return False
+    parent = data_map.tables[pointing].parent
+    if parent is not None and (parent.table, parent.column) == (pointed, column):
+        return True
+    shared_by = data_map.tables[pointed].shared_by
+    return (pointing, column) in {(sharer.table, sharer.column) for sharer in shared_by}
+
+
+def _way_out(pointing: str | None, column: str | None, pointed: str, table: Table) -> str:
+    if column is None:
+        return (
+            f"it points at other columns than the key {table.key!r}: name that as key, or drop the constraint"
+        )
+    if table.shared_by:
+        return "add it"
+    if pointing is None:
+        return (
+            f'add it to the data map with parent = {{ table = "{pointed}", column = "{column}" }}, '
+            "or drop the constraint"
+        )
+    if pointing == pointed:
+        return "rows under rows of the same table cannot be followed: drop the constraint"
+    return f"the map reaches {pointing} by another column, and a row has one parent: drop the constraint"

@@ -120,15 +120,10 @@ def carry_out(
     data_map: DataMap,
     settings: SinkSettings,
     batch: Sequence[OpenedTask],
-    *,
-    references: Iterable[tuple[str, str]] = (),
 ) -> list[Receipt]:
     """Do what a batch asks for inside one transaction, and answer each task in its order.
 
     A task that was done before, or stands twice in the batch, gets the answer of the first time.
-
-    Args:
-        references: pairs of tables ``(pointing, pointed at)`` that only the target knows of.
 
     Raises:
         Refused: a task is malformed, or ``STILL_THERE`` after reading back: roll back.
@@ -137,7 +132,7 @@ def carry_out(
     answers = dict(rows.remembered(list(opened)))
     todo = [one for key, one in opened.items() if key not in answers]
     if todo:
-        new = _Batch(rows, data_map, settings, tuple(references), todo).answers(rows.at)
+        new = _Batch(rows, data_map, settings, todo).answers(rows.at)
         rows.remember(new)
         answers.update(new)
     return [answers[key_of(one.task)].receipt(one.task) for one in batch]
@@ -199,13 +194,12 @@ class _Batch:
         rows: Rows,
         data_map: DataMap,
         settings: SinkSettings,
-        references: tuple[tuple[str, str], ...],
         todo: Sequence[OpenedTask],
     ) -> None:
         self._rows = rows
         self._map = data_map
         self._purposes = settings.purposes
-        self._order = data_map.erasing_order(references)
+        self._order = data_map.erasing_order()
         self._work = [_Work(one.task, one.identities, _spelled(one.identities)) for one in todo]
 
     def answers(self, at: datetime) -> Mapping[TaskKey, Answer]:

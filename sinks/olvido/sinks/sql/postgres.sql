@@ -160,10 +160,22 @@ FROM unnest(%(names)s::text[]) AS t (name)
 JOIN pg_index AS x ON x.indrelid = to_regclass(t.name) AND x.indisvalid;
 
 -- name: references
--- Who refers to these tables by a foreign key that would stop a row from being deleted.
-SELECT f.conrelid::regclass::text, f.conrelid, f.confrelid,
-    (SELECT string_agg(a.attname, ', ') FROM pg_attribute AS a
-     WHERE a.attrelid = f.conrelid AND a.attnum = ANY(f.conkey))
-FROM unnest(%(names)s::text[]) AS t (name)
-JOIN pg_constraint AS f ON f.confrelid = to_regclass(t.name) AND f.contype = 'f' AND f.confdeltype IN ('a', 'r')
-    AND f.conparentid = 0;
+-- Every foreign key that points at these tables, or at what inherits from them, whatever it does on a deletion
+-- and whenever it is checked: who points (its name in the data map, if it is there), by which columns, at which.
+-- Of the copies that partitions have of a key, those of another pointing table are left out: theirs is there.
+WITH RECURSIVE family (name, relid) AS (
+    SELECT t.name, to_regclass(t.name)::oid FROM unnest(%(names)s::text[]) AS t (name)
+    UNION
+    SELECT f.name, i.inhrelid FROM family AS f JOIN pg_inherits AS i ON i.inhparent = f.relid
+)
+SELECT DISTINCT pointed.name, pointing.name, k.conrelid::regclass::text, k.confdeltype::text,
+    array(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS c (number, place)
+          JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.number ORDER BY c.place),
+    array(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS c (number, place)
+          JOIN pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = c.number ORDER BY c.place)
+FROM family AS pointed
+JOIN pg_constraint AS k ON k.confrelid = pointed.relid AND k.contype = 'f'
+LEFT JOIN pg_constraint AS whole ON whole.oid = k.conparentid
+LEFT JOIN family AS pointing ON pointing.relid = k.conrelid
+WHERE whole.oid IS NULL OR whole.conrelid = k.conrelid
+ORDER BY 1, 3;
