@@ -19,13 +19,13 @@ help: ## show this help
 
 setup: .venv/.ready ## create .venv with everything pinned by hash
 
-demo: .venv/.ready ## tell the whole story on real parts, and check every promise
-	$(BIN)/olvido demo
+demo: .venv/.ready ## tell the whole story, check every promise: KEEP=1 SEED=11
+	PYTHONPATH=examples $(BIN)/python -m demo $(if $(KEEP),--keep) $(if $(SEED),--seed $(SEED))
 
 check: .venv/.ready ## formatter, linter, types, import directions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(ROOMS)
+	$(BIN)/mypy $(ROOMS) examples tools
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 

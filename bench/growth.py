@@ -45,9 +45,9 @@ from olvido.core.subject import Handle, Identity, IdentityKind
 from olvido.core.tasks import Action, Task
 from olvido.ledger.store import Ledger
 from olvido.operators.local.errors import tail
+from olvido.operators.local.programs import programs_of
 from olvido.operators.local.stack import temporary_stack
 from olvido.operators.local.state import choose_port
-from olvido.operators.programs import programs_of
 from olvido.processors import receipts
 from olvido.processors.app import BATCH_MAX
 from olvido.processors.emission import Emission

@@ -23,13 +23,14 @@ from ruamel.yaml import YAML
 
 from olvido.core.subject import IdentityKind
 from olvido.operators.cli.app import app
-from olvido.operators.demo.people import make_cast
 from olvido.processors import receipts, requests
 from olvido.schemas.privacy.identities import normalise
 from olvido.schemas.settings.deployment import Connections, Deployment, SinkSection
+from shop.people import make_cast
 
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 ROOMS: list[str] = PYPROJECT["tool"]["olvido"]["rooms"]
+CHECKED = [*ROOMS, "examples", "tools"]
 COMPOSE = "docker-compose.yml"
 
 
@@ -66,7 +67,7 @@ def test_every_tool_knows_the_same_rooms():
     assert {folder.parent.name for folder in PROJECT.glob("*/olvido") if folder.is_dir()} == set(ROOMS)
     assert tool["hatch"]["build"]["dev-mode-dirs"] == ROOMS
     assert tool["hatch"]["build"]["targets"]["wheel"]["packages"] == [f"{room}/olvido" for room in ROOMS]
-    assert tool["mypy"]["mypy_path"] == tool["pyright"]["include"] == tool["pyright"]["extraPaths"] == ROOMS
+    assert tool["mypy"]["mypy_path"] == tool["pyright"]["include"] == tool["pyright"]["extraPaths"] == CHECKED
     assert tool["importlinter"]["root_packages"] == portions
     layers = tool["importlinter"]["contracts"][0]["layers"]
     assert sorted(part for layer in layers for part in layer.split(" | ")) == sorted(portions)

@@ -58,7 +58,8 @@ import importlib, pkgutil, sys
 for name in sys.argv[1:]:
     room = importlib.import_module(name.removeprefix("+") if name.startswith("+") else f"olvido.{name}")
     for module in pkgutil.walk_packages(getattr(room, "__path__", ()), f"{room.__name__}."):
-        importlib.import_module(module.name)
+        if not module.name.endswith("__main__"):  # it runs the command when it is imported
+            importlib.import_module(module.name)
 """
 
 
@@ -139,6 +140,26 @@ def test_the_wheel_has_the_licence_and_leaves_the_namespace_open(wheel: Path):
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert "olvido/__init__.py" not in names
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"olvido"}
+
+
+def test_the_wheel_has_what_the_rooms_hold_and_no_more(wheel: Path):
+    """Neither the demo with its people nor the tools that write our own files are installed beside a sink."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "--", "*/olvido/**"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    rooms = {name.partition("/")[2] for name in tracked}
+    with zipfile.ZipFile(wheel) as archive:
+        [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        needs = archive.read(metadata).decode()
+    assert {name for name in names_in(wheel) if ".dist-info/" not in name} == rooms
+    assert {Path(name).stem for name in rooms} & {
+        "demo",
+        "people",
+        "picture",
+        "dashboards",
+        "pinning",
+    } == set()
+    assert "faker" not in needs.lower()
 
 
 def test_the_producer_extra_brings_neither_faust_nor_psycopg2(alone: Alone):

@@ -3,7 +3,7 @@
 Connect itself is in the jars of our Kafka; the connector's are pinned in ``bench/debezium.lock.json``, by
 coordinate, hash and size as all parts are. That file is made anew, for maintainers, by
 
-    python bench/contestants/debezium.py
+    PYTHONPATH=tools python bench/contestants/debezium.py
 """
 
 import contextlib
@@ -19,7 +19,6 @@ from psycopg2.extensions import parse_dsn
 from rich.console import Console
 
 from olvido.operators.local.parts import cache_folder, fetch_jars, load_lock, repository
-from olvido.operators.local.pinning import TIMEOUT_S, pin
 from olvido.operators.local.state import HOST, choose_port, write_private
 
 LOCK = Path(__file__).parents[1] / "debezium.lock.json"
@@ -143,6 +142,8 @@ def _connector(name: str, *, topic: str, dsn: str, table: str, tasks: int) -> Pr
 
 def write_lock() -> None:
     """Resolve the connector anew and pin what our Kafka does not already bring."""
+    from pinning import TIMEOUT_S, pin
+
     brought = {artifact.coordinate for artifact in load_lock()["kafka"].artifacts}
     unneeded = CONNECTS_OWN | OTHER_DRIVERS
     with tempfile.TemporaryDirectory() as folder:

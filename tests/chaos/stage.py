@@ -26,9 +26,9 @@ from olvido.core.errors import Unavailable
 from olvido.ledger.store import Ledger
 from olvido.operators.desk.prepare import prepare
 from olvido.operators.local.program import Program
+from olvido.operators.local.programs import programs_of
 from olvido.operators.local.stack import Stack, temporary_stack
 from olvido.operators.local.state import choose_port
-from olvido.operators.programs import programs_of
 from olvido.processors import receipts, requests
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENTS, DEAD_LETTERS, RECEIPTS, REQUESTS, sink_group, tasks_topic

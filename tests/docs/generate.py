@@ -3,7 +3,6 @@
 Write them anew: ``.venv/bin/python tests/docs/generate.py``
 """
 
-import json
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
@@ -20,16 +19,17 @@ from olvido.core.dead_letters import remedy
 from olvido.core.receipts import Outcome
 from olvido.core.requests import FINAL_STATES, RequestState, state_of
 from olvido.core.tasks import Action
-from olvido.operators import monitoring, picture
 from olvido.operators.cli import app as cli
 from olvido.operators.cli import helping
 from olvido.operators.cli.exits import Exit
-from olvido.operators.cli.output import yaml_of
 from olvido.schemas.codec import VALUE_BYTES_MAX
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import topics_of
 
 PROJECT = Path(__file__).parents[2]
+sys.path.append(str(PROJECT / "tools"))  # for whoever runs this file by itself; pytest has it already
+import picture  # noqa: E402
+
 NOTE = "<!-- Generated from {source} by tests/docs/generate.py; a test compares the two. -->"
 CHOICES_MAX = 12  # more are on a page of their own
 ALIKE_MIN = 6  # commands beside each other with as many lines in common are shown together
@@ -331,8 +331,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/dead-letters.md": dead_letters,
     "docs/reference/states.md": states,
     "docs/reference/cli.md": command_line,
-    "docs/monitoring/olvido-rules.yml": lambda: yaml_of(monitoring.rules()),
-    "docs/monitoring/olvido-dashboard.json": lambda: json.dumps(monitoring.dashboard(), indent=2) + "\n",
     "docs/picture.svg": lambda: picture.draw(Deployment.load(PROJECT / "olvido.toml").catalogue),
 }
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+import picture
 from docs import generate
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.subject import IdentityKind
-from olvido.operators import picture
 from olvido.schemas.topics import Topic
 
 

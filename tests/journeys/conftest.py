@@ -18,17 +18,16 @@ from olvido.core.errors import Unavailable
 from olvido.ledger.connection import Database
 from olvido.ledger.letters import Letters
 from olvido.ledger.store import Ledger
-from olvido.operators.demo.collect import log_bytes
-from olvido.operators.demo.leaks import Leak, Scanner, spellings
-from olvido.operators.demo.segments import segment_bytes
-from olvido.operators.demo.systems import dump_database
 from olvido.operators.desk.prepare import prepare
+from olvido.operators.local.programs import programs_of
 from olvido.operators.local.stack import Stack, temporary_stack
-from olvido.operators.programs import programs_of
 from olvido.producers import Accepted, Producer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import sink_group, tasks_topic
+from shop.leaks import Leak, Scanner, log_bytes, spellings
+from shop.segments import segment_bytes
+from shop.systems import dump_database
 
 TOML = """
 regions = ["cn", "sg"]

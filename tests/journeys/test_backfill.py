@@ -13,7 +13,7 @@ from journeys.test_commands import olvido, told
 
 from olvido.ledger.connection import Database
 from olvido.ledger.sink_operations import SinkOperations
-from olvido.operators.programs import programs_of
+from olvido.operators.local.programs import programs_of
 from olvido.schemas.settings.deployment import Deployment
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]

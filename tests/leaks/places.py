@@ -7,9 +7,9 @@ from pathlib import Path
 import psycopg2
 from leaks.stage import Stage
 
-from olvido.operators.demo.collect import log_bytes
-from olvido.operators.demo.segments import segment_bytes
-from olvido.operators.demo.systems import dump_database
+from shop.leaks import log_bytes
+from shop.segments import segment_bytes
+from shop.systems import dump_database
 
 Part = tuple[str, bytes]  # where, and what stands there
 

@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from prometheus_client import CollectorRegistry, Counter, start_http_server
 
-from olvido.operators.demo.people import Person, spaced
+from shop.people import Person, spaced
 
 
 def _send(stage: Stage, *, packing: str, value: bytes = b"", key: bytes = b"", header: bytes = b"") -> None:

@@ -19,10 +19,10 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.core.causes import Cause
 from olvido.core.errors import Unavailable
 from olvido.ledger.letters import Kept, Selection
-from olvido.operators.demo.people import Person
 from olvido.producers import Accepted, Producer
 from olvido.producers.outbox import Outbox
 from olvido.schemas.topics import REQUESTS
+from shop.people import Person
 
 REGIONS = ["cn", "sg"]
 TRACE = "00-{:032x}-00f067aa0ba902b7-01"

@@ -24,8 +24,8 @@ from sinks.targets import served
 
 from olvido.ledger.store import Ledger
 from olvido.operators.desk.prepare import prepare
+from olvido.operators.local.programs import programs_of
 from olvido.operators.local.stack import LEDGER_VARIABLE, Stack, temporary_stack
-from olvido.operators.programs import programs_of
 from olvido.schemas.settings.deployment import Deployment
 
 TARGETS = ("OLVIDO_CRM_DSN", "OLVIDO_STORE_SG_DSN")

@@ -12,10 +12,8 @@ from leaks.plants import PLANTS
 from leaks.play import play
 from leaks.stage import stage
 
-from olvido.operators.demo.collect import scan
-from olvido.operators.demo.evidence import Scan
-from olvido.operators.demo.leaks import Leak, Scanner, patterns_of
-from olvido.operators.demo.people import make_people
+from shop.leaks import Leak, Scan, Scanner, patterns_of, scan
+from shop.people import make_people
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
 

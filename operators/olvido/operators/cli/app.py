@@ -10,7 +10,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from olvido.core.errors import ConfigError, InvalidInput, OlvidoError, Unavailable
-from olvido.operators import generating, stack_commands
 from olvido.operators.cli import (
     audit,
     backfill,
@@ -19,12 +18,14 @@ from olvido.operators.cli import (
     config,
     dead_letters,
     emitting,
+    generate,
     helping,
     logs,
     replay,
     requests,
     restore,
     sinks,
+    stack,
     status,
     top,
     topics,
@@ -48,7 +49,7 @@ app = typer.Typer(
 )
 run = typer.Typer(help="Run one process in the foreground, until SIGTERM or Ctrl-C.", no_args_is_help=True)
 app.add_typer(run, name="run")
-stack_commands.register(app)
+stack.register(app)
 status.register(app)
 top.register(app)
 emitting.register(app)
@@ -63,7 +64,7 @@ sinks.register(app)
 restore.register(app)
 backfill.register(app)
 replay.register(app)
-generating.register(app)
+generate.register(app)
 
 
 def _without_colour(wanted: bool) -> None:

@@ -1,12 +1,15 @@
 """What `olvido up` ends with: where everything is, and what to type next."""
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.panel import Panel
 
-from olvido.operators.local.stack import Stack
+if TYPE_CHECKING:  # the extra `cli` alone has no stack
+    from olvido.operators.local.stack import Stack
 
 
-def print_card(stack: Stack, console: Console) -> None:
+def print_card(stack: "Stack", console: Console) -> None:
     """Print addresses and next commands; no password."""
     lines = [
         f"Kafka     {stack.bootstrap_servers}",

@@ -24,7 +24,7 @@ class Exit(IntEnum):
 
 _MEANING = {
     Exit.OK: "done",
-    Exit.FAILURE: "failure; `olvido topics diff`: something differs; `olvido demo`: a promise is broken",
+    Exit.FAILURE: "failure; `olvido topics diff`: something differs",
     Exit.USAGE: "usage or configuration: mend it, nothing was done",
     Exit.NOT_FOUND: "there is no such request, dead letter or plan",
     Exit.REFUSED: "refused by a rule, such as a missing confirmation: nothing was done",

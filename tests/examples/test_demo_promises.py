@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from operators.demo_world import (
+from examples.demo_world import (
     T0,
     World,
     change_row,
@@ -19,11 +19,11 @@ from operators.demo_world import (
     with_story,
 )
 
+from demo import promises
+from demo.evidence import LetterRow
 from olvido.core.receipts import Outcome
 from olvido.core.requests import RequestState
-from olvido.operators.demo import promises
-from olvido.operators.demo.evidence import LetterRow
-from olvido.operators.demo.leaks import Leak
+from shop.leaks import Leak
 
 Break = Callable[[World], World]
 LEAK = Leak(where="00000.log", what="email of person 7 as base64", offset=12)

@@ -7,9 +7,9 @@ from pathlib import Path
 import cramjam
 import pytest
 
-from olvido.operators.demo.leaks import Scanner, patterns_of
-from olvido.operators.demo.people import make_people
-from olvido.operators.demo.segments import segment_bytes
+from shop.leaks import Scanner, patterns_of
+from shop.people import make_people
+from shop.segments import segment_bytes
 
 SOMEBODY, OTHER = make_people(3, 2)
 NOISE = random.Random(3).randbytes(300_000)
@@ -43,7 +43,7 @@ def test_an_identity_inside_longer_base64_is_found(scanner: Scanner) -> None:
 
 
 def test_a_leak_across_two_chunks_is_found(scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("olvido.operators.demo.leaks.CHUNK_BYTES", 1024)
+    monkeypatch.setattr("shop.leaks.CHUNK_BYTES", 1024)
     data = NOISE[:1015] + SOMEBODY.email.encode() + NOISE[:2000]
     (leak, *_) = scanner.scan(data, where="here")
     assert leak.offset == 1015

@@ -7,13 +7,13 @@ from uuid import UUID
 import pytest
 from rich.console import Console
 
+from demo.evidence import Promise, RequestRow, TaskRow
+from demo.timing import timing_of
+from demo.view import View
+from demo.watch import Reading, SinkReading, Watch
 from olvido.core.receipts import Outcome
 from olvido.core.requests import RequestState
-from olvido.operators.demo.evidence import Promise, RequestRow, TaskRow
-from olvido.operators.demo.people import SYSTEMS
-from olvido.operators.demo.timing import timing_of
-from olvido.operators.demo.view import View
-from olvido.operators.demo.watch import Reading, SinkReading, Watch
+from shop.people import SYSTEMS
 
 T0 = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LONG = "the evidence of a promise may well be longer than a line of eighty columns, and is folded then"

@@ -1,14 +1,21 @@
 """`olvido generate …`: what others need to watch Olvido with."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from olvido.operators import monitoring
-from olvido.operators.cli.output import print_json, yaml_of
+from olvido.operators.cli.output import yaml_of
 from olvido.operators.settings import project
+
+# What stands in it is written by tools/dashboards.py, which is no part of what is installed.
+FOLDER = Path(__file__).parents[1] / "monitoring"
+RULES, DASHBOARD = "olvido-rules.yml", "olvido-dashboard.json"
+JOB = "olvido"
+PORT = 9464  # what each process serves on, where nobody says otherwise
+SCRAPE_S = 15
 
 
 def register(app: typer.Typer) -> None:
@@ -26,13 +33,13 @@ def prometheus_rules() -> None:
     Examples:
         olvido generate prometheus-rules > olvido-rules.yml
     """
-    sys.stdout.write(yaml_of(monitoring.rules()))
+    sys.stdout.write(_text(RULES))
 
 
 def prometheus_config(
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="Where each process serves, if they do not run here.")
-    ] = monitoring.PORT,
+    ] = PORT,
 ) -> None:
     """Write what Prometheus must scrape: what `olvido up` runs here, or each process by its name.
 
@@ -40,7 +47,7 @@ def prometheus_config(
         olvido generate prometheus-config > prometheus.yml
         olvido generate prometheus-config --port 9464
     """
-    sys.stdout.write(yaml_of(monitoring.prometheus_config(_running(project()) or _declared(port))))
+    sys.stdout.write(yaml_of(scrape_configuration(_running(project()) or _declared(port))))
 
 
 def grafana_dashboard() -> None:
@@ -49,7 +56,31 @@ def grafana_dashboard() -> None:
     Examples:
         olvido generate grafana-dashboard > olvido.json
     """
-    print_json(monitoring.dashboard())
+    sys.stdout.write(_text(DASHBOARD))
+
+
+def scrape_configuration(targets: Mapping[str, str]) -> dict[str, Any]:
+    """What Prometheus is to scrape.
+
+    Args:
+        targets: for each process where it serves its metrics, as ``host:port``.
+    """
+    return {
+        "rule_files": [RULES],
+        "scrape_configs": [
+            {
+                "job_name": JOB,
+                "scrape_interval": f"{SCRAPE_S}s",
+                "static_configs": [
+                    {"targets": [address], "labels": {"process": name}} for name, address in targets.items()
+                ],
+            }
+        ],
+    }
+
+
+def _text(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def _running(directory: Path) -> dict[str, str]:

@@ -14,12 +14,13 @@ import pytest
 from conftest import PROJECT
 from ruamel.yaml import YAML
 
+import dashboards
 from olvido.broker.runtime.metrics import FIGURES, REGISTRY
-from olvido.operators import monitoring
+from olvido.operators.cli import generate
 from olvido.operators.cli.output import yaml_of
 
-RUNBOOKS = PROJECT / monitoring.RUNBOOKS
-ALERTS = {alert.name: alert for alert in monitoring.ALERTS}
+RUNBOOKS = PROJECT / dashboards.RUNBOOKS
+ALERTS = {alert.name: alert for alert in dashboards.ALERTS}
 HEADINGS = ["What it means", "Is anybody harmed?", "Look", "Mend", "Verify"]
 LONG = "240"  # minutes: longer than any alert waits
 
@@ -132,7 +133,7 @@ TRIALS = {
 }
 
 
-def said(alert: monitoring.Alert, labels: Mapping[str, str]) -> dict[str, Any]:
+def said(alert: dashboards.Alert, labels: Mapping[str, str]) -> dict[str, Any]:
     """What the alert says when it goes off with these labels."""
     rule = alert.as_rule()
     filled = {
@@ -142,9 +143,9 @@ def said(alert: monitoring.Alert, labels: Mapping[str, str]) -> dict[str, Any]:
     return {"exp_labels": {**labels, **rule["labels"]}, "exp_annotations": filled}
 
 
-def tried(promtool: str, folder: Path, alert: monitoring.Alert, series: Mapping[str, str], loud: Any) -> str:
+def tried(promtool: str, folder: Path, alert: dashboards.Alert, series: Mapping[str, str], loud: Any) -> str:
     """What promtool says; empty if the alert does what it should."""
-    (folder / "rules.yml").write_text(yaml_of(monitoring.rules()))
+    (folder / "rules.yml").write_text(yaml_of(dashboards.rules()))
     case = {
         "rule_files": ["rules.yml"],
         "evaluation_interval": "1m",
@@ -161,6 +162,12 @@ def tried(promtool: str, folder: Path, alert: monitoring.Alert, series: Mapping[
         [promtool, "test", "rules", "trial.yml"], cwd=folder, capture_output=True, text=True, check=False
     )
     return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", dashboards.FILES)
+def test_what_olvido_generate_gives_out_is_what_is_described_here(name: str):
+    """Write it anew with: .venv/bin/python tools/dashboards.py"""
+    assert (generate.FOLDER / name).read_text(encoding="utf-8") == dashboards.FILES[name]()
 
 
 def test_every_alert_is_tried():
@@ -187,10 +194,10 @@ def test_records_read_again_are_told_for_an_hour(promtool: str, tmp_path: Path):
 
 def test_promtool_takes_the_rules_and_every_expression_of_the_dashboard(promtool: str, tmp_path: Path):
     recorded = [
-        {"record": f"panel:{number}", "expr": expr} for number, expr in enumerate(monitoring.expressions())
+        {"record": f"panel:{number}", "expr": expr} for number, expr in enumerate(dashboards.expressions())
     ]
     (tmp_path / "panels.yml").write_text(yaml_of({"groups": [{"name": "panels", "rules": recorded}]}))
-    rules = PROJECT / "docs" / "monitoring" / "olvido-rules.yml"
+    rules = generate.FOLDER / generate.RULES
     done = subprocess.run(
         [promtool, "check", "rules", rules, tmp_path / "panels.yml"],
         capture_output=True, text=True, check=False,
@@ -199,9 +206,9 @@ def test_promtool_takes_the_rules_and_every_expression_of_the_dashboard(promtool
 
 
 def test_promtool_takes_the_scrape_configuration(promtool: str, tmp_path: Path):
-    (tmp_path / "olvido-rules.yml").write_text(yaml_of(monitoring.rules()))
+    (tmp_path / "olvido-rules.yml").write_text(yaml_of(dashboards.rules()))
     config = tmp_path / "prometheus.yml"
-    config.write_text(yaml_of(monitoring.prometheus_config({"recorder": "127.0.0.1:9464"})))
+    config.write_text(yaml_of(generate.scrape_configuration({"recorder": "127.0.0.1:9464"})))
     done = subprocess.run([promtool, "check", "config", config], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -219,7 +226,7 @@ def names_of_metrics() -> set[str]:
 
 
 def test_every_metric_that_is_spoken_of_is_one_there_is():
-    spoken = " ".join([*monitoring.expressions(), *(alert.expr for alert in monitoring.ALERTS)])
+    spoken = " ".join([*dashboards.expressions(), *(alert.expr for alert in dashboards.ALERTS)])
     page = (PROJECT / "docs" / "monitoring.md").read_text(encoding="utf-8")
     used = set(re.findall(r"\b(?:olvido|kafka)_[a-z_]+\b", f"{spoken} {page}"))
     assert used - names_of_metrics() == set()
@@ -260,7 +267,7 @@ def test_a_runbook_has_its_alert():
 
 
 def test_the_dashboard_covers_no_panel_with_another_and_fits():
-    panels = json.loads((PROJECT / "docs/monitoring/olvido-dashboard.json").read_text())["panels"]
+    panels = json.loads((generate.FOLDER / generate.DASHBOARD).read_text())["panels"]
     taken: set[tuple[int, int]] = set()
     for panel in panels:
         place = panel["gridPos"]
@@ -276,5 +283,5 @@ def test_the_dashboard_covers_no_panel_with_another_and_fits():
 
 
 def test_the_rules_are_yaml_that_others_read():
-    text = (PROJECT / "docs" / "monitoring" / "olvido-rules.yml").read_text(encoding="utf-8")
-    assert YAML(typ="safe").load(text) == monitoring.rules()
+    text = (generate.FOLDER / generate.RULES).read_text(encoding="utf-8")
+    assert YAML(typ="safe").load(text) == dashboards.rules()

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import idna
 
-from olvido.operators.demo.people import SEED, Cast, Person
+from shop.people import SEED, Cast, Person
 
 BEGAN_AT = datetime(2023, 3, 1, 8, tzinfo=UTC)  # when the shop opened: long before any request
 _PAGES = ("/", "/ofertas", "/zapatos", "/carrito", "/帮助", "/returns")
@@ -86,7 +86,7 @@ class Plan:
 
 def plan_rows(cast: Cast, seed: int = SEED) -> Plan:
     """Plan everybody's rows. The same cast and seed give the same rows."""
-    planner = _Planner(cast, random.Random(seed))  # noqa: S311 - a story, no secret
+    planner = _Planner(cast, random.Random(seed))
     for person in cast.everybody:
         planner.plant(person)
     planner.plant_heavy(cast.heavy, cast.heavy_rows)

@@ -1,4 +1,4 @@
-"""`olvido demo`: a stack of its own, the story on it, every promise checked; then all of it is stopped."""
+"""`make demo`: a stack of its own, the story on it, every promise checked; then all of it is stopped."""
 
 import os
 import random
@@ -13,27 +13,28 @@ from pathlib import Path
 
 from rich.console import Console
 
-from olvido.operators.demo.collect import collect, scanner_for
-from olvido.operators.demo.evidence import Findings, Promise, Story
-from olvido.operators.demo.leaks import Scanner
-from olvido.operators.demo.people import SEED, SYSTEMS, Cast, make_cast
-from olvido.operators.demo.plan import Plan, plan_rows
-from olvido.operators.demo.promises import judge
-from olvido.operators.demo.shop import Website, marketing_program
-from olvido.operators.demo.story import CLOSED, Stage, finish, play, tasks_expected
-from olvido.operators.demo.systems import Systems, check_shop, systems_at
-from olvido.operators.demo.timing import timing_of
-from olvido.operators.demo.view import View
-from olvido.operators.demo.watch import Watch
+from demo.collect import collect, scanner_for
+from demo.evidence import Findings, Promise, Story
+from demo.promises import judge
+from demo.services import Website
+from demo.story import CLOSED, Stage, finish, play, tasks_expected
+from demo.timing import timing_of
+from demo.view import View
+from demo.watch import Watch
 from olvido.operators.desk.prepare import prepare
 from olvido.operators.local import stack as stacks
 from olvido.operators.local.locks import locked
 from olvido.operators.local.program import Program
+from olvido.operators.local.programs import programs_of
+from olvido.operators.local.shop import marketing_program
 from olvido.operators.local.stack import Stack
 from olvido.operators.local.state import choose_port, write_env
-from olvido.operators.programs import programs_of
 from olvido.operators.settings import SHOP_ENV, STATE
 from olvido.schemas.settings.deployment import FILE_NAME, Deployment, KafkaSection
+from shop.leaks import Scanner
+from shop.people import SEED, SYSTEMS, Cast, make_cast
+from shop.plan import Plan, plan_rows
+from shop.systems import Systems, check_shop, systems_at
 
 HOME = Path(STATE) / "demo"
 SETTLED_S_MAX = 10.0
@@ -176,7 +177,7 @@ def _start(place: Place, people: "Future[tuple[Cast, Plan]]", console: Console) 
     The marketing service and two sinks are known to the supervisor, and started by the story.
     """
     later: list[Program] = [
-        marketing_program(place.shop / "marketing.py", port=place.marketing_port, file=place.marketing_file)
+        marketing_program(place.shop, port=place.marketing_port, file=place.marketing_file)
     ]
 
     def programs(parts: Stack) -> list[Program]:
@@ -221,7 +222,7 @@ def _play(
             kafka=KafkaSection(bootstrap_servers=stack.bootstrap_servers),
             marketing_port=place.marketing_port,
             tell=lambda text: view.tell(text, at_s=watch.elapsed_s),
-            chance=random.Random(seed),  # noqa: S311 - a story, no secret
+            chance=random.Random(seed),
         )
         exits.enter_context(view.watching(watch, expected=tasks_expected(cast)))
         play(stage)
@@ -276,7 +277,7 @@ def _say_next(view: View, promises: Sequence[Promise], *, running: bool) -> None
         }
     else:
         commands = {
-            "olvido demo --keep": "the same, and leave it running to look around",
+            "make demo KEEP=1": "the same, and leave it running to look around",
             "olvido up": "a stack of your own",
             "olvido status": "what runs, and how far each reader is",
             "olvido requests list": "where each request stands",

@@ -3,25 +3,25 @@
 import random
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg2.extras
 from confluent_kafka import Consumer, TopicPartition
 
+from demo.evidence import Findings, LetterRow, RequestRow, Story, TaskRow
 from olvido.broker.kafka import open_consumer
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.requests import RequestState
-from olvido.operators.demo.evidence import Findings, LetterRow, RequestRow, Scan, Story, TaskRow
-from olvido.operators.demo.leaks import WORD_BYTES, Leak, Scanner, patterns_of
-from olvido.operators.demo.people import Cast, Person, make_people
-from olvido.operators.demo.segments import segment_bytes
-from olvido.operators.demo.systems import System, Systems, dump_database, opened
 from olvido.schemas.codec import receipts_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import RECEIPTS
+from shop.leaks import WORD_BYTES, Leak, Scanner, log_bytes, patterns_of, scan
+from shop.people import Cast, Person, make_people
+from shop.segments import segment_bytes
+from shop.systems import System, Systems, dump_database, opened
 
 READ_S_MAX = 30.0
 POLL_S = 0.2
@@ -111,23 +111,9 @@ def read_receipts(kafka: KafkaSection, registry: Registry) -> list[Receipt]:
         consumer.close()
 
 
-def scan(place: str, parts: Iterable[tuple[str, bytes]], scanner: Scanner) -> Scan:
-    """Look for everybody in all parts of one place."""
-    files = size = 0
-    leaks: list[Leak] = []
-    try:
-        for where, data in parts:
-            files += 1
-            size += len(data)
-            leaks += scanner.scan(data, where=where)
-    except (ValueError, OSError) as error:
-        return Scan(place=place, files=files, size=size, leaks=tuple(leaks), unread=(str(error),))
-    return Scan(place=place, files=files, size=size, leaks=tuple(leaks))
-
-
 def prove(scanner: Scanner) -> tuple[int, int]:
     """Leak somebody in every spelling into a file, and let the scanner look: how many, and how many found."""
-    chance = random.Random(1)  # noqa: S311 - noise
+    chance = random.Random(1)
     planted = [pattern for pattern in patterns_of([_canary()]) if len(pattern) >= WORD_BYTES]
     with tempfile.TemporaryDirectory(prefix="olvido-demo-") as folder:
         file = Path(folder) / "leaks.bin"
@@ -139,14 +125,6 @@ def prove(scanner: Scanner) -> tuple[int, int]:
 def traces_in(system: System, scanner: Scanner) -> list[Leak]:
     """Identities in any table of a system, the sink's own tables too."""
     return [leak for where, data in system.dump() for leak in scanner.scan(data, where=where)]
-
-
-def log_bytes(folders: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-    """Every log file."""
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                yield path.name, path.read_bytes()
 
 
 def _canary() -> Person:

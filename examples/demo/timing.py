@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from olvido.operators.demo.evidence import RequestRow, TaskRow
-from olvido.operators.demo.people import SYSTEMS
+from demo.evidence import RequestRow, TaskRow
+from shop.people import SYSTEMS
 
 Percentiles = tuple[timedelta, timedelta]  # p50 and p99
 

@@ -160,7 +160,7 @@ def make_cast(seed: int = SEED, scale: Scale | None = None) -> Cast:
     scale = scale or Scale()
     people = make_people(seed, scale.people)
     shuffled = list(people)
-    random.Random(seed).shuffle(shuffled)  # noqa: S311 - a story, no secret
+    random.Random(seed).shuffle(shuffled)
     deal = iter(shuffled)
 
     def take(count: int) -> tuple[Person, ...]:
@@ -201,7 +201,7 @@ def _known_in(cast: Cast) -> Mapping[int, tuple[str, ...]]:
 
 def make_people(seed: int, count: int) -> tuple[Person, ...]:
     """Make people: Spanish, Chinese and English names, e-mails in their scripts, valid phones."""
-    chance = random.Random(seed)  # noqa: S311 - a story, no secret
+    chance = random.Random(seed)
     fakers = {locale: _faker(locale, seed) for locale, *_ in _COUNTRIES}
     weights = [weight for *_, weight in _COUNTRIES]
     countries = chance.choices(_COUNTRIES, weights=weights, k=count)

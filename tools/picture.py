@@ -1,6 +1,6 @@
 """The picture in the README: the table of topics, drawn.
 
-``python -m olvido.operators.picture > docs/picture.svg``
+``python tools/picture.py > docs/picture.svg``
 
 Who writes and who reads is taken from ``schemas.topics``, the sinks and their regions from olvido.toml;
 only where a box stands is written here. A writer or reader that has no box is an error, so nothing

@@ -9,25 +9,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from olvido.core.ids import NAMESPACE, receipt_id, task_id
-from olvido.core.receipts import Outcome, Receipt
-from olvido.core.requests import RequestState
-from olvido.core.tasks import Action
-from olvido.operators.demo.evidence import (
+from demo.evidence import (
     Findings,
     Kill,
     LetterRow,
     NewRow,
     Outage,
     RequestRow,
-    Scan,
     Story,
     TaskRow,
 )
-from olvido.operators.demo.people import SYSTEMS, Person, Scale, make_cast
-from olvido.operators.demo.plan import Fate, Table, plan_rows
-from olvido.operators.demo.promises import BLANK, FATES, FLAGS, KINDS
-from olvido.operators.demo.story import consents_of
+from demo.promises import BLANK, FATES, FLAGS, KINDS
+from demo.story import consents_of
+from olvido.core.ids import NAMESPACE, receipt_id, task_id
+from olvido.core.receipts import Outcome, Receipt
+from olvido.core.requests import RequestState
+from olvido.core.tasks import Action
+from shop.leaks import Scan
+from shop.people import SYSTEMS, Person, Scale, make_cast
+from shop.plan import Fate, Table, plan_rows
 
 SMALL = Scale(
     people=120, everywhere=10, only_in_one=2, nowhere=3, resigned=2, pairs=2, couples=1, consenting=5,

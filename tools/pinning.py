@@ -1,6 +1,6 @@
 """How `parts.lock.json` is made: jgo resolves, we hash. For maintainers; `olvido up` never resolves anything.
 
-python -c "from olvido.operators.local.pinning import write_lock; write_lock()"
+python tools/pinning.py
 """
 
 import hashlib
@@ -55,3 +55,7 @@ def pin(artifact: Artifact) -> dict[str, str | int]:
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "size": file.stat().st_size,
     }
+
+
+if __name__ == "__main__":
+    write_lock()

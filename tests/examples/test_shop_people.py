@@ -4,9 +4,9 @@ import phonenumbers
 import pytest
 
 from olvido.core.subject import IdentityKind
-from olvido.operators.demo.people import SYSTEMS, Cast, Scale, make_cast
-from olvido.operators.demo.plan import Plan, email_key, plan_rows
 from olvido.schemas.privacy.identities import identities_from, normalise
+from shop.people import SYSTEMS, Cast, Scale, make_cast
+from shop.plan import Plan, email_key, plan_rows
 
 
 @pytest.fixture(scope="module")

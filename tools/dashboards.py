@@ -1,18 +1,19 @@
-"""Alert rules, dashboard and scrape configuration, generated out of one description each.
+"""Alert rules and dashboard, generated out of one description each.
 
-The rules and the dashboard stand in docs/monitoring as they are generated; a test compares them, and
-promtool tries each alert on numbers that must and must not set it off.
+``python tools/dashboards.py`` writes the two files that `olvido generate` gives out. A test compares them
+with what is described here, and promtool tries each alert on numbers that must and must not set it off.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-JOB = "olvido"
-PORT = 9464  # what each process serves on, where nobody says otherwise
+from olvido.operators.cli.generate import DASHBOARD, FOLDER, JOB, RULES
+from olvido.operators.cli.output import yaml_of
+
 RUNBOOKS = "docs/runbooks"
-SCRAPE_S = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,26 +187,6 @@ ALERTS = (
 def rules() -> dict[str, Any]:
     """The alert rules, as a file for Prometheus' ``rule_files``."""
     return {"groups": [{"name": JOB, "rules": [alert.as_rule() for alert in ALERTS]}]}
-
-
-def prometheus_config(targets: Mapping[str, str]) -> dict[str, Any]:
-    """A scrape configuration.
-
-    Args:
-        targets: for each process where it serves its metrics, as ``host:port``.
-    """
-    return {
-        "rule_files": ["olvido-rules.yml"],
-        "scrape_configs": [
-            {
-                "job_name": JOB,
-                "scrape_interval": f"{SCRAPE_S}s",
-                "static_configs": [
-                    {"targets": [address], "labels": {"process": name}} for name, address in targets.items()
-                ],
-            }
-        ],
-    }
 
 
 # --- dashboard ------------------------------------------------------------------------------------
@@ -458,3 +439,13 @@ def _drawn(panel: Panel, place: dict[str, int]) -> dict[str, Any]:
             for number, (expr, legend) in enumerate(panel.lines)
         ],
     }
+
+
+FILES: Mapping[str, Callable[[], str]] = {
+    RULES: lambda: yaml_of(rules()),
+    DASHBOARD: lambda: json.dumps(dashboard(), indent=2) + "\n",
+}
+
+if __name__ == "__main__":
+    for name, write in FILES.items():
+        (FOLDER / name).write_text(write(), encoding="utf-8")

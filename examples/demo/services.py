@@ -13,11 +13,9 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from olvido.operators.demo.people import Person
 from olvido.operators.local.errors import StackError, tail
-from olvido.operators.local.program import Program
+from shop.people import Person
 
-MARKETING = "shop-marketing"
 ANSWERS_S_MAX = 30.0
 POLL_S = 0.05
 END_S_MAX = 10.0
@@ -76,16 +74,6 @@ class Website:
         return answer
 
 
-def marketing_program(script: Path, *, port: int, file: Path) -> Program:
-    """The marketing service, as the supervisor is to run it."""
-    return Program(
-        name=MARKETING,
-        command=(sys.executable, str(script), "--port", str(port), "--file", str(file)),
-        given=frozenset(),
-        address=f"127.0.0.1:{port}",
-    )
-
-
 def wait_for_marketing(port: int) -> None:
     """Return when the marketing service answers."""
     give_up_at = time.monotonic() + ANSWERS_S_MAX
@@ -105,7 +93,7 @@ def sign_up_for_mail(port: int, person: Person) -> str:
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=ANSWERS_S_MAX) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=ANSWERS_S_MAX) as answer:
         contact: dict[str, Any] = json.load(answer)
     return str(contact["id"])
 

@@ -13,18 +13,19 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from demo.evidence import Kill, NewRow, Outage, Said, Story
+from demo.promises import FLAGS, KINDS
+from demo.services import Website, sign_up_for_mail, wait_for_marketing
+from demo.watch import Reading, Watch
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
-from olvido.operators.demo.evidence import Kill, NewRow, Outage, Said, Story
-from olvido.operators.demo.people import SYSTEMS, Cast, Person
-from olvido.operators.demo.plan import Plan
-from olvido.operators.demo.promises import FLAGS, KINDS
-from olvido.operators.demo.shop import MARKETING, Website, sign_up_for_mail, wait_for_marketing
-from olvido.operators.demo.systems import Snapshot, Systems
-from olvido.operators.demo.watch import Reading, Watch
+from olvido.operators.local.shop import MARKETING
 from olvido.operators.local.supervisor import Supervisor
 from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import REQUESTS
+from shop.people import SYSTEMS, Cast, Person
+from shop.plan import Plan
+from shop.systems import Snapshot, Systems
 
 PROCESSORS = "processors"
 DOWN = "marketing"  # the sink whose target is down from the start

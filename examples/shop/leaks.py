@@ -10,12 +10,13 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
-from olvido.operators.demo.people import Person, spaced
-from olvido.operators.demo.plan import email_key
+from shop.people import Person, spaced
+from shop.plan import email_key
 
 WORD_BYTES = 8  # patterns are no shorter; any shorter would be found by chance
 CHUNK_BYTES = 16 * 1024 * 1024
@@ -29,6 +30,17 @@ class Leak:
     where: str
     what: str  # such as "email of person 12 as base64"
     offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """A search for people in places where nobody may be named."""
+
+    place: str
+    files: int
+    size: int  # bytes
+    leaks: tuple[Leak, ...] = ()
+    unread: tuple[str, ...] = ()  # what could not be read, so that nothing can be said of it
 
 
 class Scanner:
@@ -73,6 +85,28 @@ class Scanner:
                 offset = chunk.find(pattern)
                 if offset >= 0:
                     yield pattern, offset
+
+
+def scan(place: str, parts: Iterable[tuple[str, bytes]], scanner: Scanner) -> Scan:
+    """Look for everybody in all parts of one place."""
+    files = size = 0
+    leaks: list[Leak] = []
+    try:
+        for where, data in parts:
+            files += 1
+            size += len(data)
+            leaks += scanner.scan(data, where=where)
+    except (ValueError, OSError) as error:
+        return Scan(place=place, files=files, size=size, leaks=tuple(leaks), unread=(str(error),))
+    return Scan(place=place, files=files, size=size, leaks=tuple(leaks))
+
+
+def log_bytes(folders: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+    """Every log file."""
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                yield path.name, path.read_bytes()
 
 
 NOTHING: Mapping[int, Container[str]] = {}

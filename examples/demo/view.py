@@ -13,12 +13,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from demo.evidence import Promise
+from demo.story import DOWN
+from demo.timing import Timing
+from demo.watch import Reading, Watch
 from olvido.core.receipts import Outcome
-from olvido.operators.demo.evidence import Promise
-from olvido.operators.demo.people import SYSTEMS
-from olvido.operators.demo.story import DOWN
-from olvido.operators.demo.timing import Timing
-from olvido.operators.demo.watch import Reading, Watch
+from shop.people import SYSTEMS
 
 LINE_EVERY_S = 2.0  # where there is no terminal
 REFRESH_PER_S = 4

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.requests import RequestState
-from olvido.operators.demo.leaks import Leak
-from olvido.operators.demo.people import Cast, Person
-from olvido.operators.demo.plan import Plan
-from olvido.operators.demo.systems import Snapshot
+from shop.leaks import Leak, Scan
+from shop.people import Cast, Person
+from shop.plan import Plan
+from shop.systems import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,17 +114,6 @@ class LetterRow:
     topic: str
     cause: str
     sha256: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """A search for people in places where nobody may be named."""
-
-    place: str
-    files: int
-    size: int  # bytes
-    leaks: tuple[Leak, ...] = ()
-    unread: tuple[str, ...] = ()  # what could not be read, so that nothing can be said of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

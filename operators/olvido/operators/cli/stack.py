@@ -1,4 +1,4 @@
-"""`olvido up | down | doctor | demo`: the whole of Olvido on one machine."""
+"""`olvido up | down | doctor`: the whole of Olvido on one machine."""
 
 import sys
 from typing import Annotated
@@ -16,7 +16,6 @@ def register(app: typer.Typer) -> None:
     app.command("up")(up)
     app.command("down")(down)
     app.command("doctor")(doctor)
-    app.command("demo")(demo)
 
 
 def up(
@@ -32,7 +31,7 @@ def up(
         olvido up --parts-only
     """
     from olvido.operators.cli.card import print_card
-    from olvido.operators.running import start
+    from olvido.operators.local.running import start
 
     started = start(project(), messages, parts_only=parts_only)
     print_card(started, console)
@@ -85,18 +84,3 @@ def doctor(output: Form = Output.TABLE) -> None:
                 console.print(f"        → {finding.fix}", markup=False, soft_wrap=True)
     if not all(finding.good for finding in findings):
         raise typer.Exit(Exit.UNHEALTHY)
-
-
-def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the demo's stack running at the end.")] = False,
-    seed: Annotated[int, typer.Option(help="Other people, the same story.")] = 7,
-) -> None:
-    """Tell the whole story on real parts, and check every promise. Exit 1 if one is broken.
-
-    Examples:
-        olvido demo
-        olvido demo --seed 11 --keep
-    """
-    from olvido.operators.demo.run import run_demo
-
-    raise typer.Exit(run_demo(project(), console, keep=keep, seed=seed))

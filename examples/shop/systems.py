@@ -22,8 +22,8 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extras import execute_values
 
 from olvido.core.errors import ConfigError
-from olvido.operators.demo.people import Person
-from olvido.operators.demo.plan import FATES, Table, Value
+from shop.people import Person
+from shop.plan import FATES, Table, Value
 
 Rows = Mapping[str, str]  # a table: each row's whole content as JSON, by key
 Snapshot = Mapping[str, Rows]  # a system: its tables
@@ -104,14 +104,14 @@ class Postgres:
         """Every row of the shop's own tables."""
         with self._open() as cursor:
             return {
-                name: dict(_selected(cursor, f"select id, row_to_json(t)::text from {name} t"))  # noqa: S608
+                name: dict(_selected(cursor, f"select id, row_to_json(t)::text from {name} t"))
                 for name in FATES[self.name]
             }
 
     def row(self, table: str, key: str) -> str:
         """One row, whole."""
         with self._open() as cursor:
-            cursor.execute(f"select row_to_json(t)::text from {table} t where id = %s", (key,))  # noqa: S608
+            cursor.execute(f"select row_to_json(t)::text from {table} t where id = %s", (key,))
             return _one(cursor.fetchone())
 
     def journal(self) -> Counter[str]:
@@ -129,7 +129,7 @@ class Postgres:
         with self._open() as cursor:
             found = {}
             for table, condition in self.finders.items():
-                cursor.execute(f"select count(*) from {table} where {condition}", given)  # noqa: S608
+                cursor.execute(f"select count(*) from {table} where {condition}", given)
                 found[table] = int(_one(cursor.fetchone()))
         return found
 
@@ -164,7 +164,7 @@ class Marketing:
         with self._open() as connection, connection:
             for name, table in tables.items():
                 marks = ", ".join("?" * len(table.columns))
-                insert = f"insert into {name} ({', '.join(table.columns)}) values ({marks})"  # noqa: S608
+                insert = f"insert into {name} ({', '.join(table.columns)}) values ({marks})"
                 connection.executemany(insert, [tuple(map(_sqlite_value, row)) for row in table.rows])
 
     def snapshot(self) -> Snapshot:
@@ -266,9 +266,7 @@ class Analytics:
                 "where table_type = 'BASE TABLE'"
             ).fetchall()
             for schema, name in names:
-                rows = connection.execute(
-                    f'select cast(t as varchar) from "{schema}"."{name}" t'  # noqa: S608
-                ).fetchall()
+                rows = connection.execute(f'select cast(t as varchar) from "{schema}"."{name}" t').fetchall()
                 yield f"{schema}.{name}", "\n".join(str(row) for (row,) in rows).encode()
         yield self.file.name, self.file.read_bytes()
 
@@ -343,8 +341,8 @@ def check_shop(shop: Path) -> None:
     """
     if not (shop / "crm.sql").is_file():
         raise ConfigError(
-            f"{shop} is not there: the demo's shop is part of the project's folder and not of the installed "
-            f"package. Run olvido demo in a clone of the project."
+            f"{shop} is not there: the example shop is part of the project's folder and not of the installed "
+            f"package. Use it in a clone of the project."
         )
 
 
@@ -379,7 +377,7 @@ def _one(row: tuple[object, ...] | None) -> str:
 
 
 def _duckdb_rows(connection: duckdb.DuckDBPyConnection, table: str) -> Rows:
-    found = connection.execute(f"select * from {table}")  # noqa: S608
+    found = connection.execute(f"select * from {table}")
     names = [column[0] for column in found.description or ()]
     return {str(row[0]): _json(dict(zip(names, row, strict=True))) for row in found.fetchall()}
 

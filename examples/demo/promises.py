@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from demo.evidence import Findings, NewRow, Promise, Said, Story, TaskRow
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.requests import FINAL_STATES, RequestState
 from olvido.core.tasks import Action
-from olvido.operators.demo.evidence import Findings, NewRow, Promise, Said, Story, TaskRow
-from olvido.operators.demo.people import SYSTEMS
-from olvido.operators.demo.plan import FATES, Fate
+from shop.people import SYSTEMS
+from shop.plan import FATES, Fate
 
 EXAMPLES_MAX = 3  # of what is wrong, in the evidence of a broken promise
 

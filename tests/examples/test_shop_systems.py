@@ -10,9 +10,9 @@ import pytest
 from psycopg2 import sql
 
 from olvido.core.errors import ConfigError
-from olvido.operators.demo.people import Cast, Scale, make_cast
-from olvido.operators.demo.plan import Plan, plan_rows
-from olvido.operators.demo.systems import Systems, systems_at
+from shop.people import Cast, Scale, make_cast
+from shop.plan import Plan, plan_rows
+from shop.systems import Systems, systems_at
 
 SHOP = Path(__file__).parents[2] / "examples" / "shop"
 SMALL = Scale(

@@ -1,4 +1,4 @@
-"""`olvido demo` as a whole: it keeps its promises, and leaves nothing behind, however it ends."""
+"""`make demo` as a whole: it keeps its promises, and leaves nothing behind, however it ends."""
 
 import io
 import os
@@ -13,8 +13,8 @@ import psutil
 import pytest
 from rich.console import Console
 
+from demo.run import EXIT_INTERRUPTED, HOME, run_demo
 from olvido.core.errors import ConfigError
-from olvido.operators.demo.run import EXIT_INTERRUPTED, HOME, run_demo
 from olvido.operators.local.stack import down, status
 
 PROJECT = Path(__file__).parents[2]
@@ -36,6 +36,7 @@ def _running(clone: Path) -> list[str]:
     return [part.name for part in status(clone / HOME) if part.state != "stopped"]
 
 
+@pytest.mark.proof
 def test_the_story_ends_with_every_promise_kept_and_nothing_running(clone: Path) -> None:
     console = Console(file=io.StringIO(), width=80, highlight=False)
     before = dict(os.environ)
@@ -50,10 +51,11 @@ def test_the_story_ends_with_every_promise_kept_and_nothing_running(clone: Path)
 def test_ctrl_c_stops_everything(clone: Path) -> None:
     program = (
         f"import sys; from pathlib import Path; from rich.console import Console; "
-        f"from olvido.operators.demo.run import run_demo; sys.exit(run_demo(Path({str(clone)!r}), Console()))"
+        f"from demo.run import run_demo; sys.exit(run_demo(Path({str(clone)!r}), Console()))"
     )
     with (clone / "out.txt").open("w") as out:
-        demo = subprocess.Popen([sys.executable, "-c", program], stdout=out, stderr=out)
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT / "examples")}
+        demo = subprocess.Popen([sys.executable, "-c", program], stdout=out, stderr=out, env=environment)
     give_up_at = time.monotonic() + BEGUN_S_MAX
     while "PostgreSQL answers" not in (clone / "out.txt").read_text():
         assert time.monotonic() < give_up_at, (clone / "out.txt").read_text()

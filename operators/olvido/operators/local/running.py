@@ -11,10 +11,10 @@ from olvido.core.errors import Unavailable
 from olvido.operators.desk.prepare import prepare
 from olvido.operators.local import stack
 from olvido.operators.local.program import Program
+from olvido.operators.local.programs import programs_of
+from olvido.operators.local.shop import open_shop
 from olvido.operators.local.stack import Stack
-from olvido.operators.programs import programs_of
 from olvido.operators.settings import deployment
-from olvido.operators.shop import open_shop
 from olvido.processors.figures import readers_of
 from olvido.schemas.settings.deployment import Deployment
 
