@@ -43,6 +43,7 @@ from olvido.core.plan import plan_request
 from olvido.core.receipts import Outcome, receipt_for
 from olvido.core.subject import Handle, Identity, IdentityKind
 from olvido.core.tasks import Action, Task
+from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.operators.local.errors import tail
 from olvido.operators.local.programs import programs_of
@@ -553,7 +554,7 @@ def _with_sinks(stage: Measured, many: int, publisher: KafkaPublisher) -> Handle
     admin.apply(deployment.kafka, registry, deployment.catalogue)
     say(f"  {many} sinks: topics made in {time.perf_counter() - began:.1f} s")
     return RequestsHandler(
-        registry, Ledger(deployment.ledger_dsn, application="bench"),
+        registry, Ledger(Database(deployment.ledger_dsn, application="bench")),
         Emission(registry, deployment.catalogue, publisher, source="bench"), deployment.catalogue,
         clock=lambda: datetime.now(UTC), due_after=timedelta(hours=1),
     )  # fmt: skip
@@ -628,7 +629,7 @@ def ledger(runs: int, counts: Sequence[int], requests: int) -> list[Curve]:
     looked_up: dict[str, dict[float, list[float]]] = {"new ids": {}, "ids of the past": {}}
     with staged({"crm": "cn"}) as stage:
         deployment = stage.deployment
-        store = Ledger(deployment.ledger_dsn, application="bench")
+        store = Ledger(Database(deployment.ledger_dsn, application="bench"))
         event = asked(deployment, 1, regions=["cn"])[0][1].value
         past = Past(began=datetime.now(UTC) - YEAR, step=YEAR / max(counts), event=event or b"")
         held = 0
@@ -656,7 +657,7 @@ def ledger(runs: int, counts: Sequence[int], requests: int) -> list[Curve]:
                             f"{recorded[many][-1]:,.0f} receipts/s, "
                             + ", ".join(f"{name} {line[many][-1]:.1f} ms" for name, line in looked_up.items())
                         )
-        store.close()
+        store.database.close()
     x = "requests that the ledger holds, a task each"
     return [
         Curve(
@@ -702,7 +703,7 @@ def _look_up(store: Ledger, ids: Callable[[], list[UUID]]) -> float:
     for _ in range(LOOKED_UP):
         asked_for = ids()
         began = time.perf_counter()
-        store.known_requests(asked_for)
+        store.requests.known(asked_for)
         took.append(time.perf_counter() - began)
     return statistics.median(took) * 1000
 

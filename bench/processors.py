@@ -19,6 +19,7 @@ from olvido.broker import admin
 from olvido.broker.contract import Received, Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.ledger import schema
+from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.operators.desk.prepare import create_keys
 from olvido.operators.local.stack import temporary_stack
@@ -55,7 +56,7 @@ def main() -> None:
         create_keys(deployment, Path(folder))
         batches = _batches(deployment, registry, Path(folder), arguments.requests)
         half = len(batches) // 2
-        ledger = Ledger(deployment.ledger_dsn, application="bench")
+        ledger = Ledger(Database(deployment.ledger_dsn, application="bench"))
         publisher = KafkaPublisher(deployment.kafka, client_id="bench")
         for name, target, share in (
             ("decode, step, save, encode", Nowhere(), batches[:half]),

@@ -19,6 +19,7 @@ from leaks.captured import people_in
 from psycopg2 import sql
 
 from olvido.ledger import schema
+from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KafkaSection
@@ -145,7 +146,7 @@ def ledger_dsn(postgres_admin_dsn: str) -> Iterator[str]:
 def ledger(ledger_dsn: str) -> Ledger:
     """A migrated ledger."""
     schema.migrate(ledger_dsn)
-    return Ledger(ledger_dsn, application="tests")
+    return Ledger(Database(ledger_dsn, application="tests"))
 
 
 def _docker_answers() -> bool:

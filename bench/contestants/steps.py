@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.runtime.collector import collect_rarely
+from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import RequestsHandler
@@ -19,7 +20,7 @@ def handler_of(deployment: Deployment, name: str) -> RequestsHandler:
     publisher = KafkaPublisher(deployment.kafka, client_id=name)
     return RequestsHandler(
         registry,
-        Ledger(deployment.ledger_dsn, application=name),
+        Ledger(Database(deployment.ledger_dsn, application=name)),
         Emission(registry, catalogue, publisher, source="bench"),
         catalogue,
         clock=lambda: datetime.now(UTC),

@@ -23,6 +23,7 @@ from chaos.points import NAME, ORDERS, order_path
 from chaos.proxy import HttpFaults, Proxies
 from olvido.broker.admin import lag
 from olvido.core.errors import Unavailable
+from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.operators.desk.prepare import prepare
 from olvido.operators.local.program import Program
@@ -240,7 +241,7 @@ def _set(stack: Stack, proxies: Proxies, disks: Mapping[str, Path], say: Callabl
     os.environ["OLVIDO_KEYS__PUBLIC_DIR"] = str(keys / "public")
     deployment = Deployment.load(folder / "olvido.toml")
     prepare(deployment, folder, lambda _: None)
-    chain = Chain(stack, deployment, Ledger(stack.ledger_dsn, application="witness"))
+    chain = Chain(stack, deployment, Ledger(Database(stack.ledger_dsn, application="witness")))
     chain.sql("crm", CRM + CRM_WORDS)
     chain.sql("store_sg", STORE + "create index on effects (id);")
     orders = folder / "orders"

@@ -193,7 +193,7 @@ class Chain:
     def overview(self) -> Mapping[str, Any]:
         """What is owed; nothing while the ledger is down."""
         try:
-            return self.ledger.overview()
+            return self.ledger.figures.overview()
         except Unavailable:
             return {}
 
@@ -257,7 +257,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         patch.setenv("OLVIDO_KEYS__PUBLIC_DIR", str(keys / "public"))
         deployment = Deployment.load(stack.directory / "olvido.toml")
         prepare(deployment, stack.directory, lambda _: None)
-        chain = Chain(stack, deployment, Ledger(deployment.ledger_dsn, application="tests"))
+        chain = Chain(stack, deployment, Ledger(Database(deployment.ledger_dsn, application="tests")))
         chain.sql("crm", CRM)
         chain.sql("store_sg", STORE)
         programs = programs_of(deployment, stack.directory)

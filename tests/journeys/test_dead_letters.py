@@ -74,7 +74,9 @@ def state(chain, letter: DeadLetter) -> str:
 
 
 def outcome(chain, source_id: UUID, sink: str = "crm"):
-    return next((row["outcome"] for row in chain.ledger.show_tasks(source_id) if row["sink"] == sink), None)
+    return next(
+        (row["outcome"] for row in chain.ledger.figures.tasks(source_id) if row["sink"] == sink), None
+    )
 
 
 def newest_act(chain):
@@ -103,7 +105,7 @@ def refused_erasure(chain) -> tuple[UUID, DeadLetter]:
 
 
 def parked(chain, source_id: UUID) -> list[str]:
-    return [row["parked"] for row in chain.ledger.show_tasks(source_id) if row["parked"]]
+    return [row["parked"] for row in chain.ledger.figures.tasks(source_id) if row["parked"]]
 
 
 def publish(chain, *records: Record) -> None:
@@ -171,7 +173,7 @@ def test_a_task_that_the_target_refused_is_done_when_the_target_is_mended(chain)
     )
     chain.until(lambda: outcome(chain, source_id) == "erased", what="the erasure", within_s=60)
     assert state(chain, letter) == "redriven"
-    assert chain.ledger.show_request(source_id)["state"] == "fulfilled"
+    assert chain.ledger.figures.request(source_id)["state"] == "fulfilled"
     done = olvido("dead-letters", "redrive", str(letter.dead_letter_id), *WHY)
     assert (done.returncode, "redriven already" in done.stderr) == (4, True)
 
@@ -233,9 +235,9 @@ def test_discarding_the_letter_of_a_task_ends_its_request(chain):
     counted = told("dead-letters", "discard", str(letter.dead_letter_id), *WHY)
     assert counted == {"discarded": 1, "tasks_failed": 1, "refused_again": 0}
     chain.until(lambda: outcome(chain, source_id) == "failed", what="the receipt", within_s=30)
-    [task] = chain.ledger.show_tasks(source_id)
+    [task] = chain.ledger.figures.tasks(source_id)
     assert (task["detail"], task["parked"]) == ("dead letter discarded by an operator", None)
-    assert chain.ledger.show_request(source_id)["state"] == "unfulfilled"
+    assert chain.ledger.figures.request(source_id)["state"] == "unfulfilled"
     assert (state(chain, letter), newest_act(chain)["verb"]) == ("discarded", "discard")
 
 

@@ -22,12 +22,12 @@ CANARY = "canary.of.the.bad@example.es"
 
 
 def state_of(chain, request_id: UUID) -> str | None:
-    request = chain.ledger.show_request(request_id)
+    request = chain.ledger.figures.request(request_id)
     return None if request is None else request["state"]
 
 
 def outcomes(chain, source_id: UUID) -> dict[str, str | None]:
-    return {row["sink"]: row["outcome"] for row in chain.ledger.show_tasks(source_id)}
+    return {row["sink"]: row["outcome"] for row in chain.ledger.figures.tasks(source_id)}
 
 
 def test_a_request_that_must_be_verified_waits_until_the_verification_arrives(chain):
@@ -142,7 +142,7 @@ def test_bad_records_become_coded_dead_letters_and_the_next_record_is_handled(ch
     with chain.producer() as producer:
         good = producer.request_erasure(identities={"email": email}, regions=CN_SG)
     chain.until(lambda: state_of(chain, good.id) == "fulfilled", what="the request", within_s=30)
-    kept = chain.ledger.requests_with_events([good.id])[good.id]
+    kept = chain.ledger.requests.events([good.id])[good.id]
     key = good.subject_id.encode()
     frame = kept[:5]
     bad = {
@@ -192,7 +192,7 @@ def test_a_box_for_another_region_or_request_is_a_dead_letter_at_the_sink(chain,
     chain.until(lambda: state_of(chain, accepted.id) == "fulfilled", what="the request", within_s=30)
     from olvido.core.plan import plan_request
 
-    event = requests_codec(registry).decode(chain.ledger.requests_with_events([accepted.id])[accepted.id])
+    event = requests_codec(registry).decode(chain.ledger.requests.events([accepted.id])[accepted.id])
     crm, store = plan_request(event, chain.deployment.catalogue)
     codec = tasks_codec(registry, "crm")
     wrong = [
@@ -240,7 +240,7 @@ def test_a_lost_receipt_heals_by_itself(chain):
     chain.commit_by_hand("olvido.sink.crm", ["olvido.tasks.crm.v1"])
     chain.stack.supervisor.start("sink-crm")
     chain.until(lambda: state_of(chain, accepted.id) == "fulfilled", what="healing", within_s=90)
-    [task] = [row for row in chain.ledger.show_tasks(accepted.id) if row["sink"] == "crm"]
+    [task] = [row for row in chain.ledger.figures.tasks(accepted.id) if row["sink"] == "crm"]
     assert task["attempts"] >= 2
 
 

@@ -23,7 +23,7 @@ def fulfilled(chain, label: str) -> tuple[str, str]:
     accepted = told("request", "erase", "--email", email, "--region", "cn", "--region", "sg")
 
     def done() -> bool:
-        request = chain.ledger.show_request(UUID(accepted["request_id"]))
+        request = chain.ledger.figures.request(UUID(accepted["request_id"]))
         return request is not None and request["state"] == "fulfilled"
 
     chain.until(done, what="the request", within_s=60)

@@ -28,7 +28,7 @@ def person(chain):
     with chain.producer() as producer:
         accepted = producer.request_erasure(identities={"email": email}, regions=["cn", "sg"])
     chain.until(
-        lambda: (chain.ledger.show_request(accepted.id) or {}).get("state") == "fulfilled",
+        lambda: (chain.ledger.figures.request(accepted.id) or {}).get("state") == "fulfilled",
         what="the request", within_s=60,
     )  # fmt: skip
     return email, accepted
@@ -159,7 +159,7 @@ def test_only_so_many_are_revealed(chain, person):
     with chain.producer() as producer:
         accepted = producer.request_erasure(identities={"email": email}, regions=["cn"])
     chain.until(
-        lambda: (chain.ledger.show_request(accepted.id) or {}).get("state") == "fulfilled",
+        lambda: (chain.ledger.figures.request(accepted.id) or {}).get("state") == "fulfilled",
         what="the request", within_s=60,
     )  # fmt: skip
     done = olvido("topics", "tail", *arguments, "-o", "jsonl", **private(chain, "cn"))

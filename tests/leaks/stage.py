@@ -22,6 +22,7 @@ from shell import olvido
 from sinks.http_target import HttpTargetApp
 from sinks.targets import served
 
+from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.operators.desk.prepare import prepare
 from olvido.operators.local.programs import programs_of
@@ -212,7 +213,7 @@ def stage() -> Iterator[Stage]:
         stack.supervisor.apply(programs, environment=stack.environment)
         for program in programs:
             stack.supervisor.start(program.name)
-        chain = Chain(stack, deployment, Ledger(os.environ[LEDGER_VARIABLE], application="tests"))
+        chain = Chain(stack, deployment, Ledger(Database(os.environ[LEDGER_VARIABLE], application="tests")))
         yield Stage(chain=chain, targets=targets, marketing=marketing, collector=collector)
         collector.close()
 

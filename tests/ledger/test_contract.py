@@ -18,12 +18,12 @@ from olvido.core.events import Decision
 from olvido.core.receipts import Outcome, receipt_for
 from olvido.core.requests import RequestState
 from olvido.ledger import schema
-from olvido.ledger.connection import Database
+from olvido.ledger.connection import Database, Overtaken
 from olvido.ledger.progress import OffsetRange, ranges_of
 from olvido.ledger.restores import Restores
 from olvido.ledger.rows import About, Snapshot, StateRow, Try
 from olvido.ledger.sink_operations import SinkOperations
-from olvido.ledger.store import Ledger, Overtaken
+from olvido.ledger.store import Ledger
 from olvido.processors import consents, requests, verifications
 from olvido.processors.receipts import fold
 
@@ -52,14 +52,14 @@ def _memory() -> Kept:
 
 def _postgres(dsn: str) -> Kept:
     schema.migrate(dsn)
-    return Kept(Ledger(dsn, application="tests"), Database(dsn, application="tests"))
+    return Kept(Ledger(Database(dsn, application="tests")), Database(dsn, application="tests"))
 
 
 def save(ledger: Ledger, *batch: Any) -> requests.Output:
-    known, verified = ledger.known_requests([item.value.request_id for item in batch])
+    known, verified = ledger.requests.known([item.value.request_id for item in batch])
     output = requests.step(batch, requests.Known(requests=known, verifications=verified), CATALOGUE, NOW)
     rows = [requests.task_row(task) for task in output.new_tasks]
-    ledger.save_requests(output.rows, rows, **HELD)
+    ledger.requests.save(output.rows, rows, **HELD)
     return output
 
 
@@ -72,7 +72,7 @@ def settle(ledger: Ledger, *receipts: Any) -> list[str]:
 
 def test_what_was_saved_is_known_with_its_place_and_its_open_tasks(kept: Kept):
     save(kept.ledger, read(an_erasure(1), 7, partition=3))
-    known, _ = kept.ledger.known_requests([an_id(1), an_id(2)])
+    known, _ = kept.ledger.requests.known([an_id(1), an_id(2)])
     assert [(one.place.partition, one.place.offset) for one in known.values()] == [(3, 7)]
     assert known[an_id(1)].outcomes == {"crm": None, "marketing": None}
 
@@ -84,15 +84,15 @@ def test_an_id_is_saved_once_and_a_transaction_that_fails_leaves_nothing(kept: K
         requests.Known(requests={}, verifications={}), CATALOGUE, NOW,
     )  # fmt: skip
     with pytest.raises(Overtaken):
-        kept.ledger.save_requests(both.rows, [], **HELD)
-    known, _ = kept.ledger.known_requests([an_id(1), an_id(2)])
+        kept.ledger.requests.save(both.rows, [], **HELD)
+    known, _ = kept.ledger.requests.known([an_id(1), an_id(2)])
     assert set(known) == {an_id(1)}
 
 
 def test_holes_are_what_nobody_has_handled(kept: Kept):
-    kept.ledger.add_progress(ranges_of([("t", 0, offset) for offset in (0, 1, 4, 5, 9)]))
+    kept.ledger.progress.add(ranges_of([("t", 0, offset) for offset in (0, 1, 4, 5, 9)]))
     asked = [OffsetRange("t", 0, 0, 12), OffsetRange("t", 1, 2, 4)]
-    assert kept.ledger.holes(asked) == [
+    assert kept.ledger.progress.holes(asked) == [
         OffsetRange("t", 0, 2, 4),
         OffsetRange("t", 0, 6, 9),
         OffsetRange("t", 0, 10, 12),
@@ -119,8 +119,8 @@ def test_a_word_about_somebody_else_is_kept_beside_the_right_one(kept: Kept):
     unknown = verifications.Known(requests={}, events={}, verifications={})
     output = verifications.step(given, unknown, CATALOGUE, NOW)
     for _ in range(2):  # a repeat changes nothing
-        kept.ledger.save_verifications(output.rows, (), (), now=NOW, due_after=MINUTE)
-    _, verified = kept.ledger.known_requests([an_id(1)])
+        kept.ledger.verifications.save(output.rows, (), (), now=NOW, due_after=MINUTE)
+    _, verified = kept.ledger.requests.known([an_id(1)])
     assert {one.event_id for one in verified.values()} == {an_id(901), an_id(902)}
     assert [task.sink for task in save(kept.ledger, read(request)).tasks] == ["crm", "marketing"]
 
@@ -133,8 +133,8 @@ def test_what_came_in_the_same_moment_is_found_by_request_and_subject(kept: Kept
         given = [verifications.Given(word, requests.Place(0, number), received(number))]
         unknown = verifications.Known(requests={}, events={}, verifications={})
         rows = verifications.step(given, unknown, CATALOGUE, NOW).rows
-        kept.ledger.save_verifications(rows, (), (), now=NOW, due_after=MINUTE)
-    assert [row.event_id for row in kept.ledger.awaiting_verified(limit=1)] == [an_id(902)]
+        kept.ledger.verifications.save(rows, (), (), now=NOW, due_after=MINUTE)
+    assert [row.event_id for row in kept.ledger.verifications.crossed(limit=1)] == [an_id(902)]
 
 
 def test_what_was_started_is_awaiting_until_somebody_was_told(kept: Kept):
@@ -143,20 +143,20 @@ def test_what_was_started_is_awaiting_until_somebody_was_told(kept: Kept):
     given = [verifications.Given(a_verification(request, 901), requests.Place(0, 0), received(0))]
 
     def start() -> verifications.Output:
-        known, verified = kept.ledger.known_requests([an_id(1)])
+        known, verified = kept.ledger.requests.known([an_id(1)])
         found = verifications.Known(requests=known, events={an_id(1): request}, verifications=verified)
         output = verifications.step(given, found, CATALOGUE, NOW)
         rows = [requests.task_row(task) for task in output.tasks]
-        kept.ledger.save_verifications(output.rows, output.started, rows, now=NOW, due_after=MINUTE)
+        kept.ledger.verifications.save(output.rows, output.started, rows, now=NOW, due_after=MINUTE)
         return output
 
     first = start()
     # Here the process dies: nobody was told, and the record does not come again.
-    assert [row.event_id for row in kept.ledger.awaiting_verified(limit=9)] == [an_id(901)]
+    assert [row.event_id for row in kept.ledger.verifications.crossed(limit=9)] == [an_id(901)]
     again = start()
     assert (again.started, again.statuses, again.tasks) == ((), first.statuses, first.tasks)
-    kept.ledger.end_awaiting([status.request_id for status in again.statuses])
-    assert kept.ledger.awaiting_verified(limit=9) == []
+    kept.ledger.verifications.end_awaiting([status.request_id for status in again.statuses])
+    assert kept.ledger.verifications.crossed(limit=9) == []
 
 
 def test_a_dead_letter_parks_its_task_once(kept: Kept):
@@ -168,7 +168,7 @@ def test_a_dead_letter_parks_its_task_once(kept: Kept):
     for _ in range(2):
         with kept.ledger.recording(()) as recording:
             recording.write_dead_letters([letter])
-    with kept.ledger.owed(now=NOW + 2 * MINUTE, limit=9) as due:
+    with kept.ledger.tasks.owed(now=NOW + 2 * MINUTE, limit=9) as due:
         assert [item.sink for item in due.owed] == ["marketing"]
 
 
@@ -176,23 +176,23 @@ def test_a_publication_ends_when_nothing_has_changed_since(kept: Kept):
     request, change = read(an_erasure(1), 1), read(a_change(2), 2)
     published = Snapshot(statuses=save(kept.ledger, request).statuses, states=_say(kept, change).states)
     place = OffsetRange("t", 0, 1, 2)
-    publication_id = kept.ledger.begin_publication(published.about)
+    publication_id = kept.ledger.publications.begin(published.about)
     settle(kept.ledger, receipt_for(_task_of(request), Outcome.ERASED, applied_at=NOW))
     _say(kept, read(a_change(3, Decision.GRANTED, occurred_at=NOW), 3))
 
-    changed = kept.ledger.end_publication(publication_id, published, handled=[place])
+    changed = kept.ledger.publications.end(publication_id, published, handled=[place])
     assert [status.outcomes for status in changed.statuses] == [{"crm": Outcome.ERASED}]
     assert [state.decision for state in changed.states] == [Decision.GRANTED]
-    assert kept.ledger.holes([place]) == [place]  # nothing is handled before all of it is published
-    assert kept.ledger.unended_publications(older_than=MINUTE, limit=9) == ([], About())
-    assert kept.ledger.unended_publications(older_than=0 * MINUTE, limit=9) == (
+    assert kept.ledger.progress.holes([place]) == [place]  # nothing is handled before all of it is published
+    assert kept.ledger.publications.unended(older_than=MINUTE, limit=9) == ([], About())
+    assert kept.ledger.publications.unended(older_than=0 * MINUTE, limit=9) == (
         [publication_id],
         published.about,
     )
 
-    assert not kept.ledger.end_publication(publication_id, published.updated_by(changed), handled=[place])
-    assert kept.ledger.holes([place]) == []
-    assert kept.ledger.unended_publications(older_than=0 * MINUTE, limit=9) == ([], About())
+    assert not kept.ledger.publications.end(publication_id, published.updated_by(changed), handled=[place])
+    assert kept.ledger.progress.holes([place]) == []
+    assert kept.ledger.publications.unended(older_than=0 * MINUTE, limit=9) == ([], About())
 
 
 def test_a_publication_begins_with_the_save(kept: Kept):
@@ -202,20 +202,20 @@ def test_a_publication_begins_with_the_save(kept: Kept):
     )
     rows = [requests.task_row(task) for task in output.new_tasks]
     about = Snapshot(statuses=output.statuses).about
-    publication_id = kept.ledger.save_requests(output.rows, rows, **HELD, publication=about)
-    assert kept.ledger.unended_publications(older_than=0 * MINUTE, limit=9) == ([publication_id], about)
+    publication_id = kept.ledger.requests.save(output.rows, rows, **HELD, publication=about)
+    assert kept.ledger.publications.unended(older_than=0 * MINUTE, limit=9) == ([publication_id], about)
     with pytest.raises(Overtaken):
-        kept.ledger.save_requests(output.rows, rows, **HELD, publication=about)
-    assert kept.ledger.unended_publications(older_than=0 * MINUTE, limit=9) == ([publication_id], about)
+        kept.ledger.requests.save(output.rows, rows, **HELD, publication=about)
+    assert kept.ledger.publications.unended(older_than=0 * MINUTE, limit=9) == ([publication_id], about)
 
 
 def test_what_several_publications_left_behind_is_found_once(kept: Kept):
     about = save(kept.ledger, read(an_erasure(1), 1), read(an_erasure(2), 2)).statuses
-    begun = [kept.ledger.begin_publication(Snapshot(statuses=about).about) for _ in range(3)]
-    left, what = kept.ledger.unended_publications(older_than=0 * MINUTE, limit=2)
+    begun = [kept.ledger.publications.begin(Snapshot(statuses=about).about) for _ in range(3)]
+    left, what = kept.ledger.publications.unended(older_than=0 * MINUTE, limit=2)
     assert (left, what) == (begun[:2], About(request_ids=(an_id(1), an_id(2))))
-    kept.ledger.end_publications(left)
-    assert kept.ledger.unended_publications(older_than=0 * MINUTE, limit=9)[0] == begun[2:]
+    kept.ledger.publications.end_all(left)
+    assert kept.ledger.publications.unended(older_than=0 * MINUTE, limit=9)[0] == begun[2:]
 
 
 def _task_of(request: Any) -> Any:
@@ -238,9 +238,9 @@ def _walk(kept: Kept, rng: random.Random) -> list[Any]:
         step = rng.choice(steps)
         told.append((turn, step.__name__, step(kept, rng, turn)))
     for number in range(20):
-        request = ledger.show_request(an_id(number))
+        request = ledger.figures.request(an_id(number))
         told.append(request and {name: request[name] for name in _SHOWN_OF_REQUESTS})
-        told.append([{name: row[name] for name in _SHOWN} for row in ledger.show_tasks(an_id(number))])
+        told.append([{name: row[name] for name in _SHOWN} for row in ledger.figures.tasks(an_id(number))])
     return told
 
 
@@ -262,15 +262,15 @@ def _says(kept: Kept, rng: random.Random, turn: int) -> Any:
         occurred_at=NOW - rng.randrange(3) * MINUTE,
     )  # fmt: skip
     batch = read(change, turn)
-    return repr((_say(kept, batch), kept.ledger.known_consents([], consents.keys_of([batch]))))
+    return repr((_say(kept, batch), kept.ledger.consents.known([], consents.keys_of([batch]))))
 
 
 def _say(kept: Kept, *batch: Any) -> consents.Output:
     ids = [item.value.event_id for item in batch]
-    changes, states = kept.ledger.known_consents(ids, consents.keys_of(batch))
+    changes, states = kept.ledger.consents.known(ids, consents.keys_of(batch))
     output = consents.step(batch, consents.Known(changes=changes, states=states), CATALOGUE, NOW)
     rows = [requests.task_row(task) for task in output.new_tasks]
-    kept.ledger.save_consents(output.rows, output.states, rows, **HELD)
+    kept.ledger.consents.save(output.rows, output.states, rows, **HELD)
     return output
 
 
@@ -283,15 +283,15 @@ def _tells(kept: Kept, rng: random.Random, turn: int) -> Any:
         request_ids=[an_id(number) for number in sorted(rng.sample(range(20), 4))],
         consents=[(a_handle(person).value, "marketing") for person in range(3)],
     )
-    snapshot = kept.ledger.snapshot(about)
-    publication_id = kept.ledger.begin_publication(about)
+    snapshot = kept.ledger.publications.snapshot(about)
+    publication_id = kept.ledger.publications.begin(about)
     # As they were published when they were saved: all that was answered since has changed.
     at_first = [replace(one, outcomes={}, state=RequestState.IN_PROGRESS) for one in snapshot.statuses]
     published = replace(snapshot, statuses=at_first)
-    changed = kept.ledger.end_publication(publication_id, published)
+    changed = kept.ledger.publications.end(publication_id, published)
     assert _in_order(changed.statuses) == _in_order(snapshot.changed_since(published).statuses)
-    left, what = kept.ledger.unended_publications(older_than=0 * MINUTE, limit=2)
-    kept.ledger.end_publications(left[: rng.randrange(3)])
+    left, what = kept.ledger.publications.unended(older_than=0 * MINUTE, limit=2)
+    kept.ledger.publications.end_all(left[: rng.randrange(3)])
     return (
         _in_order(snapshot.statuses),
         _in_order(snapshot.states),
@@ -304,7 +304,7 @@ def _tells(kept: Kept, rng: random.Random, turn: int) -> Any:
 def _verifies(kept: Kept, rng: random.Random, turn: int) -> Any:
     request = an_erasure(rng.randrange(10), person=rng.randrange(3), verification_required=True)
     ids = [request.request_id]
-    known, verified = kept.ledger.known_requests(ids)
+    known, verified = kept.ledger.requests.known(ids)
     events = {one: replace(request, subject_id=row.subject_id) for one, row in known.items()}
     given = [
         verifications.Given(a_verification(request, 100 + turn), requests.Place(0, turn), received(turn))
@@ -313,10 +313,10 @@ def _verifies(kept: Kept, rng: random.Random, turn: int) -> Any:
         given, verifications.Known(requests=known, events=events, verifications=verified), CATALOGUE, NOW
     )
     rows = [requests.task_row(task) for task in output.tasks]
-    kept.ledger.save_verifications(output.rows, output.started, rows, now=NOW, due_after=MINUTE)
+    kept.ledger.verifications.save(output.rows, output.started, rows, now=NOW, due_after=MINUTE)
     if turn % 2:
-        kept.ledger.end_awaiting([status.request_id for status in output.statuses])
-    waiting = sorted(repr(row) for row in kept.ledger.awaiting_verified(limit=100))
+        kept.ledger.verifications.end_awaiting([status.request_id for status in output.statuses])
+    waiting = sorted(repr(row) for row in kept.ledger.verifications.crossed(limit=100))
     return repr((sorted(map(repr, verified.values())), output.started, output.dead_letters, waiting))
 
 
@@ -352,16 +352,16 @@ def _refuses(kept: Kept, rng: random.Random, turn: int) -> Any:
 
 def _sends_again(kept: Kept, rng: random.Random, turn: int) -> Any:
     now = NOW + rng.randrange(5) * MINUTE
-    with kept.ledger.owed(now=now, limit=100) as due:
+    with kept.ledger.tasks.owed(now=now, limit=100) as due:
         told = sorted(repr(item) for item in due.owed)
         due.until([Try(attempts=item.attempts + 1, due_at=now + MINUTE) for item in due.owed], now=now)
     return told
 
 
 def _handles(kept: Kept, rng: random.Random, turn: int) -> Any:
-    kept.ledger.add_progress(ranges_of(("t", 0, rng.randrange(60)) for _ in range(rng.randint(1, 6))))
-    kept.ledger.fill(OffsetRange("t", 0, 0, rng.randrange(1, 4)), reread=1)
-    return kept.ledger.holes([OffsetRange("t", 0, 0, 60)])
+    kept.ledger.progress.add(ranges_of(("t", 0, rng.randrange(60)) for _ in range(rng.randint(1, 6))))
+    kept.ledger.progress.fill(OffsetRange("t", 0, 0, rng.randrange(1, 4)), reread=1)
+    return kept.ledger.progress.holes([OffsetRange("t", 0, 0, 60)])
 
 
 def _restores(kept: Kept, rng: random.Random, turn: int) -> Any:
@@ -379,7 +379,7 @@ def _restores(kept: Kept, rng: random.Random, turn: int) -> Any:
 def _sends_first(kept: Kept, rng: random.Random, turn: int) -> Any:
     operations, told = SinkOperations(kept.database), []
     for one in operations.open():
-        with kept.ledger.unsent(one.operation_id, limit=100) as due:
+        with kept.ledger.tasks.unsent(one.operation_id, limit=100) as due:
             told.append((one.name, sorted(repr(item) for item in due.owed)))
             due.until([Try(attempts=1, due_at=NOW + 2 * MINUTE) for _ in due.owed], now=NOW)
     return repr((told, sorted(operations.finish(now=NOW))))

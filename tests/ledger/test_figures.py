@@ -25,7 +25,7 @@ def ask(ledger: Ledger, request: PrivacyRequest, *, received_at=NOW) -> None:
         [read(request)], requests.Known(requests={}, verifications={}), CATALOGUE, received_at
     )
     rows = [requests.task_row(task) for task in output.new_tasks]
-    ledger.save_requests(output.rows, rows, topic="olvido.requests.v1", now=received_at, due_after=MINUTE)
+    ledger.requests.save(output.rows, rows, topic="olvido.requests.v1", now=received_at, due_after=MINUTE)
 
 
 def verify(ledger: Ledger, verification: Verification) -> None:
@@ -33,7 +33,7 @@ def verify(ledger: Ledger, verification: Verification) -> None:
     given = [verifications.Given(verification, requests.Place(0, 0), received(0))]
     unknown = verifications.Known(requests={}, events={}, verifications={})
     rows = verifications.step(given, unknown, CATALOGUE, NOW).rows
-    ledger.save_verifications(rows, (), (), now=NOW, due_after=MINUTE)
+    ledger.verifications.save(rows, (), (), now=NOW, due_after=MINUTE)
 
 
 def test_the_timeline_shows_no_verification_of_somebody_else(ledger, figures):

@@ -29,7 +29,7 @@ def parked(ledger) -> DeadLetter:
     output = requests.step(
         [read(an_erasure())], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
     )
-    ledger.save_requests(
+    ledger.requests.save(
         output.rows, [requests.task_row(task) for task in output.new_tasks],
         topic="olvido.requests.v1", now=NOW, due_after=MINUTE,
     )  # fmt: skip
@@ -57,7 +57,7 @@ def state_of(letters: Letters, letter: DeadLetter):
 
 
 def parked_tasks(ledger: Ledger) -> list:
-    return [row["parked"] for row in ledger.show_tasks(an_id(1)) if row["parked"]]
+    return [row["parked"] for row in ledger.figures.tasks(an_id(1)) if row["parked"]]
 
 
 def test_a_letter_comes_back_as_it_was_told(ledger, letters, parked):
@@ -101,7 +101,7 @@ def test_the_task_of_a_redriven_letter_is_owed_again_and_parked_anew_only_by_a_l
     assert [task.task_id for task in letters.parked([parked])] == [parked.task_id]
     assert letters.redriven([parked], now=NOW, due_after=2 * MINUTE) == 1
     assert parked_tasks(ledger) == []
-    [due] = [row["due_at"] for row in ledger.show_tasks(an_id(1)) if row["task_id"] == parked.task_id]
+    [due] = [row["due_at"] for row in ledger.figures.tasks(an_id(1)) if row["task_id"] == parked.task_id]
     assert due == NOW + 2 * MINUTE
     keep(ledger, parked)  # told again: the recorder read its topic once more
     assert parked_tasks(ledger) == []

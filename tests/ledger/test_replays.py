@@ -34,11 +34,11 @@ def replays(ledger_dsn, ledger) -> Replays:
     ]
     output = requests.step(batch, requests.Known(requests={}, verifications={}), CATALOGUE, NOW)
     tasks = [requests.task_row(task) for task in output.new_tasks]
-    ledger.save_requests(output.rows, tasks, topic=REQUESTS, now=NOW, due_after=MINUTE)
+    ledger.requests.save(output.rows, tasks, topic=REQUESTS, now=NOW, due_after=MINUTE)
     changes = [read(a_change(n), n) for n in (20, 21)]
     told = consents.step(changes, consents.Known(changes={}, states={}), CATALOGUE, NOW)
     tasks = [requests.task_row(task) for task in told.new_tasks]
-    ledger.save_consents(told.rows, told.states, tasks, topic=CONSENTS, now=NOW, due_after=MINUTE)
+    ledger.consents.save(told.rows, told.states, tasks, topic=CONSENTS, now=NOW, due_after=MINUTE)
     return Replays(Database(ledger_dsn, application="test"))
 
 
@@ -151,7 +151,7 @@ def test_records_that_are_in_no_row_are_found(replays, sql):
 
 
 def test_a_partition_ends_behind_what_was_handled_last(replays, ledger):
-    ledger.add_progress([OffsetRange(REQUESTS, 0, 0, 3), OffsetRange(REQUESTS, 0, 7, 9)])
+    ledger.progress.add([OffsetRange(REQUESTS, 0, 0, 3), OffsetRange(REQUESTS, 0, 7, 9)])
     assert replays.known_ends() == {(REQUESTS, 0): 9}
 
 

@@ -13,18 +13,19 @@ from olvido.core.errors import ConfigError, Unavailable
 from olvido.core.events import Decision
 from olvido.core.receipts import Outcome, receipt_for, stands
 from olvido.ledger import schema
+from olvido.ledger.connection import Database, Overtaken
 from olvido.ledger.progress import OffsetRange, ranges_of
 from olvido.ledger.rows import StateRow, Try
-from olvido.ledger.store import Ledger, Overtaken
+from olvido.ledger.store import Ledger
 from olvido.processors import consents, requests
 
 MINUTE = timedelta(minutes=1)
 
 
 def saved_requests(ledger: Ledger, batch) -> requests.Output:
-    known, verified = ledger.known_requests([item.value.request_id for item in batch])
+    known, verified = ledger.requests.known([item.value.request_id for item in batch])
     output = requests.step(batch, requests.Known(requests=known, verifications=verified), CATALOGUE, NOW)
-    ledger.save_requests(
+    ledger.requests.save(
         output.rows,
         [requests.task_row(task) for task in output.new_tasks],
         topic="olvido.requests.v1",
@@ -62,16 +63,16 @@ def test_two_processes_that_save_the_same_id_do_not_both_succeed(ledger):
     )
     save = {"topic": "olvido.requests.v1", "now": NOW, "due_after": MINUTE}
     rows = [requests.task_row(task) for task in output.new_tasks]
-    ledger.save_requests(output.rows, rows, **save)
+    ledger.requests.save(output.rows, rows, **save)
     with pytest.raises(Overtaken):
-        ledger.save_requests(output.rows, rows, **save)
+        ledger.requests.save(output.rows, rows, **save)
 
 
 def test_holes_below_the_committed_offset_are_found(ledger):
     topic = "olvido.requests.v1"
-    ledger.add_progress(ranges_of([(topic, 0, offset) for offset in (0, 1, 2, 5, 6, 9)]))
-    ledger.add_progress(ranges_of([(topic, 0, offset) for offset in (6, 7)]))
-    assert ledger.holes([OffsetRange(topic, 0, 0, 12), OffsetRange(topic, 1, 3, 5)]) == [
+    ledger.progress.add(ranges_of([(topic, 0, offset) for offset in (0, 1, 2, 5, 6, 9)]))
+    ledger.progress.add(ranges_of([(topic, 0, offset) for offset in (6, 7)]))
+    assert ledger.progress.holes([OffsetRange(topic, 0, 0, 12), OffsetRange(topic, 1, 3, 5)]) == [
         OffsetRange(topic, 0, 3, 5),
         OffsetRange(topic, 0, 8, 9),
         OffsetRange(topic, 0, 10, 12),
@@ -104,13 +105,13 @@ def test_consents_saved_in_any_order_end_in_the_state_of_the_core(ledger):
         unknown = consents.Known(changes={}, states={})
         output = consents.step([read(change, offset)], unknown, CATALOGUE, NOW)
         try:
-            ledger.save_consents(
+            ledger.consents.save(
                 output.rows, output.states, [], topic="olvido.consents.v1", now=NOW,
                 due_after=MINUTE,
             )  # fmt: skip
         except Overtaken:
             assert offset >= len(changes)
-    _, states = ledger.known_consents([], [(expected.handle, expected.purpose)])
+    _, states = ledger.consents.known([], [(expected.handle, expected.purpose)])
     assert list(states.values()) == [expected]
 
 
@@ -128,7 +129,7 @@ def test_of_two_final_receipts_the_one_applied_first_stands_in_either_order(ledg
     for order in ([deferred, one, two], [two, deferred, one], [two, one, deferred]):
         for receipt in order:
             settled(ledger, receipt)
-        row = next(row for row in ledger.show_tasks(an_id(1)) if row["sink"] == task.sink)
+        row = next(row for row in ledger.figures.tasks(an_id(1)) if row["sink"] == task.sink)
         assert (row["outcome"], row["applied_at"]) == ("erased", NOW)
     assert stands(stands(two, deferred), one) == one
 
@@ -166,27 +167,27 @@ def test_two_recorders_that_settle_the_last_two_tasks_at_once_leave_a_final_stat
     proceed.set()
     first.join(10)
     second.join(10)
-    assert ledger.show_request(an_id(1))["state"] == "fulfilled"
+    assert ledger.figures.request(an_id(1))["state"] == "fulfilled"
 
 
 def test_a_task_that_is_due_is_handed_out_once_and_then_postponed(ledger, ledger_dsn):
     saved_requests(ledger, [read(an_erasure())])
-    with ledger.owed(now=NOW, limit=10) as early:
+    with ledger.tasks.owed(now=NOW, limit=10) as early:
         assert early.owed == []
     late = NOW + 2 * MINUTE
-    with ledger.owed(now=late, limit=10) as due:
+    with ledger.tasks.owed(now=late, limit=10) as due:
         assert sorted(item.sink for item in due.owed) == ["crm", "marketing"]
-        with Ledger(ledger_dsn, application="other").owed(now=late, limit=10) as others:
+        with Ledger(Database(ledger_dsn, application="other")).tasks.owed(now=late, limit=10) as others:
             assert others.owed == []
         due.until([Try(attempts=2, due_at=late + MINUTE) for _ in due.owed], now=late)
-    with ledger.owed(now=late, limit=10) as again:
+    with ledger.tasks.owed(now=late, limit=10) as again:
         assert again.owed == []
 
 
 def test_a_task_with_a_receipt_is_owed_no_more(ledger):
     tasks = saved_requests(ledger, [read(an_erasure())]).tasks
     settled(ledger, a_receipt(tasks[0]))
-    with ledger.owed(now=NOW + 2 * MINUTE, limit=10) as due:
+    with ledger.tasks.owed(now=NOW + 2 * MINUTE, limit=10) as due:
         assert [item.sink for item in due.owed] == [tasks[1].sink]
 
 
@@ -194,32 +195,32 @@ def test_what_a_sink_has_deferred_is_asked_again_a_day_later(ledger):
     """`deferred` is a promise and not an end."""
     tasks = saved_requests(ledger, [read(an_erasure())]).tasks
     settled(ledger, a_receipt(tasks[0]), receipt_for(tasks[1], Outcome.DEFERRED, applied_at=NOW))
-    with ledger.owed(now=NOW + timedelta(hours=23), limit=10) as early:
+    with ledger.tasks.owed(now=NOW + timedelta(hours=23), limit=10) as early:
         assert early.owed == []
-    with ledger.owed(now=NOW + timedelta(hours=25), limit=10) as due:
+    with ledger.tasks.owed(now=NOW + timedelta(hours=25), limit=10) as due:
         assert [item.sink for item in due.owed] == [tasks[1].sink]
 
 
 def test_a_database_that_is_down_is_unavailable_and_names_no_password():
-    ledger = Ledger("postgresql://olvido:hunter2@127.0.0.1:1/ledger", application="tests")
+    ledger = Ledger(Database("postgresql://olvido:hunter2@127.0.0.1:1/ledger", application="tests"))
     with pytest.raises(Unavailable) as unavailable:
-        ledger.overview()
+        ledger.figures.overview()
     assert "hunter2" not in str(unavailable.value)
 
 
 def test_a_connection_that_was_cut_is_opened_anew(ledger, postgres_admin_dsn):
-    ledger.overview()
+    ledger.figures.overview()
     with psycopg2.connect(postgres_admin_dsn) as connection, connection.cursor() as cursor:
         cursor.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tests'"
         )
     with pytest.raises(Unavailable):
-        ledger.overview()
-    assert ledger.overview()["requests"] == 0
+        ledger.figures.overview()
+    assert ledger.figures.overview()["requests"] == 0
 
 
 def test_an_event_is_kept_to_the_byte(ledger):
     item = read(an_erasure())
     item = replace(item, received=replace(item.received, value=bytes(range(256)) * 5))
     saved_requests(ledger, [item])
-    assert ledger.requests_with_events([an_id(1)]) == {an_id(1): bytes(range(256)) * 5}
+    assert ledger.requests.events([an_id(1)]) == {an_id(1): bytes(range(256)) * 5}

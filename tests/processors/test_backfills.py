@@ -105,7 +105,7 @@ def test_a_sink_that_joins_late_gets_the_past_and_the_present_word_and_then_is_l
         an_id(3): ("OBJECT", 0, 0),
         an_id(12): ("CONSENT", 0, 0),
     }
-    row = town.ledger.show_request(an_id(1))
+    row = town.ledger.figures.request(an_id(1))
     assert (row["state"], row["answered"], row["tasks"]) == ("in_progress", 2, 3)
 
     before = len(town.sent.records)
@@ -137,7 +137,7 @@ def test_a_backfill_that_was_killed_goes_on_where_it_was(town, ledger_dsn):
     town.reconciler().run_once()
     *_, end = begun(town).run(limit=2)
     assert (end.tasks, end.planned, len(tasks_of_ads(ledger_dsn))) == (7, True, 7)
-    assert {town.ledger.show_request(an_id(n))["tasks"] for n in range(1, 8)} == {3}
+    assert {town.ledger.figures.request(an_id(n))["tasks"] for n in range(1, 8)} == {3}
 
 
 def test_two_that_carry_on_with_one_backfill_share_it(town, ledger_dsn):

@@ -25,7 +25,7 @@ def town(registry: Registry, ledger_dsn: str, ledger: Ledger) -> Town:
 @pytest.fixture
 def observer(deployment: Deployment, kafka_section: KafkaSection, ledger_dsn: str, town: Town) -> Observer:
     where = {"kafka": kafka_section, "ledger": LedgerSection(dsn=ledger_dsn)}
-    return Observer(deployment.model_copy(update=where))
+    return Observer(deployment.model_copy(update=where), town.ledger.database)
 
 
 def counted(name: str, **labels: str) -> float:

@@ -51,7 +51,7 @@ def world(registry, ledger: Ledger):
     encoded = requests_codec(registry).encode(event)
     item = replace(item, received=replace(item.received, value=encoded))
     output = requests.step([item], requests.Known(requests={}, verifications={}), SMALL, NOW)
-    ledger.save_requests(
+    ledger.requests.save(
         output.rows, [requests.task_row(task) for task in output.tasks], topic="olvido.requests.v1",
         now=NOW, due_after=MINUTE,
     )  # fmt: skip
@@ -108,7 +108,10 @@ def test_a_sink_that_is_behind_is_not_sent_its_tasks_again(registry, ledger, ope
     unread.oldest.clear()
     clock.now += MINUTE
     assert reconciler.run_once() == 1
-    assert {row["sink"]: row["attempts"] for row in ledger.show_tasks(an_id(1))} == {"crm": 2, "marketing": 2}
+    assert {row["sink"]: row["attempts"] for row in ledger.figures.tasks(an_id(1))} == {
+        "crm": 2,
+        "marketing": 2,
+    }
 
 
 def test_nothing_is_sent_again_while_the_recorder_is_behind_on_receipts(registry, ledger, operations, world):
@@ -118,7 +121,7 @@ def test_nothing_is_sent_again_while_the_recorder_is_behind_on_receipts(registry
     for minute in range(1, 20):
         clock.now = NOW + minute * MINUTE
         assert reconciler.run_once() == 0
-    assert {row["attempts"] for row in ledger.show_tasks(an_id(1))} == {1}
+    assert {row["attempts"] for row in ledger.figures.tasks(an_id(1))} == {1}
     unread.oldest.clear()
     clock.now += MINUTE
     assert reconciler.run_once() == 2

@@ -32,7 +32,7 @@ def town(registry, ledger, ledger_dsn) -> Town:
 
 
 def state(town: Town, number: int) -> tuple[str, int, int]:
-    row = town.ledger.show_request(an_id(number))
+    row = town.ledger.figures.request(an_id(number))
     return (row["state"], row["answered"], row["tasks"])
 
 
@@ -156,7 +156,7 @@ def test_the_same_restore_is_declared_once_while_it_is_open(town):
         town.restores.preview("crm", backup_taken_at=NOW, since=NOW, now=town.now)
     # An older backup is another restore; what is owed is not asked for once more.
     assert town.declare(since=NOW - HOUR, name="r3").tasks == 0
-    assert {row["generation"] for row in town.ledger.show_tasks(an_id(1))} == {0, 1}
+    assert {row["generation"] for row in town.ledger.figures.tasks(an_id(1))} == {0, 1}
 
 
 def test_a_restore_that_dies_before_its_end_leaves_nothing(town, ledger_dsn):

@@ -50,7 +50,7 @@ class Town:
 
     def __post_init__(self) -> None:
         database = Database(self.dsn, application="tests")
-        self.ledger = Ledger(self.dsn, application="tests")
+        self.ledger = Ledger(database)
         self.operations = SinkOperations(database)
         self.restores = Restores(database)
         self.backfills = Backfills(database)

@@ -24,7 +24,7 @@ from olvido.core.plan import plan_request
 from olvido.core.receipts import Receipt
 from olvido.core.subject import Identity
 from olvido.core.tasks import Task
-from olvido.ledger.store import Recording
+from olvido.ledger.recording import Recording
 from olvido.processors import requests as request_steps
 from olvido.processors.emission import Prepared
 from olvido.processors.receipts import task_key
@@ -118,9 +118,9 @@ class _StandsStill(PublisherTwin):  # every second time, up to two minutes
 
 def _tells_and_looks_away(telling: Telling, prepared: Prepared, *, handled: Any = ()) -> None:
     telling._emission.send(prepared)
-    telling._ledger.add_progress(handled)
+    telling._ledger.progress.add(handled)
     if prepared.publication_id is not None:
-        telling._ledger.end_publications([prepared.publication_id])
+        telling._ledger.publications.end_all([prepared.publication_id])
 
 
 _SETTLES = TransactionTwin._settle_tasks

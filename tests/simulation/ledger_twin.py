@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -202,7 +203,7 @@ class TransactionTwin:
         for key in [key for key in keys if key in self._tables.verifications][:limit]:
             row = self._tables.verifications[key]
             yield (
-                row["event_id"], *key, row["method"], row["verified_at"], row["source_partition"],
+                key[0], row["event_id"], key[1], row["method"], row["verified_at"], row["source_partition"],
                 row["source_offset"],
             )  # fmt: skip
 
@@ -569,9 +570,7 @@ class DatabaseTwin:
 
 def ledger_on(database: DatabaseTwin) -> Ledger:
     """The real ledger, over this database."""
-    ledger = Ledger("", application="simulation")
-    ledger._database = database  # type: ignore[assignment]  # the twin has the face of the real one
-    return ledger
+    return Ledger(database)  # type: ignore[arg-type]  # the twin has the face of the real one
 
 
 _PLURAL = frozenset({"attempts", "counts"})  # of one row, too
@@ -580,7 +579,11 @@ _PLURAL = frozenset({"attempts", "counts"})  # of one row, too
 def _unnested(columns: Mapping[str, Sequence[Any]]) -> list[Row]:
     """Columns as rows: the column ``sinks`` gives each row its ``sink``."""
     names = [name if name in _PLURAL else name.removesuffix("s") for name in columns]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return [dict(zip(names, map(_stored, row), strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _stored(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value  # as a column of text holds it
 
 
 def _word(row: Row) -> tuple[datetime, int, str]:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import psycopg2.errors
 import psycopg2.extensions
 import psycopg2.extras
 
-from olvido.core.errors import ConfigError, Unavailable
+from olvido.core.errors import ConfigError, OlvidoError, Unavailable
 from olvido.ledger.sql import QUERIES
 
 STATEMENT_TIMEOUT_S = 30  # far below Faust's and librdkafka's patience of five minutes
@@ -36,6 +37,10 @@ _PASSING = (
 
 Row = tuple[Any, ...]
 Value = str | int | bool | bytes | datetime | timedelta | UUID | None | Sequence[Any]
+
+
+class Overtaken(OlvidoError):
+    """Another process saved one of these ids in the meantime: nothing was saved; load and step again."""
 
 
 class Transaction:
@@ -117,6 +122,18 @@ class Database:
             psycopg2.extras.register_uuid(conn_or_curs=connection)  # type: ignore[no-untyped-call]
             self._local.connection = connection
         return connection
+
+
+def columns(rows: Sequence[object], *names: str, **paths: str) -> dict[str, list[Any]]:
+    """Rows as the arrays that queries unnest: the attribute ``sink`` of each becomes ``sinks``.
+
+    Args:
+        rows: the rows.
+        names: attributes of them.
+        paths: attributes whose array is named otherwise, or that lie deeper: ``offset="place.offset"``.
+    """
+    wanted = {name: name for name in names} | paths
+    return {f"{name}s": [*map(attrgetter(path), rows)] for name, path in wanted.items()}
 
 
 def _parameters(values: Mapping[str, Value]) -> dict[str, object]:

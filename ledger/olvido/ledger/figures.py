@@ -51,6 +51,26 @@ class Figures:
             overdue=overdue, due_before=now - ANSWER_WITHIN, limit=limit,
         )  # fmt: skip
 
+    def request(self, request_id: UUID) -> Record | None:
+        """One request, or None."""
+        return next(iter(self._records("show_request", id=request_id)), None)
+
+    def tasks(self, source_id: UUID) -> list[Record]:
+        """The tasks of one request or consent change, with their receipts."""
+        return self._records("show_tasks", id=source_id)
+
+    def overview(self) -> Record:
+        """What is open, owed, late and dead."""
+        return self._records("overview")[0]
+
+    def by_sink(self) -> list[Record]:
+        """For each sink: tasks, answered, parked, sent again."""
+        return self._records("by_sink")
+
+    def parked_by_sink(self) -> dict[str, int]:
+        """How many tasks of each sink wait for a person; cheap enough to be read every few seconds."""
+        return {row["sink"]: row["tasks"] for row in self._records("parked_by_sink")}
+
     def story(self, request_id: UUID) -> Mapping[str, list[Record]]:
         """What there is to tell of one request besides the request itself: all read at one instant."""
         with self._database.transaction() as transaction:

@@ -1,7 +1,9 @@
 """Which records of a partition were handled, as ranges of offsets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from olvido.ledger.connection import Database, Transaction, columns
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -12,6 +14,42 @@ class OffsetRange:
     partition: int
     low: int
     high: int
+
+
+class Progress:
+    """Which records were handled. A range that is added again changes nothing."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, handled: Sequence[OffsetRange]) -> None:
+        """Note records as handled: what they ask for is saved and published."""
+        with self._database.transaction() as transaction:
+            add(transaction, handled)
+
+    def fill(self, hole: OffsetRange, *, reread: int) -> None:
+        """Note a hole as handled, and how many of its records the audit read again."""
+        with self._database.transaction() as transaction:
+            add(transaction, [hole])
+            transaction.run("count_reread", topic=hole.topic, partition=hole.partition, count=reread)
+
+    def holes(self, asked: Sequence[OffsetRange]) -> list[OffsetRange]:
+        """Which records of some ranges nobody has handled."""
+        if not asked:
+            return []
+        with self._database.transaction() as transaction:
+            return [OffsetRange(*row) for row in transaction.rows("holes", **arrays(asked))]
+
+
+def add(transaction: Transaction, handled: Sequence[OffsetRange]) -> None:
+    """Note records as handled in the transaction that handles them."""
+    if handled:
+        transaction.run("add_progress", **arrays(handled))
+
+
+def arrays(ranges: Sequence[OffsetRange]) -> dict[str, list[object]]:
+    """Ranges as the columns that queries take."""
+    return columns(ranges, "topic", "partition", "low", "high")
 
 
 def ranges_of(coordinates: Iterable[tuple[str, int, int]]) -> tuple[OffsetRange, ...]:

@@ -81,19 +81,19 @@ class Replays:
     """The replays there are. May be shared between threads."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     # --- planning -----------------------------------------------------------------------------
 
     def identity(self) -> str:
         """Which ledger this is; a copy of it elsewhere is another one."""
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             identity: str = transaction.rows("ledger_identity")[0][0]
         return identity
 
     def known_ends(self) -> dict[Partition, int]:
         """The offset after the last record of each partition that was ever handled."""
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             return {(topic, partition): end for topic, partition, end in transaction.rows("known_ends")}
 
     def count(self, plan: Plan, *, destroyed: Sequence[tuple[str, bytes]]) -> Counted:
@@ -104,7 +104,7 @@ class Replays:
             destroyed: pairs of a sink and a mark in the events whose boxes it cannot open any more.
         """
         document = plan_document(plan)
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             transaction.run("plan_large")
             records = transaction.rows("count_sources", plan=document)
             tasks = transaction.rows("count_tasks", plan=document)
@@ -128,7 +128,7 @@ class Replays:
         """Which offsets of some ranges are in no row: neither a source nor a dead letter of a group."""
         if not ranges:
             return []
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             transaction.run("plan_large")
             rows = transaction.rows(
                 "unknown_records",
@@ -142,12 +142,12 @@ class Replays:
 
     def known_sources(self, ids: Sequence[UUID]) -> set[UUID]:
         """Which of some ids the ledger knows."""
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             return {source_id for (source_id,) in transaction.rows("known_sources", ids=list(ids))}
 
     def save(self, operation_id: UUID, name: str, plan: Plan, *, now: datetime) -> bool:
         """Save a plan under a name; False if the name is taken."""
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             return bool(
                 transaction.rows(
                     "save_replay", operation_id=operation_id, name=name, plan=plan_document(plan), now=now
@@ -156,12 +156,12 @@ class Replays:
 
     def newest(self, *, name: str | None = None, limit: int = 50) -> list[Replay]:
         """Replays, newest first."""
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             return [_replay(row) for row in transaction.records("find_replays", name=name, limit=limit)]
 
     def forgotten(self, operation_id: UUID, *, limit: int) -> list[Mapping[str, Any]]:
         """What a run could not issue."""
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             return transaction.records("list_forgotten", operation_id=operation_id, limit=limit)
 
     # --- a run --------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ class Replays:
         Raises:
             Taken: it has a runner.
         """
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             _hold(transaction, operation_id)
             if not _move(transaction, operation_id, ReplayState.RUNNING, now=act.at):
                 return False
@@ -181,7 +181,7 @@ class Replays:
 
     def move(self, operation_id: UUID, to: ReplayState, *, now: datetime, act: Act | None = None) -> bool:
         """Change the state; False if there is no way there from where it stands."""
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             moved = _move(transaction, operation_id, to, now=now)
             if moved and act is not None:
                 record(transaction, act)
@@ -189,7 +189,7 @@ class Replays:
 
     def state(self, operation_id: UUID) -> ReplayState:
         """What a run is meant to do now."""
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             return ReplayState(transaction.rows("state_of_replay", operation_id=operation_id)[0][0])
 
     def next(self, document: str, *, after: UUID, limit: int) -> list[Source]:
@@ -200,7 +200,7 @@ class Replays:
             after: the id of the last source that was taken.
             limit: how many at most.
         """
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             transaction.run("plan_walk")
             rows = transaction.rows("walk_sources", plan=document, after=after, limit=limit)
         return [
@@ -231,7 +231,7 @@ class Replays:
         Raises:
             Taken: the connection was lost, and another process became the runner meanwhile.
         """
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             _hold(transaction, operation_id)
             if forgotten:
                 transaction.run(
@@ -247,7 +247,7 @@ class Replays:
 
     def let_go(self) -> None:
         """This process runs no replay any more."""
-        with self._database.transaction() as transaction:
+        with self.database.transaction() as transaction:
             transaction.rows("let_go_of_replay")
 
 

@@ -53,6 +53,7 @@ class KnownRequest:
         return frozenset(sink for sink, said in self.said.items() if said[0] is None)
 
 
+TaskKey = tuple[UUID, str, int, UUID]  # source_id, sink, generation, task_id
 VerificationKey = tuple[UUID, str]  # request_id, and the subject that somebody vouches for
 
 
@@ -153,6 +154,9 @@ class About:
         return bool(self.request_ids or self.consents)
 
 
+NOTHING = About()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The states of requests and consents at one moment: what the compacted topics must hold in the end."""
@@ -230,3 +234,8 @@ class StateRow:
 
 
 Outcomes = dict[str, Outcome | None]  # by sink
+
+
+def outcome(stored: str | None) -> Outcome | None:
+    """An outcome as a row holds it."""
+    return None if stored is None else Outcome(stored)

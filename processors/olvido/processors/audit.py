@@ -61,7 +61,7 @@ class Audit:
             for start in range(0, len(batch), BATCH_MAX):
                 self._handlers[hole.topic](batch[start : start + BATCH_MAX])
             # What the broker does not hold any more is no hole either, or it would be looked for for ever.
-            self._ledger.fill(hole, reread=len(batch))
+            self._ledger.progress.fill(hole, reread=len(batch))
             logger.error(
                 "AUDIT: %s[%d] was committed over %d unhandled records at %d to %d; they were read again",
                 hole.topic, hole.partition, len(batch), hole.low, hole.high - 1,
@@ -71,7 +71,7 @@ class Audit:
         return count
 
     def _holes(self, lags: Sequence[Lag]) -> list[OffsetRange]:
-        return self._ledger.holes(
+        return self._ledger.progress.holes(
             [
                 OffsetRange(one.topic, one.partition, one.start, one.committed)
                 for one in lags

@@ -14,7 +14,6 @@ from olvido.core.errors import Unavailable
 from olvido.core.sinks import Standing
 from olvido.ledger.connection import Database
 from olvido.ledger.figures import Figures
-from olvido.ledger.gauges import parked_by_sink
 from olvido.ledger.letters import Letters
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.processors import receipts, requests
@@ -48,9 +47,9 @@ def readers_of(deployment: Deployment) -> dict[str, list[str]]:
 class Observer:
     """Reads the figures and hands them to the metrics."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, database: Database) -> None:
         self._deployment = deployment
-        self._database = Database(deployment.ledger_dsn, application="olvido.figures")
+        self._database = database
 
     def watch(self, stop: threading.Event) -> None:
         """Read them every fifteen seconds until ``stop`` is set. What does not answer keeps its last ones."""
@@ -92,8 +91,9 @@ class Observer:
         """
         now = datetime.now(UTC)
         sinks = self._deployment.sinks
-        owed = Figures(self._database).owed_by_sink()
-        parked = parked_by_sink(self._database)
+        figures = Figures(self._database)
+        owed = figures.owed_by_sink()
+        parked = figures.parked_by_sink()
         letters = Letters(self._database).counts()
         standings = SinkOperations(self._database).standings()
         # A sink that owes nothing is told as well: an alert must be able to end.

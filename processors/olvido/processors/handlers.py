@@ -25,9 +25,10 @@ from olvido.core.errors import Unavailable
 from olvido.core.events import ConsentChange, PrivacyRequest, Verification
 from olvido.core.receipts import Receipt
 from olvido.core.tasks import Action
+from olvido.ledger.connection import Overtaken
 from olvido.ledger.progress import OffsetRange, ranges_of
 from olvido.ledger.rows import Place, RequestHead, Settled, Snapshot
-from olvido.ledger.store import Ledger, Overtaken
+from olvido.ledger.store import Ledger
 from olvido.processors import consents, receipts, requests, verifications
 from olvido.processors.emission import Emission, Prepared
 from olvido.processors.telling import Telling
@@ -84,7 +85,7 @@ class RequestsHandler:
         now: datetime,
         hand_on: HandOn,
     ) -> tuple[requests.Output, Prepared]:
-        known, verified = self._ledger.known_requests([item.value.request_id for item in read])
+        known, verified = self._ledger.requests.known([item.value.request_id for item in read])
         output = requests.step(
             read, requests.Known(requests=known, verifications=verified), self._catalogue, now
         )
@@ -96,7 +97,7 @@ class RequestsHandler:
             tasks=output.tasks,
             traces={item.value.request_id: hand_on(item.traceparent) for item in read if item.traceparent},
         )
-        publication_id = self._ledger.save_requests(
+        publication_id = self._ledger.requests.save(
             output.rows,
             [requests.task_row(task) for task in output.new_tasks],
             topic=self.codec.topic.name,
@@ -142,7 +143,7 @@ class ConsentsHandler:
         now: datetime,
         hand_on: HandOn,
     ) -> tuple[consents.Output, Prepared]:
-        changes, states = self._ledger.known_consents(
+        changes, states = self._ledger.consents.known(
             [item.value.event_id for item in read], consents.keys_of(read)
         )
         output = consents.step(read, consents.Known(changes=changes, states=states), self._catalogue, now)
@@ -153,7 +154,7 @@ class ConsentsHandler:
             tasks=output.tasks,
             traces={item.value.event_id: hand_on(item.traceparent) for item in read if item.traceparent},
         )
-        publication_id = self._ledger.save_consents(
+        publication_id = self._ledger.consents.save(
             output.rows,
             output.states,
             [requests.task_row(task) for task in output.new_tasks],
@@ -194,7 +195,7 @@ class VerificationsHandler:
         ]
         output = self._save(given, now)
         self._publish(output, letters)
-        self._ledger.add_progress(handled(batch))  # killed before it: as above
+        self._ledger.progress.add(handled(batch))  # killed before it: as above
         _tell(self.codec.topic.name, batch, 0, [*letters, *output.dead_letters])
 
     def release_crossed(self, *, limit: int = 1000) -> int:
@@ -202,7 +203,7 @@ class VerificationsHandler:
 
         One that was started by a process that died before telling is told, too.
         """
-        rows = self._ledger.awaiting_verified(limit=limit)
+        rows = self._ledger.verifications.crossed(limit=limit)
         given = [
             verifications.Given(
                 Verification(
@@ -221,8 +222,8 @@ class VerificationsHandler:
 
     def _save(self, given: Sequence[verifications.Given], now: datetime) -> verifications.Output:
         ids = [item.verification.request_id for item in given]
-        known, verified = self._ledger.known_requests(ids)
-        events = self._ledger.requests_with_events(list(known))
+        known, verified = self._ledger.requests.known(ids)
+        events = self._ledger.requests.events(list(known))
         output = verifications.step(
             given,
             verifications.Known(
@@ -233,7 +234,7 @@ class VerificationsHandler:
             self._catalogue,
             now,
         )
-        self._ledger.save_verifications(
+        self._ledger.verifications.save(
             output.rows,
             output.started,
             [requests.task_row(task) for task in output.tasks],
@@ -249,7 +250,7 @@ class VerificationsHandler:
             )
         )
         # Killed before this line: these requests are awaiting still, and are told of again.
-        self._ledger.end_awaiting([status.request_id for status in output.statuses])
+        self._ledger.verifications.end_awaiting([status.request_id for status in output.statuses])
 
 
 class ReceiptsHandler:

@@ -14,8 +14,7 @@ from olvido.core.receipts import Receipt, stands
 from olvido.core.requests import FINAL_STATES, state_of
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Action
-from olvido.ledger.rows import Outcomes, RequestHead, StateRow
-from olvido.ledger.store import TaskKey
+from olvido.ledger.rows import Outcomes, RequestHead, StateRow, TaskKey
 
 GROUP = "olvido.recorder"
 

@@ -20,7 +20,8 @@ from olvido.core.sinks import OperationKind
 from olvido.core.tasks import Action, Task, delay_after
 from olvido.ledger.rows import About, Owed, Try
 from olvido.ledger.sink_operations import OpenOperation, SinkOperations
-from olvido.ledger.store import Ledger, Postponing
+from olvido.ledger.store import Ledger
+from olvido.ledger.tasks import Postponing
 from olvido.processors import receipts
 from olvido.processors.emission import Emission, Prepared
 from olvido.processors.handlers import Clock
@@ -111,7 +112,7 @@ class Reconciler:
         waits: dict[str, bool] = {}
         for _ in range(ROUNDS_MAX):
             now = self._clock()
-            with self._ledger.owed(now=now, limit=limit) as due:
+            with self._ledger.tasks.owed(now=now, limit=limit) as due:
                 for item in due.owed:
                     if item.sink not in waits:
                         known = self._catalogue.sink(item.sink) is not None
@@ -140,7 +141,7 @@ class Reconciler:
                 if room <= 0:
                     going.remove(operation)
                     continue
-                with self._ledger.unsent(operation.operation_id, limit=room) as due:
+                with self._ledger.tasks.unsent(operation.operation_id, limit=room) as due:
                     prepared = self._take(due, due.owed, now)
                 self._send(prepared, due.owed)
                 sent += len(prepared.owed)
@@ -200,7 +201,7 @@ class Reconciler:
         if reopened := {
             one.source_id for one in ready if one.operation_id and one.action is not Action.CONSENT
         }:
-            standing = self._ledger.snapshot(About(request_ids=sorted(reopened)))
+            standing = self._ledger.publications.snapshot(About(request_ids=sorted(reopened)))
             self._telling.send(self._emission.prepare(statuses=standing.statuses))
         self._emission.send(prepared)
 

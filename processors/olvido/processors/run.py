@@ -89,8 +89,8 @@ class Parts:
         self.deployment = deployment
         self.catalogue = deployment.catalogue
         self.registry = Registry(deployment.registry.url)
-        self.ledger = Ledger(deployment.ledger_dsn, application=name)
-        check_clock(self.ledger, utc_now())
+        self.ledger = Ledger(Database(deployment.ledger_dsn, application=name))
+        check_clock(self.ledger.database, utc_now())
         self.publisher = KafkaPublisher(deployment.kafka, client_id=name)
         self.emission = Emission(self.registry, self.catalogue, self.publisher, source=deployment.source)
         self.first_after = timedelta(seconds=deployment.reconciler.first_after_s)
@@ -98,7 +98,7 @@ class Parts:
     def ask(self) -> dict[str, Callable[[], object]]:
         """What tells whether each part answers, beside the broker."""
         return {
-            "ledger": lambda: check_clock(self.ledger, utc_now()),
+            "ledger": lambda: check_clock(self.ledger.database, utc_now()),
             "registry": self.registry.reach,
         }
 
@@ -129,7 +129,7 @@ def _plan(deployment: Deployment, activity: Activity, health: ReaderHealth) -> N
     reconciler = Reconciler(
         parts.registry,
         parts.ledger,
-        SinkOperations(Database(deployment.ledger_dsn, application=requests.GROUP)),
+        SinkOperations(parts.ledger.database),
         parts.emission,
         parts.catalogue,
         clock=utc_now,
@@ -193,7 +193,10 @@ def run_recorder(deployment: Deployment, stop: threading.Event) -> None:
             canaries=True,
         )
         health.started(parts.ask())
-        for name, watch in (("health", health.watch), ("figures", Observer(deployment).watch)):
+        for name, watch in (
+            ("health", health.watch),
+            ("figures", Observer(deployment, parts.ledger.database).watch),
+        ):
             threading.Thread(target=watch, args=(stop,), name=name, daemon=True).start()
         logger.info("recorder starts")
         loop.run(stop)

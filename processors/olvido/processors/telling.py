@@ -53,15 +53,15 @@ class Telling:
         if not prepared.standing:
             self._emission.send(prepared)
             if handled:
-                self._ledger.add_progress(handled)
+                self._ledger.progress.add(handled)
             return
         told = prepared.standing
         publication_id = prepared.publication_id
         if publication_id is None:
-            publication_id = self._ledger.begin_publication(told.about)
+            publication_id = self._ledger.publications.begin(told.about)
         self._emission.send(prepared)
         # Killed from here on, or before the publish: what was begun is told again by run_once.
-        while changed := self._ledger.end_publication(publication_id, told, handled=handled):
+        while changed := self._ledger.publications.end(publication_id, told, handled=handled):
             self._emission.send(self._emission.prepare(statuses=changed.statuses, states=changed.states))
             told = told.updated_by(changed)
 
@@ -71,11 +71,11 @@ class Telling:
         Raises:
             Unavailable: the broker or the ledger does not answer.
         """
-        left, about = self._ledger.unended_publications(older_than=GIVEN_UP_AFTER, limit=TELLINGS_MAX)
+        left, about = self._ledger.publications.unended(older_than=GIVEN_UP_AFTER, limit=TELLINGS_MAX)
         if left:
-            standing = self._ledger.snapshot(about)
+            standing = self._ledger.publications.snapshot(about)
             self.send(self._emission.prepare(statuses=standing.statuses, states=standing.states))
             # Killed before this line: they are told again, by whoever looks next.
-            self._ledger.end_publications(left)
+            self._ledger.publications.end_all(left)
             logger.info("told again what %d publications left behind", len(left))
         return len(left)

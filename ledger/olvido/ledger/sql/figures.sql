@@ -68,3 +68,39 @@ order by d.failed_at;
 -- name: acts_by_verb
 -- How often each kind of act was done, and when last.
 select verb, count(*) as acts, max(at) as newest_at from acts group by verb order by verb;
+
+-- name: show_request
+-- One request.
+select request_id, right_, subject_id, state, tasks, answered, requested_at, received_at, finished_at
+from requests where request_id = %(id)s;
+
+-- name: show_tasks
+-- The tasks of one request or consent change, with their receipts.
+select sink, action, generation, task_id, outcome, counts, detail, attempts, parked, sent_at, due_at,
+       applied_at, verified_at
+from tasks where source_id = %(id)s
+order by sink, generation;
+
+-- name: overview
+-- The ledger in one row: what is open, owed, late and dead.
+select (select count(*) from requests) as requests,
+       (select count(*) from requests where finished_at is null) as requests_open,
+       (select count(*) from tasks where outcome is null and parked is null) as tasks_owed,
+       (select count(*) from tasks where outcome is null and parked is not null) as tasks_parked,
+       (select min(sent_at) from tasks where outcome is null and parked is null) as oldest_owed_at,
+       (select count(*) from dead_letters where state = 'open') as dead_letters,
+       (select coalesce(sum(reread), 0)::bigint from progress) as reread;
+
+-- name: by_sink
+-- For each sink: tasks answered, owed, parked, sent again, and the outcomes.
+select sink,
+       count(*) as tasks,
+       count(outcome) as answered,
+       count(*) filter (where outcome is null and parked is not null) as parked,
+       coalesce(sum(greatest(attempts - 1, 0)), 0)::bigint as resent,
+       min(sent_at) filter (where outcome is null and parked is null) as oldest_owed_at
+from tasks group by sink order by sink;
+
+-- name: parked_by_sink
+-- For each sink that has any: tasks that wait for a person to decide. By an index that holds only such tasks.
+select sink, count(*) as tasks from tasks where parked is not null group by sink;

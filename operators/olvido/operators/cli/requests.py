@@ -9,7 +9,6 @@ import typer
 
 if TYPE_CHECKING:
     from olvido.ledger.figures import Figures
-    from olvido.ledger.store import Ledger
 
 from olvido.core.errors import InvalidInput, Refused, did_you_mean
 from olvido.core.events import Right
@@ -97,9 +96,9 @@ def show_request(
     """
     from olvido.operators.settings import deployment
 
-    ledger = _ledger()
+    ledger = figures()
     wanted = _uuid(request_id, "REQUEST_ID")
-    found = ledger.show_request(wanted)
+    found = ledger.request(wanted)
     if found is None:
         messages.print(
             f"olvido: there is no request {request_id}; list them with: olvido requests list", soft_wrap=True
@@ -107,11 +106,11 @@ def show_request(
         raise typer.Exit(Exit.NOT_FOUND)
     request = _named(found)
     if timeline:
-        story = figures().story(wanted)
+        story = ledger.story(wanted)
         if not print_data(rows_of(moments_of(request, story)), output=output):
             draw(request, story, now=datetime.now(UTC))
         return
-    tasks = ledger.show_tasks(wanted)
+    tasks = ledger.tasks(wanted)
     if print_data({**request, "tasks": tasks}, output=output):
         return
     show_one(request, output=output)
@@ -150,13 +149,6 @@ def _uuid(text: str, name: str) -> UUID:
         return canonical_uuid(text, field=name)
     except Refused as refused:
         raise InvalidInput(name, refused.reason) from None
-
-
-def _ledger() -> "Ledger":
-    from olvido.ledger.store import Ledger
-    from olvido.operators.settings import deployment
-
-    return Ledger(deployment().ledger_dsn, application="olvido.cli")
 
 
 def figures() -> "Figures":

@@ -43,11 +43,12 @@ def rows_of(declared: "Deployment") -> list[dict[str, Any]]:
         Unavailable: the ledger does not answer.
     """
     from olvido.ledger.connection import Database
+    from olvido.ledger.figures import Figures
     from olvido.ledger.sink_operations import SinkOperations
-    from olvido.ledger.store import Ledger
 
-    counted = {row["sink"]: row for row in Ledger(declared.ledger_dsn, application=APPLICATION).by_sink()}
-    standings = SinkOperations(Database(declared.ledger_dsn, application=APPLICATION)).standings()
+    database = Database(declared.ledger_dsn, application=APPLICATION)
+    counted = {row["sink"]: row for row in Figures(database).by_sink()}
+    standings = SinkOperations(database).standings()
     rows = []
     for name, section in declared.sinks.items():
         standing, operation = standings.get(name, (Standing.LIVE, None))

@@ -15,7 +15,6 @@ from olvido.ledger.clocks import check_clock
 from olvido.ledger.connection import Database
 from olvido.ledger.figures import Figures
 from olvido.ledger.sink_operations import SinkOperations
-from olvido.ledger.store import Ledger
 from olvido.operators.cli.output import span
 from olvido.operators.local import stack
 from olvido.operators.settings import deployment, private_keys
@@ -89,7 +88,7 @@ def overall(directory: Path) -> Report:
         if not row["members"]
     ]
     database = Database(declared.ledger_dsn, application="olvido.status")
-    ledger = _told(problems, lambda: [Ledger(declared.ledger_dsn, application="olvido.status").overview()])
+    ledger = _told(problems, lambda: [Figures(database).overview()])
     sinks = _told(problems, lambda: _sinks(declared, database, problems))
     dead_letters = _told(problems, Figures(database).dead_letters_by_cause)
     return Report(
@@ -104,7 +103,7 @@ def overall(directory: Path) -> Report:
 
 def _sinks(declared: Deployment, database: Database, problems: list[str]) -> list[Row]:
     """Every sink: what it has been asked, what it owes and since when, and whether it can be relied on."""
-    counted = {row["sink"]: row for row in Ledger(declared.ledger_dsn, application="olvido.status").by_sink()}
+    counted = {row["sink"]: row for row in Figures(database).by_sink()}
     owed = {row["sink"]: row for row in Figures(database).owed_by_sink()}
     standings = SinkOperations(database).standings()
     rows: list[Row] = []
@@ -211,10 +210,13 @@ def _check_ledger(declared: Deployment) -> str:
     return "ledger database answers, all migrations applied"
 
 
+def _database(declared: Deployment) -> Database:
+    return Database(declared.ledger_dsn, application="olvido.doctor")
+
+
 def _check_clock(declared: Deployment) -> str:
-    ledger = Ledger(declared.ledger_dsn, application="olvido.doctor")
     try:
-        skew = check_clock(ledger, datetime.now(UTC))
+        skew = check_clock(_database(declared), datetime.now(UTC))
     except Unavailable as error:
         text, _, fix = str(error).partition(": ")
         raise _Wrong(text, fix) from None
@@ -271,7 +273,7 @@ def _command_for(group: str) -> str:
 
 
 def _check_owed(declared: Deployment) -> str:
-    overview = Ledger(declared.ledger_dsn, application="olvido.doctor").overview()
+    overview = Figures(_database(declared)).overview()
     oldest = overview["oldest_owed_at"]
     if oldest is not None and datetime.now(UTC) - oldest > OWED_TOO_LONG:
         raise _Wrong(
@@ -282,14 +284,14 @@ def _check_owed(declared: Deployment) -> str:
 
 
 def _check_audit(declared: Deployment) -> str:
-    reread = Ledger(declared.ledger_dsn, application="olvido.doctor").overview()["reread"]
+    reread = Figures(_database(declared)).overview()["reread"]
     if reread:
         return f"the offset audit has found and re-read {reread} records that were committed over"
     return "the offset audit has found nothing committed over"
 
 
 def _check_dead_letters(declared: Deployment) -> str:
-    count = Ledger(declared.ledger_dsn, application="olvido.doctor").overview()["dead_letters"]
+    count = Figures(_database(declared)).overview()["dead_letters"]
     return f"{count} dead letters" + ("; see: olvido dead-letters list" if count else "")
 
 

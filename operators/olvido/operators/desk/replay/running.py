@@ -95,7 +95,7 @@ class Runner:
         self._publisher = publisher
         self._emission = Emission(registry, deployment.catalogue, publisher, source=deployment.source)
         self._issuer = Issuer(deployment.kafka, registry, deployment.catalogue, destroyed=destroyed)
-        self._ledger = Ledger(deployment.ledger_dsn, application="olvido.replay")
+        self._ledger = Ledger(replays.database)
         self._registry = registry
         self._position = replay.position
         self._rate = rate

@@ -1,0 +1,111 @@
+"""What is being published to the compacted topics: noted before, ended when nothing has changed since."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from olvido.core.events import Right
+from olvido.core.receipts import outcome_of
+from olvido.core.requests import RequestState
+from olvido.core.status import RequestStatus
+from olvido.ledger import consent_states, progress
+from olvido.ledger.connection import Database, Transaction, columns
+from olvido.ledger.progress import OffsetRange
+from olvido.ledger.rows import About, Snapshot, outcome
+
+
+class Publications:
+    """The publications that are on their way, and what they are of."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, about: About) -> int:
+        """Note what a process is about to publish; returns the id for :meth:`end`."""
+        with self._database.transaction() as transaction:
+            return begin(transaction, about)
+
+    def end(
+        self, publication_id: int, published: Snapshot, *, handled: Sequence[OffsetRange] = ()
+    ) -> Snapshot:
+        """What has changed since it was published. If that is nothing, the publication ends.
+
+        Args:
+            publication_id: what was begun.
+            published: what was published last, once for each request and consent.
+            handled: the records that asked for it, noted as handled if it ends.
+        """
+        with self._database.transaction() as transaction:
+            changed = _snapshot(transaction, _to_look_at(transaction, published)).changed_since(published)
+            if not changed:
+                progress.add(transaction, handled)
+                transaction.run("end_publications", ids=[publication_id])
+        return changed
+
+    def snapshot(self, about: About) -> Snapshot:
+        """The present state of some requests and consents."""
+        with self._database.transaction() as transaction:
+            return _snapshot(transaction, about)
+
+    def unended(self, *, older_than: timedelta, limit: int) -> tuple[list[int], About]:
+        """Publications that began so long ago that their process is taken for dead; and of what."""
+        with self._database.transaction() as transaction:
+            rows = transaction.rows("unended_publications", older_than=older_than, limit=limit)
+        return [publication_id for publication_id, *_ in rows], About(
+            request_ids=tuple(dict.fromkeys(one for _, request_ids, *_ in rows for one in request_ids)),
+            consents=tuple(
+                dict.fromkeys(
+                    pair for _, _, handles, purposes in rows for pair in zip(handles, purposes, strict=True)
+                )
+            ),
+        )
+
+    def end_all(self, publication_ids: Sequence[int]) -> None:
+        """End publications that another process has made again."""
+        with self._database.transaction() as transaction:
+            transaction.run("end_publications", ids=list(publication_ids))
+
+
+def begin(transaction: Transaction, about: About) -> int:
+    """Begin a publication in the transaction that saves what it is of."""
+    publication_id: int
+    [(publication_id,)] = transaction.rows(
+        "begin_publication", request_ids=list(about.request_ids), **consent_states.pairs(about.consents)
+    )
+    return publication_id
+
+
+def _to_look_at(transaction: Transaction, published: Snapshot) -> About:
+    """What of it may have changed. Whether a request that no sink had answered has, its own row shows."""
+    about = published.about
+    last = {status.request_id: status for status in published.statuses}
+    unanswered = [status for status in last.values() if not status.outcomes]
+    if not unanswered:
+        return about
+    rows = transaction.rows(
+        "requests_as_published",
+        **columns(unanswered, "state", id="request_id"),
+        tasks=[status.tasks for status in unanswered],
+    )
+    unchanged = {request_id for (request_id,) in rows}
+    return About(
+        request_ids=tuple(one for one in about.request_ids if one not in unchanged), consents=about.consents
+    )
+
+
+def _snapshot(transaction: Transaction, about: About) -> Snapshot:
+    rows = transaction.rows("requests_snapshot", ids=list(about.request_ids)) if about.request_ids else ()
+    statuses = []
+    for request_id, right, subject_id, requested_at, state, said in rows:
+        outcomes = {sink: outcome_of(list(map(outcome, given))) for sink, given in said.items()}
+        statuses.append(
+            RequestStatus(
+                request_id=request_id,
+                right=Right(right),
+                subject_id=subject_id,
+                state=RequestState(state),
+                tasks=len(outcomes),
+                outcomes={sink: one for sink, one in outcomes.items() if one and one.final},
+                requested_at=requested_at,
+            )
+        )
+    return Snapshot(statuses=statuses, states=consent_states.latest(transaction, about.consents))

@@ -1,0 +1,88 @@
+"""Privacy requests: what is known of them, and how they are saved the first time."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from olvido.core.requests import RequestState
+from olvido.ledger import events, publications, tasks, verifications
+from olvido.ledger.connection import Database, Overtaken, columns
+from olvido.ledger.rows import (
+    NOTHING,
+    About,
+    KnownRequest,
+    KnownVerification,
+    Place,
+    RequestRow,
+    TaskRow,
+    VerificationKey,
+    outcome,
+)
+
+
+class Requests:
+    """The requests there are."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def known(
+        self, ids: Sequence[UUID]
+    ) -> tuple[dict[UUID, KnownRequest], dict[VerificationKey, KnownVerification]]:
+        """What is known of some request ids, and the verifications that stand for them."""
+        with self._database.transaction() as transaction:
+            rows = transaction.rows("requests_known", ids=list(ids))
+            verified = verifications.known(transaction, ids)
+        requests = {
+            request_id: KnownRequest(
+                digest=bytes(digest),
+                place=Place(partition, offset),
+                subject_id=subject_id,
+                state=RequestState(state),
+                said={sink: list(map(outcome, outcomes)) for sink, outcomes in said.items()},
+            )
+            for request_id, digest, partition, offset, subject_id, state, said in rows
+        }
+        return requests, verified
+
+    def save(
+        self,
+        requests: Sequence[RequestRow],
+        new_tasks: Sequence[TaskRow],
+        *,
+        topic: str,
+        now: datetime,
+        due_after: timedelta,
+        publication: About = NOTHING,
+    ) -> int | None:
+        """Save new requests with their tasks, and begin their publication; returns its id.
+
+        Raises:
+            Overtaken: one of the ids is there by now.
+        """
+        with self._database.transaction() as transaction:
+            if requests:
+                inserted = transaction.rows(
+                    "insert_requests",
+                    **columns(
+                        requests, "request_id", "right", "subject_id", "requested_at", "state", "digest",
+                        partition="place.partition", offset="place.offset",
+                    ),
+                    received_ats=[now] * len(requests),
+                    tasks=[row.tasks for row in requests],
+                    finished_ats=[now if row.finished else None for row in requests],
+                )  # fmt: skip
+                if len(inserted) != len(requests):
+                    raise Overtaken("a request id was saved by another process")
+                events.insert(transaction, topic, [(row.request_id, row.event) for row in requests])
+                awaiting = [row.request_id for row in requests if row.awaiting]
+                if awaiting:
+                    transaction.run("insert_awaiting", ids=awaiting)
+                tasks.insert(transaction, new_tasks, now, due_after)
+            return publications.begin(transaction, publication) if publication else None
+
+    def events(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
+        """Some requests as they were read."""
+        with self._database.transaction() as transaction:
+            rows = transaction.rows("requests_with_events", ids=list(ids))
+        return {request_id: bytes(event) for request_id, event in rows}

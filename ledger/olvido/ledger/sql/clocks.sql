@@ -1,0 +1,3 @@
+-- name: clock
+-- The database's clock.
+select now();

@@ -1,0 +1,27 @@
+-- name: requests_known
+-- What is known of some request ids: digest, coordinates, where they stand and what their sinks have said.
+select r.request_id, r.digest, r.source_partition, r.source_offset, r.subject_id, r.state,
+       coalesce((select jsonb_object_agg(t.sink, t.outcomes)
+                 from (select sink, array_agg(outcome order by generation) as outcomes
+                       from tasks where source_id = r.request_id group by sink) t), '{}')
+from requests r
+where r.request_id = any(%(ids)s::uuid[]);
+
+-- name: insert_requests
+-- Insert requests; one that is there already is left alone and not returned.
+insert into requests (request_id, right_, subject_id, requested_at, received_at, state, tasks,
+                      finished_at, digest, source_partition, source_offset)
+select * from unnest(%(request_ids)s::uuid[], %(rights)s::text[], %(subject_ids)s::text[],
+                     %(requested_ats)s::timestamptz[], %(received_ats)s::timestamptz[], %(states)s::text[],
+                     %(tasks)s::int[], %(finished_ats)s::timestamptz[], %(digests)s::bytea[],
+                     %(partitions)s::int[], %(offsets)s::bigint[])
+on conflict do nothing
+returning request_id;
+
+-- name: insert_awaiting
+-- Note requests that wait for a verification.
+insert into awaiting (request_id) select unnest(%(ids)s::uuid[]) on conflict do nothing;
+
+-- name: requests_with_events
+-- Some requests as they were read.
+select source_id, event from events where source_id = any(%(ids)s::uuid[]);

@@ -1,0 +1,33 @@
+-- name: verifications_known
+-- The standing verifications of some requests, one for each subject that somebody vouched for.
+select request_id, event_id, subject_id, method, verified_at, source_partition, source_offset
+from verifications
+where request_id = any(%(ids)s::uuid[]);
+
+-- name: insert_verifications
+-- Insert verifications; the first of a request and subject stands.
+insert into verifications (request_id, event_id, subject_id, method, verified_at,
+                           source_partition, source_offset)
+select * from unnest(%(request_ids)s::uuid[], %(event_ids)s::uuid[], %(subject_ids)s::text[],
+                     %(methods)s::text[], %(verified_ats)s::timestamptz[], %(partitions)s::int[],
+                     %(offsets)s::bigint[])
+on conflict do nothing;
+
+-- name: start_requests
+-- Requests whose verification has come: their tasks are planned now.
+update requests r
+set state = new.state, tasks = new.tasks, finished_at = new.finished_at
+from unnest(%(ids)s::uuid[], %(states)s::text[], %(tasks)s::int[], %(finished_ats)s::timestamptz[])
+     as new (request_id, state, tasks, finished_at)
+where r.request_id = new.request_id and r.state = 'identity_pending';
+
+-- name: awaiting_verified
+-- Requests that still wait although their verification is here: both came in the same moment.
+select v.request_id, v.event_id, v.subject_id, v.method, v.verified_at, v.source_partition, v.source_offset
+from awaiting a join requests r using (request_id)
+join verifications v on v.request_id = r.request_id and v.subject_id = r.subject_id
+limit %(limit)s;
+
+-- name: delete_awaiting
+-- Requests that wait no more.
+delete from awaiting where request_id = any(%(ids)s::uuid[]);

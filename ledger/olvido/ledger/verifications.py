@@ -1,0 +1,91 @@
+"""Verifications, and the requests that wait for one."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from olvido.core.events import Verified
+from olvido.ledger import tasks
+from olvido.ledger.connection import Database, Row, Transaction, columns
+from olvido.ledger.rows import (
+    KnownVerification,
+    Place,
+    StartedRow,
+    TaskRow,
+    VerificationKey,
+    VerificationRow,
+)
+
+
+class Verifications:
+    """The verifications there are. The first of a request and subject stands."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def save(
+        self,
+        verifications: Sequence[VerificationRow],
+        started: Sequence[StartedRow],
+        new_tasks: Sequence[TaskRow],
+        *,
+        now: datetime,
+        due_after: timedelta,
+    ) -> None:
+        """Save verifications, and the tasks of the requests that waited for them.
+
+        The requests are awaiting all the same until :meth:`end_awaiting` says that their start was published.
+        """
+        with self._database.transaction() as transaction:
+            if verifications:
+                transaction.run(
+                    "insert_verifications",
+                    **columns(
+                        verifications, "request_id", "event_id", "subject_id",
+                        method="verified.method", verified_at="verified.verified_at",
+                        partition="place.partition", offset="place.offset",
+                    ),
+                )  # fmt: skip
+            if started:
+                transaction.run(
+                    "start_requests",
+                    ids=[row.request_id for row in started],
+                    states=[row.state for row in started],
+                    tasks=[row.tasks for row in started],
+                    finished_ats=[now if row.finished else None for row in started],
+                )
+                tasks.insert(transaction, new_tasks, now, due_after)
+
+    def crossed(self, *, limit: int) -> list[VerificationRow]:
+        """Verifications whose requests still wait, because both came in the same moment."""
+        with self._database.transaction() as transaction:
+            rows = transaction.rows("awaiting_verified", limit=limit)
+        return [_row(row) for row in rows]
+
+    def end_awaiting(self, request_ids: Sequence[UUID]) -> None:
+        """Requests whose start was published wait no more."""
+        if request_ids:
+            with self._database.transaction() as transaction:
+                transaction.run("delete_awaiting", ids=list(request_ids))
+
+
+def known(transaction: Transaction, ids: Sequence[UUID]) -> dict[VerificationKey, KnownVerification]:
+    """The verifications that stand for some requests, one for each subject that was verified."""
+    rows = map(_row, transaction.rows("verifications_known", ids=list(ids)))
+    return {
+        (row.request_id, row.subject_id): KnownVerification(
+            event_id=row.event_id, subject_id=row.subject_id, verified=row.verified, place=row.place
+        )
+        for row in rows
+    }
+
+
+def _row(row: Row) -> VerificationRow:
+    request_id, event_id, subject_id, method, verified_at, partition, offset = row
+    return VerificationRow(
+        event_id=event_id,
+        request_id=request_id,
+        subject_id=subject_id,
+        verified=Verified(method=method, verified_at=verified_at),
+        place=Place(partition, offset),
+    )
