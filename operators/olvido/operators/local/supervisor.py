@@ -25,7 +25,7 @@ import psutil  # type: ignore[import-untyped, unused-ignore]
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from olvido.operators.local.errors import StackError, tail
-from olvido.operators.local.program import Program
+from olvido.operators.local.program import Program, escaped
 from olvido.operators.local.state import StateFolder, write_private
 
 MARK = "OLVIDO_STACK_MARK"
@@ -88,11 +88,14 @@ class Supervisor:
             self._wait_for_end()
         else:
             return
+        self._sections.mkdir(exist_ok=True)
         self._write_configuration()
-        command = (sys.executable, "-m", "supervisor.supervisord", "-c", str(self._configuration))
+        command = (sys.executable, "-m", "supervisor.supervisord", "-c", str(self._configuration.absolute()))
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
         environment[MARK] = self.mark
-        began = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        began = subprocess.run(
+            command, cwd=self.folder.path, env=environment, capture_output=True, text=True, check=False
+        )
         deadline = time.monotonic() + START_S_MAX
         while began.returncode == 0 and time.monotonic() < deadline:
             if self.alive():
@@ -123,6 +126,7 @@ class Supervisor:
                         path.unlink()
             for program in wanted.values():
                 self._write_section(program, environment or {})
+            self._write_configuration()
             self._reload()
 
     def start(self, name: str) -> None:
@@ -201,6 +205,10 @@ class Supervisor:
             time.sleep(POLL_S)
         self.stop_orphans()
 
+    def _relative(self, path: Path) -> Path:
+        """A path as supervisord reads it, which runs in the state folder."""
+        return path.relative_to(self.folder.path)
+
     @property
     def _configuration(self) -> Path:
         return self.folder.run / "supervisord.conf"
@@ -225,21 +233,24 @@ class Supervisor:
         return {name: known["kind"] for name, known in self.known().items()}
 
     def _write_configuration(self) -> None:
-        socket = self.folder.socket_path(self.mark)
-        self._sections.mkdir(exist_ok=True)
-        run = str(self.folder.run).replace("%", "%%")
+        """Write all that supervisord reads, sections and all, into one file; paths begin at its own folder.
+
+        supervisord would look for more files in vain in a folder whose name has a blank or a bracket, and it
+        expands what stands before the name of a log twice.
+        """
+        sections = [path.read_text(encoding="utf-8") for path in sorted(self._sections.glob("*.conf"))]
         write_private(
             self._configuration,
             f"""[unix_http_server]
-file={str(socket).replace("%", "%%")}
+file={escaped(str(self.folder.socket_path(self.mark)))}
 chmod=0600
 [supervisord]
-logfile={str(self.log).replace("%", "%%")}
+logfile={self._relative(self.log)}
 logfile_maxbytes=10MB
 logfile_backups=2
-pidfile={run}/supervisord.pid
-directory={str(self.folder.path).replace("%", "%%")}
-childlogdir={run}
+pidfile={self._relative(self.folder.run)}/supervisord.pid
+directory={escaped(str(self.folder.path))}
+childlogdir={self._relative(self.folder.run)}
 umask=077
 {"user=root" if os.geteuid() == 0 else ""}
 [rpcinterface:supervisor]
@@ -247,9 +258,8 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [rpcinterface:olvido]
 supervisor.rpcinterface_factory=olvido.operators.local.keeper:make_keeper
 owner={self.owner}
-[include]
-files={run}/programs/*.conf
-""",
+"""
+            + "".join(sections),
         )
 
     def _write_section(self, program: Program, environment: Mapping[str, str]) -> None:
@@ -259,7 +269,7 @@ files={run}/programs/*.conf
             else {name: value for name, value in environment.items() if name in program.given}
         )
         text = program.section(
-            log=self.folder.log(program.name),
+            log=self._relative(self.folder.log(program.name)),
             environment={**given, **program.environment, MARK: self.mark},
         )
         path = self._sections / f"{program.name}.conf"
