@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from olvido.core.errors import Unavailable
+from olvido.core.sql import array_of
 from olvido.ledger import connection as connecting
-from olvido.ledger.connection import Database, array_of
+from olvido.ledger.connection import Database
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 

@@ -14,6 +14,7 @@ import psycopg2.extensions
 import psycopg2.extras
 
 from olvido.core.errors import ConfigError, OlvidoError, Unavailable
+from olvido.core.sql import array_of
 from olvido.ledger.sql import QUERIES
 
 STATEMENT_TIMEOUT_S = 30  # far below Faust's and librdkafka's patience of five minutes
@@ -66,6 +67,20 @@ class Transaction:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
+def connect(dsn: str, *, application: str) -> psycopg2.extensions.connection:
+    """A connection to the ledger database, which waits for nothing longer than it should."""
+    return psycopg2.connect(
+        dsn,
+        application_name=application,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        options=_OPTIONS.format(statement=STATEMENT_TIMEOUT_S, idle=IDLE_IN_TRANSACTION_S),
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
+        tcp_user_timeout=30_000,  # ms: a dead link is noticed, not waited for
+    )
+
+
 class Database:
     """The ledger database. May be shared between threads: each has a connection of its own."""
 
@@ -108,16 +123,7 @@ class Database:
     def _connection(self) -> psycopg2.extensions.connection:
         connection: psycopg2.extensions.connection | None = getattr(self._local, "connection", None)
         if connection is None or connection.closed:
-            connection = psycopg2.connect(
-                self._dsn,
-                application_name=self._application,
-                connect_timeout=CONNECT_TIMEOUT_S,
-                options=_OPTIONS.format(statement=STATEMENT_TIMEOUT_S, idle=IDLE_IN_TRANSACTION_S),
-                keepalives_idle=10,
-                keepalives_interval=5,
-                keepalives_count=3,
-                tcp_user_timeout=30_000,  # ms: a dead link is noticed, not waited for
-            )
+            connection = connect(self._dsn, application=self._application)
             # For this connection alone: the process may have others, of somebody else's.
             psycopg2.extras.register_uuid(conn_or_curs=connection)  # type: ignore[no-untyped-call]
             self._local.connection = connection
@@ -138,34 +144,6 @@ def columns(rows: Sequence[object], *names: str, **paths: str) -> dict[str, list
 
 def _parameters(values: Mapping[str, Value]) -> dict[str, object]:
     return {name: array_of(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
-def array_of(values: Sequence[object]) -> str:
-    """Values as one array in PostgreSQL's own notation; the query casts it to the array's type.
-
-    One parameter instead of one for each element: psycopg2 writes it several times as fast.
-    https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
-    """
-    return "{" + ",".join(map(_element, values)) + "}"
-
-
-def _element(value: object) -> str:
-    match value:
-        case None:
-            return "NULL"
-        case int():  # a bool too: PostgreSQL reads True
-            return str(value)
-        case bytes() | memoryview():
-            return '"\\\\x' + bytes(value).hex() + '"'
-        case UUID():
-            return value.hex
-        case datetime():
-            return f'"{value.isoformat()}"'
-        case _:
-            text = str(value)
-            if '"' in text or "\\" in text:
-                text = text.replace("\\", "\\\\").replace('"', '\\"')
-            return f'"{text}"'
 
 
 def first_line(error: Exception) -> str:

@@ -4,7 +4,6 @@ It stands in the target itself, in schema ``olvido``, so that an effect and the 
 are one transaction. It holds no identity and no pseudonym: task ids, counts and outcomes.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,11 +12,10 @@ from importlib.resources import files
 from uuid import UUID
 
 from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.sql import statements
 from olvido.core.tasks import Task
 
 TaskKey = tuple[UUID, int]  # task_id and generation
-
-_QUERY = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +56,4 @@ def key_of(task: Task) -> TaskKey:
 @cache
 def queries(dialect: str) -> Mapping[str, str]:
     """The fixed SQL of one dialect, by name, from ``sql/<dialect>.sql``."""
-    text = (files("olvido.sinks") / "sql" / f"{dialect}.sql").read_text(encoding="utf-8")
-    _, *parts = _QUERY.split(text)
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+    return statements((files("olvido.sinks") / "sql" / f"{dialect}.sql").read_text(encoding="utf-8"))

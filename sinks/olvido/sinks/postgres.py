@@ -22,6 +22,7 @@ from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.receipts import Outcome, Receipt
+from olvido.core.sql import array_of
 from olvido.core.subject import IdentityKind
 from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret
@@ -334,7 +335,7 @@ class _PostgresRows:
                 asked += [(kind, item) for item in fitting]
                 _, spelled, fences = zip(*fitting, strict=True)
                 values += [
-                    _array(places), _array(spelled), _array([self._instant(fence) for fence in fences])
+                    array_of(places), array_of(spelled), array_of([self._instant(fence) for fence in fences])
                 ]  # fmt: skip
         if not searches:
             return []
@@ -419,7 +420,7 @@ class _PostgresRows:
                 table=_table(name),
                 parent=_name(table.parent.column),
             ),
-            (_array(parents),),
+            (array_of(parents),),
         )
         return [(row[0], row[1], row[2:]) for row in self._cursor.fetchall()]
 
@@ -438,7 +439,7 @@ class _PostgresRows:
         else:
             deed = sql.SQL("SELECT w.v FROM {wanted} JOIN {table} AS t ON t.{column} = w.v")
         counted = sql.SQL("WITH done AS ({}) SELECT v, count(*) FROM done GROUP BY v")
-        self._cursor.execute(counted.format(deed.format(**parts)), [*_given(declared), _array(values)])
+        self._cursor.execute(counted.format(deed.format(**parts)), [*_given(declared), array_of(values)])
         return dict(self._cursor.fetchall())
 
     def left(self, name: str, column: str, values: Sequence[Key]) -> int:
@@ -452,7 +453,7 @@ class _PostgresRows:
                 column=_name(column),
                 otherwise=sql.SQL(" WHERE {}").format(otherwise) if declared else sql.SQL(""),
             ),
-            [_array(values), *_given(declared)],
+            [array_of(values), *_given(declared)],
         )
         return int(_one(self._cursor)[0])
 
@@ -473,7 +474,7 @@ class _PostgresRows:
                 key=_name(table.key),
                 unpointed=unpointed,
             ),
-            (_array(keys),),
+            (array_of(keys),),
         )
         return [row[0] for row in self._cursor.fetchall()]
 
@@ -486,7 +487,7 @@ class _PostgresRows:
                 wanted=self._wanted(name, table.key),
                 key=_name(table.key),
             ),
-            [*_given(values), _array(keys)],
+            [*_given(values), array_of(keys)],
         )
 
     def _wanted(self, name: str, column: str) -> sql.Composable:
@@ -558,7 +559,7 @@ class _PostgresRows:
         self._run("forget_row_words", table=name, row_keys=[str(key) for key in keys])
 
     def _run(self, query: str, **values: str | Sequence[object]) -> None:
-        given = {n: v if isinstance(v, str) else _array(v) for n, v in values.items()}
+        given = {n: v if isinstance(v, str) else array_of(v) for n, v in values.items()}
         self._cursor.execute(queries("postgres")[query], given)
 
 
@@ -569,24 +570,6 @@ def _json(counts: tuple[tuple[str, int], ...]) -> str:
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> dict[str, Sequence[object]]:
     return {"handles": [handle for handle, _ in pairs], "purposes": [purpose for _, purpose in pairs]}
-
-
-def _array(values: Sequence[object]) -> str:
-    """Values as one array in PostgreSQL's own notation: one parameter, read six times as fast as a list.
-
-    https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
-    """
-    texts = [str(value) for value in values]
-    joined = '","'.join(texts)
-    if joined.count('"') > 2 * (len(texts) - 1) or "\\" in joined:
-        texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in texts]
-    if None in values:
-        return (
-            "{"
-            + ",".join("NULL" if v is None else f'"{t}"' for v, t in zip(values, texts, strict=True))
-            + "}"
-        )
-    return '{"' + '","'.join(texts) + '"}' if texts else "{}"
 
 
 def _given(values: Mapping[str, Scalar | None]) -> list[Scalar]:
