@@ -101,6 +101,8 @@ def test_what_is_left_of_a_person_is_said():
     assert state_of(erase, [Outcome.UNSUPPORTED, Outcome.NOT_FOUND]) is RequestState.UNFULFILLED
     assert state_of(erase, [Outcome.FAILED]) is RequestState.UNFULFILLED
     assert state_of(erase, [Outcome.NOT_FOUND]) is RequestState.NOT_APPLICABLE
+    assert state_of(erase, [Outcome.AMBIGUOUS, Outcome.NOT_FOUND]) is RequestState.UNFULFILLED
+    assert state_of(erase, [Outcome.AMBIGUOUS, Outcome.ERASED]) is RequestState.PARTIALLY_FULFILLED
     assert state_of(erase, []) is RequestState.NOT_APPLICABLE
     assert state_of(erase, [Outcome.ERASED, Outcome.DEFERRED]) is RequestState.IN_PROGRESS
     assert state_of(Action.OBJECT, [Outcome.SUPPRESSED]) is RequestState.FULFILLED

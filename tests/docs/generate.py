@@ -113,6 +113,7 @@ OUTCOMES = {
     Outcome.BLOCKED: "rows were set aside by law: stored, and not used",
     Outcome.RETAINED: "rows stay, on a ground that the receipt names",
     Outcome.NOT_FOUND: "the system does not know the person",
+    Outcome.AMBIGUOUS: "rows name the person and stay, for it cannot be told whose they are",
     Outcome.SUPPRESSED: "the person is on a list of those who must not be contacted",
     Outcome.RESTRICTED: "rows stay and are marked as not to be used",
     Outcome.RECTIFIED: "rows were corrected",

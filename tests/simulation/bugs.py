@@ -1,4 +1,4 @@
-"""Eleven bugs that people write, each as a collaborator that a world is given in place of the right one.
+"""Twelve bugs that people write, each as a collaborator that a world is given in place of the right one.
 
 The product has no switch for any of them. A simulation that does not go red for each is worth nothing.
 """
@@ -72,6 +72,11 @@ class _Believes(SinkTwin):
         return False
 
 
+class _OverlooksOthers(SinkTwin):
+    def sees_others(self) -> bool:
+        return False
+
+
 class _LastComeWins(SinkTwin):
     def later(self, one: ConsentState, other: ConsentState) -> ConsentState:
         return other
@@ -135,6 +140,7 @@ BUGS: Mapping[str, Makers] = {
     "a hole of one, and no audit": Makers(audits=False),
     "no dedupe": Makers(sink=_Forgetful),
     "erased without looking": Makers(sink=_Believes),
+    "others' rows overlooked": Makers(sink=_OverlooksOthers),
     "old consent wins": Makers(sink=_LastComeWins),
     "wrong region's key": Makers(opener=_AllKeys, patches=((request_steps, "plan_request", _any_box),)),
     "receipt for another task": Makers(

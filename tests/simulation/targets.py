@@ -6,7 +6,7 @@ the truth about it, whatever the sink then says. The sink keeps the contract of
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,6 +68,7 @@ class Row:
     identities: dict[str, str]  # value by kind
     created_at: datetime
     order: bool = False  # must be kept by law
+    others: bool = False  # somebody else's, though it names the person
     gone: bool = False
 
 
@@ -193,6 +194,10 @@ class SinkTwin:
         """Whether it looks after erasing."""
         return True
 
+    def sees_others(self) -> bool:
+        """Whether it says so where somebody else's row names the person."""
+        return True
+
     def fence(self, task: Task) -> datetime | None:
         """What is newer than this is not touched."""
         return task.occurred_at
@@ -231,13 +236,17 @@ class SinkTwin:
             return self._object(one)
         if way is None:
             return _Change(receipt_for(task, Outcome.UNSUPPORTED, applied_at=now), one.identities, None)
-        outcome = Outcome(way) if rows else Outcome.NOT_FOUND
+        if all(row.others for row in rows):
+            outcome = Outcome.AMBIGUOUS if rows else Outcome.NOT_FOUND
+        else:
+            outcome = Outcome(way)
         return _Change(receipt_for(task, outcome, applied_at=now), one.identities, None)
 
     def _erase(self, one: OpenedTask, rows: Sequence[Row]) -> _Change:
         task, now = one.task, self.process.scheduler.now
         fence = self.fence(task)
-        old = [row for row in rows if fence is None or row.created_at <= fence]
+        named = [row for row in rows if fence is None or row.created_at <= fence]
+        old = [row for row in named if not row.others]
         change = _Change(
             receipt_for(task, Outcome.NOT_FOUND, applied_at=now), one.identities, task.occurred_at
         )
@@ -265,6 +274,8 @@ class SinkTwin:
             change.receipt = receipt_for(
                 task, outcome, applied_at=now, verified_at=now, counts={"rows.deleted": len(old)}
             )
+        if len(old) < len(named) and self.sees_others():
+            change.receipt = replace(change.receipt, outcome=Outcome.AMBIGUOUS, verified_at=None)
         return change
 
     def _object(self, one: OpenedTask) -> _Change:

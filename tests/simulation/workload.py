@@ -160,6 +160,10 @@ class _Author:
                 ]:
                     number += 1
                     rows.append(Row(number, dict(known), created_at, order=rng.random() < 0.3))
+                if rng.random() < 0.1:  # somebody else's row names one of the identities
+                    number += 1
+                    one = rng.choice(sorted(known))
+                    rows.append(Row(number, {one: known[one]}, BEGIN - timedelta(days=20), others=True))
             refused = [p.subject_id for p in self._people if refuses and rng.random() < 0.15]
             targets[system.name] = Target(system, rows, frozenset(refused))
         return targets

@@ -84,10 +84,12 @@ class HttpTargetApp:
         }
 
     def _erase(self, task: Row) -> Row:
-        found, people = self._found(task, fenced=True)
+        found, people, others = self._found(task, fenced=True)
         if len(people) > 1:
-            return _told("suppressed", detail="the identity is shared")
+            return _told("ambiguous", detail="several people share the identity")
         self.customers = [row for row in self.customers if row not in found]
+        if others:
+            return _told("ambiguous", detail="others share it", **({"deleted": len(found)} if found else {}))
         return _told("erased", deleted=len(found)) if found else _told("not_found")
 
     def _consent(self, task: Row) -> Row:
@@ -103,7 +105,7 @@ class HttpTargetApp:
         objected = any((handle["value"], purpose) in self.objections for handle in task["handles"])
         if task["decision"] == "GRANTED" and objected:
             return _told("suppressed", detail="an objection stands")
-        rows, _ = self._found(task, fenced=False)
+        rows, _, _ = self._found(task, fenced=False)
         for row in rows:
             if word >= row.get("word", word):
                 row.update(word=word, marketing_allowed=task["decision"] == "GRANTED")
@@ -118,19 +120,33 @@ class HttpTargetApp:
     def _unsupported(self, task: Row) -> Row:
         return _told("unsupported", detail=f"not covered: {task['action']}")
 
-    def _found(self, task: Row, *, fenced: bool) -> tuple[list[Row], set[str]]:
-        """The rows of a task's person, and who else they might be."""
+    def _found(self, task: Row, *, fenced: bool) -> tuple[list[Row], set[str], int]:
+        """The rows of a task's person, who else they might be, and how many rows of others name them."""
         fence = datetime.fromisoformat(task["occurred_at"])
-        given = {COLUMN[i["kind"]]: {i["normalised"], i["value"].lower()} for i in task["identities"]}
+        given = {
+            COLUMN[i["kind"]]: {_compared(i["kind"], v) for v in (i["normalised"], i["value"])}
+            for i in task["identities"]
+        }
         person = {i["value"] for i in task["identities"] if i["kind"] == "customer_id"}
-        found = []
+        found, kept = [], 0
         for row in self.customers:
-            names = any((row[c] or "").lower() in {v.lower() for v in values} for c, values in given.items())
+            names = any(
+                _compared("email" if c == "email" else "", row[c] or "") in values
+                for c, values in given.items()
+            )
             others = person and row["customer_no"] is not None and row["customer_no"] not in person
-            if names and not others and not (fenced and row["created_at"] > fence):
-                found.append(row)
+            if names and not (fenced and row["created_at"] > fence):
+                if others:
+                    kept += 1
+                else:
+                    found.append(row)
         people = {row["customer_no"] for row in found if row["customer_no"] is not None}
-        return found, set() if person else people
+        return found, set() if person else people, kept
+
+
+def _compared(kind: str, value: str) -> str:
+    """An address is the same in any case; nothing else is."""
+    return value.lower() if kind == "email" else value
 
 
 _ACTIONS: Mapping[str, Callable[[HttpTargetApp, Row], Row]] = {

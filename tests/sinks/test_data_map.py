@@ -21,7 +21,7 @@ def read(tables: object) -> DataMap:
 
 
 def changed(change: Callable[[Tables], object]) -> Tables:
-    tables = copy.deepcopy({name: dict(table) for name, table in TABLES.items()})
+    tables: Tables = copy.deepcopy({name: dict(table) for name, table in TABLES.items()})
     change(tables)
     return tables
 
@@ -73,6 +73,13 @@ WRONG: dict[str, tuple[Callable[[Tables], object], str, str]] = {
     "delete with set": (lambda t: t["contacts"].update(set={"note": ""}), "contacts.set", "no effect"),
     "a column set and null": (lambda t: t["tickets"].update(null=["body"]), "tickets.null", "choose one"),
     "a kind nobody can be found by": (not_found_by_phone, "sinks.crm.identities", "phone"),
+    "a kind that finds rows and no person": (
+        lambda t: [t["customers"]["identities"].pop("email"), t["enquiries"].update(created="received_at")],
+        "sinks.crm.tables.enquiries.identities.email", "never the person's row in customers"),
+    "a kind that stands two tables below": (
+        lambda t: [not_found_by_phone(t), t["contacts"].update(identities={"phone": "phone"}, parent={
+            "table": "enquiries", "column": "enquiry_id"})],
+        "sinks.crm.tables.contacts.identities.phone", "tables.customers.identities"),
     "a person who is no identity": (
         lambda t: t["customers"].update(person="id"), "customers.person", "not one of identities"),
     "a fence without identities": (

@@ -19,7 +19,7 @@ from sinks.targets import Rows, Target, everything
 from olvido.core.events import Decision
 from olvido.core.receipts import Outcome
 from olvido.core.tasks import Action
-from olvido.sinks.contract import Sink
+from olvido.sinks.contract import OpenedTask, Sink
 
 
 @pytest.fixture
@@ -113,7 +113,48 @@ def test_a_row_under_somebody_elses_row_is_somebody_elses(target: Target, sink: 
     [receipt] = sink.apply([an_erasure(email="person1@example.com")])
     assert [row[0] for row in target.rows("enquiries")] == [1]
     assert receipt.counts == {"customers.deleted": 1, "enquiries.deleted": 2}
+    assert (receipt.outcome, receipt.verified_at) == (Outcome.AMBIGUOUS, None)
     assert "somebody else" in receipt.detail
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        an_erasure(email="person1@example.com"),
+        a_task(Action.RESTRICT, identities(email="person1@example.com")),
+        a_consent(Decision.WITHDRAWN, email="person1@example.com"),
+        a_consent(Decision.GRANTED, email="person1@example.com"),
+        an_objection(email="person1@example.com"),
+    ],
+    ids=["erasure", "restriction", "withdrawal", "grant", "objection"],
+)
+def test_who_is_named_in_rows_of_others_alone_is_neither_unknown_nor_done(
+    target: Target, sink: Sink, task: OpenedTask
+) -> None:
+    """The account may be hers: it was `not_found`, verified; a withdrawal that changed nothing was done."""
+    target.add("customers", a_customer(2))
+    target.add("enquiries", an_enquiry(1, customer_id=2, from_email="person1@example.com"))
+    before = everything(target, ALL)
+    [receipt] = sink.apply([task])
+    assert (receipt.outcome, receipt.counts, receipt.verified_at) == (Outcome.AMBIGUOUS, {}, None)
+    assert "may do so" in receipt.detail
+    assert everything(target, ALL) == before
+
+
+def test_rows_of_others_that_go_in_the_same_batch_are_not_left(target: Target, sink: Sink) -> None:
+    target.add("customers", a_customer(2))
+    target.add("enquiries", an_enquiry(1, customer_id=2, from_email="person1@example.com"))
+    receipts = sink.apply([an_erasure(email="person1@example.com"), an_erasure(customer_id="C-2")])
+    assert [receipt.outcome for receipt in receipts] == [Outcome.NOT_FOUND, Outcome.ERASED]
+    assert all(receipt.verified_at is not None for receipt in receipts)
+
+
+def test_a_restriction_that_the_tables_of_its_rows_cannot_hold_is_not_done(
+    target: Target, sink: Sink
+) -> None:
+    target.add("enquiries", an_enquiry(1, from_email="guest@x.org"))
+    [receipt] = sink.apply([a_task(Action.RESTRICT, identities(email="guest@x.org"))])
+    assert (receipt.outcome, receipt.counts) == (Outcome.UNSUPPORTED, {})
 
 
 def test_a_row_under_a_parent_that_is_gone_is_found_by_its_identity(target: Target, sink: Sink) -> None:
@@ -168,7 +209,7 @@ def test_a_withdrawal_about_a_shared_address_protects_all_who_use_it(target: Tar
     sink.apply([a_consent(Decision.WITHDRAWN, email="us@x.org")])
     assert [row[4] for row in target.rows("customers")] == [False, False]
     [grant] = sink.apply([a_consent(Decision.GRANTED, at=LATER, email="us@x.org")])
-    assert grant.outcome is Outcome.CONSENT_APPLIED
+    assert grant.outcome is Outcome.AMBIGUOUS
     assert "share" in grant.detail
     assert [row[4] for row in target.rows("customers")] == [False, False]
 

@@ -22,6 +22,7 @@ class Outcome(StrEnum):
     BLOCKED = "blocked"
     RETAINED = "retained"
     NOT_FOUND = "not_found"
+    AMBIGUOUS = "ambiguous"
     SUPPRESSED = "suppressed"
     RESTRICTED = "restricted"
     RECTIFIED = "rectified"

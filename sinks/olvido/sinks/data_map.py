@@ -322,13 +322,33 @@ def _referred(place: str, name: str, tables: Mapping[str, Table]) -> Table:
 
 
 def _check_reach(settings: SinkSettings, tables: Mapping[str, Table]) -> None:
-    reached = {kind for table in tables.values() for kind in table.identities}
+    """By every kind of identity that a sink is given, somebody's own row must be found.
+
+    A row that hangs on a parent is its parent's person's. So a kind that stands in such rows alone
+    finds rows and never whose they are.
+    """
     for kind in settings.identities:
-        if kind not in reached:
+        holding = [name for name, table in tables.items() if kind in table.identities]
+        if not holding:
             raise fault(
                 f"sinks.{settings.name}.identities",
                 f"no table can be searched by {kind.value}; name its column under a table's identities",
             )
+        if all(tables[name].parent for name in holding):
+            name = holding[0]
+            root = _root(name, tables)
+            raise fault(
+                f"sinks.{settings.name}.tables.{name}.identities.{kind.value}",
+                f"finds rows of {name} and never the person's row in {root}, which has no {kind.value}: "
+                f"give {root} a column that holds it and name it under tables.{root}.identities, or take "
+                f"{kind.value} out of sinks.{settings.name}.identities",
+            )
+
+
+def _root(name: str, tables: Mapping[str, Table]) -> str:
+    """The table at the top: no parent is above it."""
+    parent = tables[name].parent
+    return name if parent is None else _root(parent.table, tables)
 
 
 def _parents_first(tables: Mapping[str, Table], place: str) -> tuple[str, ...]:

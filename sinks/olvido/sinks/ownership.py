@@ -42,6 +42,7 @@ class Judgement:
     roots: Mapping[str, Mapping[Key, Row]]  # by table: rows that hang on no other
     hanging: Mapping[str, Mapping[Key, Sequence[tuple[int, Key]]]]  # by table and parent: who names which row
     shared: Set[int]  # tasks whose identity several people share, so that nobody can be told
+    named: Set[int]  # tasks whose identity some row names, whoever's it is
     others: set[int] = field(default_factory=set)  # tasks whose identity stands in somebody else's rows
 
 
@@ -98,6 +99,7 @@ def judge(
         roots={name: {key: _row(matches) for key, matches in rows.items()} for name, rows in roots.items()},
         hanging=hanging,
         shared={n for n, persons in people.items() if _several(persons)},
+        named={match.n for matches in found.values() for match in matches},
         others=others,
     )
 

@@ -30,6 +30,7 @@ Wanted = tuple[int, str, datetime | None]  # the task's place, one spelling, and
 Child = tuple[Key, Key, tuple[Key | None, ...]]  # key, parent, and the shared rows it points at
 GRANTED, WITHDRAWN, OBJECTED = 0, 1, 2  # at one instant the greater is the later word; an objection ends all
 _SHARED = "several people share the identity, and the request does not say which of them asks"
+_KEPT = "rows that name the person belong to somebody else, or may do so, and were kept as they are"
 _SAID = {GRANTED: "granted", WITHDRAWN: "withdrawn", OBJECTED: "objected"}
 
 
@@ -210,8 +211,8 @@ class _Batch:
             judgement = self._find(range(len(self._work)))
             self._leave_shared(judgement)
             owned = self._own(judgement)
-            self._mark(owned)
-            self._restrict(owned)
+            self._mark(owned, judgement)
+            self._restrict(owned, judgement)
             self._erase(owned, judgement)
         return {key_of(work.task): work.answer(at) for work in self._work}
 
@@ -326,24 +327,12 @@ class _Batch:
         return judge(tables, found, names)
 
     def _leave_shared(self, judgement: Judgement) -> None:
-        """An identity of several people, and no word on which of them: touch nobody."""
+        """An identity of several people, and no word on which of them: touch nobody, and say so."""
         for n in judgement.shared:
             work = self._work[n]
-            if work.task.action is Action.ERASE:
-                work.close(
-                    Outcome.SUPPRESSED,
-                    f"nothing was destroyed: {_SHARED}",
-                )
-            elif work.task.action is Action.RESTRICT:
-                work.close(
-                    Outcome.FAILED,
-                    f"nothing was restricted: {_SHARED}",
-                )
-            elif not work.restrains:
+            if not work.restrains:
                 work.says = ()
-                work.details.append(
-                    "kept for the identity; no row was changed, since several people share it"
-                )
+                work.close(Outcome.AMBIGUOUS, f"no row was changed: {_SHARED}")
 
     def _own(self, judgement: Judgement) -> Owned:
         """All rows that are the tasks' persons': those found, and those that hang on them."""
@@ -372,18 +361,25 @@ class _Batch:
 
     # --- marks -------------------------------------------------------------------------------
 
-    def _mark(self, owned: Owned) -> None:
-        if not any(work.says for work in self._work):
+    def _mark(self, owned: Owned, judgement: Judgement) -> None:
+        asking = [(n, work) for n, work in enumerate(self._work) if work.says]
+        if not asking:
             return
+        reached: set[int] = set()
         for name, table in self._map.tables.items():
             words: dict[tuple[Key, str], RowWord] = {}
             for key, row in owned[name].items():
                 for word in self._words(table, key, row):
+                    reached.add(word.n)
                     known = words.get((key, word.purpose))
                     if known is None or word.order > known.order:
                         words[key, word.purpose] = word
             if words:
                 self._mark_table(name, table, words)
+        for n, work in asking:
+            # The decision is recorded for its handles, but of the rows that name the person none follows it.
+            if n in judgement.others and n not in reached:
+                work.close(Outcome.AMBIGUOUS, _KEPT)
 
     def _words(self, table: Table, key: Key, row: Row) -> Iterator[RowWord]:
         for n in row.owners:
@@ -410,7 +406,7 @@ class _Batch:
                 for word in said:
                     self._work[word.n].count(f"{name}.{_SAID[rank]}")
 
-    def _restrict(self, owned: Owned) -> None:
+    def _restrict(self, owned: Owned, judgement: Judgement) -> None:
         asking = dict(self._of(Action.RESTRICT))
         for name, table in self._map.tables.items():
             if not table.restrict or not asking:
@@ -422,9 +418,13 @@ class _Batch:
             for owners in keys.values():
                 for n in owners:
                     asking[n].count(f"{name}.restricted")
-        for work in asking.values():
+        for n, work in asking.items():
             if work.counts:
                 work.close(Outcome.RESTRICTED)
+            elif n in judgement.others:
+                work.close(Outcome.AMBIGUOUS, _KEPT)
+            elif n in judgement.named:
+                work.close(Outcome.UNSUPPORTED, "not covered: the tables of the rows found have no restrict")
             else:
                 work.close(Outcome.NOT_FOUND, self._searched(work))
 
@@ -440,12 +440,13 @@ class _Batch:
                 self._prune(name, owned, doomed)
             else:
                 self._erase_table(name, doomed)
-        self._read_back(asking)
+        named = self._read_back(asking, judgement)
         for n, work in asking.items():
-            work.verified = True
-            work.outcome = _outcome(work.counts)
-            if n in judgement.others:
-                work.details.append("rows that name it belong to somebody else and were kept")
+            work.verified = n not in named
+            if n in judgement.others and n in named:
+                work.close(Outcome.AMBIGUOUS, _KEPT)
+            else:
+                work.close(_outcome(work.counts))
             if work.outcome is Outcome.NOT_FOUND:
                 work.details.append(self._searched(work))
             work.details += self._grounds(work)
@@ -484,15 +485,20 @@ class _Batch:
             for key in self._rows.prune(name, list(left_by)):
                 self._work[left_by[key]].count(f"{name}.deleted")
 
-    def _read_back(self, asking: Mapping[int, _Work]) -> None:
-        """Search again, in the same transaction: nothing that was to go may be found."""
-        done = [n for n, work in asking.items() if work.counts]
-        if not done:
-            return  # the search that found nothing is the reading back
-        again = self._find(done)
+    def _read_back(self, asking: Mapping[int, _Work], judgement: Judgement) -> Set[int]:
+        """Search again, in the same transaction: nothing that was to go may be found.
+
+        Returns:
+            The tasks whose identity some row still names: one that is retained, or somebody else's.
+        """
+        found = [n for n in asking if n in judgement.named]
+        if not found:
+            return frozenset()  # the search that found nothing is the reading back
+        again = self._find(found)
         for name, rows in again.roots.items():
             if rows and self._map.tables[name].erase is not Erase.RETAIN:
                 raise _still_there(name)
+        return again.named
 
     def _searched(self, work: _Work) -> str:
         kinds = [kind for kind in self._map.kinds if any(i.kind is kind for i in work.identities)]
