@@ -9,7 +9,7 @@ ROOMS := $(shell sed -n 's/^rooms = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",'
 	@$(PYTHON) -c 'import sys; sys.exit("Olvido needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes -r requirements-bootstrap.lock
-	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -19,7 +19,7 @@ help: ## show this help
 
 setup: .venv/.ready ## create .venv with everything pinned by hash
 
-demo: .venv/.ready ## tell the whole story, check every promise: KEEP=1 SEED=11
+demo: .venv/.ready ## tell the story, check every promise: KEEP=1 SEED=11
 	PYTHONPATH=examples $(BIN)/python -m demo $(if $(KEEP),--keep) $(if $(SEED),--seed $(SEED))
 
 check: .venv/.ready ## formatter, linter, types, import directions
@@ -32,11 +32,11 @@ check: .venv/.ready ## formatter, linter, types, import directions
 test: check ## everything in check, then all tests on the real parts
 	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
-simulate: .venv/.ready ## run many worlds on all cores: SEEDS=100000 FIRST=0 GO_ON=1, or one alone: SEED=8443
+simulate: .venv/.ready ## worlds of faults: SEEDS=100000 FIRST=0 GO_ON=1, or SEED=8443
 	PYTHONPATH=tests nice -n 10 $(BIN)/python -m simulation.run $(if $(SEED),--seed $(SEED), \
 		--seeds $(or $(SEEDS),10000) --first $(or $(FIRST),0) $(if $(GO_ON),--keep-going))
 
-chaos: .venv/.ready ## kill real processes while work flows, and compare: KILLS=200 SEED= RATE= MINUTES= BUGS=all
+chaos: .venv/.ready ## kill real processes: KILLS=200 SEED= RATE= MINUTES= BUGS=all
 	PYTHONPATH=tests $(BIN)/python -m chaos $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(RATE),--rate $(RATE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FAULTS),--faults "$(FAULTS)") \
 		$(if $(BUGS),--bugs $(BUGS)) $(if $(OUTPUT),-o $(OUTPUT))
@@ -56,11 +56,11 @@ lock: .venv/.ready ## compile the hashed lock files anew (names no index)
 
 .venv-peers/.ready: bench/peers.lock
 	$(PYTHON) -m venv .venv-peers
-	$(BIN)/uv pip sync --python .venv-peers/bin/python --require-hashes bench/peers.lock
+	$(BIN)/uv pip sync --quiet --python .venv-peers/bin/python --require-hashes bench/peers.lock
 	$(BIN)/uv pip install --python .venv-peers/bin/python --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-bench: .venv/.ready .venv-peers/.ready ## measure, keep and draw all of it, or ONLY=engines|erasures|chain|growth
+bench: .venv/.ready .venv-peers/.ready ## measure and draw: ONLY=engines|erasures|chain|growth
 ifneq ($(filter engines,$(or $(ONLY),engines)),)
 	$(BIN)/python bench/engines.py --keep --peers .venv-peers/bin/python
 endif
@@ -75,5 +75,5 @@ ifneq ($(filter growth,$(or $(ONLY),growth)),)
 endif
 	.venv-peers/bin/python bench/plots.py
 
-clean: ## remove the virtual environment and what tools cached (not .olvido)
+clean: ## remove .venv and what tools cached (not .olvido)
 	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

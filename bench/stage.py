@@ -82,7 +82,7 @@ class Measured:
         for program in programs:
             supervisor.start(program.name)
         if not only:
-            wait_for_readers(Console(stderr=True))
+            wait_for_readers(Console(stderr=True), self.stack)
         try:
             yield
         finally:

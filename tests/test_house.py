@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 
 from olvido.core.subject import IdentityKind
 from olvido.operators.cli.app import app
+from olvido.operators.local.shop import A_CUSTOMER
 from olvido.processors import receipts, requests
 from olvido.schemas.privacy.identities import normalise
 from olvido.schemas.settings.deployment import Connections, Deployment, SinkSection
@@ -130,6 +131,7 @@ def test_every_pin_has_a_hash_and_no_line_names_an_index(name: str):
 def test_make_help_shows_what_a_newcomer_needs():
     shown = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     assert {"help", "demo", "test", "check"} <= {line.split()[1] for line in shown.splitlines()}
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
 # --- docs -----------------------------------------------------------------------------------------
@@ -227,6 +229,7 @@ def test_the_person_of_the_readme_is_known_to_every_system_of_the_shop():
     """So that its first command erases somebody, and its table is what a newcomer sees."""
     words = next(w for w in shell_commands(PROJECT / "README.md") if w[:3] == ["olvido", "request", "erase"])
     given = dict(zip(words[3::2], words[4::2], strict=True))
+    assert given["--email"] == A_CUSTOMER  # who is named when `olvido up` ends
     cast = make_cast()
     [person] = [one for one in cast.everybody if one.customer_id == given["--customer-id"]]
     emails = [normalise(IdentityKind.EMAIL, email).normalised for email in (person.email, given["--email"])]

@@ -72,6 +72,11 @@ def deployment() -> "Deployment":
     return Deployment.load(deployment_file(), user=None if is_supervised() else user_file())
 
 
+def process_of(group: str) -> str:
+    """The name of the process that reads for a consumer group: `olvido.sink.crm` is `sink-crm`."""
+    return group.removeprefix("olvido.").replace(".", "-", 1)
+
+
 def private_keys(region: str, directory: Path | None = None) -> Path:
     """Where a region's private keys are, for the processes that the stack starts."""
     return (directory or project()) / STATE / "keys" / "private" / region

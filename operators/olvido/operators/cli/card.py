@@ -9,8 +9,14 @@ if TYPE_CHECKING:  # the extra `cli` alone has no stack
     from olvido.operators.local.stack import Stack
 
 
-def print_card(stack: "Stack", console: Console) -> None:
-    """Print addresses and next commands; no password."""
+def print_card(stack: "Stack", console: Console, *, somebody: str) -> None:
+    """Print addresses and next commands; no password.
+
+    Args:
+        stack: what is up.
+        console: where to print it.
+        somebody: the e-mail address for the first erasure to try.
+    """
     lines = [
         f"Kafka     {stack.bootstrap_servers}",
         f"Registry  {stack.registry_url}",
@@ -18,7 +24,7 @@ def print_card(stack: "Stack", console: Console) -> None:
         "",
         "olvido status                          what runs, what waits",
         "olvido doctor                          what is wrong, what to do",
-        "olvido request erase --email ana@example.es",
+        f"olvido request erase --email {somebody}",
         "olvido requests list                   where each request stands",
         "olvido down                            stop everything, keep the data",
     ]

@@ -132,10 +132,18 @@ def _rights() -> Iterable[str]:
     return [right.value for right in Right if right is not Right.UNKNOWN]
 
 
+def _processes() -> Iterable[str]:
+    from olvido.operators.local import stack
+    from olvido.operators.settings import project
+
+    return [part.name for part in stack.status(project()) if part.kind == "process"]
+
+
 # By the name of the parameter, whatever command it belongs to.
 NAMES: dict[str, Callable[[], Iterable[str]]] = {
     "operation": _operations,
     "plan": _operations,
+    "process": _processes,
     "purpose": _purposes,
     "region": _regions,
     "request": _requests,

@@ -57,12 +57,9 @@ def check(output: Form = Output.TABLE) -> None:
     Examples:
         olvido config check
     """
-    from olvido.operators.settings import deployment
-    from olvido.sinks.plugins import load_sink
+    from olvido.operators.desk.checking import checked
 
-    declared = deployment()
-    for name in declared.sinks:
-        load_sink(declared, name).close()
+    declared = checked()
     rows = [{"sink": n, "kind": s.kind, "region": s.region} for n, s in declared.sinks.items()]
     if not print_data(rows, output=output):
         messages.print(f"right: {len(rows)} sinks in regions {', '.join(declared.regions)}")

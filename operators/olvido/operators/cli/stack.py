@@ -1,4 +1,4 @@
-"""`olvido up | down | doctor`: the whole of Olvido on one machine."""
+"""`olvido up | down | restart | doctor`: the whole of Olvido on one machine."""
 
 import sys
 from typing import Annotated
@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("up")(up)
     app.command("down")(down)
+    app.command("restart")(restart)
     app.command("doctor")(doctor)
 
 
@@ -26,15 +27,19 @@ def up(
 ) -> None:
     """Start Kafka, the registry, PostgreSQL and Olvido's processes here. A repeat changes nothing.
 
+    olvido.toml is checked first. A process that was started with another olvido.toml is started anew.
+
     Examples:
         olvido up
         olvido up --parts-only
     """
     from olvido.operators.cli.card import print_card
     from olvido.operators.local.running import start
+    from olvido.operators.local.shop import A_CUSTOMER, shop_folder
 
     started = start(project(), messages, parts_only=parts_only)
-    print_card(started, console)
+    has_shop = shop_folder(project()).is_dir()
+    print_card(started, console, somebody=A_CUSTOMER if has_shop else "ana@example.es")
 
 
 def down(
@@ -61,6 +66,26 @@ def down(
             raise NotConfirmed("not confirmed; nothing was done")
     stack.down(project(), purge=purge, console=messages)
     messages.print("stopped" + ("; its data is deleted" if purge else "; its data is kept in .olvido"))
+
+
+def restart(
+    process: Annotated[
+        str | None,
+        typer.Argument(help="Its name in `olvido status`, such as sink-crm; without one, all."),
+    ] = None,
+) -> None:
+    """Start Olvido's processes here anew, one or all; broker, registry and database go on.
+
+    A changed olvido.toml needs none of this: `olvido up` starts anew what it concerns.
+
+    Examples:
+        olvido restart
+        olvido restart sink-crm
+    """
+    from olvido.operators.local.running import restart
+
+    restarted = restart(project(), messages, process)
+    messages.print(f"started anew: {', '.join(restarted)}", markup=False)
 
 
 def doctor(output: Form = Output.TABLE) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.instants import span_of
 from olvido.operators.cli.output import Form, Output, console, messages, print_data, show, span
-from olvido.operators.settings import project
+from olvido.operators.settings import process_of, project
 
 if TYPE_CHECKING:
     from olvido.operators.desk.health import Report
@@ -96,7 +96,7 @@ def print_report(report: "Report", output: Output) -> None:
 
 def _parts(report: "Report") -> list[Text]:
     """The processes that read no topic: broker, registry, database, the example shop."""
-    readers = {_process_of(row["reader"]) for row in report.readers}
+    readers = {process_of(row["reader"]) for row in report.readers}
     parts = [row for row in report.processes if not report.readers or row["name"] not in readers]
     if not parts:
         return [Text("nothing runs here by olvido up")] if not report.processes else []
@@ -116,7 +116,7 @@ def _readers(report: "Report") -> list[dict[str, Any]]:
     now = datetime.now(UTC)
     rows = []
     for reader in report.readers:
-        process: Row = processes.get(_process_of(reader["reader"]), {})
+        process: Row = processes.get(process_of(reader["reader"]), {})
         name = reader["reader"].removeprefix("olvido.").removeprefix("sink.")
         sink: Row = sinks.get(name, {})
         oldest = sink.get("oldest_owed_at")
@@ -148,8 +148,3 @@ def _owed(report: "Report") -> str:
         f"tasks owed   {ledger['tasks_owed']}, and {ledger['tasks_parked']} parked\n"
         f"dead letters {causes or 'none'}{age}"
     )
-
-
-def _process_of(reader: str) -> str:
-    """The name of the process that reads for a consumer group: `olvido.sink.crm` is `sink-crm`."""
-    return reader.removeprefix("olvido.").replace(".", "-", 1)

@@ -1,5 +1,6 @@
 """The processes of a deployment, as the supervisor runs them: each is given what it needs and no more."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from olvido.operators.settings import private_keys
 from olvido.schemas.settings.deployment import FILE_NAME, Deployment
 
 EVERYBODY = frozenset({"OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "OLVIDO_REGISTRY__URL"})
+CONFIG_DIGEST = "OLVIDO_CONFIG_DIGEST"
 LEDGER = EVERYBODY | {"OLVIDO_LEDGER__DSN"}
 
 
@@ -76,11 +78,14 @@ def _program(
     keys: Path | None = None,
     ports: Mapping[str, int],
 ) -> Program:
+    file = directory / Path(os.environ.get("OLVIDO_CONFIG", FILE_NAME)).name
     environment = {
         "PYTHONUNBUFFERED": "1",
         "OLVIDO_ENV_FILES": "none",
         # Its own, whatever the supervisor was started with.
-        "OLVIDO_CONFIG": str(directory / Path(os.environ.get("OLVIDO_CONFIG", FILE_NAME)).name),
+        "OLVIDO_CONFIG": str(file),
+        # Nobody reads it: with another olvido.toml this is another program, which `up` starts anew.
+        CONFIG_DIGEST: hashlib.sha256(file.read_bytes() if file.exists() else b"").hexdigest(),
         "OLVIDO_METRICS__HOST": HOST,
         "OLVIDO_METRICS__PORT": str(ports[name]),
     }

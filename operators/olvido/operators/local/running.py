@@ -1,5 +1,6 @@
 """Starting a deployment on one machine: the parts, what must be prepared, the processes."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -8,18 +9,22 @@ from rich.console import Console
 
 from olvido.broker import admin
 from olvido.core.errors import Unavailable
+from olvido.operators.desk.checking import checked
 from olvido.operators.desk.prepare import prepare
 from olvido.operators.local import stack
 from olvido.operators.local.program import Program
 from olvido.operators.local.programs import programs_of
-from olvido.operators.local.shop import open_shop
+from olvido.operators.local.shop import open_shop, stand_ins
 from olvido.operators.local.stack import Stack
-from olvido.operators.settings import deployment
+from olvido.operators.settings import deployment, load_stack_env, process_of
 from olvido.processors.figures import readers_of
 from olvido.schemas.settings.deployment import Deployment
 
 READERS_S_MAX = 40.0  # 3 to 6 s on an idle machine
 POLL_S = 0.3
+TRIES = 2  # of a process that ends by itself; then it is said what is wrong with it
+COMPLAINT = "olvido: "  # how a command that ends by an error begins its last line
+BAD_LEVELS = ("warning", "error", "critical")
 
 
 def start(directory: Path, console: Console, *, parts_only: bool = False) -> Stack:
@@ -28,6 +33,9 @@ def start(directory: Path, console: Console, *, parts_only: bool = False) -> Sta
     Raises:
         ConfigError: olvido.toml, an address or a topic is not as it may be; the message has the fix.
     """
+
+    if not parts_only:
+        _check_map(directory)
 
     def programs(parts: Stack) -> list[Program]:
         # The addresses of the embedded parts are known only now. What the caller's environment
@@ -41,25 +49,88 @@ def start(directory: Path, console: Console, *, parts_only: bool = False) -> Sta
 
     started = stack.up(directory, programs, console, parts_only=parts_only)
     if not parts_only:
-        wait_for_readers(console)
+        wait_for_readers(console, started)
     return started
 
 
-def wait_for_readers(console: Console) -> None:
-    """Wait until somebody reads each topic: only then does what is emitted travel to its end.
+def restart(directory: Path, console: Console, name: str | None = None) -> list[str]:
+    """Start one process anew, or all of them, and wait until each reads its topics.
 
-    A process that never starts to read is named; what is wrong with it, `olvido doctor` says.
+    Returns:
+        The names of those that were started anew.
+
+    Raises:
+        InvalidInput: there is no process of this name.
+        StackError: nothing runs here.
+    """
+    restarted = stack.restart(directory, name, console=console)
+    wait_for_readers(console, stack.running(directory))
+    return restarted
+
+
+def wait_for_readers(console: Console, running: Stack) -> None:
+    """Wait until every group has a reader: only then does what is emitted travel to its end.
+
+    A process that does not come to read is named with its last error. One that the supervisor had to start
+    again and again is not waited for.
     """
     declared = deployment()
-    missing = set(readers_of(declared))
+    missing = {group: process_of(group) for group in readers_of(declared)}
     deadline = time.monotonic() + READERS_S_MAX
+    before = _restarts(running)
     with console.status("waiting until every process reads its topics"):
         while missing and time.monotonic() < deadline:
-            missing = {group for group in missing if not _has_members(declared, group)}
-            if missing:
-                time.sleep(POLL_S)
-    for group in sorted(missing):
-        console.print(f"nobody reads for {group} yet; what is wrong: olvido doctor", markup=False)
+            missing = {group: name for group, name in missing.items() if not _has_members(declared, group)}
+            now = _restarts(running)
+            if all(now.get(name, 0) - before.get(name, 0) >= TRIES for name in missing.values()):
+                break
+            time.sleep(POLL_S)
+    for name in sorted(missing.values()):
+        log = running.folder.log(name)
+        console.print(
+            f"{name} does not read yet: {last_error(log) or 'it has logged no error'}\n"
+            f"  what is wrong and what to do: olvido doctor; its log: {log}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def last_error(log: Path) -> str:
+    """The last error or warning in a process's log, or what the process said when it ended; empty if none."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    for line in reversed(lines):
+        if line.startswith(COMPLAINT):
+            return line.removeprefix(COMPLAINT)
+        try:
+            told = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(told, dict) and told.get("level") in BAD_LEVELS:
+            return str(told.get("message", ""))
+    return ""
+
+
+def _check_map(directory: Path) -> None:
+    """Check olvido.toml as `olvido config check` does, before anything is started.
+
+    At the first `up` nobody knows the addresses of the embedded parts yet: something stands in for them.
+    """
+    before = dict(os.environ)
+    try:
+        load_stack_env(directory)
+        for name, value in {**stack.STAND_INS, **stand_ins(directory)}.items():
+            os.environ.setdefault(name, value)
+        checked()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _restarts(running: Stack) -> dict[str, int]:
+    return {name: now.restarts for name, now in running.supervisor.status().items()}
 
 
 def _has_members(declared: Deployment, group: str) -> bool:

@@ -20,8 +20,10 @@ from olvido.operators.settings import SHOP_ENV, STATE
 
 CRM, MARKETING_URL, ANALYTICS_FILE = "OLVIDO_CRM_DSN", "OLVIDO_MARKETING_URL", "OLVIDO_ANALYTICS_FILE"
 MARKETING = "shop-marketing"
+A_CUSTOMER = "marciano-sáenz6@peña.example"  # every system of the shop knows them; nobody else does
 USUAL_PORT = 8085
 SQLITE_FILE = "marketing.sqlite"
+DUCKDB_FILE = "analytics.duckdb"
 
 
 def shop_folder(directory: Path) -> Path:
@@ -65,6 +67,16 @@ def marketing_program(shop: Path, *, port: int, file: Path) -> Program:
     )
 
 
+def stand_ins(directory: Path) -> Mapping[str, str]:
+    """What the shop's addresses look like, where there is a shop and it was not opened yet."""
+    if not shop_folder(directory).is_dir():
+        return {}
+    return {
+        MARKETING_URL: f"http://{HOST}:{USUAL_PORT}",
+        ANALYTICS_FILE: str(directory / STATE / DUCKDB_FILE),
+    }
+
+
 def _fill(shop: Path, addresses: Mapping[str, str], marketing: Path) -> str:
     """Run the shop's own program that makes its systems, and give the line that it printed.
 
@@ -90,7 +102,7 @@ def _addresses(directory: Path) -> dict[str, str]:
     if not addresses:
         addresses = {
             MARKETING_URL: f"http://{HOST}:{choose_port(USUAL_PORT)}",
-            ANALYTICS_FILE: str(directory / STATE / "analytics.duckdb"),
+            ANALYTICS_FILE: str(directory / STATE / DUCKDB_FILE),
         }
         write_env(path, addresses, comment="The example shop's marketing service and analytics file.")
     return addresses

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from olvido.core.errors import ConfigError
+from olvido.core.errors import ConfigError, InvalidInput, did_you_mean
 from olvido.operators.local import kafka, postgres, registry
 from olvido.operators.local.errors import PartFailed, StackError, tail
 from olvido.operators.local.locks import locked
@@ -28,6 +28,7 @@ from olvido.operators.local.probes import connects, kafka_answers, listens, post
 from olvido.operators.local.program import Program
 from olvido.operators.local.state import (
     ADMIN_ENV,
+    HOST,
     STACK_ENV,
     USUAL_PORTS,
     State,
@@ -55,6 +56,12 @@ DATABASE_VARIABLES = {
 ADDRESS_VARIABLES = frozenset(
     {KAFKA_VARIABLE, REGISTRY_VARIABLE, ADMIN_VARIABLE, *DATABASE_VARIABLES.values()}
 )
+# For a look at olvido.toml before the first `up`, which alone knows the addresses.
+STAND_INS = {
+    KAFKA_VARIABLE: HOST,
+    REGISTRY_VARIABLE: f"http://{HOST}",
+    **{variable: f"postgresql://{HOST}/{database}" for database, variable in DATABASE_VARIABLES.items()},
+}
 PARTS = frozenset({"kafka", "registry", "postgres"})
 PORTS_OF = {
     "kafka": ("kafka", "kafka-controller"),
@@ -184,7 +191,7 @@ def up(
         stack = _finish(starting, wanted, given)
         if not parts_only:
             chosen = tuple(programs(stack) if callable(programs) else programs)
-            _start_programs(supervisor, chosen, stack.environment)
+            _start_programs(supervisor, chosen, stack.environment, console)
     return stack
 
 
@@ -205,6 +212,46 @@ def down(directory: Path, *, purge: bool = False, console: Console | None = None
         if purge:
             postgres.forget(state)
             shutil.rmtree(folder.path)
+
+
+def restart(directory: Path, name: str | None = None, *, console: Console | None = None) -> list[str]:
+    """Stop one process of the stack and start it again, or all of them; the parts go on.
+
+    Returns:
+        The names of those that were started anew.
+
+    Raises:
+        InvalidInput: there is no process of this name.
+        StackError: nothing runs here.
+    """
+    running(directory)  # before the lock, which would make a folder where there is none
+    with locked(StateFolder(project=directory).lock, what=f"the stack in {directory}", console=console):
+        supervisor = running(directory).supervisor
+        processes = [each for each, known in supervisor.known().items() if known["kind"] == "process"]
+        if name is not None and name not in processes:
+            raise InvalidInput("process", f"no process {name!r} runs here{did_you_mean(name, processes)}")
+        chosen = processes if name is None else [name]
+        with ThreadPoolExecutor(max(1, len(chosen))) as pool:
+            list(pool.map(supervisor.restart, chosen))
+    return chosen
+
+
+def running(directory: Path) -> Stack:
+    """The stack that runs in a project's folder.
+
+    Raises:
+        StackError: none does.
+    """
+    folder = StateFolder(project=directory)
+    supervisor = Supervisor(folder, folder.load().mark) if folder.exists() else None
+    if supervisor is None or not supervisor.alive():
+        raise StackError(f"nothing runs in {directory}: start it with `olvido up`")
+    return Stack(
+        directory=directory,
+        environment=read_env(folder.path / STACK_ENV),
+        given=frozenset(folder.load().given),
+        supervisor=supervisor,
+    )
 
 
 def status(directory: Path) -> list[PartStatus]:
@@ -496,10 +543,15 @@ def _finish(starting: _Starting, wanted: frozenset[str], given: Mapping[str, str
 
 
 def _start_programs(
-    supervisor: Supervisor, programs: Sequence[Program], environment: Mapping[str, str]
+    supervisor: Supervisor,
+    programs: Sequence[Program],
+    environment: Mapping[str, str],
+    console: Console | None,
 ) -> None:
     """Start the caller's programs, and see that each stays up for its `start_s`."""
-    supervisor.apply(programs, environment=environment, only=True)
+    changed = supervisor.apply(programs, environment=environment, only=True)
+    if changed and console is not None:
+        console.print(f"started anew, with what has changed: {', '.join(sorted(changed))}", markup=False)
     for program in sorted(programs, key=lambda each: each.priority):
         supervisor.start(program.name)
     deadline = time.monotonic() + STEADY_S_MAX + max((program.start_s for program in programs), default=0)

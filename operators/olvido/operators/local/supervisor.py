@@ -112,11 +112,14 @@ class Supervisor:
         *,
         environment: Mapping[str, str] | None = None,
         only: bool = False,
-    ) -> None:
+    ) -> list[str]:
         """Make the programs known; one that changed is stopped, and is to be started again by the caller.
 
         `environment` is stack.env. With `only`, processes that are not named any more are stopped and
         forgotten (parts never are). Applying the same again changes nothing.
+
+        Returns:
+            The names of those that changed.
         """
         with self._lock:
             wanted = {program.name: program for program in programs}
@@ -127,7 +130,7 @@ class Supervisor:
             for program in wanted.values():
                 self._write_section(program, environment or {})
             self._write_configuration()
-            self._reload()
+            return self._reload()
 
     def start(self, name: str) -> None:
         """Start a program now, unless it runs. Returns at once; supervisord goes on trying if it ends.
@@ -278,7 +281,7 @@ owner={self.owner}
         known = self.known() | {program.name: {"kind": program.kind, "address": program.address}}
         write_private(self._kinds_file, json.dumps(known, indent=1))
 
-    def _reload(self) -> None:
+    def _reload(self) -> list[str]:
         """Let supervisord read its sections again, as `supervisorctl update` does."""
         ((added, changed, removed),) = self._call("supervisor.reloadConfig")
         for name in [*changed, *removed]:
@@ -286,6 +289,7 @@ owner={self.owner}
             self._call("supervisor.removeProcessGroup", name)
         for name in [*added, *changed]:
             self._call("supervisor.addProcessGroup", name)
+        return list(changed)
 
     def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401 - what XML-RPC gives
         path = self.folder.socket_path(self.mark)
