@@ -185,7 +185,7 @@ class _Check:
         elif place[0] in self.tasks_topics:
             system = self.tasks_topics[place[0]]
             target = self.world.targets[system.name]
-            if cause == "REFUSED_BY_TARGET" and target.refuses:
+            if cause in {one.value for one in target.refuses.values()}:
                 return
             if cause == "STILL_THERE" and self.world.faults.has("sink_lies"):
                 return

@@ -78,7 +78,9 @@ class Target:
 
     system: System
     rows: list[Row]
-    refuses: frozenset[str] = frozenset()  # subjects whose tasks it will not take
+    refuses: Mapping[str, Cause] = field(
+        default_factory=dict
+    )  # subjects whose tasks it will not take, and why
     journal: dict[TaskKey, Receipt] = field(default_factory=dict)
     words: dict[tuple[str, str], ConsentState] = field(default_factory=dict)
     objections: set[tuple[str, str]] = field(default_factory=set)
@@ -156,7 +158,7 @@ class SinkTwin:
                 if known is None:
                     if one.task.subject_id in self.target.refuses:
                         faults.count("sink_refuses")
-                        raise Refused(Cause.REFUSED_BY_TARGET)
+                        raise Refused(self.target.refuses[one.task.subject_id])
                     if faults.strikes("sink_deferred"):
                         known = receipt_for(one.task, Outcome.DEFERRED, applied_at=process.scheduler.now)
                         process.faults.count(f"outcome: {known.outcome.value}")

@@ -17,6 +17,7 @@ from simulation.targets import SYSTEMS, Row, System, Target
 
 from olvido.broker.contract import Record
 from olvido.core.catalogue import Catalogue, SinkEntry
+from olvido.core.causes import Cause
 from olvido.core.events import (
     ConsentChange,
     Decision,
@@ -165,7 +166,8 @@ class _Author:
                     one = rng.choice(sorted(known))
                     rows.append(Row(number, {one: known[one]}, BEGIN - timedelta(days=20), others=True))
             refused = [p.subject_id for p in self._people if refuses and rng.random() < 0.15]
-            targets[system.name] = Target(system, rows, frozenset(refused))
+            why = (Cause.REFUSED_BY_TARGET, Cause.TOO_SLOW)
+            targets[system.name] = Target(system, rows, {subject: rng.choice(why) for subject in refused})
         return targets
 
     # --- what is asked -----------------------------------------------------------------------

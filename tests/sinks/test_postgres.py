@@ -22,6 +22,7 @@ from olvido.core.events import Decision
 from olvido.core.receipts import Outcome
 from olvido.schemas.settings.deployment import Deployment
 from olvido.sinks.data_map import DataMap
+from olvido.sinks.journal import queries
 from olvido.sinks.plugins import settings_of
 from olvido.sinks.postgres import PostgresSink
 
@@ -62,6 +63,19 @@ MISFITS = {
         "ALTER TABLE contacts ALTER customer_id TYPE text", "contacts.parent", "text"),
     "a key that is not unique": (
         "ALTER TABLE contacts DROP CONSTRAINT contacts_pkey", "contacts.key", "primary key"),
+    "a key that may be null": (
+        "ALTER TABLE contacts DROP CONSTRAINT contacts_pkey; ALTER TABLE contacts ALTER id DROP NOT NULL;"
+        "CREATE UNIQUE INDEX ON contacts (id)", "contacts.key", "SET NOT NULL"),
+    "a generated column that is emptied": (
+        "ALTER TABLE tickets DROP body;"
+        "ALTER TABLE tickets ADD body text GENERATED ALWAYS AS (author_name) STORED",
+        "sinks.crm.tables.tickets", "'body' is generated"),
+    "an identity column that is marked": (
+        "ALTER TABLE customers DROP restricted;"
+        "ALTER TABLE customers ADD restricted int GENERATED ALWAYS AS IDENTITY",
+        "sinks.crm.tables.customers", "'restricted' is generated"),
+    "a shared row pointed at by another type": (
+        "ALTER TABLE customers ALTER address_id TYPE text", "addresses.shared_by", "text"),
     "a column that refuses to be unlinked": (
         "ALTER TABLE tickets ALTER customer_id SET NOT NULL", "tickets.null", "refuses null"),
     "one value set where each must differ": (
@@ -314,6 +328,93 @@ def test_rows_that_a_trigger_keeps_are_still_there(shop: PostgresTarget) -> None
         assert (caught.value.cause, caught.value.field) == (Cause.STILL_THERE, "customers")
         assert len(shop.rows("customers")) == 2
         assert sink.apply([an_erasure(customer_id="C-1")])[0].outcome is Outcome.ERASED
+
+
+# What is about one row, though PostgreSQL numbers it like a lost right, a missing table, a full server.
+OF_ONE_ROW = {
+    "a statement that takes too long": ("RAISE SQLSTATE '57014'", Cause.TOO_SLOW),
+    "a lock that nobody gives up": ("RAISE SQLSTATE '55P03'", Cause.TOO_SLOW),
+    "a trigger that allows no deletion": ("RAISE SQLSTATE '42501'", Cause.REFUSED_BY_TARGET),
+    "a trigger that calls what is not there": ("PERFORM no_such_function()", Cause.REFUSED_BY_TARGET),
+    "a trigger that reads what is not there": ("PERFORM 1 FROM no_such_table", Cause.REFUSED_BY_TARGET),
+    "a trigger that sets a generated column": (
+        "UPDATE made SET doubled = 1", Cause.REFUSED_BY_TARGET),
+    "a check that the rest would violate": ("INSERT INTO made (n) VALUES (-1)", Cause.REFUSED_BY_TARGET),
+    "a table in no state to be written": ("RAISE SQLSTATE '55000'", Cause.REFUSED_BY_TARGET),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OF_ONE_ROW)
+def test_a_fault_of_one_row_parks_its_task_and_holds_up_nobody_else(shop: PostgresTarget, case: str) -> None:
+    act, cause = OF_ONE_ROW[case]
+    shop.add("customers", a_customer(1), a_customer(2))
+    shop.run(f"""
+        CREATE TABLE made (n int CHECK (n > 0), doubled int GENERATED ALWAYS AS (2 * n) STORED);
+        CREATE FUNCTION veto() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {act}; RETURN old; END$$;
+        CREATE TRIGGER veto BEFORE DELETE ON customers FOR EACH ROW WHEN (old.id = 1) EXECUTE FUNCTION veto();
+    """)
+    with a_sink() as sink:
+        for batch in ([1, 2], [1]):
+            with pytest.raises(Refused) as caught:
+                sink.apply([an_erasure(customer_id=f"C-{n}") for n in batch])
+            assert caught.value.cause is cause
+        assert sink.apply([an_erasure(customer_id="C-2")])[0].outcome is Outcome.ERASED
+        [told] = sink.rehearse([an_erasure(customer_id="C-1").task], lambda _: an_erasure(customer_id="C-1"))
+        assert told.receipt is None
+    assert [row[0] for row in shop.rows("customers")] == [1]
+
+
+def test_a_row_that_somebody_keeps_locked_parks_its_task(
+    shop: PostgresTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add("customers", a_customer(1), a_customer(2))
+    begin = queries("postgres")["begin"]
+    quick = {**queries("postgres"), "begin": begin.replace("'10s'", "'100ms'")}
+    monkeypatch.setattr("olvido.sinks.postgres.queries", lambda _: quick)
+    with a_sink() as sink, uncommitted(shop, "SELECT * FROM customers WHERE id = 1 FOR UPDATE"):
+        with pytest.raises(Refused) as caught:
+            sink.apply([an_erasure(customer_id="C-1")])
+        assert caught.value.cause is Cause.TOO_SLOW
+        assert sink.apply([an_erasure(customer_id="C-2")])[0].outcome is Outcome.ERASED
+
+
+@pytest.mark.parametrize("change", ["REVOKE DELETE ON customers FROM {role}", "DROP TABLE contacts",
+                                    "REVOKE INSERT ON olvido.applied FROM {role}",
+                                    "DROP SCHEMA olvido CASCADE"])  # fmt: skip
+def test_a_right_or_table_that_is_lost_stops_the_sink_and_parks_nobody(
+    shop: PostgresTarget, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    shop.add("customers", a_customer(1))
+    with a_sink():
+        pass  # the journal is the superuser's
+    grant = (
+        "GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT USAGE ON SCHEMA olvido TO {role};"
+        "GRANT ALL ON ALL TABLES IN SCHEMA olvido TO {role}"
+    )
+    with as_role(shop, monkeypatch, grant), a_sink() as sink:
+        role = "r_" + psycopg2.extensions.parse_dsn(shop.dsn)["dbname"]
+        shop.run(change.format(role=role))
+        with pytest.raises(Unavailable, match="have changed"):
+            sink.apply([an_erasure(customer_id="C-1")])
+    assert len(shop.rows("customers")) == 1
+
+
+def test_what_was_done_outlives_a_crash_whatever_the_targets_default(shop: PostgresTarget) -> None:
+    """The receipt goes out after the COMMIT; with synchronous_commit = off a crash then forgets both."""
+    name = shop.run("SELECT current_database()")[0][0]
+    for word in ("off", "local", "remote_write", "remote_apply"):
+        shop.run(f'ALTER DATABASE "{name}" SET synchronous_commit = {word}')
+        shop.run("""
+            DROP TABLE IF EXISTS seen;
+            CREATE TABLE seen (word text);
+            CREATE OR REPLACE FUNCTION see() RETURNS trigger LANGUAGE plpgsql
+                AS $$BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN old; END$$;
+            CREATE OR REPLACE TRIGGER see BEFORE DELETE ON customers FOR EACH ROW EXECUTE FUNCTION see();
+        """)
+        shop.add("customers", a_customer(1))
+        with a_sink() as sink:
+            sink.apply([an_erasure(customer_id="C-1")])
+        assert shop.run("SELECT * FROM seen") == [("remote_apply" if word == "remote_apply" else "on",)]
 
 
 def test_an_error_of_the_targets_gives_no_identity_away(

@@ -58,6 +58,7 @@ class PickySink:
     """Erases whoever it is told to, once, but for those it refuses."""
 
     refused: set[str] = field(default_factory=set)
+    cause: Cause = Cause.REFUSED_BY_TARGET
     down: bool = False
     answers: dict[tuple[UUID, int], Receipt] = field(default_factory=dict)
     batches: list[int] = field(default_factory=list)
@@ -70,7 +71,7 @@ class PickySink:
         if self.down:
             raise Unavailable("crm does not answer")
         if any(identity.value in self.refused for one in batch for identity in one.identities):
-            raise Refused(Cause.REFUSED_BY_TARGET, reason="it will not")
+            raise Refused(self.cause, reason="it will not")
         for one in batch:
             key = (one.task.task_id, one.task.generation)
             self.answers.setdefault(key, receipt_for(one.task, Outcome.ERASED, applied_at=NOW))
@@ -260,6 +261,18 @@ def test_a_batch_that_is_refused_is_halved_until_the_bad_task_stands_alone(bench
     assert {receipt.task_id for receipt in bench.receipts} == {task.task_id for task in tasks} - {
         tasks[5].task_id
     }
+
+
+def test_a_task_that_is_too_slow_stands_alone_at_once(bench: Bench) -> None:
+    """Ten halvings of a minute each would be longer than a reader may take over a batch."""
+    tasks = [bench.sealed(identities(email=f"{n}@x.org")) for n in range(8)]
+    bench.sink.refused, bench.sink.cause = {"5@x.org"}, Cause.TOO_SLOW
+    bench.runner([bench.record(task) for task in tasks])
+    assert bench.sink.batches == [8, 1, 1, 1, 1, 1, 1, 1, 1]
+    assert [(letter.task_id, letter.cause) for letter in bench.letters] == [
+        (tasks[5].task_id, Cause.TOO_SLOW)
+    ]
+    assert len(bench.receipts) == 7
 
 
 def test_one_task_twice_in_a_batch_is_done_and_answered_once(bench: Bench) -> None:

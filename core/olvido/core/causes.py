@@ -36,6 +36,7 @@ class Cause(Enum):
     CANNOT_OPEN = "CANNOT_OPEN"
     REFUSED_BY_TARGET = "REFUSED_BY_TARGET"
     STILL_THERE = "STILL_THERE"
+    TOO_SLOW = "TOO_SLOW"
     # In a receipt
     UNKNOWN_TASK = "UNKNOWN_TASK"
     BAD_COUNT = "BAD_COUNT"
@@ -73,6 +74,7 @@ _MEANING = {
     Cause.WRONG_SINK: "the record names another sink than the one whose topic it is on",
     Cause.CANNOT_OPEN: "the sealed box does not open with this region's key for this id and subject",
     Cause.REFUSED_BY_TARGET: "the target system refuses this task for good",
+    Cause.TOO_SLOW: "the target ran out of time over this task, or its rows were locked all that time",
     Cause.STILL_THERE: "read back after the work, the target still held the rows",
     Cause.UNKNOWN_TASK: "the ledger knows no such task and generation",
     Cause.BAD_COUNT: "a receipt counts fewer than zero rows",

@@ -126,6 +126,7 @@ _REMEDY = {
     Cause.CANNOT_OPEN: "give the sink the key that box.key_id names, then redrive; a moved box: discard",
     Cause.REFUSED_BY_TARGET: "mend the target or its data map, restart the sink, then redrive",
     Cause.STILL_THERE: "find out what writes the rows back, then redrive",
+    Cause.TOO_SLOW: "find the missing index, the trigger, or the program that locks the rows; then redrive",
     Cause.UNKNOWN_TASK: "if the ledger comes from a backup: once it knows the task, redrive; else discard",
     Cause.BAD_COUNT: "mend the sink that counts; the task is asked again by itself; discard this",
 }

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
-from olvido.core.errors import Refused, Unavailable
+from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.sql import array_of
 from olvido.core.subject import IdentityKind
@@ -40,6 +40,10 @@ T = TypeVar("T")
 CONNECT_S = 5
 ATTEMPTS_MAX = 3  # of a batch that met a concurrent change of the same rows, before it waits
 _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected, errors.ForeignKeyViolation)
+# Classes of SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_PASSING = ("08", "25", "28", "40", "53", "57P", "58")  # the connection, the server, its transactions
+_SLOW = frozenset({"57014", "55P03"})  # a statement, or a lock, took longer than it may
+_SHAPE = ("42", "3F", "3D")  # a name that is not there, or a right
 # What libpq says of a failed connection, as far as it names no secret and no value.
 _REASONS = (
     "Connection refused",
@@ -159,6 +163,11 @@ class PostgresSink:
             [receipt] = self._rolled_back(lambda rows: carry_out(rows, self._map, self._settings, [one]))
         except Refused:
             return None
+        except psycopg2.Error as error:
+            refused = self._fault(error)
+            if isinstance(refused, Refused):
+                return None
+            raise refused from None
         return receipt
 
     def _rolled_back(self, act: "Callable[[_PostgresRows], T]") -> T:
@@ -192,7 +201,7 @@ class PostgresSink:
         """Limit what the transaction may wait for; its instant, by the target's clock."""
         cur.execute(queries("postgres")["begin"])
         at: datetime
-        [(at,)] = cur.fetchall()
+        [(at, _)] = cur.fetchall()
         return at.astimezone(UTC)
 
     @staticmethod
@@ -239,19 +248,23 @@ class PostgresSink:
             conn.close()
 
     def _fault(self, error: psycopg2.Error) -> Exception:
-        """Our word for a fault of PostgreSQL's. Never its text, which may hold a row's values."""
-        name = self._settings.name
-        code = error.pgcode or type(error).__name__
-        # 25: the server has ended the transaction, or is a standby that has not taken over yet.
-        if isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)) or code.startswith("25"):
+        """What a fault of PostgreSQL's is to the runner. Never its text, which may hold a row's values.
+
+        Only what would fail every task makes the sink wait: a lost connection, a server that is full, that
+        starts, stops or only reads, and tables that no longer fit the data map. Anything else is about a
+        row of this batch, and the runner finds out whose.
+        """
+        code = error.pgcode
+        if code is None or code.startswith(_PASSING):
             self._drop()
             return self._unavailable(error)
-        if code.startswith(("42", "3F", "3D")):
-            # A table or a right has changed under us: look again before the next batch, and say which.
-            self._shape = None
-            self._drop()
+        if code in _SLOW:
+            return Refused(Cause.TOO_SLOW, reason=f"PostgreSQL gave up waiting (SQLSTATE {code})")
+        # Of the same class is what a trigger raises, or a column that is generated: for one row alone.
+        if code.startswith(_SHAPE) and not self._fits_still():
             return Unavailable(
-                f"sink {name}: the target's tables have changed (SQLSTATE {code}); run: olvido doctor"
+                f"sink {self._settings.name}: the target's tables have changed (SQLSTATE {code}); "
+                "run: olvido doctor"
             )
         about = ".".join(
             filter(None, (error.diag.table_name, error.diag.column_name or error.diag.constraint_name))
@@ -259,6 +272,26 @@ class PostgresSink:
         return Refused(
             Cause.REFUSED_BY_TARGET, field=about, reason=f"PostgreSQL refuses it (SQLSTATE {code})"
         )
+
+    def _fits_still(self) -> bool:
+        """Whether the tables, the rights on them and the journal are as they were when last looked at."""
+        before, self._shape = self._shape, None
+        if before is None:
+            return False
+        try:
+            conn = self._connected()
+            try:
+                with conn.cursor() as cur:
+                    self._begin(cur)
+                    cur.execute(queries("postgres")["usable"])
+                    fits = _one(cur) == (True,) and look(cur, self._map) == before
+            finally:
+                self._roll_back(conn)
+        except (psycopg2.Error, ConfigError, Unavailable):
+            return False
+        if fits:
+            self._shape = before
+        return fits
 
     def _unavailable(self, error: psycopg2.Error) -> Unavailable:
         text = str(error)

@@ -29,6 +29,7 @@ class Column:
     full: str  # with it: what values are compared as
     not_null: bool
     may_update: bool
+    generated: bool  # PostgreSQL makes its value and lets nobody set another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +62,10 @@ def look(cur: cursor, data_map: DataMap) -> Shape:
     _check_tables(cur, names, data_map, place)
     cur.execute(queries("postgres")["columns"], names)
     columns: dict[str, dict[str, Column]] = {name: {} for name in data_map.tables}
-    for name, column, plain, full, not_null, may_update in cur:
-        columns[name][column] = Column(plain=plain, full=full, not_null=not_null, may_update=may_update)
+    for name, column, plain, full, not_null, may_update, generated in cur:
+        columns[name][column] = Column(
+            plain=plain, full=full, not_null=not_null, may_update=may_update, generated=generated
+        )
     for name, table in data_map.tables.items():
         _check_columns(f"{place}.{name}", name, table, data_map, columns)
     _check_indexes(cur, names, data_map, columns, place)
@@ -101,14 +104,13 @@ def _check_columns(
             raise fault(
                 f"{place}.{key}", f"column {column!r} is of type {has[column].full}, which cannot be one"
             )
-    for column, value in table.declared.items():
-        if value is None and has[column].not_null:
-            raise fault(
-                f"{place}.null", f"column {column!r} of {name} refuses null; use set, or delete the rows"
-            )
-    for column in (*table.declared, *table.marked):
-        if not has[column].may_update:
-            raise fault(place, f"this role may not change column {column!r}; GRANT UPDATE on {name}")
+    if not has[table.key].not_null:
+        raise fault(
+            f"{place}.key",
+            f"column {table.key!r} of {name} may be null, and such a row could be neither deleted nor read "
+            f"back; name the primary key, or: ALTER TABLE {name} ALTER {table.key} SET NOT NULL",
+        )
+    _check_changes(place, name, table, has)
     if table.parent:
         theirs = columns[table.parent.table].get(data_map.tables[table.parent.table].key)
         _check_pair(f"{place}.parent", table.parent.column, has[table.parent.column], theirs)
@@ -116,6 +118,22 @@ def _check_columns(
         pointing = columns[sharer.table].get(sharer.column)
         if pointing is not None:
             _check_pair(f"{place}.shared_by", sharer.column, pointing, has[table.key])
+
+
+def _check_changes(place: str, name: str, table: Table, has: Mapping[str, Column]) -> None:
+    """What the map sets must be possible to set."""
+    for column, value in table.declared.items():
+        if value is None and has[column].not_null:
+            raise fault(
+                f"{place}.null", f"column {column!r} of {name} refuses null; use set, or delete the rows"
+            )
+    for column in (*table.declared, *table.marked):
+        if has[column].generated:
+            raise fault(
+                place, f"column {column!r} is generated, so nobody can set it; change what it is made of"
+            )
+        if not has[column].may_update:
+            raise fault(place, f"this role may not change column {column!r}; GRANT UPDATE on {name}")
 
 
 def _check_pair(place: str, column: str, ours: Column, key: Column | None) -> None:

@@ -164,9 +164,9 @@ class SinkRunner:
         return OpenedTask(task=task, identities=identities)
 
     def _apply(self, works: Sequence[_Work]) -> Iterable[tuple[_Work, Receipt | Refused]]:
-        """Have the sink do the work; where it refuses, halve until the task at fault stands alone.
+        """Have the sink do the work; where it refuses, divide until the task at fault stands alone.
 
-        Each half is work of its own that is done and remembered, so a fault in a later half loses nothing.
+        Each part is work of its own that is done and remembered, so a fault in a later part loses nothing.
         """
         if not works:
             return []
@@ -178,8 +178,7 @@ class SinkRunner:
         except Refused as refused:
             if len(works) == 1:
                 return [(works[0], refused)]
-            middle = len(works) // 2
-            return [*self._apply(works[:middle]), *self._apply(works[middle:])]
+            return [answer for part in _parts(works, refused.cause) for answer in self._apply(part)]
         self._hear("")
         return list(zip(works, receipts, strict=True))
 
@@ -254,3 +253,15 @@ class SinkRunner:
                 letter.dead_letter_id, "olvido.dead_letter.v1", source=self._source, at=letter.failed_at
             ),
         )
+
+
+def _parts(works: Sequence[_Work], cause: Cause) -> Iterable[Sequence[_Work]]:
+    """What a refused batch is tried in next: its halves.
+
+    A task that is too slow costs its whole time each time it is tried. With ten halvings that would be longer
+    than a reader may take over a batch, so it stands alone at once.
+    """
+    if cause is Cause.TOO_SLOW:
+        return [[work] for work in works]
+    middle = len(works) // 2
+    return [works[:middle], works[middle:]]

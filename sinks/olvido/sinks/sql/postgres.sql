@@ -12,11 +12,19 @@ SET LOCAL timezone = 'UTC';
 SET LOCAL jit = off;
 SET LOCAL max_parallel_workers_per_gather = 0;
 SET LOCAL random_page_cost = 1.1;
-SELECT now();
+-- A receipt goes out after the COMMIT, so the COMMIT must outlive a crash of the server, whatever the target's default.
+SELECT now(), CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
+    THEN set_config('synchronous_commit', 'on', true) END;
 
 -- name: installed
 -- Whether all of Olvido's own tables are there.
 SELECT bool_and(to_regclass(name) IS NOT NULL)
+FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words']) AS t (name);
+
+-- name: usable
+-- Whether this role may do with Olvido's own tables what the sink does.
+SELECT bool_and(has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
+    AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE'))
 FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words']) AS t (name);
 
 -- name: install
@@ -137,13 +145,14 @@ FROM unnest(%(names)s::text[]) AS t (name)
 JOIN pg_class AS c ON c.oid = to_regclass(t.name);
 
 -- name: columns
--- The columns of tables: plain type, full type, whether null is refused, and whether this role may change them.
+-- The columns of tables: plain type, full type, whether null is refused, whether this role may change them,
+-- and whether PostgreSQL alone does.
 -- Without its length "character" would mean character(1), and a cast to it cuts a value to its first letter;
 -- "bpchar" is the same type of any length.
 SELECT t.name, i.column_name,
     CASE a.atttypid WHEN 'bpchar'::regtype THEN 'bpchar' ELSE format_type(a.atttypid, NULL) END,
     format_type(a.atttypid, a.atttypmod), a.attnotnull,
-    has_column_privilege(a.attrelid, a.attnum, 'UPDATE')
+    has_column_privilege(a.attrelid, a.attnum, 'UPDATE'), a.attgenerated <> '' OR a.attidentity = 'a'
 FROM unnest(%(names)s::text[]) AS t (name)
 JOIN pg_attribute AS a ON a.attrelid = to_regclass(t.name) AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_class AS c ON c.oid = a.attrelid
