@@ -13,7 +13,7 @@ ROOMS := $(shell sed -n 's/^rooms = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",'
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help setup demo test check simulate chaos fmt lock clean bench
+.PHONY: help setup demo test proof check simulate chaos fmt lock clean bench
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -29,8 +29,14 @@ check: .venv/.ready ## formatter, linter, types, import directions
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-test: check ## everything in check, then all tests on the real parts
-	$(BIN)/pytest --numprocesses 3 --dist loadfile
+# Files begin in the order that tests/costs.py gives them, and each stays in one worker.
+PYTEST := $(BIN)/pytest --numprocesses $(or $(WORKERS),3) --dist loadgroup --no-loadscope-reorder
+
+test: check ## everything that guards a change, on the real parts
+	$(PYTEST) -m "not proof"
+
+proof: .venv/.ready ## what proves at length: worlds, kills, demo, wheel
+	$(PYTEST) -m proof
 
 simulate: .venv/.ready ## worlds of faults: SEEDS=100000 FIRST=0 GO_ON=1, or SEED=8443
 	PYTHONPATH=tests nice -n 10 $(BIN)/python -m simulation.run $(if $(SEED),--seed $(SEED), \

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+import costs
 import psycopg2
 import pytest
 from hypothesis import settings
@@ -41,6 +42,25 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)  # after the files were shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the dearest files."""
+    costs.order(items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show which files cost the most."""
+    reports = [
+        report
+        for name in ("passed", "failed", "error", "")
+        for report in terminalreporter.getreports(name)
+        if isinstance(report, pytest.TestReport)
+    ]
+    terminalreporter.section("the twenty slowest files")
+    for line in costs.slowest(reports):
+        terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -428,8 +428,26 @@ def test_a_workflow_keeps_its_schema_and_asks_for_no_rights(path: Path):
     assert read_yaml(name)["permissions"] == {"contents": "read"}
 
 
+def test_every_test_is_in_one_of_the_two_tiers_and_none_in_neither():
+    """A marker and its negation leave nothing between them, as long as nothing else leaves tests out.
+
+    A test may skip itself where a machine lacks something, and says what: pytest lists it at the end.
+    """
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    assert re.findall(r"\t\$\(PYTEST\) (.*)", makefile) == ['-m "not proof"', "-m proof"]
+    assert PYPROJECT["tool"]["pytest"]["ini_options"]["testpaths"] == ["tests"]
+    leaves_out = re.compile(r"mark\.skip|importorskip|collect_ignore|--ignore|--deselect|mark\.xfail")
+    written = [PROJECT / "Makefile", PROJECT / "pyproject.toml", *(PROJECT / "tests").rglob("*.py")]
+    found = [
+        path.name
+        for path in written
+        if path != Path(__file__) and leaves_out.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
 def test_ci_calls_the_two_commands_of_the_readme():
     jobs = read_yaml(".github/workflows/ci.yml")["jobs"]
     run = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
-    assert run == [".ci/run PYTHON=python", "make demo PYTHON=python"]
+    assert run == [".ci/run PYTHON=python", "make proof PYTHON=python", "make demo PYTHON=python"]
     assert (PROJECT / ".ci" / "run").read_text(encoding="utf-8").endswith('\nexec make test "$@"\n')

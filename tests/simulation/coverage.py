@@ -58,12 +58,16 @@ EXPECTED = frozenset(
 )
 
 
-def missing(counts: Mapping[str, int], worlds: int) -> list[str]:
+def least(worlds: int) -> float:
+    """How often each thing must have happened in so many worlds."""
+    return PER_10_000 * worlds / 10_000
+
+
+def missing(counts: Mapping[str, int], *, at_least: float) -> list[str]:
     """What was reached too seldom, and what nobody said may be reached; each with how often."""
-    least = PER_10_000 * worlds / 10_000
     unlisted = {what for what in counts if what.startswith("crash: ")} - EXPECTED
     return [
         f"{what}: {counts.get(what, 0)}"
         for what in sorted(EXPECTED | unlisted)
-        if counts.get(what, 0) < least or what in unlisted
+        if counts.get(what, 0) < at_least or what in unlisted
     ]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from simulation.coverage import EXPECTED, missing
+from simulation.coverage import EXPECTED, least, missing
 from simulation.examine import examine, report, seeds_for_ever
 
 CHUNK = 20  # seeds that a process is given at once
@@ -78,7 +78,8 @@ def main() -> int:
         f"{len(whole.red)} of them red"
     )
     console.print(f"the worlds' code is {code()}", highlight=False)
-    too_seldom = missing(whole.counts, whole.worlds) if whole.worlds >= WORLDS_FOR_COVERAGE else []
+    enough = whole.worlds >= WORLDS_FOR_COVERAGE
+    too_seldom = missing(whole.counts, at_least=least(whole.worlds)) if enough else []
     for what in too_seldom:
         console.print(f"reached too seldom: {what}", highlight=False)
     for seed in whole.red[:3]:
