@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,16 @@ def test_the_map_of_the_example_is_right_before_anybody_knows_an_address(
         monkeypatch.delenv(name)
     monkeypatch.setenv("OLVIDO_CONFIG", str(tmp_path / "olvido.toml"))
     running._check_map(tmp_path)
+
+
+def test_the_map_of_the_page_about_your_own_systems_is_right(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "your-own-systems.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (project / "olvido.toml").write_text(example, encoding="utf-8")
+    monkeypatch.setenv("BLOG_DSN", "postgresql://127.0.0.1/blog")
+    running._check_map(project)
 
 
 def test_with_another_olvido_toml_each_process_is_another_program(project: Path) -> None:
