@@ -25,8 +25,9 @@ from olvido.operators.local.errors import PartFailed, StackError
 from olvido.operators.local.parts import CACHE_VARIABLE, MIRROR_VARIABLE, cache_folder
 from olvido.operators.local.program import Program
 from olvido.operators.local.stack import PartStatus, Stack
-from olvido.operators.local.state import HOST, State, StateFolder, read_env, write_env
+from olvido.operators.local.state import HOST, State, StateFolder, write_env
 from olvido.operators.local.supervisor import Supervisor
+from olvido.operators.settings import read_env
 
 NOTHING: frozenset[str] = frozenset()
 POSTGRES = frozenset({"postgres"})
@@ -569,7 +570,12 @@ def test_a_temporary_stack_ends_with_the_process_that_wanted_it() -> None:
 
 
 def test_a_dotenv_file_gives_back_what_was_written(tmp_path: Path) -> None:
-    values = {"PLAIN": "postgresql://a:b@127.0.0.1:5432/a", "ODD": "it's 100% \\ #1", "EMPTY": ""}
+    values = {
+        "PLAIN": "postgresql://a:b@127.0.0.1:5432/a",
+        "ODD": "it's 100% \\ #1",
+        "EMPTY": "",
+        "NAME": "${HOME} ñ",
+    }
     write_env(tmp_path / "some.env", values, comment="a comment")
     assert read_env(tmp_path / "some.env") == values
     assert (tmp_path / "some.env").stat().st_mode & 0o777 == 0o600

@@ -36,15 +36,21 @@ def is_supervised() -> bool:
 
 def stack_env(directory: Path | None = None) -> dict[str, tuple[str, Path]]:
     """The addresses of the embedded parts, each with the file that says it; none when supervised."""
-    from dotenv import dotenv_values
-
     found: dict[str, tuple[str, Path]] = {}
     if not is_supervised():
         for name in (SHOP_ENV, STACK_ENV):
             file = (directory or project()) / STATE / name
-            said = dotenv_values(file).items()
-            found |= {variable: (value, file) for variable, value in said if value is not None}
+            found |= {variable: (value, file) for variable, value in read_env(file).items()}
     return found
+
+
+def read_env(file: Path) -> dict[str, str]:
+    """What a dotenv file of ours says, as it was written; nothing when there is none."""
+    from dotenv import dotenv_values
+
+    # Without `interpolate` a folder named `${HOME}` would become another one.
+    values = dotenv_values(file, interpolate=False, encoding="utf-8")
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def load_stack_env(directory: Path | None = None) -> None:

@@ -24,11 +24,11 @@ from olvido.core.causes import Cause
 from olvido.core.dead_letters import ATTEMPTS_MAX, DeadLetter, LetterState, remedy
 from olvido.core.errors import InvalidInput, Refused, Unavailable
 from olvido.core.ids import canonical_uuid
-from olvido.core.rates import rate_of
 from olvido.operators.cli.acting import Confirm, NoInput, Reason, confirm, new_act
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.output import Form, Output, console, messages, print_data, show, show_one
 from olvido.operators.cli.progress import progress
+from olvido.operators.cli.rates import rate_given
 
 APPLICATION = "olvido.cli"
 RATE_MAX = 10_000  # a second
@@ -219,7 +219,7 @@ def redrive(
     from olvido.operators.desk.dead_letters import Redriving
 
     declared = _deployment()
-    speed = _rate(rate)
+    speed = rate_given(rate, most=RATE_MAX)
     if past_limit and not ids:
         raise InvalidInput("--past-limit", "is for dead letters named by their ids, one by one")
     which = _selection(declared, ids, cause, topic, every=every, must=True)
@@ -528,16 +528,6 @@ def _lines(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:  # n
 
 def _counted(counted: tuple[str, int]) -> str:
     return f"{counted[1]} {counted[0]}"
-
-
-def _rate(text: str) -> float:
-    try:
-        speed = rate_of(text)
-    except ValueError as error:
-        raise InvalidInput("--rate", str(error)) from None
-    if speed > RATE_MAX:
-        raise InvalidInput("--rate", f"is at most {RATE_MAX}/s")
-    return speed
 
 
 def _uuid(text: str) -> UUID:

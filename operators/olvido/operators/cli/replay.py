@@ -11,11 +11,11 @@ import typer
 from olvido.core.acts import Verb
 from olvido.core.errors import InvalidInput, Refused
 from olvido.core.ids import canonical_uuid
-from olvido.core.rates import rate_of
 from olvido.core.replay import Plan, ReplayState
 from olvido.operators.cli.acting import Confirm, NoInput, Reason, confirm, new_act
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.output import Form, Output, console, messages, show
+from olvido.operators.cli.rates import rate_given
 from olvido.operators.cli.replay_showing import said, show_plan, show_shadow
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def plan(
     also = [flag for flag, value in places.items() if value not in (None, [])]
     if from_file is not None and also:
         raise InvalidInput("--from-file", f"says where already: leave out {', '.join(also)}")
-    a_second = _rate(rate)
+    a_second = rate_given(rate)
     declared, replays = _parts()
     selection = selection_of(
         declared, sinks=sink or (), rights=right or (), purposes=purpose or (), states=state or (),
@@ -200,7 +200,7 @@ def run(
 
     if found.state in {ReplayState.DONE, ReplayState.CANCELLED}:
         _refuse(f"{plan} is {found.state} already. To send it once more, plan it anew: olvido replay plan")
-    a_second = found.plan.rate if rate is None else _rate(rate)
+    a_second = found.plan.rate if rate is None else rate_given(rate)
     act = new_act(Verb.REPLAY, reason, plan=plan, tasks=found.plan.tasks, records=found.plan.records)
     check_same(declared, replays, found.plan)
     left = found.plan.tasks - found.position.counts.tasks
@@ -429,13 +429,6 @@ def _save(replays: "Replays", made: Plan, name: str | None, *, now: datetime) ->
             return called
         if name is not None:
             raise InvalidInput("--name", f"{name} is taken; choose another")
-
-
-def _rate(text: str) -> float:
-    try:
-        return rate_of(text)
-    except ValueError as error:
-        raise InvalidInput("--rate", str(error)) from None
 
 
 def _uuid(text: str) -> Any:  # noqa: ANN401 - a UUID

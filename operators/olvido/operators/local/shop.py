@@ -15,8 +15,8 @@ from rich.console import Console
 from olvido.operators.local.errors import StackError, last_lines
 from olvido.operators.local.program import Program
 from olvido.operators.local.stack import DATABASE_VARIABLES, Stack
-from olvido.operators.local.state import HOST, choose_port, read_env, write_env
-from olvido.operators.settings import SHOP_ENV, STATE
+from olvido.operators.local.state import HOST, choose_port, write_env
+from olvido.operators.settings import SHOP_ENV, STATE, read_env
 
 CRM, MARKETING_URL, ANALYTICS_FILE = "OLVIDO_CRM_DSN", "OLVIDO_MARKETING_URL", "OLVIDO_ANALYTICS_FILE"
 MARKETING = "shop-marketing"
@@ -98,7 +98,7 @@ def _fill(shop: Path, addresses: Mapping[str, str], marketing: Path) -> str:
 def _addresses(directory: Path) -> dict[str, str]:
     """Where the two systems are that are no databases of the stack; remembered."""
     path = directory / STATE / SHOP_ENV
-    addresses = read_env(path) if path.exists() else {}
+    addresses = read_env(path)
     if not addresses:
         addresses = {
             MARKETING_URL: f"http://{HOST}:{choose_port(USUAL_PORT)}",

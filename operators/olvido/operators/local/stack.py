@@ -29,16 +29,15 @@ from olvido.operators.local.program import Program
 from olvido.operators.local.state import (
     ADMIN_ENV,
     HOST,
-    STACK_ENV,
     USUAL_PORTS,
     State,
     StateFolder,
     choose_port,
     port_is_free,
-    read_env,
     write_env,
 )
 from olvido.operators.local.supervisor import UP_STATES, ProcessStatus, Supervisor, this_process
+from olvido.operators.settings import STACK_ENV, read_env
 
 KAFKA_VARIABLE = "OLVIDO_KAFKA__BOOTSTRAP_SERVERS"
 KAFKA_OPTIONS_VARIABLE = "OLVIDO_KAFKA__OPTIONS"

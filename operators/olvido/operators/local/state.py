@@ -23,9 +23,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from olvido.operators.local.errors import StackError
+from olvido.operators.settings import STATE
 
-FOLDER = ".olvido"
-STACK_ENV = "stack.env"
 ADMIN_ENV = "admin.env"
 HOST = "127.0.0.1"
 
@@ -77,7 +76,7 @@ class StateFolder:
     @property
     def path(self) -> Path:
         """`.olvido` in the project's folder."""
-        return self.project / FOLDER
+        return self.project / STATE
 
     @property
     def run(self) -> Path:
@@ -207,28 +206,10 @@ def write_env(path: Path, values: Mapping[str, str], *, comment: str) -> None:
         write_private(path, text)
 
 
-def read_env(path: Path) -> dict[str, str]:
-    """Read a dotenv file that `write_env` wrote; nothing when there is none."""
-    if not path.exists():
-        return {}
-    values = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        name, equals, value = line.partition("=")
-        if equals and not line.startswith("#"):
-            values[name] = _unquoted(value)
-    return values
-
-
 def _quoted(value: str) -> str:
     if _PLAIN.fullmatch(value):
         return value
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _unquoted(value: str) -> str:
-    if not value.startswith("'"):
-        return value
-    return re.sub(r"\\(.)", r"\1", value[1:-1])
 
 
 def _cluster_id() -> str:
