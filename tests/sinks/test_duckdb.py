@@ -1,5 +1,6 @@
 """What is DuckDB's own: one file, one writer, and bytes that a DELETE leaves behind."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,12 +9,15 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from sinks.shop import TABLES, a_customer, an_erasure, settings
+from sinks.shop import TABLES, a_consent, a_customer, an_erasure, settings
 from sinks.targets import DuckDBTarget
 
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
+from olvido.core.events import Decision
 from olvido.core.receipts import Outcome
+from olvido.sinks import duckdb as duckdb_sink
+from olvido.sinks.contract import OpenedTask
 from olvido.sinks.duckdb import COMPACTING, DuckDBSink
 
 MARKER = "canary-7f3a9c21d4e8"
@@ -118,6 +122,79 @@ def test_a_crash_while_the_file_is_written_anew_leaves_a_good_one(
     assert shop.rows("customers") == before
     assert not seen(shop)
     assert not shop.path.with_name(shop.path.name + COMPACTING).exists()
+
+
+def test_a_symbolic_link_stays_and_its_file_loses_the_bytes(
+    shop: DuckDBTarget, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The new file replaced the link: the bytes stayed, and later erasures went into a copy nobody uses."""
+    link = tmp_path / "links" / "analytics.duckdb"
+    link.parent.mkdir()
+    link.symlink_to(shop.path)
+    monkeypatch.setenv("OLVIDO_TEST_CRM", str(link))
+    sink = shop.sink()
+    sink.apply([an_erasure(email=f"{MARKER}@example.com")])
+    sink.idle()
+    assert link.is_symlink()
+    assert not seen(shop)
+    sink.apply([an_erasure(customer_id="C-7")])
+    sink.close()
+    assert shop.run("SELECT count(*) FROM customers WHERE id IN (7, 99)") == [(0,)]
+
+
+def test_a_file_with_a_second_name_is_refused_and_never_compacted(
+    shop: DuckDBTarget, sink: DuckDBSink
+) -> None:
+    sink.apply([an_erasure(email=f"{MARKER}@example.com")])
+    shop.path.with_suffix(".second").hardlink_to(shop.path)
+    with pytest.raises(Unavailable, match="second name"):
+        sink.idle()
+    with pytest.raises(ConfigError, match=r"sinks\.crm\.file: has a second name"):
+        shop.sink()
+
+
+def test_nobody_else_can_read_the_new_file_while_it_is_written(
+    shop: DuckDBTarget, sink: DuckDBSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.path.chmod(0o600)
+    sink.apply([an_erasure(email=f"{MARKER}@example.com")])
+    seen_modes: list[int] = []
+
+    def look(old: Path, new: Path) -> None:
+        beside = [path for path in shop.path.parent.iterdir() if path != shop.path]
+        seen_modes.extend(path.stat().st_mode & 0o077 for path in beside)
+        keep_access(old, new)
+
+    keep_access = duckdb_sink._keep_access
+    monkeypatch.setattr(duckdb_sink, "_keep_access", look)
+    umask = os.umask(0o022)
+    try:
+        sink.idle()
+    finally:
+        os.umask(umask)
+    assert seen_modes
+    assert set(seen_modes) == {0}
+    assert shop.path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "task",
+    [an_erasure(customer_id="C-1"), a_consent(Decision.WITHDRAWN, customer_id="C-1")],
+    ids=["erasure", "withdrawal"],
+)
+def test_a_key_that_lost_its_uniqueness_after_the_start_takes_no_stranger_along(
+    shop: DuckDBTarget, task: OpenedTask
+) -> None:
+    shop.run("DROP VIEW vip; CREATE TABLE fresh AS SELECT * FROM customers")
+    shop.run("DROP TABLE customers; ALTER TABLE fresh RENAME TO customers")
+    sink = shop.sink()
+    shop.add("customers", a_customer(1, customer_no="C-1000", email=None, phone=None))
+    before = shop.rows("customers")
+    with pytest.raises(Refused) as caught:
+        sink.apply([task])
+    assert caught.value.field == "customers.id"
+    assert shop.rows("customers") == before
+    sink.close()
 
 
 def test_others_may_read_between_batches(shop: DuckDBTarget, sink: DuckDBSink) -> None:

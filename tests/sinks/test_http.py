@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sinks.http_target import HttpTargetApp
 from sinks.shop import a_customer, a_task, an_erasure, identities, settings
-from sinks.targets import HttpTarget
+from sinks.targets import HttpTarget, served
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from olvido.core.causes import Cause
@@ -317,3 +318,20 @@ def test_a_target_is_told_no_identity_of_a_kind_that_it_does_not_look_people_up_
     assert [[i["kind"] for i in one["identities"]] for one in asked] == [["email"], ["email"]]
     assert [handle["kind"] for one in asked for handle in one.get("handles", ())] == ["email"]
     assert [secret for secret in ("C-1", "+34600000001") if secret in str(bodies)] == []
+
+
+def test_no_proxy_of_the_environment_gets_identities_or_the_token(
+    sink: HttpSink, http_target: HttpTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy was given both in clear, for a target on the same machine at that."""
+    proxy = HttpTargetApp()
+    with served(proxy) as address:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, address)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        behind = http_target.sink()
+        [receipt] = behind.apply([an_erasure(email=CANARY)])
+        behind.close()
+    assert receipt.outcome is Outcome.ERASED
+    assert proxy.requests == []

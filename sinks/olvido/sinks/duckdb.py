@@ -35,11 +35,11 @@ from olvido.sinks.duckdb_shape import INTEGERS, TEXTS, Types, look, one, quoted
 from olvido.sinks.journal import Answer, TaskKey, key_of, queries, recalled
 from olvido.sinks.ownership import Key, Match, same_text
 from olvido.sinks.relational import OBJECTED, Child, RowWord, Wanted, carry_out
-from olvido.sinks.section import Part, read_section
+from olvido.sinks.section import Part, fault, read_section
 
 log = logging.getLogger("olvido.sinks")
 
-COMPACTING = ".compacting"  # what the new file is called until it is whole
+COMPACTING = ".compacting"  # the folder of the new file until it is whole
 
 # What may pass by itself: another process has the file open, or the machine is short of something.
 _PASSING = (duckdb.OperationalError, duckdb.InternalError)
@@ -58,7 +58,8 @@ class DuckDBSink:
 
     def __init__(self, settings: SinkSettings, path: Path, data_map: DataMap) -> None:
         self._settings = settings
-        self._path = path
+        # Once: a link that is put elsewhere later must not lead the sink to another file.
+        self._path = path.resolve()
         self._map = data_map
         self._types: Types | None = None
         self._compaction_due = False
@@ -80,6 +81,11 @@ class DuckDBSink:
     def check(self) -> None:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
         with self._opened() as conn:
+            if self._named_twice():
+                raise fault(
+                    f"sinks.{self._settings.name}.file",
+                    "has a second name (a link), under which what is deleted would stay; remove one of them",
+                )
             self._look(conn)
 
     def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
@@ -118,11 +124,16 @@ class DuckDBSink:
         Raises:
             Unavailable: another process has the file open, or the copy did not come out right.
         """
-        fresh = self._path.with_name(self._path.name + COMPACTING)
-        _remove(fresh)  # what a crash left behind
         # The old file stays open, and so locked, until the new one is in its place: nobody writes
         # into a file that is about to go.
         with self._opened() as conn:
+            if self._named_twice():
+                raise Unavailable(
+                    f"sink {self._settings.name}: its file has a second name, and cannot be written anew"
+                )
+            folder = self._clear()
+            folder.mkdir(mode=0o700)  # DuckDB makes files that others may read, until they have their modes
+            fresh = folder / self._path.name
             self._copy(conn, fresh)
             _keep_access(self._path, fresh)
             _sync(fresh)
@@ -130,8 +141,20 @@ class DuckDBSink:
             # Killed after it: the new one is whole, and says that it is done.
             fresh.replace(self._path)
             _sync(self._path.parent)
+            self._clear()
         self._compaction_due = False
         log.info("sink %s: file written anew, without what was deleted", self._settings.name)
+
+    def _clear(self) -> Path:
+        """Remove the folder of a new file, or what a crash left in it. Only while the old file is locked."""
+        folder = self._path.with_name(self._path.name + COMPACTING)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        return folder
+
+    def _named_twice(self) -> bool:
+        """Whether a new file in the old one's place would leave the old bytes under a second name."""
+        return self._path.is_symlink() or self._path.stat().st_nlink > 1
 
     def _copy(self, conn: duckdb.DuckDBPyConnection, fresh: Path) -> None:
         conn.execute("CHECKPOINT")  # or the write-ahead log would be replayed over the new file
@@ -174,6 +197,7 @@ class DuckDBSink:
         return Refused(Cause.REFUSED_BY_TARGET, reason=f"DuckDB refuses it ({kind})")
 
     def _look(self, conn: duckdb.DuckDBPyConnection) -> Types:
+        self._clear()
         conn.execute(queries("duckdb")["install"])
         self._types = look(conn, self._map)
         self._compaction_due = bool(one(conn.execute(queries("duckdb")["compaction_due"]))[0])
@@ -238,6 +262,8 @@ class _DuckDBRows:
                 until = [fence and _utc(fence) for fence in fences]
                 places = list(range(len(fitting)))
                 rows = self._select(self._search(name, table, kind), places, list(values), until)
+                if any(row[2] is None for row in rows):
+                    raise _not_a_key(name, table.key)
                 found += [self._matched(name, table, kind, fitting, row) for row in rows]
         return found
 
@@ -297,6 +323,8 @@ class _DuckDBRows:
 
     def erase(self, name: str, column: str, values: Sequence[Key]) -> Mapping[Key, int]:
         table = self._map.tables[name]
+        if column == table.key:
+            self._check_keys(name, values)
         found = self._select(
             f"SELECT w.v, count(*) FROM {self._joined(name, column)} GROUP BY w.v", list(values)
         )
@@ -324,6 +352,7 @@ class _DuckDBRows:
 
     def prune(self, name: str, keys: Sequence[Key]) -> Sequence[Key]:
         table = self._map.tables[name]
+        self._check_keys(name, keys)
         unpointed = " AND ".join(
             f"NOT EXISTS (SELECT 1 FROM {quoted(s.table)} AS x WHERE x.{_name(s.column)} = w.v)"
             for s in table.shared_by
@@ -336,7 +365,19 @@ class _DuckDBRows:
         return doomed
 
     def set_columns(self, name: str, values: Mapping[str, Scalar], keys: Sequence[Key]) -> None:
+        self._check_keys(name, keys)
         self._update(name, self._map.tables[name].key, keys, values)
+
+    def _check_keys(self, name: str, keys: Sequence[Key]) -> None:
+        """Refuse what would reach a stranger's row. Analytical tables rarely declare a key, so none may hold.
+
+        Raises:
+            Refused: a key is of several rows.
+        """
+        key = self._map.tables[name].key
+        counted = self._select(f"SELECT count(*) FROM {self._joined(name, key)}", list(set(keys)))
+        if int(counted[0][0]) > len(set(keys)):
+            raise _not_a_key(name, key)
 
     def _delete(self, name: str, column: str, values: Sequence[Key]) -> None:
         wanted = f"(SELECT v FROM {self._wanted(name, column)})"
@@ -494,6 +535,12 @@ def _within(number: int, limit: int) -> bool:
     return -limit <= number < limit
 
 
+def _not_a_key(name: str, key: str) -> Refused:
+    return Refused(
+        Cause.REFUSED_BY_TARGET, field=f"{name}.{key}", reason="several rows have one key, or a row has none"
+    )
+
+
 def _sizes(conn: duckdb.DuckDBPyConnection, database: str) -> Mapping[tuple[str, str], int]:
     """How many rows each table of a database has."""
     tables = conn.execute(queries("duckdb")["tables"], {"database": database}).fetchall()
@@ -502,11 +549,6 @@ def _sizes(conn: duckdb.DuckDBPyConnection, database: str) -> Mapping[tuple[str,
         (schema, table): one(conn.execute(count.format(_name(database), _name(schema), _name(table))))[0]
         for schema, table in tables
     }
-
-
-def _remove(path: Path) -> None:
-    for left in (path, path.with_name(path.name + ".wal")):
-        left.unlink(missing_ok=True)
 
 
 def _keep_access(old: Path, new: Path) -> None:

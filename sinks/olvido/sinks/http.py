@@ -89,7 +89,10 @@ class HttpSink:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "olvido"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self._client = httpx2.Client(base_url=url, headers=headers, timeout=TIMEOUT, follow_redirects=False)
+        # Not by the environment: a proxy that it names would get identities and the token in clear.
+        self._client = httpx2.Client(
+            base_url=url, headers=headers, timeout=TIMEOUT, follow_redirects=False, trust_env=False
+        )
 
     @classmethod
     def from_section(cls, settings: SinkSettings) -> "HttpSink":
