@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome, Receipt
-from olvido.core.requests import RequestState
 from shop.leaks import Leak, Scan
 from shop.people import Cast, Person
 from shop.plan import Plan

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from demo.evidence import Findings, NewRow, Promise, Said, Story, TaskRow
+from olvido.core.lifecycle import FINAL_STATES, RequestState
 from olvido.core.receipts import Outcome, Receipt
-from olvido.core.requests import FINAL_STATES, RequestState
 from olvido.core.tasks import Action
 from shop.people import SYSTEMS
 from shop.plan import FATES, Fate

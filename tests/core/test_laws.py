@@ -9,9 +9,9 @@ from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure
 
 from olvido.core.consents import later, order_key, states_of
 from olvido.core.events import Decision
+from olvido.core.lifecycle import FINAL_STATES, RequestState, state_of
 from olvido.core.plan import plan_request
 from olvido.core.receipts import Outcome, receipt_for, stands
-from olvido.core.requests import FINAL_STATES, RequestState, state_of
 from olvido.core.tasks import DELAY_MAX, Action, delay_after
 
 changes = st.builds(

@@ -16,8 +16,8 @@ import typer
 
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import remedy
+from olvido.core.lifecycle import FINAL_STATES, RequestState, state_of
 from olvido.core.receipts import Outcome
-from olvido.core.requests import FINAL_STATES, RequestState, state_of
 from olvido.core.tasks import Action
 from olvido.operators.cli import app as cli
 from olvido.operators.cli import helping
@@ -135,7 +135,7 @@ def states() -> str:
     lines = [
         "# States and outcomes",
         "",
-        NOTE.format(source="core/olvido/core/requests.py and receipts.py"),
+        NOTE.format(source="core/olvido/core/lifecycle.py and receipts.py"),
         "",
         *_prose("""
             A request's state is a pure function of what its sinks have said: receipts in any order and any

@@ -22,8 +22,8 @@ from demo.evidence import (
 from demo.promises import BLANK, FATES, FLAGS, KINDS
 from demo.story import consents_of
 from olvido.core.ids import NAMESPACE, receipt_id, task_id
+from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome, Receipt
-from olvido.core.requests import RequestState
 from olvido.core.tasks import Action
 from shop.leaks import Scan
 from shop.people import SYSTEMS, Person, Scale, make_cast

@@ -21,8 +21,8 @@ from examples.demo_world import (
 
 from demo import promises
 from demo.evidence import LetterRow
+from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome
-from olvido.core.requests import RequestState
 from shop.leaks import Leak
 
 Break = Callable[[World], World]

@@ -15,8 +15,8 @@ from olvido.core.acts import Act, Verb
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import Decision
+from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome, receipt_for
-from olvido.core.requests import RequestState
 from olvido.ledger import schema
 from olvido.ledger.connection import Database, Overtaken
 from olvido.ledger.progress import OffsetRange, ranges_of
@@ -157,6 +157,20 @@ def test_what_was_started_is_awaiting_until_somebody_was_told(kept: Kept):
     assert (again.started, again.statuses, again.tasks) == ((), first.statuses, first.tasks)
     kept.ledger.verifications.end_awaiting([status.request_id for status in again.statuses])
     assert kept.ledger.verifications.crossed(limit=9) == []
+
+
+def test_a_request_that_another_process_moved_meanwhile_is_not_moved_from_where_it_was(kept: Kept):
+    """Two processes start one request: the later one, which read before the other wrote, changes nothing."""
+    save(kept.ledger, read(an_erasure(1, verification_required=True)))
+    started = StateRow(
+        request_id=an_id(1), before=RequestState.IDENTITY_PENDING, state=RequestState.IN_PROGRESS,
+        tasks=2, answered=0,
+    )  # fmt: skip
+    kept.ledger.verifications.save((), [started], (), now=NOW, due_after=MINUTE)
+    late = replace(started, state=RequestState.NOT_APPLICABLE, tasks=0)
+    kept.ledger.verifications.save((), [late], (), now=NOW, due_after=MINUTE)
+    row = kept.ledger.figures.request(an_id(1))
+    assert (row["state"], row["tasks"], row["finished_at"]) == ("in_progress", 2, None)
 
 
 def test_a_dead_letter_parks_its_task_once(kept: Kept):
@@ -331,7 +345,13 @@ def _answers(kept: Kept, rng: random.Random, turn: int) -> Any:
         settled = recording.settle([receipt])
         outcomes = recording.outcomes()
         rows = [
-            StateRow(request_id=one, state="in_progress", answered=len(said), final=rng.random() < 0.3)
+            StateRow(
+                request_id=one,
+                before=recording.heads[one].state,
+                tasks=len(said),
+                answered=len(said),
+                state=rng.choice((RequestState.IN_PROGRESS, RequestState.FULFILLED)),
+            )
             for one, said in outcomes.items()
         ]
         recording.write_states(rows, now=NOW)

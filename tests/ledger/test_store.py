@@ -15,9 +15,10 @@ from olvido.core.receipts import Outcome, receipt_for, stands
 from olvido.ledger import schema
 from olvido.ledger.connection import Database, Overtaken
 from olvido.ledger.progress import OffsetRange, ranges_of
-from olvido.ledger.rows import StateRow, Try
+from olvido.ledger.rows import Try
 from olvido.ledger.store import Ledger
 from olvido.processors import consents, requests
+from olvido.processors.receipts import fold
 
 MINUTE = timedelta(minutes=1)
 
@@ -145,19 +146,7 @@ def test_two_recorders_that_settle_the_last_two_tasks_at_once_leave_a_final_stat
             if wait:
                 holding.set()
                 assert proceed.wait(10)
-            outcomes = recording.outcomes()[an_id(1)]
-            final = all(outcomes.values())
-            recording.write_states(
-                [
-                    StateRow(
-                        request_id=an_id(1),
-                        state="fulfilled" if final else "in_progress",
-                        answered=sum(map(bool, outcomes.values())),
-                        final=final,
-                    )
-                ],
-                now=NOW,
-            )
+            recording.write_states(fold(recording.heads, recording.outcomes())[0], now=NOW)
 
     first = threading.Thread(target=record, args=(tasks[0],), kwargs={"wait": True})
     second = threading.Thread(target=record, args=(tasks[1],), kwargs={"wait": False})

@@ -14,8 +14,8 @@ from olvido.core.acts import Verb
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import Right
+from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome
-from olvido.core.requests import RequestState
 from olvido.core.sinks import OperationKind, Standing
 from olvido.core.tasks import Action
 from olvido.ledger.sink_operations import AlreadyOpen

@@ -9,9 +9,9 @@ from values import CATALOGUE, NOW, a_change, a_receipt, a_verification, an_erasu
 
 from olvido.core.causes import Cause
 from olvido.core.events import Decision, Right, Verified
+from olvido.core.lifecycle import RequestState
 from olvido.core.plan import plan_request
 from olvido.core.receipts import Outcome
-from olvido.core.requests import RequestState
 from olvido.ledger.rows import Known as KnownChange
 from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestHead
 from olvido.processors import consents, receipts, requests, verifications
@@ -357,8 +357,9 @@ def test_a_receipt_that_counts_below_zero_is_a_dead_letter():
 
 def test_the_state_of_a_request_follows_from_what_its_sinks_have_said():
     head = RequestHead(
-        request_id=an_id(1), right="ERASE", subject_id=an_erasure().subject_id, requested_at=NOW
-    )
+        request_id=an_id(1), right=Right.ERASE, subject_id=an_erasure().subject_id, requested_at=NOW,
+        state=RequestState.IN_PROGRESS, tasks=2, answered=0,
+    )  # fmt: skip
     rows, statuses = receipts.fold({an_id(1): head}, {an_id(1): {"crm": Outcome.ERASED, "marketing": None}})
     assert [(row.state, row.answered, row.final) for row in rows] == [("in_progress", 1, False)]
     rows, statuses = receipts.fold(

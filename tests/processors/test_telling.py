@@ -7,7 +7,7 @@ from processors.town import Town
 from values import Journal, a_change, an_erasure
 
 from olvido.core.events import Decision
-from olvido.core.requests import RequestState
+from olvido.core.lifecycle import RequestState
 from olvido.ledger import schema
 from olvido.processors import telling
 from olvido.processors.telling import Telling

@@ -18,7 +18,7 @@ CRASH_POINTS = frozenset(
             for when in ("before", "after")
             for what in (
                 "publish", "commit insert_requests", "commit insert_consent_changes",
-                "commit insert_verifications", "commit start_requests", "commit delete_awaiting",
+                "commit insert_verifications", "commit write_request_states", "commit delete_awaiting",
                 "commit begin_publication", "commit add_progress", "commit end_publications",
                 "commit postpone", "commit finish_operations", "commit offsets",
             )

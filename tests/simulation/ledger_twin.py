@@ -174,14 +174,6 @@ class TransactionTwin:
                 self._delete(self._tables.awaiting, request_id, "delete_awaiting")
                 yield (request_id,)
 
-    def _start_requests(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
-        for row in _unnested(columns):
-            request = self._tables.requests.get(row["id"])
-            if request is not None and request["state"] == "identity_pending":
-                new = {"state": row["state"], "tasks": row["task"], "finished_at": row["finished_at"]}
-                self._put(self._tables.requests, row["id"], {**request, **new}, "start_requests")
-                yield (row["id"],)
-
     def _requests_with_events(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID, bytes]]:
         for source_id in dict.fromkeys(ids):
             if source_id in self._tables.events:
@@ -242,7 +234,11 @@ class TransactionTwin:
         for request_id in ids:
             row = self._tables.requests.get(request_id)
             if row is not None:
-                yield request_id, row["right_"], row["subject_id"], row["requested_at"]
+                yield self._head(request_id, row)
+
+    def _head(self, request_id: UUID, row: Row) -> tuple[Any, ...]:
+        names = ("right_", "subject_id", "requested_at", "state", "tasks", "answered")
+        return (request_id, *(row[name] for name in names))
 
     def _tasks_known(self, **columns: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         for row in _unnested(columns):
@@ -273,15 +269,16 @@ class TransactionTwin:
                 for outcome in outcomes:
                     yield source_id, sink, outcome
 
-    def _update_request_states(self, now: datetime, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
+    def _write_request_states(self, now: datetime, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
         for row in _unnested(columns):
             request = self._tables.requests.get(row["id"])
-            if request is None:
+            if request is None or request["state"] != row["before"]:
                 continue
-            if (request["state"], request["answered"]) != (row["state"], row["answered"]):
+            new = {"state": row["state"], "tasks": row["task"], "answered": row["answered"]}
+            if {name: request[name] for name in new} != new:
                 finished_at = (request["finished_at"] or now) if row["final"] else None
-                new = {"state": row["state"], "answered": row["answered"], "finished_at": finished_at}
-                self._put(self._tables.requests, row["id"], {**request, **new}, "update_request_states")
+                new_row = {**request, **new, "finished_at": finished_at}
+                self._put(self._tables.requests, row["id"], new_row, "write_request_states")
                 yield (row["id"],)
 
     def _upsert_dead_letters(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
@@ -326,10 +323,7 @@ class TransactionTwin:
         for request_id in dict.fromkeys(ids):
             row = self._tables.requests.get(request_id)
             if row is not None:
-                yield (
-                    request_id, row["right_"], row["subject_id"], row["requested_at"], row["state"],
-                    self._said(request_id),
-                )  # fmt: skip
+                yield (*self._head(request_id, row), self._said(request_id))
 
     def _unended_publications(self, older_than: timedelta, limit: int) -> Iterator[tuple[Any, ...]]:
         old = [
@@ -462,7 +456,7 @@ class TransactionTwin:
 
     def _issue_again(
         self, sink: str, actions: Sequence[str], since: datetime, now: datetime, operation_id: UUID | None,
-        dry_run: bool,
+        dry_run: bool, reopened: str,
     ) -> Iterator[tuple[str, int, int]]:  # fmt: skip
         counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         for key, task in list(self._tables.tasks.items()):
@@ -479,14 +473,14 @@ class TransactionTwin:
                     (key[0], sink, key[2] + 1), task["task_id"], task["action"], now, now, attempts=0,
                     operation_id=operation_id,
                 )  # fmt: skip
-                self._reopen(key[0], answered)
+                self._reopen(key[0], answered, reopened)
         for action, (answered_count, unanswered_count) in sorted(counts.items()):
             yield action, answered_count, unanswered_count
 
-    def _reopen(self, request_id: UUID, answered: bool) -> None:
+    def _reopen(self, request_id: UUID, answered: bool, state: str) -> None:
         request = self._tables.requests.get(request_id)
         if request is not None:
-            new = {"state": "in_progress", "finished_at": None, "answered": request["answered"] - answered}
+            new = {"state": state, "finished_at": None, "answered": request["answered"] - answered}
             self._put(self._tables.requests, request_id, {**request, **new}, "issue_again")
 
     def _open_operations(self) -> Iterator[tuple[Any, ...]]:

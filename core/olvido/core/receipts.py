@@ -36,7 +36,28 @@ class Outcome(StrEnum):
     @property
     def final(self) -> bool:
         """Whether nothing more will come. Only ``deferred`` is a promise and not an end."""
-        return self is not Outcome.DEFERRED
+        return self not in NOT_FINAL
+
+
+# The groups of outcomes. The ledger's SQL is given them by name: nothing repeats one of these lists.
+NOT_FINAL = frozenset({Outcome.DEFERRED})
+# An operation is not at its end as long as a task of it came to one of these: a person takes it over.
+LEFT_OVER = frozenset({Outcome.FAILED})
+# No trace of the task is in the system. A later receipt of this kind hides no earlier effect.
+NO_EFFECT = frozenset({Outcome.NOT_FOUND, Outcome.FAILED, Outcome.UNSUPPORTED, Outcome.DEFERRED})
+# What counts as having done what was asked. A suppressed person was not erased, and rows that
+# were retained or blocked are still there: those make a request partial, and say so.
+DONE: Mapping[Action, frozenset[Outcome]] = {
+    Action.ERASE: frozenset({Outcome.ERASED, Outcome.ANONYMISED}),
+    Action.ACCESS: frozenset({Outcome.EXPORTED}),
+    Action.PORTABILITY: frozenset({Outcome.EXPORTED}),
+    Action.RECTIFY: frozenset({Outcome.RECTIFIED}),
+    Action.RESTRICT: frozenset({Outcome.RESTRICTED, Outcome.BLOCKED}),
+    Action.OBJECT: frozenset({Outcome.SUPPRESSED}),
+    Action.CONSENT: frozenset({Outcome.CONSENT_APPLIED, Outcome.SUPPRESSED, Outcome.SUPERSEDED}),
+    Action.UNKNOWN: frozenset(),
+}
+PARTLY = frozenset({Outcome.SUPPRESSED, Outcome.RETAINED, Outcome.BLOCKED, Outcome.SUPERSEDED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +128,8 @@ def outcome_of(generations: Sequence[Outcome | None]) -> Outcome | None:
     newest = generations[-1]
     if newest is not Outcome.NOT_FOUND:
         return newest
-    effects = [outcome for outcome in generations if outcome not in _NO_EFFECT]
+    effects = [outcome for outcome in generations if outcome is not None and outcome not in NO_EFFECT]
     return effects[-1] if effects else newest
-
-
-_NO_EFFECT = frozenset({None, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.UNSUPPORTED, Outcome.DEFERRED})
 
 
 def _rank(receipt: Receipt) -> tuple[bool, datetime, str, str]:

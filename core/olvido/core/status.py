@@ -3,11 +3,32 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from olvido.core.events import Right
+from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome
-from olvido.core.requests import RequestState
+
+
+class Asked(Protocol):
+    """What a status says of a request besides its receipts: the request itself has it, and its row."""
+
+    @property
+    def request_id(self) -> UUID:
+        """The request's id."""
+
+    @property
+    def right(self) -> Right:
+        """What the person asks for."""
+
+    @property
+    def subject_id(self) -> str:
+        """Who asks, as a handle."""
+
+    @property
+    def requested_at(self) -> datetime:
+        """When the person asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +47,22 @@ class RequestStatus:
     def answered(self) -> int:
         """How many sinks have given a final receipt."""
         return len(self.outcomes)
+
+
+def status_of(asked: Asked, state: RequestState, outcomes: Mapping[str, Outcome | None]) -> RequestStatus:
+    """The status of a request.
+
+    Args:
+        asked: the request.
+        state: where it stands.
+        outcomes: what each sink that was asked has come to; None while it owes an answer.
+    """
+    return RequestStatus(
+        request_id=asked.request_id,
+        right=asked.right,
+        subject_id=asked.subject_id,
+        state=state,
+        tasks=len(outcomes),
+        outcomes={sink: outcome for sink, outcome in outcomes.items() if outcome and outcome.final},
+        requested_at=asked.requested_at,
+    )

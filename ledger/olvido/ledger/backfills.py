@@ -15,10 +15,13 @@ from uuid import UUID
 from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError
 from olvido.core.events import Right
+from olvido.core.lifecycle import Event, step
 from olvido.core.sinks import OperationKind
 from olvido.core.tasks import Action
+from olvido.ledger import states
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction
+from olvido.ledger.rows import RequestHead, StateRow
 from olvido.ledger.sink_operations import OpenOperation, begin, note_position
 
 # What came in as long before the backfill began is looked at twice: a batch may have been in hand.
@@ -141,8 +144,8 @@ class Batch:
         new: list[UUID] = []
         if tasks:
             # Held before anything is written, in the order of recorders: they and we take turns.
-            ids = sorted({task.source_id for task in tasks if task.action is not Action.CONSENT})
-            self._transaction.rows("lock_requests", ids=ids)
+            ids = {task.source_id for task in tasks if task.action is not Action.CONSENT}
+            heads = states.lock(self._transaction, ids)
             new = [
                 source_id
                 for (source_id,) in self._transaction.rows(
@@ -155,7 +158,8 @@ class Batch:
                     actions=[task.action.value for task in tasks],
                 )
             ]
-            self._transaction.run("widen_requests", ids=new)
+            widened = [heads[source_id] for source_id in new if source_id in heads]
+            states.write(self._transaction, [_widened(head) for head in widened], now=self._now)
         position = self._moved(new)
         note_position(self._transaction, self._operation.operation_id, asdict(position))
         return position
@@ -213,6 +217,16 @@ class Batch:
             late=late,
             planned=phase is Phase.END and known_at is not None and not late,
         )
+
+
+def _widened(head: RequestHead) -> StateRow:
+    return StateRow(
+        request_id=head.request_id,
+        before=head.state,
+        state=step(head.state, Event.OWED),
+        tasks=head.tasks + 1,
+        answered=head.answered,
+    )
 
 
 def _hold(transaction: Transaction, operation: OpenOperation) -> Position:

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from olvido.core.events import Right
 from olvido.core.receipts import outcome_of
-from olvido.core.requests import RequestState
-from olvido.core.status import RequestStatus
+from olvido.core.status import status_of
 from olvido.ledger import consent_states, progress
 from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.progress import OffsetRange
-from olvido.ledger.rows import About, Snapshot, outcome
+from olvido.ledger.rows import About, Snapshot, head_of, outcome
 
 
 class Publications:
@@ -95,17 +93,8 @@ def _to_look_at(transaction: Transaction, published: Snapshot) -> About:
 def _snapshot(transaction: Transaction, about: About) -> Snapshot:
     rows = transaction.rows("requests_snapshot", ids=list(about.request_ids)) if about.request_ids else ()
     statuses = []
-    for request_id, right, subject_id, requested_at, state, said in rows:
+    for *head, said in rows:
+        request = head_of(head)
         outcomes = {sink: outcome_of(list(map(outcome, given))) for sink, given in said.items()}
-        statuses.append(
-            RequestStatus(
-                request_id=request_id,
-                right=Right(right),
-                subject_id=subject_id,
-                state=RequestState(state),
-                tasks=len(outcomes),
-                outcomes={sink: one for sink, one in outcomes.items() if one and one.final},
-                requested_at=requested_at,
-            )
-        )
+        statuses.append(status_of(request, request.state, outcomes))
     return Snapshot(statuses=statuses, states=consent_states.latest(transaction, about.consents))

@@ -10,8 +10,8 @@ from uuid import UUID
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.receipts import Outcome, Receipt, outcome_of
 from olvido.core.tasks import DELAY_MAX, Action
-from olvido.ledger import letters, progress
-from olvido.ledger.connection import Database, Row, Transaction, columns
+from olvido.ledger import letters, progress, states
+from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.rows import Outcomes, RequestHead, Settled, StateRow, TaskKey, outcome
 
@@ -24,7 +24,7 @@ def recording(database: Database, request_ids: Iterable[UUID]) -> Iterator["Reco
     the second sees what the first has written.
     """
     with database.transaction() as transaction:
-        yield Recording(transaction, _heads(transaction.rows("lock_requests", ids=sorted(set(request_ids)))))
+        yield Recording(transaction, states.lock(transaction, request_ids))
 
 
 class Recording:
@@ -69,15 +69,9 @@ class Recording:
             for source_id, by_sink in said.items()
         }
 
-    def write_states(self, states: Sequence[StateRow], *, now: datetime) -> None:
+    def write_states(self, rows: Sequence[StateRow], *, now: datetime) -> None:
         """Write the states that the receipts give."""
-        if states:
-            self._transaction.run(
-                "update_request_states",
-                **columns(states, "state", "final", id="request_id"),
-                answered=[row.answered for row in states],
-                now=now,
-            )
+        states.write(self._transaction, rows, now=now)
 
     def write_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; the tasks among them are parked."""
@@ -92,12 +86,3 @@ def _tasks_of(receipts: Sequence[Receipt]) -> dict[str, list[object]]:
     # Whose receipt names neither a request nor an event, its task id finds no source and so no task.
     sources = [receipt.request_id or receipt.event_id or receipt.task_id for receipt in receipts]
     return {"source_ids": [*sources], **columns(receipts, "sink", "generation", "task_id")}
-
-
-def _heads(rows: Iterable[Row]) -> dict[UUID, RequestHead]:
-    return {
-        request_id: RequestHead(
-            request_id=request_id, right=right, subject_id=subject_id, requested_at=requested_at
-        )
-        for request_id, right, subject_id, requested_at in rows
-    }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from olvido.core.requests import RequestState
+from olvido.core.lifecycle import RequestState
 from olvido.ledger import events, publications, tasks, verifications
 from olvido.ledger.connection import Database, Overtaken, columns
 from olvido.ledger.rows import (

@@ -6,12 +6,14 @@ from datetime import datetime
 from uuid import UUID
 
 from olvido.core.acts import Act
+from olvido.core.lifecycle import Event, RequestState, step
 from olvido.core.sinks import OperationKind
 from olvido.core.tasks import Action
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction
 from olvido.ledger.sink_operations import AlreadyOpen, begin, find_open, note_position
 
+_REOPENED = step(RequestState.FULFILLED, Event.OWED).value  # as from every state that sinks were asked in
 _LASTING = [action.value for action in Action if action.lasting]
 
 
@@ -102,7 +104,7 @@ def _issue(
 ) -> Again:
     rows = transaction.rows(
         "issue_again", sink=sink, actions=_LASTING, since=since, now=now, operation_id=operation_id,
-        dry_run=operation_id is None,
+        dry_run=operation_id is None, reopened=_REOPENED,
     )  # fmt: skip
     return Again(
         answered={Action(action): answered for action, answered, _ in rows if answered},

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from olvido.core.consents import ConsentState
-from olvido.core.events import Verified
+from olvido.core.events import Right, Verified
+from olvido.core.lifecycle import FINAL_STATES, RequestState
 from olvido.core.receipts import Outcome, outcome_of
-from olvido.core.requests import RequestState
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Action
 
@@ -121,23 +122,16 @@ class VerificationRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartedRow:
-    """A request that waited for its verification and now has its tasks."""
-
-    request_id: UUID
-    state: str
-    tasks: int
-    finished: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestHead:
-    """What a status says of a request besides its receipts."""
+    """A request as its row has it: what a status says of it besides its receipts, and where it stands."""
 
     request_id: UUID
-    right: str
+    right: Right
     subject_id: str
     requested_at: datetime
+    state: RequestState
+    tasks: int
+    answered: int
 
 
 ConsentKey = tuple[str, str]  # handle, purpose
@@ -225,12 +219,18 @@ class Try:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateRow:
-    """The state that receipts give a request."""
+    """The state that an event gives a request."""
 
     request_id: UUID
-    state: str
+    before: RequestState  # where it stood: the row is left alone if it stands elsewhere by now
+    state: RequestState
+    tasks: int
     answered: int
-    final: bool
+
+    @property
+    def final(self) -> bool:
+        """Whether it is finished."""
+        return self.state in FINAL_STATES
 
 
 Outcomes = dict[str, Outcome | None]  # by sink
@@ -239,3 +239,17 @@ Outcomes = dict[str, Outcome | None]  # by sink
 def outcome(stored: str | None) -> Outcome | None:
     """An outcome as a row holds it."""
     return None if stored is None else Outcome(stored)
+
+
+def head_of(row: Sequence[Any]) -> RequestHead:
+    """A request as queries give its row."""
+    request_id, right, subject_id, requested_at, state, tasks, answered = row
+    return RequestHead(
+        request_id=request_id,
+        right=Right(right),
+        subject_id=subject_id,
+        requested_at=requested_at,
+        state=RequestState(state),
+        tasks=tasks,
+        answered=answered,
+    )

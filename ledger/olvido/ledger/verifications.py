@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from olvido.core.events import Verified
-from olvido.ledger import tasks
+from olvido.ledger import states, tasks
 from olvido.ledger.connection import Database, Row, Transaction, columns
 from olvido.ledger.rows import (
     KnownVerification,
     Place,
-    StartedRow,
+    StateRow,
     TaskRow,
     VerificationKey,
     VerificationRow,
@@ -26,7 +26,7 @@ class Verifications:
     def save(
         self,
         verifications: Sequence[VerificationRow],
-        started: Sequence[StartedRow],
+        started: Sequence[StateRow],
         new_tasks: Sequence[TaskRow],
         *,
         now: datetime,
@@ -47,13 +47,7 @@ class Verifications:
                     ),
                 )  # fmt: skip
             if started:
-                transaction.run(
-                    "start_requests",
-                    ids=[row.request_id for row in started],
-                    states=[row.state for row in started],
-                    tasks=[row.tasks for row in started],
-                    finished_ats=[now if row.finished else None for row in started],
-                )
+                states.write(transaction, started, now=now)
                 tasks.insert(transaction, new_tasks, now, due_after)
 
     def crossed(self, *, limit: int) -> list[VerificationRow]:

@@ -9,10 +9,9 @@ from olvido.broker.reading import Read, dead_letter_of
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import Refused
-from olvido.core.events import Right
+from olvido.core.lifecycle import event_of, step
 from olvido.core.receipts import Receipt, stands
-from olvido.core.requests import FINAL_STATES, state_of
-from olvido.core.status import RequestStatus
+from olvido.core.status import RequestStatus, status_of
 from olvido.core.tasks import Action
 from olvido.ledger.rows import Outcomes, RequestHead, StateRow, TaskKey
 
@@ -50,36 +49,26 @@ def fold(
     heads: Mapping[UUID, RequestHead], outcomes: Mapping[UUID, Outcomes]
 ) -> tuple[tuple[StateRow, ...], tuple[RequestStatus, ...]]:
     """The states that outcomes give requests: the same whatever order the receipts came in."""
-    statuses = tuple(
-        _status(head, outcomes[head.request_id]) for head in heads.values() if outcomes.get(head.request_id)
-    )
-    rows = tuple(
-        StateRow(
-            request_id=status.request_id,
-            state=status.state.value,
-            answered=status.answered,
-            final=status.state in FINAL_STATES,
-        )
-        for status in statuses
-    )
-    return rows, statuses
+    statuses: list[RequestStatus] = []
+    rows: list[StateRow] = []
+    for head in heads.values():
+        if given := outcomes.get(head.request_id):
+            state = step(head.state, event_of(Action(head.right), given.values()))
+            status = status_of(head, state, given)
+            statuses.append(status)
+            rows.append(
+                StateRow(
+                    request_id=head.request_id,
+                    before=head.state,
+                    state=state,
+                    tasks=status.tasks,
+                    answered=status.answered,
+                )
+            )
+    return tuple(rows), tuple(statuses)
 
 
 def task_key(receipt: Receipt) -> TaskKey:
     """What a receipt says it answers."""
     source_id = receipt.request_id or receipt.event_id or receipt.task_id
     return (source_id, receipt.sink, receipt.generation, receipt.task_id)
-
-
-def _status(head: RequestHead, outcomes: Outcomes) -> RequestStatus:
-    return RequestStatus(
-        request_id=head.request_id,
-        right=Right(head.right),
-        subject_id=head.subject_id,
-        state=state_of(Action(head.right), outcomes.values()),
-        tasks=len(outcomes),
-        outcomes={
-            sink: outcome for sink, outcome in outcomes.items() if outcome is not None and outcome.final
-        },
-        requested_at=head.requested_at,
-    )

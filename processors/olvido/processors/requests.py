@@ -12,9 +12,10 @@ from olvido.core.dead_letters import DeadLetter
 from olvido.core.digests import content_digest, same_content
 from olvido.core.errors import Refused
 from olvido.core.events import PrivacyRequest
+from olvido.core.lifecycle import FINAL_STATES, Event, RequestState, begin, event_of
 from olvido.core.plan import check_request, plan_request
-from olvido.core.requests import FINAL_STATES, RequestState, needs_verification, state_of
-from olvido.core.status import RequestStatus
+from olvido.core.requests import needs_verification
+from olvido.core.status import RequestStatus, status_of
 from olvido.core.tasks import Action, Task
 from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestRow, TaskRow, VerificationKey
 
@@ -74,12 +75,12 @@ def step(batch: Sequence[Read[PrivacyRequest]], known: Known, catalogue: Catalog
                 request = _verified(request, known.verifications)
                 planned, state = _start(request, catalogue)
                 rows[request.request_id] = _row(read, place, state, len(planned))
-                statuses.append(_status(request, state, planned))
+                statuses.append(status_of(request, state, unanswered(planned)))
                 tasks.extend(planned)
             elif not same_content(request, before.digest):
                 raise Refused(Cause.ID_REUSE, field="request_id")
             elif first is not None and first.place == place:
-                statuses.append(status_known(request, first))
+                statuses.append(status_of(request, first.state, first.outcomes))
                 tasks.extend(
                     task
                     for task in plan_request(request, catalogue)
@@ -98,9 +99,14 @@ def step(batch: Sequence[Read[PrivacyRequest]], known: Known, catalogue: Catalog
     )
 
 
-def start_state(request: PrivacyRequest, tasks: Sequence[Task]) -> RequestState:
-    """The state of a request whose tasks were just planned."""
-    return state_of(Action(request.right.value), [None for _ in tasks])
+def unanswered(tasks: Sequence[Task]) -> dict[str, None]:
+    """What the sinks of tasks that were just planned have answered: nothing yet."""
+    return {task.sink: None for task in tasks}
+
+
+def planned_event(request: PrivacyRequest, tasks: Sequence[Task]) -> Event:
+    """What happens to a request whose tasks were just planned."""
+    return event_of(Action(request.right.value), unanswered(tasks).values())
 
 
 def task_row(task: Task) -> TaskRow:
@@ -114,25 +120,12 @@ def task_row(task: Task) -> TaskRow:
     )
 
 
-def status_of(request: PrivacyRequest, state: RequestState, tasks: int) -> RequestStatus:
-    """The status of a request before any of its sinks has answered."""
-    return RequestStatus(
-        request_id=request.request_id,
-        right=request.right,
-        subject_id=request.subject_id,
-        state=state,
-        tasks=tasks,
-        outcomes={},
-        requested_at=request.requested_at,
-    )
-
-
 def _start(request: PrivacyRequest, catalogue: Catalogue) -> tuple[tuple[Task, ...], RequestState]:
     required = request.right in catalogue.verification_required
     if needs_verification(request, required_by_policy=required):
-        return (), RequestState.IDENTITY_PENDING
+        return (), begin(Event.UNVERIFIED)
     tasks = plan_request(request, catalogue)
-    return tasks, start_state(request, tasks)
+    return tasks, begin(planned_event(request, tasks))
 
 
 def _verified(
@@ -158,16 +151,4 @@ def _row(read: Read[PrivacyRequest], place: Place, state: RequestState, tasks: i
         place=place,
         event=read.received.value,
         awaiting=state is RequestState.IDENTITY_PENDING,
-    )
-
-
-def _status(request: PrivacyRequest, state: RequestState, tasks: Sequence[Task]) -> RequestStatus:
-    return status_of(request, state, len(tasks))
-
-
-def status_known(request: PrivacyRequest, known: KnownRequest) -> RequestStatus:
-    """Where a request stands that was saved before: never a step back to where it began."""
-    return replace(
-        status_of(request, known.state, len(known.outcomes)),
-        outcomes={sink: outcome for sink, outcome in known.outcomes.items() if outcome and outcome.final},
     )

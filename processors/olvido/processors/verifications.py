@@ -12,19 +12,20 @@ from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import Refused
 from olvido.core.events import PrivacyRequest, Verification, check_instant
+from olvido.core.lifecycle import RequestState
+from olvido.core.lifecycle import step as next_state
 from olvido.core.plan import plan_request
-from olvido.core.requests import FINAL_STATES, RequestState
-from olvido.core.status import RequestStatus
+from olvido.core.status import RequestStatus, status_of
 from olvido.core.tasks import Task
 from olvido.ledger.rows import (
     KnownRequest,
     KnownVerification,
     Place,
-    StartedRow,
+    StateRow,
     VerificationKey,
     VerificationRow,
 )
-from olvido.processors.requests import GROUP, start_state, status_known, status_of
+from olvido.processors.requests import GROUP, planned_event, unanswered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class Output:
     """What a batch of verifications asks for."""
 
     rows: tuple[VerificationRow, ...]
-    started: tuple[StartedRow, ...]
+    started: tuple[StateRow, ...]
     tasks: tuple[Task, ...]
     statuses: tuple[RequestStatus, ...]
     dead_letters: tuple[DeadLetter, ...]
@@ -64,7 +65,7 @@ def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: dateti
     else's request, nor keeps out the word that does. The redelivery law holds as for requests.
     """
     rows: dict[VerificationKey, VerificationRow] = {}
-    started: dict[UUID, StartedRow] = {}
+    started: dict[UUID, StateRow] = {}
     tasks: list[Task] = []
     statuses: list[RequestStatus] = []
     letters: list[DeadLetter] = []
@@ -90,18 +91,15 @@ def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: dateti
         if request.state is RequestState.IDENTITY_PENDING or again:
             event = known.events[request_id]
             planned = plan_request(event, catalogue)
-            state = start_state(event, planned)
             if request.state is RequestState.IDENTITY_PENDING:
-                started[request_id] = StartedRow(
-                    request_id=request_id,
-                    state=state.value,
-                    tasks=len(planned),
-                    finished=state in FINAL_STATES,
+                state = next_state(request.state, planned_event(event, planned))
+                started[request_id] = StateRow(
+                    request_id=request_id, before=request.state, state=state, tasks=len(planned), answered=0
                 )
-                statuses.append(status_of(event, state, len(planned)))
+                statuses.append(status_of(event, state, unanswered(planned)))
                 tasks.extend(planned)
             else:  # saved before, and nobody knows whether it was told
-                statuses.append(status_known(event, request))
+                statuses.append(status_of(event, request.state, request.outcomes))
                 tasks.extend(task for task in planned if task.sink in request.owed)
     return Output(
         rows=tuple(rows.values()),

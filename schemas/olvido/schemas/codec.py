@@ -35,8 +35,8 @@ from olvido.core.events import (
     Verification,
     Verified,
 )
+from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome, Receipt
-from olvido.core.requests import RequestState
 from olvido.core.status import RequestStatus
 from olvido.core.subject import Handle, IdentityKind
 from olvido.core.tasks import Action, Task

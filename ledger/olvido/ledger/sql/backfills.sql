@@ -14,7 +14,7 @@ select r.request_id as source_id, r.right_ as action, r.received_at, e.event
 from requests r left join events e on e.source_id = r.request_id
 where r.request_id > %(after)s and r.right_ = any(%(rights)s::text[])
   and (%(since)s::timestamptz is null or r.received_at >= %(since)s)
-  and r.state not in ('identity_pending', 'refused', 'joined', 'withdrawn')
+  and r.state not in ${not_asked}
 order by r.request_id
 limit %(limit)s;
 
@@ -50,9 +50,3 @@ select source_id, %(sink)s, 0, task_id, action, %(now)s, %(now)s, 0, %(operation
 from unnest(%(source_ids)s::uuid[], %(task_ids)s::uuid[], %(actions)s::text[]) as new (source_id, task_id, action)
 on conflict do nothing
 returning source_id;
-
--- name: widen_requests
--- Requests that one more sink is asked for.
-update requests
-set tasks = tasks + 1, state = 'in_progress', finished_at = null
-where request_id = any(%(ids)s::uuid[]);

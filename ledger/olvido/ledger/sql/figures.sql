@@ -24,7 +24,7 @@ select t.sink, count(*) as owed, min(coalesce(r.received_at, c.received_at, t.se
 from tasks t
 left join requests r on r.request_id = t.source_id
 left join consent_changes c on c.event_id = t.source_id
-where (t.outcome is null or t.outcome = 'deferred') and t.parked is null
+where (t.outcome is null or t.outcome in ${not_final}) and t.parked is null
 group by t.sink order by t.sink;
 
 -- name: dead_letters_by_cause
@@ -40,7 +40,7 @@ select t.sink, count(*) as receipts,
            order by extract(epoch from t.applied_at - r.received_at)) as seconds
 from (select request_id, received_at from requests order by request_id desc limit %(limit)s) r
 join tasks t on t.source_id = r.request_id
-where t.outcome is not null and t.outcome <> 'deferred' and t.generation = 0
+where t.outcome is not null and t.outcome not in ${not_final} and t.generation = 0
 group by t.sink order by t.sink;
 
 -- name: story_of_tasks

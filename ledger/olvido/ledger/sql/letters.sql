@@ -67,7 +67,7 @@ set parked = null, due_at = %(due_at)s
 from unnest(%(source_ids)s::uuid[], %(task_ids)s::uuid[], %(generations)s::int[])
      as d (source_id, task_id, generation)
 where t.source_id = d.source_id and t.task_id = d.task_id and t.generation = d.generation
-  and (t.outcome is null or t.outcome = 'deferred');
+  and (t.outcome is null or t.outcome in ${not_final});
 
 -- name: parked_tasks
 -- The tasks that wait for a person because of some dead letters.

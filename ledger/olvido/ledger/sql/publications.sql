@@ -14,7 +14,7 @@ where r.state = published.state and r.tasks = published.tasks and r.answered = 0
 
 -- name: requests_snapshot
 -- Where some requests stand, and what their sinks have said, the oldest generation first.
-select r.request_id, r.right_, r.subject_id, r.requested_at, r.state,
+select r.request_id, r.right_, r.subject_id, r.requested_at, r.state, r.tasks, r.answered,
        coalesce((select jsonb_object_agg(t.sink, t.outcomes)
                  from (select sink, array_agg(outcome order by generation) as outcomes
                        from tasks where source_id = r.request_id group by sink) t), '{}')

@@ -1,11 +1,3 @@
--- name: lock_requests
--- Take hold of some requests, in one order everywhere, so that two readers of their receipts take turns.
-select request_id, right_, subject_id, requested_at
-from requests
-where request_id = any(%(ids)s::uuid[])
-order by request_id
-for update;
-
 -- name: tasks_known
 -- Which of some (source_id, sink, generation, task_id) there are.
 select t.source_id, t.sink, t.generation, t.task_id
@@ -20,15 +12,15 @@ join unnest(%(source_ids)s::uuid[], %(sinks)s::text[], %(generations)s::int[], %
 update tasks t
 set outcome = r.outcome, counts = r.counts::jsonb, detail = r.detail,
     applied_at = r.applied_at, verified_at = r.verified_at, parked = null,
-    due_at = case when r.outcome = 'deferred' then r.applied_at + %(ask_again_after)s else t.due_at end
+    due_at = case when r.outcome in ${not_final} then r.applied_at + %(ask_again_after)s else t.due_at end
 from unnest(%(source_ids)s::uuid[], %(sinks)s::text[], %(generations)s::int[], %(task_ids)s::uuid[],
             %(outcomes)s::text[], %(counts)s::text[], %(details)s::text[], %(applied_ats)s::timestamptz[],
             %(verified_ats)s::timestamptz[])
      as r (source_id, sink, generation, task_id, outcome, counts, detail, applied_at, verified_at)
 where t.source_id = r.source_id and t.sink = r.sink and t.generation = r.generation and t.task_id = r.task_id
   and (t.outcome is null
-       or (t.outcome = 'deferred', t.applied_at, t.outcome collate "C", t.detail collate "C")
-        > (r.outcome = 'deferred', r.applied_at, r.outcome collate "C", r.detail collate "C"))
+       or (t.outcome in ${not_final}, t.applied_at, t.outcome collate "C", t.detail collate "C")
+        > (r.outcome in ${not_final}, r.applied_at, r.outcome collate "C", r.detail collate "C"))
 returning t.source_id, t.sink, t.action, t.outcome, t.applied_at;
 
 -- name: outcomes_of
@@ -37,13 +29,3 @@ select source_id, sink, outcome
 from tasks
 where source_id = any(%(ids)s::uuid[])
 order by source_id, sink, generation;
-
--- name: update_request_states
--- Write the states that the receipts give.
-update requests r
-set state = new.state, answered = new.answered,
-    finished_at = case when new.final then coalesce(r.finished_at, %(now)s) end
-from unnest(%(ids)s::uuid[], %(states)s::text[], %(answered)s::int[], %(finals)s::bool[])
-     as new (request_id, state, answered, final)
-where r.request_id = new.request_id
-  and (r.state, r.answered) is distinct from (new.state, new.answered);

@@ -32,14 +32,14 @@ group by topic, partition_;
 -- name: count_tasks
 -- How many tasks of each partition and sink a plan selects, and how many of them nobody has answered for good.
 select s.topic, s.partition_, t.sink, count(*) as tasks,
-       count(*) filter (where t.outcome is null or t.outcome = 'deferred') as new
+       count(*) filter (where t.outcome is null or t.outcome in ${not_final}) as new
 from sources_of(%(plan)s::jsonb) s join tasks_of(%(plan)s::jsonb) t on t.source_id = s.source_id
 group by s.topic, s.partition_, t.sink;
 
 -- name: count_forgotten
 -- How many of them nobody can issue: the event is in neither place, or its box is sealed to a key that is no more.
 select s.topic, s.partition_, t.sink, count(*) as forgotten,
-       count(*) filter (where t.outcome is null or t.outcome = 'deferred') as new
+       count(*) filter (where t.outcome is null or t.outcome in ${not_final}) as new
 from sources_of(%(plan)s::jsonb) s
 join tasks_of(%(plan)s::jsonb) t on t.source_id = s.source_id
 left join events e on e.source_id = s.source_id

@@ -18,10 +18,10 @@ select least((select min(received_at) from requests), (select min(received_at) f
 -- Requests are held in the order that recorders hold them: they and we take turns.
 with chosen as materialized (
     select t.source_id, t.generation, t.task_id, t.action,
-           t.outcome is not null and t.outcome <> 'deferred' as answered
+           t.outcome is not null and t.outcome not in ${not_final} as answered
     from tasks t
     where t.sink = %(sink)s and t.action = any(%(actions)s::text[])
-      and case when t.outcome is null or t.outcome = 'deferred' then t.attempts > 0
+      and case when t.outcome is null or t.outcome in ${not_final} then t.attempts > 0
                else t.applied_at >= %(since)s end
       and not exists (select from tasks n where n.source_id = t.source_id and n.sink = t.sink
                       and n.generation > t.generation)
@@ -38,7 +38,7 @@ with chosen as materialized (
     for update of r
 ), reopened as (
     update requests r
-    set state = 'in_progress', finished_at = null, answered = r.answered - held.answered::int
+    set state = %(reopened)s, finished_at = null, answered = r.answered - held.answered::int
     from held where r.request_id = held.request_id
 )
 select action, count(*) filter (where answered), count(*) filter (where not answered)

@@ -28,10 +28,10 @@ cross join lateral (
            count(*) filter (where ended and not forgot) as failed,
            count(*) filter (where ended and forgot) as forgotten
     from (
-        select attempts, parked, outcome is not distinct from 'failed' as ended,
+        select attempts, parked, coalesce(outcome in ${left_over}, false) as ended,
                coalesce(detail like %(forgotten)s, false) as forgot
         from tasks
-        where operation_id = o.operation_id and (outcome is null or outcome in ('deferred', 'failed'))
+        where operation_id = o.operation_id and (outcome is null or outcome in ${open})
     ) t
 ) c
 where o.kind = %(kind)s and (%(name)s::text is null or o.name = %(name)s)
@@ -52,7 +52,7 @@ update operations o
 set state = 'done', finished_at = %(now)s
 where o.finished_at is null and o.kind in ('restore', 'backfill') and o.position @> '{"planned": true}'
   and not exists (select from tasks t where t.operation_id = o.operation_id
-                  and (t.outcome is null or t.outcome in ('deferred', 'failed')))
+                  and (t.outcome is null or t.outcome in ${open}))
 returning name;
 
 -- name: close_operation
@@ -73,7 +73,7 @@ where operation_id = %(operation_id)s and attempts = 0 and outcome is null;
 select source_id, task_id, action, generation, coalesce(outcome, case when parked is null then 'owed' else 'parked' end)
            as state, coalesce(detail, parked) as detail
 from tasks
-where operation_id = %(operation_id)s and (outcome is null or outcome in ('deferred', 'failed'))
-  and (not %(stuck)s or parked is not null or outcome = 'failed')
-order by (outcome = 'failed') desc nulls last, source_id
+where operation_id = %(operation_id)s and (outcome is null or outcome in ${open})
+  and (not %(stuck)s or parked is not null or outcome in ${left_over})
+order by (outcome in ${left_over}) desc nulls last, source_id
 limit %(limit)s;

@@ -10,7 +10,7 @@ on conflict do nothing;
 -- Take tasks that are due for another try; another reconciler's are passed over.
 with due as (
     select source_id, sink, generation from tasks
-    where (outcome is null or outcome = 'deferred') and parked is null and attempts > 0 and due_at <= %(now)s
+    where (outcome is null or outcome in ${not_final}) and parked is null and attempts > 0 and due_at <= %(now)s
     order by due_at limit %(limit)s
     for update skip locked
 )

@@ -13,14 +13,6 @@ select * from unnest(%(request_ids)s::uuid[], %(event_ids)s::uuid[], %(subject_i
                      %(offsets)s::bigint[])
 on conflict do nothing;
 
--- name: start_requests
--- Requests whose verification has come: their tasks are planned now.
-update requests r
-set state = new.state, tasks = new.tasks, finished_at = new.finished_at
-from unnest(%(ids)s::uuid[], %(states)s::text[], %(tasks)s::int[], %(finished_ats)s::timestamptz[])
-     as new (request_id, state, tasks, finished_at)
-where r.request_id = new.request_id and r.state = 'identity_pending';
-
 -- name: awaiting_verified
 -- Requests that still wait although their verification is here: both came in the same moment.
 select v.request_id, v.event_id, v.subject_id, v.method, v.verified_at, v.source_partition, v.source_offset

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 from olvido.core.errors import InvalidInput, Refused, did_you_mean
 from olvido.core.events import Right
 from olvido.core.ids import canonical_uuid
+from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome
-from olvido.core.requests import RequestState
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.instants import instant_of
 from olvido.operators.cli.output import Form, Output, console, messages, print_data, show, show_one

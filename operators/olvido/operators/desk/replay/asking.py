@@ -9,9 +9,9 @@ from uuid import UUID
 
 from olvido.core.errors import InvalidInput, did_you_mean
 from olvido.core.events import Right
+from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome
 from olvido.core.replay import Selection
-from olvido.core.requests import RequestState
 from olvido.ledger.progress import OffsetRange
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENTS, REQUESTS

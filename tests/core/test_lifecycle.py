@@ -1,0 +1,58 @@
+"""The table of states: nothing stands in it that cannot happen, and nothing that happens is left out."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olvido.core.lifecycle import (
+    FINAL_STATES,
+    NOT_ASKED,
+    TABLE,
+    Event,
+    RequestState,
+    begin,
+    event_of,
+    state_of,
+    step,
+)
+from olvido.core.receipts import DONE, PARTLY, Outcome
+from olvido.core.tasks import Action
+
+ASKED = [RequestState.IN_PROGRESS, *sorted(FINAL_STATES - NOT_ASKED)]
+
+
+@pytest.mark.parametrize("state", sorted(NOT_ASKED - {RequestState.IDENTITY_PENDING}))
+@pytest.mark.parametrize("event", Event)
+def test_what_a_person_decided_no_receipt_undoes(state: RequestState, event: Event):
+    assert step(state, event) is state
+
+
+@given(
+    st.sampled_from(ASKED), st.sampled_from(Action), st.lists(st.sampled_from([None, *Outcome]), max_size=4)
+)
+def test_once_sinks_are_asked_the_state_follows_from_their_answers_alone(before, action, outcomes):
+    assert step(before, event_of(action, outcomes)) is state_of(action, outcomes)
+
+
+def test_asking_a_sink_again_puts_every_such_request_in_progress():
+    """As a restore writes it, in one statement for all of them."""
+    assert {step(state, Event.OWED) for state in ASKED} == {RequestState.IN_PROGRESS}
+
+
+def test_a_request_begins_in_one_of_three_states():
+    assert {begin(event) for event in TABLE[None]} == {
+        RequestState.IDENTITY_PENDING, RequestState.IN_PROGRESS, RequestState.NOT_APPLICABLE,
+    }  # fmt: skip
+    with pytest.raises(KeyError):
+        begin(Event.DONE)
+
+
+def test_from_the_beginning_every_state_of_the_table_is_reached():
+    reached = {state for events in TABLE.values() for state in events.values()}
+    assert reached == {state for state in TABLE if state is not None}
+
+
+def test_a_promise_and_a_missing_answer_are_not_done():
+    for action in Action:
+        assert DONE[action].isdisjoint({Outcome.DEFERRED, Outcome.FAILED, Outcome.NOT_FOUND})
+    assert PARTLY.isdisjoint({Outcome.DEFERRED, Outcome.FAILED, Outcome.NOT_FOUND})

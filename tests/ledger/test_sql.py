@@ -1,0 +1,52 @@
+"""The ledger's SQL is given the lists of the core, and repeats none."""
+
+import re
+from importlib.resources import files
+
+import psycopg2
+import pytest
+
+from olvido.core.lifecycle import RequestState
+from olvido.core.receipts import LEFT_OVER, NOT_FINAL, Outcome
+from olvido.ledger import schema
+
+SQL = {
+    file.name: file.read_text(encoding="utf-8")
+    for file in files("olvido.ledger.sql").iterdir()
+    if file.name.endswith(".sql")
+}
+
+
+@pytest.mark.parametrize("name", sorted(SQL))
+def test_no_query_names_an_outcome_or_a_state(name: str):
+    """It names the group: ``${not_final}``. So a new outcome is put into its groups in one place."""
+    named = set(re.findall(r"'(\w+)'", SQL[name]))
+    assert named & {*map(str, Outcome), *map(str, RequestState)} == set()
+
+
+def test_partial_indexes_are_for_the_same_outcomes(ledger_dsn: str):
+    """They stand in migrations, which are applied once: a group that changes needs another migration."""
+    schema.migrate(ledger_dsn)
+    with psycopg2.connect(ledger_dsn) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select c.relname, pg_get_expr(i.indpred, i.indrelid) from pg_index i "
+            "join pg_class c on c.oid = i.indexrelid "
+            "where i.indrelid = 'tasks'::regclass and i.indpred is not null"
+        )
+        found = {name: set(re.findall(r"'(\w+)'", where)) for name, where in cursor.fetchall()}
+    assert {name: outcomes for name, outcomes in found.items() if outcomes} == {
+        "tasks_owed": set(NOT_FINAL),
+        "tasks_of_operations": set(NOT_FINAL | LEFT_OVER),
+    }
+
+
+def test_what_is_owed_is_found_by_its_index(ledger_dsn: str):
+    """The text of the query implies the condition of the index, which holds only such tasks."""
+    from olvido.ledger.sql import QUERIES
+
+    schema.migrate(ledger_dsn)
+    with psycopg2.connect(ledger_dsn) as connection, connection.cursor() as cursor:
+        cursor.execute("set enable_seqscan = off")
+        cursor.execute(f"explain {QUERIES['owed']}", {"now": "2026-01-01", "limit": 10})
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "tasks_owed" in plan
