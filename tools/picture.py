@@ -199,11 +199,11 @@ def _boxes(layout: Layout) -> Iterator[str]:
     yield from _box(boxes["recorder"], "box", "recorder", "RECORD", "receipts become", "a request's state")
     yield from _box(boxes["operators"], "box", "operators", "SHOW AND ACT")
     group = boxes["sinks"]
-    yield _rect("group", group)
+    yield rect("group", group)
     for sink in layout.sinks:
         yield from _sink(boxes[f"sink {sink.name}"], sink, _tint(layout.sinks, sink.region))
-    yield _text(group.middle[0], group.bottom - 33, "sinks", "name")
-    yield _text(group.middle[0], group.bottom - 15, "APPLY", "verb")
+    yield text(group.middle[0], group.bottom - 33, "sinks", "name")
+    yield text(group.middle[0], group.bottom - 15, "APPLY", "verb")
 
 
 def _box(box: Box, kind: str, name: str, verb: str = "", *about: str) -> Iterator[str]:
@@ -212,30 +212,30 @@ def _box(box: Box, kind: str, name: str, verb: str = "", *about: str) -> Iterato
     written += [(line, "small", 16.0 if line else 8.0) for line in about]
     x, y = box.middle
     y -= sum(height for _, _, height in written) / 2
-    yield _rect(kind, box)
+    yield rect(kind, box)
     for line, style, height in written:
         if line:
-            yield _text(x, y + height / 2, line, style)
+            yield text(x, y + height / 2, line, style)
         y += height
 
 
 def _sink(box: Box, sink: SinkEntry, tint: str) -> Iterator[str]:
     x, y = box.middle
-    yield _rect(f"sink {tint}", box, radius=6)
-    yield _text(x, y - 7, sink.name, width=box.width - 12)
-    yield _text(x, y + 8, f"region {sink.region}", "small")
+    yield rect(f"sink {tint}", box, radius=6)
+    yield text(x, y - 7, sink.name, width=box.width - 12)
+    yield text(x, y + 8, f"region {sink.region}", "small")
 
 
 def _pills(layout: Layout) -> Iterator[str]:
     for name, box in layout.pills.items():
-        yield _rect(f"pill {_kind(name)}".rstrip(), box, radius=PILL / 2)
-        yield _text(*box.middle, name.removeprefix("olvido."), width=box.width - 20)
+        yield rect(f"pill {_kind(name)}".rstrip(), box, radius=PILL / 2)
+        yield text(*box.middle, name.removeprefix("olvido."), width=box.width - 20)
 
 
 def _legend(layout: Layout) -> Iterator[str]:
     x, y = layout.legend
-    yield _rect("pill", Box(x, y - 9, 34, 18), radius=9)
-    yield _text(x + 44, y, "a Kafka topic", "small left")
+    yield rect("pill", Box(x, y - 9, 34, 18), radius=9)
+    yield text(x + 44, y, "a Kafka topic", "small left")
     said = (
         ("", "what a person decided"),
         ("back", "what was done about it"),
@@ -243,8 +243,8 @@ def _legend(layout: Layout) -> Iterator[str]:
         ("plain", "rows of the ledger"),
     )
     for number, (kind, meaning) in enumerate(said, 1):
-        yield from _line(kind, (x, y + 22 * number), (x + 34, y + 22 * number))
-        yield _text(x + 44, y + 22 * number, meaning, "small left")
+        yield from line(kind, (x, y + 22 * number), (x + 34, y + 22 * number))
+        yield text(x + 44, y + 22 * number, meaning, "small left")
 
 
 # --- what goes from where to where ----------------------------------------------------------------
@@ -259,9 +259,9 @@ def _edges(layout: Layout) -> Iterator[str]:
     processors, ledger = layout.boxes["processors"], layout.boxes["ledger"]
     recorder, operators = layout.boxes["recorder"], layout.boxes["operators"]
     x = ledger.middle[0]
-    yield from _line("plain", (x, processors.bottom), (x, ledger.y), both=True)
-    yield from _line("plain", (x, recorder.y), (x, ledger.bottom), both=True)
-    yield from _line("plain", (ledger.x, ledger.middle[1]), (operators.right, ledger.middle[1]))
+    yield from line("plain", (x, processors.bottom), (x, ledger.y), both=True)
+    yield from line("plain", (x, recorder.y), (x, ledger.bottom), both=True)
+    yield from line("plain", (ledger.x, ledger.middle[1]), (operators.right, ledger.middle[1]))
 
 
 def _written(layout: Layout, topic: Topic, writer: str) -> Iterator[str]:
@@ -270,39 +270,39 @@ def _written(layout: Layout, topic: Topic, writer: str) -> Iterator[str]:
     if writer == "sinks":
         # Down from the sinks and to the left; the lower topic's line leaves further right.
         down = box.middle[0] - 24 + 48 * (topic.name == RECEIPTS.name)
-        yield from _line(kind, (down, box.bottom), (down, y), (pill.right, y))
+        yield from line(kind, (down, box.bottom), (down, y), (pill.right, y))
     elif writer == "recorder" and topic in layout.left:
         # To the left, under the operators, and up.
         up = pill.x + 26
-        yield from _line(kind, (box.x, box.middle[1]), (up, box.middle[1]), (up, pill.bottom))
+        yield from line(kind, (box.x, box.middle[1]), (up, box.middle[1]), (up, pill.bottom))
     elif writer == "processors" and topic == layout.back[0]:
         # Out below the last task and down.
         out, down = box.bottom - 28, pill.x + 34
-        yield from _line(kind, (box.right, out), (down, out), (down, pill.y))
+        yield from line(kind, (box.right, out), (down, out), (down, pill.y))
     elif writer == "processors" and topic in layout.back:
         # Down on the left of the pills above it, and in between it and the last of them.
         out, down, above = box.bottom - 14, (box.right + pill.x) / 2, pill.y - 15
         into = pill.x + 34
-        yield from _line(kind, (box.right, out), (down, out), (down, above), (into, above), (into, pill.y))
+        yield from line(kind, (box.right, out), (down, out), (down, above), (into, above), (into, pill.y))
     elif writer in topic.readers:
         return  # drawn once, with a head at both ends, where it is read
     elif box.x < pill.x:
-        yield from _line(kind, (box.right, y), (pill.x, y))
+        yield from line(kind, (box.right, y), (pill.x, y))
     else:
-        yield from _line(kind, (box.x, y), (pill.right, y))
+        yield from line(kind, (box.x, y), (pill.right, y))
 
 
 def _read(layout: Layout, topic: Topic, reader: str) -> Iterator[str]:
     pill, box = layout.pills[topic.name], layout.boxes[reader]
     y = pill.middle[1]
     ends = ((pill.right, y), (box.x, y)) if box.x > pill.x else ((pill.x, y), (box.right, y))
-    yield from _line(_kind(topic.name), *ends, both=reader in topic.writers)
+    yield from line(_kind(topic.name), *ends, both=reader in topic.writers)
 
 
 # --- how it is drawn ------------------------------------------------------------------------------
 
 
-def _line(kind: str, *points: Point, both: bool = False) -> Iterator[str]:
+def line(kind: str, *points: Point, both: bool = False) -> Iterator[str]:
     """A line with rounded corners and a head at its end; ``both``: at its beginning as well."""
     style = f"line {kind}".rstrip()
     start = _towards(points[0], points[1], 7) if both else points[0]
@@ -333,14 +333,14 @@ def _towards(start: Point, goal: Point, by: float) -> Point:
     return start[0] + across * by / length, start[1] + down * by / length
 
 
-def _rect(style: str, box: Box, *, radius: float = 10) -> str:
+def rect(style: str, box: Box, *, radius: float = 10) -> str:
     return (
         f'<rect class="{style}" x="{box.x:g}" y="{box.y:g}" width="{box.width:g}" height="{box.height:g}" '
         f'rx="{radius:g}"/>'
     )
 
 
-def _text(x: float, y: float, text: str, style: str = "", *, width: float | None = None) -> str:
+def text(x: float, y: float, text: str, style: str = "", *, width: float | None = None) -> str:
     """One line of text. A name too long for a width is cut in its middle, and whole when pointed at."""
     kind = f' class="{style}"' if style else ""
     shown, whole = escape(text), ""

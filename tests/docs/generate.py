@@ -16,7 +16,7 @@ import typer
 
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import remedy
-from olvido.core.lifecycle import FINAL_STATES, RequestState, state_of
+from olvido.core.lifecycle import FINAL_STATES, TABLE, RequestState, state_of
 from olvido.core.receipts import Outcome
 from olvido.core.tasks import Action
 from olvido.operators.cli import app as cli
@@ -29,6 +29,7 @@ from olvido.schemas.topics import topics_of
 PROJECT = Path(__file__).parents[2]
 sys.path.append(str(PROJECT / "tools"))  # for whoever runs this file by itself; pytest has it already
 import picture  # noqa: E402
+import states as states_drawn  # noqa: E402
 
 NOTE = "<!-- Generated from {source} by tests/docs/generate.py; a test compares the two. -->"
 CHOICES_MAX = 12  # more are on a page of their own
@@ -130,7 +131,7 @@ def states() -> str:
     """docs/reference/states.md"""
     assert set(STATES) == set(RequestState)
     assert set(OUTCOMES) == set(Outcome)
-    reached = _reached() | {RequestState.IDENTITY_PENDING}  # which needs no outcome
+    reached = set(TABLE)
     actions = [action for action in Action if action not in {Action.UNKNOWN, Action.CONSENT}]
     lines = [
         "# States and outcomes",
@@ -142,9 +143,17 @@ def states() -> str:
             number of times give the same state.
         """),
         "",
-        "```mermaid",
-        *_diagram(reached),
-        "```",
+        "![The states of a request and what moves it from one to another](../states.svg)",
+        "",
+        *_prose("""
+            The picture is drawn from the table in
+            [lifecycle.py](../../core/olvido/core/lifecycle.py), state × event → state. What the table does
+            not name changes nothing.
+        """),
+        "",
+        "| from | event | to |",
+        "|---|---|---|",
+        *_transitions(),
         "",
         "## Request states",
         "",
@@ -190,28 +199,15 @@ def states() -> str:
     return _page(lines)
 
 
-def _reached() -> set[RequestState]:
-    """Every state that outcomes can give: one outcome, two of them, none yet."""
-    said = [None, *Outcome]
-    return {
-        state_of(action, pair)
-        for action in Action
-        for one in said
-        for other in said
-        for pair in ([one, other], [])
-    }
-
-
-def _diagram(reached: set[RequestState]) -> Iterator[str]:
-    first, then = RequestState.IDENTITY_PENDING.value, RequestState.IN_PROGRESS.value
-    yield "stateDiagram-v2"
-    yield f"    [*] --> {first}: a verification is required and missing"
-    yield f"    [*] --> {then}: tasks are sent"
-    yield f"    [*] --> {RequestState.NOT_APPLICABLE.value}: no sink is concerned"
-    yield f"    {first} --> {then}: the verification arrives"
-    for state in RequestState:
-        if state in reached & FINAL_STATES:
-            yield f"    {then} --> {state.value}"
+def _transitions() -> Iterator[str]:
+    for before, events in TABLE.items():
+        for event, after in events.items():
+            if before is not after:
+                yield _row(
+                    f"`{before.value}`" if before else "a new request",
+                    states_drawn.MEANING[event],
+                    f"`{after.value}`",
+                )
 
 
 def command_line() -> str:
@@ -332,6 +328,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/dead-letters.md": dead_letters,
     "docs/reference/states.md": states,
     "docs/reference/cli.md": command_line,
+    "docs/states.svg": states_drawn.draw,
     "docs/picture.svg": lambda: picture.draw(Deployment.load(PROJECT / "olvido.toml").catalogue),
 }
 

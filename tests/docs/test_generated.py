@@ -3,8 +3,10 @@
 import pytest
 
 import picture
+import states
 from docs import generate
 from olvido.core.catalogue import Catalogue, SinkEntry
+from olvido.core.lifecycle import TABLE, Event, RequestState
 from olvido.core.subject import IdentityKind
 from olvido.schemas.topics import Topic
 
@@ -52,3 +54,19 @@ def test_a_writer_that_has_no_place_in_the_picture_is_an_error(monkeypatch: pyte
     monkeypatch.setattr(picture, "FIXED", (*picture.FIXED, stranger))
     with pytest.raises(KeyError, match="strangers"):
         picture.draw(a_catalogue("crm"))
+
+
+def test_every_state_of_the_table_is_in_the_drawing():
+    drawn = states.draw()
+    assert {state.value for state in TABLE if state and f">{state.value}<" in drawn} == {
+        state.value for state in TABLE if state
+    }
+
+
+def test_a_way_that_has_no_place_in_the_drawing_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    """So a new transition cannot be left out of it in silence."""
+    monkeypatch.setattr(
+        states, "TABLE", {**TABLE, RequestState.IDENTITY_PENDING: {Event.DONE: RequestState.FULFILLED}}
+    )
+    with pytest.raises(ValueError, match="not drawn"):
+        states.draw()
