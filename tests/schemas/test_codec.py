@@ -127,6 +127,19 @@ def test_a_schema_registered_while_we_run_is_found(memory_registry: Registry) ->
     assert codec.decode(b"\0" + newer_id.to_bytes(4, "big") + buffer.getvalue()) == REQUEST
 
 
+def test_a_record_that_nests_deeper_than_can_be_read_is_refused() -> None:
+    """A registered schema may name itself; that must not end whoever reads."""
+    registry = MemoryRegistry("nesting")
+    registry.register(REQUESTS.subject, REQUESTS.schema)
+    codec = requests_codec(registry)
+    nesting = json.loads(schema_text("privacy_request"))
+    inner = {"type": "record", "name": "Inner", "fields": [{"name": "more", "type": ["null", "Inner"]}]}
+    nesting["fields"].append({"name": "inner", "type": ["null", inner], "default": None})
+    nesting_id = registry.register_text(REQUESTS.subject, json.dumps(nesting))
+    deep = codec.encode(REQUEST)[5:] + b"\x02" * 1_500 + b"\0"
+    assert cause_of(codec, b"\0" + nesting_id.to_bytes(4, "big") + deep) is Cause.NON_CANONICAL
+
+
 def test_an_enum_symbol_of_a_newer_version_is_refused_and_not_guessed() -> None:
     registry = MemoryRegistry("symbol")
     registry.register(REQUESTS.subject, REQUESTS.schema)

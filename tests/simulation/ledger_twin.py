@@ -190,8 +190,9 @@ class TransactionTwin:
             if self._insert(self._tables.verifications, key, new, "insert_verifications"):
                 yield (row["request_id"],)
 
-    def _awaiting_verified(self, limit: int) -> Iterator[tuple[Any, ...]]:
-        keys = [(one, self._tables.requests[one]["subject_id"]) for one in self._tables.awaiting]
+    def _awaiting_verified(self, after: UUID, limit: int) -> Iterator[tuple[Any, ...]]:
+        waiting = sorted(one for one in self._tables.awaiting if one > after)
+        keys = [(one, self._tables.requests[one]["subject_id"]) for one in waiting]
         for key in [key for key in keys if key in self._tables.verifications][:limit]:
             row = self._tables.verifications[key]
             yield (

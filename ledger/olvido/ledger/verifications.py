@@ -16,6 +16,8 @@ from olvido.ledger.rows import (
     VerificationRow,
 )
 
+FIRST = UUID(int=0)  # lies before every request
+
 
 class Verifications:
     """The verifications there are. The first of a request and subject stands."""
@@ -50,10 +52,13 @@ class Verifications:
                 states.write(transaction, started, now=now)
                 tasks.insert(transaction, new_tasks, now, due_after)
 
-    def crossed(self, *, limit: int) -> list[VerificationRow]:
-        """Verifications whose requests still wait, because both came in the same moment."""
+    def crossed(self, *, after: UUID = FIRST, limit: int) -> list[VerificationRow]:
+        """Verifications whose requests still wait, because both came in the same moment.
+
+        They are ordered by request; ``after`` is the last request of the page before.
+        """
         with self._database.transaction() as transaction:
-            rows = transaction.rows("awaiting_verified", limit=limit)
+            rows = transaction.rows("awaiting_verified", after=after, limit=limit)
         return [_row(row) for row in rows]
 
     def end_awaiting(self, request_ids: Sequence[UUID]) -> None:

@@ -16,21 +16,23 @@ from uuid import UUID
 
 from olvido.broker.contract import Received
 from olvido.broker.partitioning import partition_of
-from olvido.broker.reading import Read, read_batch
+from olvido.broker.reading import Read, dead_letter_of, read_batch
 from olvido.broker.runtime.metrics import RECEIPTS, TIME_TO_ERASE
 from olvido.broker.runtime.tracing import HandOn, following
 from olvido.core.catalogue import Catalogue
 from olvido.core.dead_letters import DeadLetter, latest
-from olvido.core.errors import Unavailable
+from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import ConsentChange, PrivacyRequest, Verification
 from olvido.core.receipts import Receipt
 from olvido.core.tasks import Action
 from olvido.ledger.connection import Overtaken
 from olvido.ledger.progress import OffsetRange, ranges_of
-from olvido.ledger.rows import Place, RequestHead, Settled, Snapshot
+from olvido.ledger.rows import KnownRequest, Place, RequestHead, Settled, Snapshot, VerificationRow
 from olvido.ledger.store import Ledger
+from olvido.ledger.verifications import FIRST
 from olvido.processors import consents, receipts, requests, verifications
 from olvido.processors.emission import Emission, Prepared
+from olvido.processors.stored import StoredEvents
 from olvido.processors.telling import Telling
 from olvido.schemas.codec import (
     Codec,
@@ -41,7 +43,7 @@ from olvido.schemas.codec import (
     verifications_codec,
 )
 from olvido.schemas.registry import Registry
-from olvido.schemas.topics import PARTITIONS
+from olvido.schemas.topics import PARTITIONS, REQUESTS
 
 logger = logging.getLogger("olvido.processors")
 
@@ -174,7 +176,8 @@ class VerificationsHandler:
         clock: Clock, due_after: timedelta,
     ) -> None:  # fmt: skip
         self.codec: Codec[Verification] = verifications_codec(registry)
-        self._requests = requests_codec(registry)
+        self._events = StoredEvents(registry)
+        self._unreadable: set[UUID] = set()  # requests whose dead letter this process has published
         self._ledger = ledger
         self._emission = emission
         self._telling = Telling(ledger, emission)
@@ -201,9 +204,16 @@ class VerificationsHandler:
     def release_crossed(self, *, limit: int = 1000) -> int:
         """Start requests whose verification came in the same moment as they did; returns how many.
 
-        One that was started by a process that died before telling is told, too.
+        One that was started by a process that died before telling is told, too. A request that cannot
+        be read waits on and is passed over: those behind it are on the next page.
         """
-        rows = self._ledger.verifications.crossed(limit=limit)
+        count, after = 0, FIRST
+        while rows := self._ledger.verifications.crossed(after=after, limit=limit):
+            count += self._release(rows)
+            after = rows[-1].request_id
+        return count
+
+    def _release(self, rows: Sequence[VerificationRow]) -> int:
         given = [
             verifications.Given(
                 Verification(
@@ -216,9 +226,15 @@ class VerificationsHandler:
             )
             for row in rows
         ]
-        if given:
-            self._publish(self._save(given, self._clock()), ())
-        return len(given)
+        output = self._save(given, self._clock())
+        self._publish(replace(output, dead_letters=self._new(output.dead_letters)), ())
+        return len(output.statuses)
+
+    def _new(self, letters: Iterable[DeadLetter]) -> tuple[DeadLetter, ...]:
+        """Those about a request that this process has not published: a look every few seconds is no news."""
+        new = tuple(one for one in letters if one.source_id not in self._unreadable)
+        self._unreadable.update(one.source_id for one in new if one.source_id is not None)
+        return new
 
     def _save(self, given: Sequence[verifications.Given], now: datetime) -> verifications.Output:
         ids = [item.verification.request_id for item in given]
@@ -228,7 +244,7 @@ class VerificationsHandler:
             given,
             verifications.Known(
                 requests=known,
-                events={request_id: self._requests.decode(event) for request_id, event in events.items()},
+                events={request_id: self._events.request(events.get(request_id)) for request_id in known},
                 verifications=verified,
             ),
             self._catalogue,
@@ -241,7 +257,11 @@ class VerificationsHandler:
             now=now,
             due_after=self._due_after,
         )
-        return output
+        letters = [
+            _unreadable(request_id, known[request_id], events.get(request_id), refused, now)
+            for request_id, refused in output.unreadable.items()
+        ]
+        return replace(output, dead_letters=(*output.dead_letters, *letters))
 
     def _publish(self, output: verifications.Output, letters: Iterable[DeadLetter]) -> None:
         self._telling.send(
@@ -300,6 +320,16 @@ class ReceiptsHandler:
             self._emission.prepare(statuses=statuses, dead_letters=[*letters, *accepted.dead_letters])
         )
         _tell(self.codec.topic.name, batch, 0, [*letters, *unreadable, *accepted.dead_letters])
+
+
+def _unreadable(
+    request_id: UUID, known: KnownRequest, event: bytes | None, refused: Refused, now: datetime
+) -> DeadLetter:
+    """The dead letter of a stored request that cannot be read: about the record that it was read from."""
+    record = Received(
+        REQUESTS.name, known.place.partition, known.place.offset, known.subject_id.encode(), event, ()
+    )
+    return dead_letter_of(record, refused, group=requests.GROUP, now=now, source_id=request_id)
 
 
 def _count(settled: Iterable[Settled], heads: Mapping[UUID, RequestHead]) -> None:

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from olvido.broker.runtime.metrics import TASKS_RESENT
 from olvido.core.catalogue import Catalogue
+from olvido.core.errors import Refused
 from olvido.core.ids import receipt_id
-from olvido.core.plan import plan_consent, plan_request
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.sinks import OperationKind
 from olvido.core.tasks import Action, Task, delay_after
@@ -25,8 +25,8 @@ from olvido.ledger.tasks import Postponing
 from olvido.processors import receipts
 from olvido.processors.emission import Emission, Prepared
 from olvido.processors.handlers import Clock
+from olvido.processors.stored import StoredEvents
 from olvido.processors.telling import Telling
-from olvido.schemas.codec import consents_codec, requests_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import DEAD_LETTERS, RECEIPTS, sink_group, tasks_topic
 
@@ -69,8 +69,7 @@ class Reconciler:
             first_after: how long a receipt may take before its task is sent again, at first.
             unread: tells how far the sinks and the recorder are.
         """
-        self._requests = requests_codec(registry)
-        self._consents = consents_codec(registry)
+        self._events = StoredEvents(registry)
         self._ledger = ledger
         self._operations = operations
         self._emission = emission
@@ -171,12 +170,17 @@ class Reconciler:
         for item in ready:
             if item.event is None:
                 answers.append(answer(item, Outcome.FAILED, f"forgotten: {NO_EVENT}", now))
-            elif planned := self._tasks(item, item.event):
-                tasks += planned
+                continue
+            planned = self._events.tasks(item.action, item.event, self._catalogue, generation=item.generation)
+            if isinstance(planned, Refused):
+                # One that nobody can read is due first each time: unanswered, it would hold up all others.
+                answers.append(answer(item, Outcome.FAILED, f"unreadable: {planned.cause.value}", now))
+            elif its_own := [task for task in planned if task.sink == item.sink]:
+                tasks += its_own
             else:
                 answers.append(answer(item, Outcome.UNSUPPORTED, NOT_ASKED, now))
         if answers:
-            logger.warning("answered %d tasks that no sink of olvido.toml can be asked for", len(answers))
+            logger.warning("answered %d tasks that no sink can be asked for", len(answers))
         sending = {(item.source_id, item.sink, item.generation) for item in ready}
         due.until(
             [
@@ -204,14 +208,6 @@ class Reconciler:
             standing = self._ledger.publications.snapshot(About(request_ids=sorted(reopened)))
             self._telling.send(self._emission.prepare(statuses=standing.statuses))
         self._emission.send(prepared)
-
-    def _tasks(self, owed: Owed, event: bytes) -> Sequence[Task]:
-        planned = (
-            plan_consent(self._consents.decode(event), self._catalogue, generation=owed.generation)
-            if owed.action is Action.CONSENT
-            else plan_request(self._requests.decode(event), self._catalogue, generation=owed.generation)
-        )
-        return [task for task in planned if task.sink == owed.sink]
 
 
 def answer(owed: Owed, outcome: Outcome, detail: str, now: datetime) -> Receipt:

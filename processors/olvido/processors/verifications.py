@@ -33,7 +33,7 @@ class Known:
     """What the ledger knows of the requests that are verified."""
 
     requests: Mapping[UUID, KnownRequest]
-    events: Mapping[UUID, PrivacyRequest]  # the same requests as they were read
+    events: Mapping[UUID, PrivacyRequest | Refused]  # the same requests as they were read, or why not
     verifications: Mapping[VerificationKey, KnownVerification]
 
 
@@ -55,6 +55,7 @@ class Output:
     tasks: tuple[Task, ...]
     statuses: tuple[RequestStatus, ...]
     dead_letters: tuple[DeadLetter, ...]
+    unreadable: Mapping[UUID, Refused]  # requests that wait on: why their event is not read
 
 
 def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: datetime) -> Output:
@@ -63,12 +64,15 @@ def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: dateti
     One that comes before its request is kept, whoever it is about; one about another subject than
     the request's is a dead letter once the request is known. So nobody's word releases somebody
     else's request, nor keeps out the word that does. The redelivery law holds as for requests.
+    A request whose stored event cannot be read stays as it is, with its verification kept: it starts
+    when the event can be read again.
     """
     rows: dict[VerificationKey, VerificationRow] = {}
     started: dict[UUID, StateRow] = {}
     tasks: list[Task] = []
     statuses: list[RequestStatus] = []
     letters: list[DeadLetter] = []
+    unreadable: dict[UUID, Refused] = {}
     for given in batch:
         verification, request_id = given.verification, given.verification.request_id
         request = known.requests.get(request_id)
@@ -90,6 +94,9 @@ def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: dateti
             continue
         if request.state is RequestState.IDENTITY_PENDING or again:
             event = known.events[request_id]
+            if isinstance(event, Refused):
+                unreadable[request_id] = event
+                continue
             planned = plan_request(event, catalogue)
             if request.state is RequestState.IDENTITY_PENDING:
                 state = next_state(request.state, planned_event(event, planned))
@@ -107,6 +114,7 @@ def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: dateti
         tasks=tuple(tasks),
         statuses=tuple(statuses),
         dead_letters=tuple(letters),
+        unreadable=unreadable,
     )
 
 

@@ -101,7 +101,11 @@ class Codec(Generic[T]):
         """
         schema_id = _framed_id(data)
         assert data is not None
-        raw = self._read_body(data, schema_id)
+        try:
+            raw = self._read_body(data, schema_id)
+        except RecursionError:
+            # A schema that names itself may nest as deep as its bytes say.
+            raise Refused(Cause.NON_CANONICAL, reason="nested too deeply to be read") from None
         try:
             return self._from_raw(raw)
         except KeyError:

@@ -18,6 +18,8 @@ on conflict do nothing;
 select v.request_id, v.event_id, v.subject_id, v.method, v.verified_at, v.source_partition, v.source_offset
 from awaiting a join requests r using (request_id)
 join verifications v on v.request_id = r.request_id and v.subject_id = r.subject_id
+where a.request_id > %(after)s::uuid
+order by a.request_id
 limit %(limit)s;
 
 -- name: delete_awaiting

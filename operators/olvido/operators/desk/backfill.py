@@ -5,12 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from olvido.core.catalogue import Catalogue
+from olvido.core.errors import Refused
 from olvido.core.ids import task_id
-from olvido.core.plan import plan_consent, plan_request
-from olvido.core.tasks import Action
 from olvido.ledger.backfills import Backfills, NewTask, Phase, Position, Source
 from olvido.ledger.sink_operations import OpenOperation
-from olvido.schemas.codec import consents_codec, requests_codec
+from olvido.processors.stored import StoredEvents
 from olvido.schemas.registry import Registry
 
 BATCH_MAX = 1000
@@ -31,8 +30,7 @@ class Backfill:
             operation: which one.
             clock: says when it is.
         """
-        self._requests = requests_codec(registry)
-        self._consents = consents_codec(registry)
+        self._events = StoredEvents(registry)
         self._backfills = backfills
         self._sink = next(sink for sink in catalogue.sinks if sink.name == operation.sink)
         self._catalogue = replace(catalogue, sinks=(self._sink,))
@@ -66,10 +64,7 @@ class Backfill:
         )
 
     def _concerned(self, source: Source) -> bool:
-        if source.event is None:
-            # Whom it is about cannot be known any more. It is asked all the same, and answered as
-            # forgotten: a gap is shown and counted.
-            return True
-        if source.action is Action.CONSENT:
-            return bool(plan_consent(self._consents.decode(source.event), self._catalogue))
-        return bool(plan_request(self._requests.decode(source.event), self._catalogue))
+        planned = self._events.tasks(source.action, source.event, self._catalogue)
+        # Whom an event is about that is gone or unreadable cannot be known any more. Its task is owed all
+        # the same, and the reconciler answers it as failed: a gap is shown and counted.
+        return isinstance(planned, Refused) or bool(planned)
