@@ -30,13 +30,16 @@ def main(lines: Iterable[str]) -> None:
 
 def say(batch: Batch, said: dict[str, Any]) -> None:
     """Put one thing that a person said into the batch."""
-    match said.pop("say"):
+    decision = said.pop("say")
+    if "occurred_at" in said:
+        said["occurred_at"] = datetime.fromisoformat(said["occurred_at"])
+    match decision:
         case "erase":
             batch.request_erasure(**said)
         case "withdraw":
-            batch.withdraw_consent(**said | {"occurred_at": datetime.fromisoformat(said["occurred_at"])})
+            batch.withdraw_consent(**said)
         case "grant":
-            batch.grant_consent(**said | {"occurred_at": datetime.fromisoformat(said["occurred_at"])})
+            batch.grant_consent(**said)
         case other:
             raise SystemExit(f"nobody can say {other!r} here")
 
