@@ -19,9 +19,10 @@ TIMEOUT_S = 60
 WARM = Path(__file__).parent / "warm.py"
 
 
-def olvido(*arguments: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as the shell does."""
-    environ = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80", **environment}
+def olvido(*arguments: str, given: str = "", **environment: str | None) -> subprocess.CompletedProcess[str]:
+    """Run the command as the shell does. Of its environment, what is ``None`` is taken away."""
+    asked = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80", **environment}
+    environ = {name: value for name, value in asked.items() if value is not None}
     with (
         tempfile.TemporaryFile() as given_to,
         tempfile.TemporaryFile() as output,
@@ -32,9 +33,9 @@ def olvido(*arguments: str, given: str = "", **environment: str) -> subprocess.C
         given_to.seek(0)
         connection.connect(_warm())
         connection.settimeout(TIMEOUT_S)
-        asked = {"arguments": arguments, "environment": environ, "folder": str(Path.cwd())}
+        command = {"arguments": arguments, "environment": environ, "folder": str(Path.cwd())}
         streams = [stream.fileno() for stream in (given_to, output, errors)]
-        socket.send_fds(connection, [json.dumps(asked).encode() + b"\n"], streams)
+        socket.send_fds(connection, [json.dumps(command).encode() + b"\n"], streams)
         with connection.makefile() as answers:
             process = int(answers.readline())
             try:
