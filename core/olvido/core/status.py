@@ -17,18 +17,22 @@ class Asked(Protocol):
     @property
     def request_id(self) -> UUID:
         """The request's id."""
+        ...
 
     @property
     def right(self) -> Right:
         """What the person asks for."""
+        ...
 
     @property
     def subject_id(self) -> str:
         """Who asks, as a handle."""
+        ...
 
     @property
     def requested_at(self) -> datetime:
         """When the person asked."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
