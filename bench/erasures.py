@@ -40,7 +40,7 @@ from stage import Measured, staged
 from olvido.broker.admin import end_offsets
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
-from olvido.core.plan import plan_request
+from olvido.core.plan import plan_tasks
 from olvido.operators.settings import private_keys
 from olvido.processors.emission import Emission
 from olvido.producers.build import Builder
@@ -170,7 +170,7 @@ def _prepare(stage: Measured, publisher: KafkaPublisher, number: int, count: int
             for row in chunk
         ]  # fmt: skip
         emission.send(
-            emission.prepare(tasks=[task for one in requests for task in plan_request(one, catalogue)])
+            emission.prepare(tasks=[task for one in requests for task in plan_tasks(one, catalogue)])
         )
         keys = [one.subject_id.encode() for one in requests]
         publisher.publish(

@@ -39,10 +39,10 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.partitioning import partition_of
 from olvido.core.events import PrivacyRequest, SealedBox
 from olvido.core.ids import task_id
-from olvido.core.plan import plan_request
+from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Outcome, receipt_for
 from olvido.core.subject import Handle, Identity, IdentityKind
-from olvido.core.tasks import Action, Task
+from olvido.core.tasks import Erase, RequestId, Task
 from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.operators.local.errors import tail
@@ -484,10 +484,10 @@ def _erasure(number: int, person: int) -> OpenedTask:
     values = {IdentityKind.CUSTOMER_ID: f"C-{person}", IdentityKind.EMAIL: f"person{person}@example.com"}
     handles = tuple(Handle(kind=kind, value=f"h1_{person:0>43}") for kind in values)
     task = Task(
-        task_id=task_id(request_id, "crm", "ERASE"), generation=0, sink="crm", action=Action.ERASE,
-        request_id=request_id, event_id=None, subject_id=handles[0].value, handles=handles,
+        task_id=task_id(request_id, "crm", "ERASE"), generation=0, sink="crm",
+        what=Erase(fence=datetime(2026, 6, 1, tzinfo=UTC)),
+        source=RequestId(request_id), subject_id=handles[0].value, handles=handles,
         box=SealedBox(region="cn", key_id="cn-2026-11", wrapped_key=b"", nonce=b"", ciphertext=b""),
-        occurred_at=datetime(2026, 6, 1, tzinfo=UTC), purposes=(), decision=None, policy_version="",
     )  # fmt: skip
     identities = tuple(Identity(kind=kind, value=value, normalised=value) for kind, value in values.items())
     return OpenedTask(task=task, identities=identities)
@@ -691,7 +691,7 @@ def _answers(deployment: Deployment, made: Sequence[tuple[PrivacyRequest, Record
                         task, Outcome.ERASED, applied_at=now, verified_at=now, counts={"people.deleted": 1}
                     )
                     for request, _ in made
-                    for task in plan_request(request, catalogue)
+                    for task in plan_tasks(request, catalogue)
                 )
             ).told
         )

@@ -23,7 +23,7 @@ import psycopg2
 from olvido.core.events import SealedBox
 from olvido.core.ids import task_id
 from olvido.core.subject import Handle, Identity, IdentityKind
-from olvido.core.tasks import Action, Task
+from olvido.core.tasks import Erase, RequestId, Task
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.postgres import PostgresSink
 
@@ -86,10 +86,10 @@ def an_erasure(n: int) -> OpenedTask:
     values = (f"C-{n}", f"person{n}@example.com", f"+34600{n:06d}")
     handles = tuple(Handle(kind=kind, value=f"h1_{n:0>43}") for kind in kinds)
     task = Task(
-        task_id=task_id(request_id, "crm", "ERASE"), generation=0, sink="crm", action=Action.ERASE,
-        request_id=request_id, event_id=None, subject_id=handles[0].value, handles=handles,
+        task_id=task_id(request_id, "crm", "ERASE"), generation=0, sink="crm",
+        what=Erase(fence=ASKED_AT + timedelta(seconds=n)),
+        source=RequestId(request_id), subject_id=handles[0].value, handles=handles,
         box=SealedBox(region="cn", key_id="cn-2026-11", wrapped_key=b"", nonce=b"", ciphertext=b""),
-        occurred_at=ASKED_AT + timedelta(seconds=n), purposes=(), decision=None, policy_version="",
     )  # fmt: skip
     identities = tuple(Identity(kind=k, value=v, normalised=v) for k, v in zip(kinds, values, strict=True))
     return OpenedTask(task=task, identities=identities)

@@ -138,7 +138,7 @@ def _old_consent_wins() -> None:
 def _wrong_regions_key() -> None:
     from olvido.processors import requests
 
-    plan = requests.plan_request
+    plan = requests.plan_tasks
 
     def plan_crosswise(request: Any, catalogue: Any, **given: Any) -> Any:
         others = {box.region: box for box in reversed(request.boxes)}
@@ -147,7 +147,7 @@ def _wrong_regions_key() -> None:
             replace(task, box=swapped[task.box.region]) for task in plan(request, catalogue, **given)
         )
 
-    requests.plan_request = plan_crosswise
+    requests.plan_tasks = plan_crosswise
 
 
 def _receipt_for_another_task() -> None:

@@ -10,7 +10,7 @@ from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure
 from olvido.core.consents import later, order_key, states_of
 from olvido.core.events import Decision
 from olvido.core.lifecycle import FINAL_STATES, RequestState, state_of
-from olvido.core.plan import plan_request
+from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Outcome, receipt_for, stands
 from olvido.core.tasks import DELAY_MAX, Action, delay_after
 
@@ -23,7 +23,7 @@ changes = st.builds(
     st.integers(0, 3),  # few instants: many ties
 )
 outcomes = st.sampled_from(Outcome)
-TASK = plan_request(an_erasure(), CATALOGUE)[0]
+TASK = plan_tasks(an_erasure(), CATALOGUE)[0]
 receipts = st.builds(
     lambda outcome, seconds, detail: receipt_for(
         TASK, outcome, applied_at=NOW + timedelta(seconds=seconds), detail=detail

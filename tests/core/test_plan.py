@@ -7,10 +7,10 @@ from values import CATALOGUE, NOW, a_box, a_change, a_handle, an_erasure
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
-from olvido.core.events import Right
-from olvido.core.plan import check_consent, check_request, plan_consent, plan_request
+from olvido.core.events import RIGHTS, Right
+from olvido.core.plan import check_consent, check_request, plan_tasks
 from olvido.core.subject import IdentityKind
-from olvido.core.tasks import Action
+from olvido.core.tasks import Action, Consent
 
 
 def sinks(tasks):
@@ -18,21 +18,21 @@ def sinks(tasks):
 
 
 def test_a_request_becomes_one_task_for_each_sink_that_can_match_it():
-    assert sinks(plan_request(an_erasure(), CATALOGUE)) == ["crm", "marketing"]
+    assert sinks(plan_tasks(an_erasure(), CATALOGUE)) == ["crm", "marketing"]
 
 
 def test_a_sink_outside_the_regions_named_gets_no_task():
-    assert sinks(plan_request(an_erasure(regions=["sg"]), CATALOGUE)) == ["marketing"]
+    assert sinks(plan_tasks(an_erasure(regions=["sg"]), CATALOGUE)) == ["marketing"]
 
 
 def test_a_sink_that_knows_none_of_the_identities_gets_no_task():
     request = an_erasure(kinds=[IdentityKind.COOKIE_ID])
-    assert sinks(plan_request(request, CATALOGUE)) == ["analytics"]
+    assert sinks(plan_tasks(request, CATALOGUE)) == ["analytics"]
 
 
-@pytest.mark.parametrize("right", [right for right in Right if right is not Right.UNKNOWN])
+@pytest.mark.parametrize("right", RIGHTS)
 def test_every_right_reaches_every_sink_concerned_also_one_that_may_not_support_it(right):
-    tasks = plan_request(an_erasure(right=right), CATALOGUE)
+    tasks = plan_tasks(an_erasure(right=right), CATALOGUE)
     assert [(task.sink, task.action) for task in tasks] == [
         ("crm", Action(right.value)),
         ("marketing", Action(right.value)),
@@ -40,18 +40,18 @@ def test_every_right_reaches_every_sink_concerned_also_one_that_may_not_support_
 
 
 def test_planning_twice_gives_the_same_tasks():
-    assert plan_request(an_erasure(), CATALOGUE) == plan_request(an_erasure(), CATALOGUE)
+    assert plan_tasks(an_erasure(), CATALOGUE) == plan_tasks(an_erasure(), CATALOGUE)
 
 
 def test_another_generation_is_the_same_task_to_be_done_again():
-    first = plan_request(an_erasure(), CATALOGUE)
-    again = plan_request(an_erasure(), CATALOGUE, generation=1)
+    first = plan_tasks(an_erasure(), CATALOGUE)
+    again = plan_tasks(an_erasure(), CATALOGUE, generation=1)
     assert [task.task_id for task in first] == [task.task_id for task in again]
     assert {task.generation for task in again} == {1}
 
 
 def test_a_task_carries_the_box_of_its_sinks_region_only():
-    assert {task.sink: task.box.region for task in plan_request(an_erasure(), CATALOGUE)} == {
+    assert {task.sink: task.box.region for task in plan_tasks(an_erasure(), CATALOGUE)} == {
         "crm": "cn",
         "marketing": "sg",
     }
@@ -59,12 +59,34 @@ def test_a_task_carries_the_box_of_its_sinks_region_only():
 
 def test_the_fence_of_an_erasure_is_when_the_person_asked():
     request = an_erasure(requested_at=NOW - timedelta(days=3))
-    assert {task.occurred_at for task in plan_request(request, CATALOGUE)} == {NOW - timedelta(days=3)}
+    assert {task.occurred_at for task in plan_tasks(request, CATALOGUE)} == {NOW - timedelta(days=3)}
+
+
+@pytest.mark.parametrize("right", RIGHTS)
+def test_a_task_has_what_its_right_has_and_nothing_else(right):
+    """Purposes of another right than an objection are nothing to it; the request as such is not refused."""
+    request = replaced(an_erasure(right=right), purposes=("marketing",))
+    task = plan_tasks(request, CATALOGUE)[0]
+    assert (task.action.value, task.occurred_at) == (right.value, request.requested_at)
+    assert (task.request_id, task.event_id) == (request.request_id, None)
+    assert getattr(task.what, "purposes", None) == (("marketing",) if right is Right.OBJECT else None)
+
+
+def test_a_task_of_a_consent_change_has_its_decision():
+    change = a_change()
+    task = plan_tasks(change, CATALOGUE)[0]
+    assert task.what == Consent(
+        purpose="marketing",
+        decision=change.decision,
+        occurred_at=change.occurred_at,
+        policy_version=change.policy_version,
+    )
+    assert (task.request_id, task.event_id) == (None, change.event_id)
 
 
 def test_a_consent_change_reaches_the_sinks_that_act_on_its_purpose():
-    assert sinks(plan_consent(a_change(), CATALOGUE)) == ["crm", "marketing"]
-    assert sinks(plan_consent(a_change(purpose="analytics"), CATALOGUE)) == []  # it knows no e-mail
+    assert sinks(plan_tasks(a_change(), CATALOGUE)) == ["crm", "marketing"]
+    assert sinks(plan_tasks(a_change(purpose="analytics"), CATALOGUE)) == []  # it knows no e-mail
 
 
 def replaced(event, **changes):

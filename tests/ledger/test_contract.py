@@ -233,7 +233,7 @@ def test_what_several_publications_left_behind_is_found_once(kept: Kept):
 
 
 def _task_of(request: Any) -> Any:
-    return requests.plan_request(request.value, CATALOGUE)[0]
+    return requests.plan_tasks(request.value, CATALOGUE)[0]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -335,7 +335,7 @@ def _verifies(kept: Kept, rng: random.Random, turn: int) -> Any:
 
 
 def _answers(kept: Kept, rng: random.Random, turn: int) -> Any:
-    (task,) = rng.sample(list(requests.plan_request(an_erasure(rng.randrange(10)), CATALOGUE)), 1)
+    (task,) = rng.sample(list(requests.plan_tasks(an_erasure(rng.randrange(10)), CATALOGUE)), 1)
     outcome = rng.choice((Outcome.ERASED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.DEFERRED))
     receipt = receipt_for(
         replace(task, generation=rng.choice((0, 0, 1))), outcome, applied_at=NOW + rng.randrange(3) * MINUTE
@@ -360,7 +360,7 @@ def _answers(kept: Kept, rng: random.Random, turn: int) -> Any:
 
 
 def _refuses(kept: Kept, rng: random.Random, turn: int) -> Any:
-    (task,) = rng.sample(list(requests.plan_request(an_erasure(rng.randrange(10)), CATALOGUE)), 1)
+    (task,) = rng.sample(list(requests.plan_tasks(an_erasure(rng.randrange(10)), CATALOGUE)), 1)
     letter = dead_letter_of(
         received(rng.randrange(4)), Refused(Cause.STILL_THERE), group="g", now=NOW,
         task_id=task.task_id, source_id=task.source_id,

@@ -8,7 +8,7 @@ import pytest
 from values import CATALOGUE, a_change, an_erasure, an_id
 
 from olvido.core.catalogue import Catalogue
-from olvido.core.plan import plan_consent, plan_request
+from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Outcome
 from olvido.ledger.replays import Source
 from olvido.operators.desk.replay.issuing import Issuer
@@ -53,7 +53,7 @@ def test_the_same_tasks_with_the_same_ids_and_each_with_its_own_generation(issue
     tasks, forgotten = issuer().issue(
         [source(1, tasks={"crm": (2, None), "marketing": (0, None)}), source(2)]
     )
-    planned = {task.sink: task for task in plan_request(an_erasure(1), CATALOGUE)}
+    planned = {task.sink: task for task in plan_tasks(an_erasure(1), CATALOGUE)}
     assert [(task.source_id, task.sink, task.generation) for task in tasks] == [
         (an_id(1), "crm", 2), (an_id(1), "marketing", 0), (an_id(2), "crm", 0), (an_id(2), "marketing", 0),
     ]  # fmt: skip
@@ -65,7 +65,7 @@ def test_a_consent_change_is_issued_like_a_request(issuer, source, registry):
     change = a_change(7)
     told = source(7, topic=CONSENTS, event=consents_codec(registry).encode(change), tasks={"crm": (0, None)})
     tasks, _ = issuer().issue([told])
-    assert tasks == [task for task in plan_consent(change, CATALOGUE) if task.sink == "crm"]
+    assert tasks == [task for task in plan_tasks(change, CATALOGUE) if task.sink == "crm"]
 
 
 def reasons(told: tuple) -> dict[str, str]:

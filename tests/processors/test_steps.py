@@ -10,7 +10,7 @@ from values import CATALOGUE, NOW, a_change, a_receipt, a_verification, an_erasu
 from olvido.core.causes import Cause
 from olvido.core.events import Decision, Right, Verified
 from olvido.core.lifecycle import RequestState
-from olvido.core.plan import plan_request
+from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Outcome
 from olvido.ledger.rows import Known as KnownChange
 from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestHead
@@ -320,7 +320,7 @@ def test_a_change_that_comes_late_moves_no_state_and_its_sinks_are_told_all_the_
 
 # --- receipts ---------------------------------------------------------------------------------
 
-TASKS = plan_request(an_erasure(), CATALOGUE)
+TASKS = plan_tasks(an_erasure(), CATALOGUE)
 KEYS = {(task.source_id, task.sink, task.generation, task.task_id) for task in TASKS}
 
 

@@ -11,7 +11,7 @@ from producers.conftest import Keys
 
 from olvido.broker.memory import MemoryBroker
 from olvido.core.errors import InvalidInput
-from olvido.core.events import ConsentChange, Decision, Right, Verified, check_instant
+from olvido.core.events import RIGHTS, ConsentChange, Decision, Right, Verified, check_instant
 from olvido.core.subject import check_handles
 from olvido.producers import Producer
 from olvido.producers.build import Builder
@@ -93,7 +93,7 @@ def test_an_event_travels_in_a_cloudevents_envelope(producer: Producer, memory: 
 def test_every_right_can_be_asked_for_by_value_or_name(
     producer: Producer, memory: MemoryBroker, memory_registry: Registry
 ) -> None:
-    rights = [right for right in Right if right is not Right.UNKNOWN]
+    rights = list(RIGHTS)
     for right in rights:
         purposes = ["marketing"] if right is Right.OBJECT else []
         producer.request(right=right, identities=ANA, purposes=purposes)

@@ -1,13 +1,15 @@
 """A registry in memory, and the codec and the values of each topic."""
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from fastavro import schemaless_reader, schemaless_writer
 
 from olvido.schemas import codec
 from olvido.schemas.codec import Codec
-from olvido.schemas.registry import Registry
+from olvido.schemas.registry import Registry, schema_of
 from schemas import strategies as any_
 
 MakeCodec = Callable[[Registry], Codec[Any]]
@@ -22,6 +24,14 @@ CODECS: dict[str, tuple[MakeCodec, Any]] = {
     "consent-state": (codec.consent_state_codec, any_.consent_states),
     "dead-letters": (codec.dead_letters_codec, any_.dead_letters),
 }
+
+
+def forged(schema: str, data: bytes, **changes: object) -> bytes:
+    """A record with fields that no value of ours has, written by fastavro."""
+    raw = schemaless_reader(BytesIO(data[5:]), schema_of(schema), None)
+    written = BytesIO()
+    schemaless_writer(written, schema_of(schema), {**raw, **changes})
+    return data[:5] + written.getvalue()
 
 
 class MemoryRegistry(Registry):

@@ -21,7 +21,20 @@ from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.status import RequestStatus
 from olvido.core.subject import Handle, IdentityKind
-from olvido.core.tasks import Action, Task
+from olvido.core.tasks import (
+    Access,
+    Action,
+    Consent,
+    ConsentChangeId,
+    Erase,
+    Object,
+    Portability,
+    Rectify,
+    RequestId,
+    Restrict,
+    Task,
+    Unknown,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -78,26 +91,42 @@ consents = st.builds(
 verifications = st.builds(Verification, event_id=uuids, request_id=uuids, subject_id=texts, verified=verified)
 
 
+unknowns = st.builds(
+    Unknown,
+    asked_at=instants,
+    purposes=some(texts),
+    decision=st.none() | st.sampled_from(Decision),
+    policy_version=texts,
+)
+of_requests = st.one_of(
+    st.builds(Erase, fence=instants),
+    st.builds(Object, purposes=some(texts), asked_at=instants),
+    *(st.builds(way, asked_at=instants) for way in (Access, Portability, Rectify, Restrict)),
+    unknowns,
+)
+of_changes = st.one_of(
+    st.builds(
+        Consent, purpose=texts, decision=st.sampled_from(Decision), occurred_at=instants, policy_version=texts
+    ),
+    unknowns,
+)
+
+
 def tasks(sink: str = "crm") -> st.SearchStrategy[Task]:
-    def of(source: tuple[UUID | None, UUID | None]) -> st.SearchStrategy[Task]:
+    def of(source: st.SearchStrategy[object], what: st.SearchStrategy[object]) -> st.SearchStrategy[Task]:
         return st.builds(
             Task,
             task_id=uuids,
             generation=numbers,
             sink=st.just(sink),
-            action=st.sampled_from(Action),
-            request_id=st.just(source[0]),
-            event_id=st.just(source[1]),
+            source=source,
+            what=what,
             subject_id=texts,
             handles=some(handles),
             box=boxes,
-            occurred_at=instants,
-            purposes=some(texts),
-            decision=st.none() | st.sampled_from(Decision),
-            policy_version=texts,
         )
 
-    return (st.tuples(uuids, st.none()) | st.tuples(st.none(), uuids)).flatmap(of)
+    return of(st.builds(RequestId, uuids), of_requests) | of(st.builds(ConsentChangeId, uuids), of_changes)
 
 
 receipts = st.builds(

@@ -20,7 +20,7 @@ from olvido.broker.reading import read_batch
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import PrivacyRequest
-from olvido.core.plan import plan_request
+from olvido.core.plan import plan_tasks
 from olvido.schemas.codec import (
     VALUE_BYTES_MAX,
     Codec,
@@ -261,7 +261,7 @@ def test_a_zero_character_in_a_string_is_refused(name: str, memory_registry: Reg
     """PostgreSQL holds no text with one: such a record would end its reader, and come again for ever."""
     codec = receipts_codec(memory_registry)
     value = {"a\0b": 1} if name == "counts" else "a\0b"
-    written = codec.encode(replace(a_receipt(plan_request(an_erasure(), CATALOGUE)[0]), **{name: value}))
+    written = codec.encode(replace(a_receipt(plan_tasks(an_erasure(), CATALOGUE)[0]), **{name: value}))
     assert cause_of(codec, written) is Cause.BAD_UTF8
 
 
@@ -269,7 +269,7 @@ def test_a_zero_character_in_a_string_is_refused(name: str, memory_registry: Reg
 def test_an_int_beyond_32_bits_is_refused(generation: int, memory_registry: Registry) -> None:
     """No column of the ledger holds it: such a record would end its reader, and come again for ever."""
     codec = receipts_codec(memory_registry)
-    task = plan_request(an_erasure(), CATALOGUE)[0]
+    task = plan_tasks(an_erasure(), CATALOGUE)[0]
     written = codec.encode(replace(a_receipt(task), generation=generation))
     assert cause_of(codec, written) is Cause.NON_CANONICAL
 

@@ -20,7 +20,7 @@ from olvido.broker.contract import Received, Record
 from olvido.core.consents import ConsentState
 from olvido.core.errors import Unavailable
 from olvido.core.events import SealedBox
-from olvido.core.plan import plan_request
+from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Receipt
 from olvido.core.subject import Identity
 from olvido.core.tasks import Task
@@ -94,7 +94,7 @@ class _AllKeys(OpenerTwin):
 
 
 def _any_box(request: Any, *rest: Any, **more: Any) -> tuple[Task, ...]:
-    return tuple(replace(task, box=request.boxes[0]) for task in plan_request(request, *rest, **more))
+    return tuple(replace(task, box=request.boxes[0]) for task in plan_tasks(request, *rest, **more))
 
 
 def _takes_every_receipt(recording: Recording, receipts: Sequence[Receipt]) -> Any:
@@ -142,7 +142,7 @@ BUGS: Mapping[str, Makers] = {
     "erased without looking": Makers(sink=_Believes),
     "others' rows overlooked": Makers(sink=_OverlooksOthers),
     "old consent wins": Makers(sink=_LastComeWins),
-    "wrong region's key": Makers(opener=_AllKeys, patches=((request_steps, "plan_request", _any_box),)),
+    "wrong region's key": Makers(opener=_AllKeys, patches=((request_steps, "plan_tasks", _any_box),)),
     "receipt for another task": Makers(
         patches=(
             (Recording, "known_tasks", _takes_every_receipt),

@@ -138,7 +138,7 @@ class _Check:
             "request": {str(key): row for key, row in self.tables.requests.items()},
             "consent": {str(key): row for key, row in self.tables.consent_changes.items()},
         }
-        self.keys_of = {str(source): tuple(keys) for source, keys in self.tables.tasks_of.items()}
+        self.keys_of = {str(source): tuple(keys) for source, keys in self.tables.plan_tasks.items()}
         self.verifications: dict[tuple[str, str], list[Place]] = defaultdict(list)  # by request and subject
         self.kept = {
             (VERIFICATIONS, row["source_partition"], row["source_offset"])

@@ -41,7 +41,7 @@ class Tables:
         self.publications_begun = 0
         self.operations: dict[UUID, Row] = {}
         self.acts: dict[UUID, Row] = {}
-        self.tasks_of: dict[UUID, dict[tuple[UUID, str, int], None]] = defaultdict(dict)  # an index
+        self.plan_tasks: dict[UUID, dict[tuple[UUID, str, int], None]] = defaultdict(dict)  # an index
 
 
 class TransactionTwin:
@@ -106,7 +106,7 @@ class TransactionTwin:
     def _said(self, source_id: UUID) -> dict[str, list[str | None]]:
         """What each sink has said, the oldest generation first."""
         said: dict[str, list[str | None]] = defaultdict(list)
-        for key in sorted(self._tables.tasks_of.get(source_id, ()), key=lambda key: (key[1], key[2])):
+        for key in sorted(self._tables.plan_tasks.get(source_id, ()), key=lambda key: (key[1], key[2])):
             said[key[1]].append(self._tables.tasks[key]["outcome"])
         return said
 
@@ -158,7 +158,7 @@ class TransactionTwin:
         }  # fmt: skip
         if not self._insert(self._tables.tasks, key, new, "insert_tasks"):
             return False
-        index = self._tables.tasks_of[key[0]]
+        index = self._tables.plan_tasks[key[0]]
         index[key] = None
         self._undo.append(lambda: index.pop(key))
         return True
@@ -292,7 +292,7 @@ class TransactionTwin:
 
     def _park_tasks(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
         for row in _unnested(columns):
-            for key in list(self._tables.tasks_of.get(row["source_id"], ())):
+            for key in list(self._tables.plan_tasks.get(row["source_id"], ())):
                 task = self._tables.tasks[key]
                 same = (task["task_id"], key[2]) == (row["task_id"], row["generation"])
                 if same and task["outcome"] is None:
@@ -463,7 +463,7 @@ class TransactionTwin:
         for key, task in list(self._tables.tasks.items()):
             if key[1] != sink or task["action"] not in actions:
                 continue
-            if any(other[1] == sink and other[2] > key[2] for other in self._tables.tasks_of[key[0]]):
+            if any(other[1] == sink and other[2] > key[2] for other in self._tables.plan_tasks[key[0]]):
                 continue
             answered = task["outcome"] not in {None, "deferred"}
             if not (task["applied_at"] >= since if answered else task["attempts"] > 0):
@@ -510,7 +510,7 @@ class TransactionTwin:
     # --- for operators -----------------------------------------------------------------------
 
     def _show_tasks(self, id: UUID) -> Iterator[Row]:
-        for key in sorted(self._tables.tasks_of.get(id, ()), key=lambda key: key[1:]):
+        for key in sorted(self._tables.plan_tasks.get(id, ()), key=lambda key: key[1:]):
             task = self._tables.tasks[key]
             yield {"sink": key[1], "generation": key[2], **task}
 

@@ -18,7 +18,7 @@ from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import Decision
 from olvido.core.receipts import Outcome, Receipt, receipt_for
 from olvido.core.subject import Identity
-from olvido.core.tasks import Action, Task
+from olvido.core.tasks import Consent, Erase, Object, Task
 from olvido.sinks.contract import OpenedTask
 from olvido.sinks.journal import TaskKey, key_of
 
@@ -229,13 +229,14 @@ class SinkTwin:
         task, system = one.task, self.target.system
         now = self.process.scheduler.now
         rows = self.target.matching(one.identities)
-        if task.action is Action.ERASE:
-            return self._erase(one, rows)
-        if task.action is Action.CONSENT:
-            return self._hear(one)
+        match task.what:
+            case Erase():
+                return self._erase(one, rows)
+            case Consent() as consent:
+                return self._hear(one, consent)
+            case Object(purposes=purposes):
+                return self._object(one, purposes)
         way = system.ways.get(task.action.value)
-        if task.action is Action.OBJECT:
-            return self._object(one)
         if way is None:
             return _Change(receipt_for(task, Outcome.UNSUPPORTED, applied_at=now), one.identities, None)
         if all(row.others for row in rows):
@@ -280,9 +281,9 @@ class SinkTwin:
             change.receipt = replace(change.receipt, outcome=Outcome.AMBIGUOUS, verified_at=None)
         return change
 
-    def _object(self, one: OpenedTask) -> _Change:
+    def _object(self, one: OpenedTask, purposes: tuple[str, ...]) -> _Change:
         task, now = one.task, self.process.scheduler.now
-        used = sorted(set(task.purposes or self.target.system.purposes) & self.target.system.purposes)
+        used = sorted(set(purposes or self.target.system.purposes) & self.target.system.purposes)
         if not used:
             return _Change(receipt_for(task, Outcome.NOT_FOUND, applied_at=now), one.identities, None)
         change = _Change(receipt_for(task, Outcome.SUPPRESSED, applied_at=now), one.identities, None)
@@ -292,25 +293,24 @@ class SinkTwin:
                 change.undo.append(lambda pair=pair: self.target.objections.discard(pair))
         return change
 
-    def _hear(self, one: OpenedTask) -> _Change:
+    def _hear(self, one: OpenedTask, consent: Consent) -> _Change:
         task, now = one.task, self.process.scheduler.now
-        assert task.decision is not None
         change = _Change(receipt_for(task, Outcome.SUPERSEDED, applied_at=now), one.identities, None)
         holds = False
         for handle in task.handles:
-            for purpose in task.purposes:
-                pair = (handle.value, purpose)
-                word = ConsentState(
-                    handle=handle.value, purpose=purpose, decision=task.decision,
-                    occurred_at=task.occurred_at, event_id=task.source_id, policy_version=task.policy_version,
-                )  # fmt: skip
-                known = self.target.words.get(pair)
-                standing = word if known is None else self.later(known, word)
-                self.target.words[pair] = standing
-                change.undo.append(lambda pair=pair, known=known: _put_back(self.target.words, pair, known))
-                holds = holds or standing.event_id == word.event_id
+            pair = (handle.value, consent.purpose)
+            word = ConsentState(
+                handle=handle.value, purpose=consent.purpose, decision=consent.decision,
+                occurred_at=consent.occurred_at, event_id=task.source_id,
+                policy_version=consent.policy_version,
+            )  # fmt: skip
+            known = self.target.words.get(pair)
+            standing = word if known is None else self.later(known, word)
+            self.target.words[pair] = standing
+            change.undo.append(lambda pair=pair, known=known: _put_back(self.target.words, pair, known))
+            holds = holds or standing.event_id == word.event_id
         if holds:
-            granted = task.decision is Decision.GRANTED
+            granted = consent.decision is Decision.GRANTED
             outcome = Outcome.CONSENT_APPLIED if granted else Outcome.SUPPRESSED
             change.receipt = receipt_for(task, outcome, applied_at=now)
         return change

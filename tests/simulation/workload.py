@@ -5,12 +5,13 @@ Each item says what it is in plain words, for the checker, which knows nothing o
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from schemas.codecs import forged
 from simulation.boxes import Vault
 from simulation.scheduler import BEGIN
 from simulation.targets import SYSTEMS, Row, System, Target
@@ -28,7 +29,7 @@ from olvido.core.events import (
 )
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.subject import Handle, Identity, IdentityKind
-from olvido.core.tasks import Action, Task
+from olvido.core.tasks import Action, Erase, RequestId, Task
 from olvido.schemas.codec import (
     consents_codec,
     receipts_codec,
@@ -393,19 +394,21 @@ class _Author:
             cause, request.subject_id, change(self._requests.encode(request))
         )
 
-    def _task(self, request: PrivacyRequest, cause: str, **changes: Any) -> None:
+    def _task(
+        self, request: PrivacyRequest, cause: str, *, raw: Mapping[str, Any] | None = None, **changes: Any
+    ) -> None:
         """A record on the topic of a sink's tasks that is none of its tasks."""
         system = self._rng.choice([one for one in SYSTEMS if one.region in request.regions])
         box = next(box for box in request.boxes if box.region == system.region)
         task = Task(
-            task_id=self._id(), generation=0, sink=system.name, action=Action.ERASE,
-            request_id=request.request_id, event_id=None, subject_id=request.subject_id,
-            handles=request.handles, box=box, occurred_at=BEGIN, purposes=(), decision=None,
-            policy_version="",
+            task_id=self._id(), generation=0, sink=system.name, source=RequestId(request.request_id),
+            what=Erase(fence=BEGIN), subject_id=request.subject_id, handles=request.handles, box=box,
         )  # fmt: skip
         task = replace(task, **changes)
         codec = self._tasks[system.name]
-        self._poison(cause, task.subject_id, codec.encode(task), topic=codec.topic.name)
+        self._poison(
+            cause, task.subject_id, forged("task", codec.encode(task), **(raw or {})), topic=codec.topic.name
+        )
 
 
 def _concerned(change: ConsentChange) -> System | None:
@@ -484,7 +487,7 @@ def _wrong_sink(author: _Author, request: PrivacyRequest, _: ConsentChange) -> N
 
 
 def _bad_uuid(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
-    author._task(request, "BAD_UUID", request_id=None)
+    author._task(request, "BAD_UUID", raw={"request_id": None})
 
 
 # Where in the bytes of a request: 5 of framing, 1 of length, 36 of request_id, then the right.

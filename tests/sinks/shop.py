@@ -9,7 +9,21 @@ from uuid import UUID
 from olvido.core.events import Decision, SealedBox
 from olvido.core.ids import task_id
 from olvido.core.subject import Handle, Identity, IdentityKind
-from olvido.core.tasks import Action, Task
+from olvido.core.tasks import (
+    Access,
+    Action,
+    Consent,
+    ConsentChangeId,
+    Erase,
+    Object,
+    Portability,
+    Rectify,
+    RequestId,
+    Restrict,
+    Task,
+    Unknown,
+    What,
+)
 from olvido.sinks.contract import OpenedTask, SinkSettings
 
 SINK = "crm"
@@ -132,23 +146,33 @@ def a_task(
     """A task with its box opened."""
     source_id = source_id or UUID(int=next(_numbers))
     handles = tuple(a_handle(identity) for identity in person)
-    is_consent = action is Action.CONSENT
     task = Task(
         task_id=task_id(source_id, sink, action.value),
         generation=generation,
         sink=sink,
-        action=action,
-        request_id=None if is_consent else source_id,
-        event_id=source_id if is_consent else None,
+        source=ConsentChangeId(source_id) if action is Action.CONSENT else RequestId(source_id),
+        what=what_of(action, at, decision, purposes),
         subject_id=handles[0].value,
         handles=handles,
         box=NO_BOX,
-        occurred_at=at,
-        purposes=purposes,
-        decision=decision,
-        policy_version="2026-01" if is_consent else "",
     )
     return OpenedTask(task=task, identities=tuple(person))
+
+
+def what_of(action: Action, at: datetime, decision: Decision | None, purposes: tuple[str, ...]) -> What:
+    """What is asked of a sink, by the name of its action."""
+    match action:
+        case Action.CONSENT:
+            assert decision is not None
+            (purpose,) = purposes
+            return Consent(purpose=purpose, decision=decision, occurred_at=at, policy_version="2026-01")
+        case Action.OBJECT:
+            return Object(purposes=purposes, asked_at=at)
+        case Action.ERASE:
+            return Erase(fence=at)
+        case _:
+            ways = (Access, Portability, Rectify, Restrict, Unknown)
+            return next(way(asked_at=at) for way in ways if way.action is action)
 
 
 def an_erasure(*, at: datetime = ASKED_AT, generation: int = 0, source_id: UUID | None = None,

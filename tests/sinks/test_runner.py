@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
+from schemas.codecs import forged
 from sinks.shop import a_handle, an_erasure, identities
 
 from olvido.broker.contract import Received, Record
@@ -207,7 +208,8 @@ BAD: dict[str, tuple[Callable[[Bench, Task], Received], Cause]] = {
         lambda b, t: b.record(t, headers=(("ce_specversion", b"2.0"),)), Cause.UNSUPPORTED_VERSION),
     "headers without end": (lambda b, t: b.record(t, headers=(("h", b"x"),) * 99), Cause.TOO_LARGE),
     "another sink's task": (lambda b, t: b.record(replace(t, sink="billing")), Cause.WRONG_SINK),
-    "a task of nothing": (lambda b, t: b.record(replace(t, request_id=None)), Cause.BAD_UUID),
+    "a task of nothing": (
+        lambda b, t: b.record(t, value=forged("task", b.tasks.encode(t), request_id=None)), Cause.BAD_UUID),
     "a box that was moved": (moved, Cause.CANNOT_OPEN),
     "a box that was altered": (altered, Cause.CANNOT_OPEN),
     "another region's box": (

@@ -25,6 +25,9 @@ class Right(StrEnum):
     UNKNOWN = "UNKNOWN"  # the Avro enum's default: a right of a newer version
 
 
+RIGHTS = tuple(right for right in Right if right is not Right.UNKNOWN)  # those that a person may name
+
+
 class Decision(StrEnum):
     """What a consent change says about a purpose."""
 

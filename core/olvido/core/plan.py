@@ -10,8 +10,9 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, PrivacyRequest, Right, SealedBox, check_instant
 from olvido.core.ids import task_id
+from olvido.core.source import Source, ref_of, what_of
 from olvido.core.subject import IdentityKind, check_handles
-from olvido.core.tasks import Action, Task
+from olvido.core.tasks import Consent, Task
 
 
 def check_request(request: PrivacyRequest, catalogue: Catalogue, now: datetime) -> None:
@@ -42,62 +43,31 @@ def check_consent(change: ConsentChange, catalogue: Catalogue, now: datetime) ->
         raise Refused(Cause.UNKNOWN_PURPOSE, field="purpose")
 
 
-def plan_request(request: PrivacyRequest, catalogue: Catalogue, *, generation: int = 0) -> tuple[Task, ...]:
-    """The tasks of a request: each sink in its regions that can match one of its identities.
+def plan_tasks(source: Source, catalogue: Catalogue, *, generation: int = 0) -> tuple[Task, ...]:
+    """The tasks of a request or a consent change: each sink in its regions that can match an identity.
 
-    A sink that cannot do what is asked gets its task all the same and answers
-    ``unsupported``: a gap in the promise is shown, not planned away.
+    A sink that cannot do what is asked gets its task all the same and answers ``unsupported``: a gap in the
+    promise is shown, not planned away. A consent change reaches the sinks that act on its purpose, whatever
+    is known of the purpose already: which decision is the later one is decided where it is applied, so that
+    a change that comes late is answered and not dropped.
     """
-    kinds = {handle.kind for handle in request.handles}
-    boxes = {box.region: box for box in request.boxes}
-    action = Action(request.right.value)
+    what, ref = what_of(source), ref_of(source)
+    kinds = {handle.kind for handle in source.handles}
+    boxes = {box.region: box for box in source.boxes}
     return tuple(
         Task(
-            task_id=task_id(request.request_id, sink.name, action.value),
+            task_id=task_id(ref.id, sink.name, what.action.value),
             generation=generation,
             sink=sink.name,
-            action=action,
-            request_id=request.request_id,
-            event_id=None,
-            subject_id=request.subject_id,
-            handles=request.handles,
+            source=ref,
+            what=what,
+            subject_id=source.subject_id,
+            handles=source.handles,
             box=boxes[sink.region],
-            occurred_at=request.requested_at,
-            purposes=request.purposes,
-            decision=None,
-            policy_version="",
         )
         for sink in catalogue.sinks
-        if _concerns(sink, request.regions, kinds)
-    )
-
-
-def plan_consent(change: ConsentChange, catalogue: Catalogue, *, generation: int = 0) -> tuple[Task, ...]:
-    """The tasks of a consent change: each sink in its regions that acts on that purpose.
-
-    They are planned whatever is known already: which word is the later one is decided
-    where it is applied, so that a change that comes late is answered and not dropped.
-    """
-    kinds = {handle.kind for handle in change.handles}
-    boxes = {box.region: box for box in change.boxes}
-    return tuple(
-        Task(
-            task_id=task_id(change.event_id, sink.name, Action.CONSENT.value),
-            generation=generation,
-            sink=sink.name,
-            action=Action.CONSENT,
-            request_id=None,
-            event_id=change.event_id,
-            subject_id=change.subject_id,
-            handles=change.handles,
-            box=boxes[sink.region],
-            occurred_at=change.occurred_at,
-            purposes=(change.purpose,),
-            decision=change.decision,
-            policy_version=change.policy_version,
-        )
-        for sink in catalogue.sinks
-        if change.purpose in sink.purposes and _concerns(sink, change.regions, kinds)
+        if (not isinstance(what, Consent) or what.purpose in sink.purposes)
+        and _concerns(sink, source.regions, kinds)
     )
 
 

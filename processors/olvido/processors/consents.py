@@ -13,7 +13,7 @@ from olvido.core.dead_letters import DeadLetter
 from olvido.core.digests import content_digest, same_content
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange
-from olvido.core.plan import check_consent, plan_consent
+from olvido.core.plan import check_consent, plan_tasks
 from olvido.core.tasks import Task
 from olvido.ledger.rows import ConsentRow, Place
 from olvido.ledger.rows import Known as KnownChange
@@ -79,7 +79,7 @@ def step(batch: Sequence[Read[ConsentChange]], known: Known, catalogue: Catalogu
             key = (state.handle, state.purpose)
             standing = states.get(key) or known.states.get(key)
             states[key] = state if standing is None else later(standing, state)
-        tasks.extend(plan_consent(change, catalogue))
+        tasks.extend(plan_tasks(change, catalogue))
     return Output(
         rows=tuple(rows.values()),
         states=tuple(states.values()),

@@ -13,10 +13,11 @@ from olvido.core.digests import content_digest, same_content
 from olvido.core.errors import Refused
 from olvido.core.events import PrivacyRequest
 from olvido.core.lifecycle import FINAL_STATES, Event, RequestState, begin, event_of
-from olvido.core.plan import check_request, plan_request
+from olvido.core.plan import check_request, plan_tasks
 from olvido.core.requests import needs_verification
+from olvido.core.source import what_of
 from olvido.core.status import RequestStatus, status_of
-from olvido.core.tasks import Action, Task
+from olvido.core.tasks import Task
 from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestRow, TaskRow, VerificationKey
 
 GROUP = "olvido.processors"
@@ -83,7 +84,7 @@ def step(batch: Sequence[Read[PrivacyRequest]], known: Known, catalogue: Catalog
                 statuses.append(status_of(request, first.state, first.outcomes))
                 tasks.extend(
                     task
-                    for task in plan_request(request, catalogue)
+                    for task in plan_tasks(request, catalogue)
                     if first.state is not RequestState.IDENTITY_PENDING and task.sink in first.owed
                 )
             else:
@@ -106,7 +107,7 @@ def unanswered(tasks: Sequence[Task]) -> dict[str, None]:
 
 def planned_event(request: PrivacyRequest, tasks: Sequence[Task]) -> Event:
     """What happens to a request whose tasks were just planned."""
-    return event_of(Action(request.right.value), unanswered(tasks).values())
+    return event_of(what_of(request).action, unanswered(tasks).values())
 
 
 def task_row(task: Task) -> TaskRow:
@@ -124,7 +125,7 @@ def _start(request: PrivacyRequest, catalogue: Catalogue) -> tuple[tuple[Task, .
     required = request.right in catalogue.verification_required
     if needs_verification(request, required_by_policy=required):
         return (), begin(Event.UNVERIFIED)
-    tasks = plan_request(request, catalogue)
+    tasks = plan_tasks(request, catalogue)
     return tasks, begin(planned_event(request, tasks))
 
 

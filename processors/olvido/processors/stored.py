@@ -11,7 +11,7 @@ from olvido.core.catalogue import Catalogue
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, PrivacyRequest
-from olvido.core.plan import plan_consent, plan_request
+from olvido.core.plan import plan_tasks
 from olvido.core.tasks import Action, Task
 from olvido.schemas.codec import consents_codec, requests_codec
 from olvido.schemas.registry import Registry
@@ -64,8 +64,8 @@ class StoredEvents:
             change = self.consent_change(event)
             if isinstance(change, Refused):
                 return change
-            return plan_consent(change, catalogue, generation=generation)
+            return plan_tasks(change, catalogue, generation=generation)
         request = self.request(event)
         if isinstance(request, Refused):
             return request
-        return plan_request(request, catalogue, generation=generation)
+        return plan_tasks(request, catalogue, generation=generation)

@@ -14,7 +14,7 @@ from olvido.core.errors import Refused
 from olvido.core.events import PrivacyRequest, Verification, check_instant
 from olvido.core.lifecycle import RequestState
 from olvido.core.lifecycle import step as next_state
-from olvido.core.plan import plan_request
+from olvido.core.plan import plan_tasks
 from olvido.core.status import RequestStatus, status_of
 from olvido.core.tasks import Task
 from olvido.ledger.rows import (
@@ -97,7 +97,7 @@ def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: dateti
             if isinstance(event, Refused):
                 unreadable[request_id] = event
                 continue
-            planned = plan_request(event, catalogue)
+            planned = plan_tasks(event, catalogue)
             if request.state is RequestState.IDENTITY_PENDING:
                 state = next_state(request.state, planned_event(event, planned))
                 started[request_id] = StateRow(

@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from olvido.core.errors import InvalidInput, Refused
 from olvido.core.events import (
+    RIGHTS,
     ConsentChange,
     Decision,
     PrivacyRequest,
@@ -241,11 +242,10 @@ class Builder:
 
 
 def _right(given: Right | str) -> Right:
-    rights = [right for right in Right if right is not Right.UNKNOWN]
-    for right in rights:
+    for right in RIGHTS:
         if given == right.value:
             return right
-    raise InvalidInput("right", f"is none of {', '.join(rights)}")
+    raise InvalidInput("right", f"is none of {', '.join(RIGHTS)}")
 
 
 def _id(given: UUID | str | None, field: str) -> UUID:

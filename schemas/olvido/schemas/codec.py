@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, assert_never
 from uuid import UUID
 
 from fastavro import schemaless_reader, schemaless_writer
@@ -39,7 +39,21 @@ from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.status import RequestStatus
 from olvido.core.subject import Handle, IdentityKind
-from olvido.core.tasks import Action, Task
+from olvido.core.tasks import (
+    Access,
+    Action,
+    Consent,
+    ConsentChangeId,
+    Erase,
+    Object,
+    Portability,
+    Rectify,
+    RequestId,
+    Restrict,
+    Task,
+    Unknown,
+    What,
+)
 from olvido.schemas.registry import Registry, schema_of, schema_text
 from olvido.schemas.topics import (
     CANARIES,
@@ -437,34 +451,91 @@ def _task_to_raw(task: Task) -> Raw:
 
 
 def _rest_to_raw(task: Task) -> Raw:
+    purposes: tuple[str, ...] = ()
+    decision, policy_version = None, ""
+    match task.what:
+        case Object(purposes=purposes):
+            pass
+        case Consent(purpose=purpose, decision=said, policy_version=policy_version):
+            purposes, decision = (purpose,), said.value
+        case Unknown(purposes=purposes, decision=maybe, policy_version=policy_version):
+            decision = maybe and maybe.value
     return {
         "request_id": task.request_id,
         "event_id": task.event_id,
         "subject_id": task.subject_id,
         "handles": _handles_to_raw(task.handles),
         "occurred_at": task.occurred_at,
-        "purposes": task.purposes,
-        "decision": None if task.decision is None else task.decision.value,
-        "policy_version": task.policy_version,
+        "purposes": purposes,
+        "decision": decision,
+        "policy_version": policy_version,
     }
 
 
 def _task(raw: Raw) -> Task:
+    what = _what(_ACTIONS[raw["action"]], raw)
     return Task(
         task_id=raw["task_id"],
         generation=raw["generation"],
         sink=raw["sink"],
-        action=_ACTIONS[raw["action"]],
-        request_id=raw["request_id"],
-        event_id=raw["event_id"],
+        source=_source(what, raw["request_id"], raw["event_id"]),
+        what=what,
         subject_id=raw["subject_id"],
         handles=_handles(raw["handles"]),
         box=SealedBox(**raw["box"]),
-        occurred_at=raw["occurred_at"],
-        purposes=tuple(raw["purposes"]),
-        decision=None if raw["decision"] is None else _DECISIONS[raw["decision"]],
-        policy_version=raw["policy_version"],
     )
+
+
+def _source(what: What, request_id: UUID | None, event_id: UUID | None) -> RequestId | ConsentChangeId:
+    if (request_id is None) == (event_id is None):
+        raise Refused(Cause.BAD_UUID, field="request_id", reason="a task has one of request_id and event_id")
+    if request_id is not None and not isinstance(what, Consent):
+        return RequestId(request_id)
+    if event_id is not None and isinstance(what, Consent | Unknown):
+        return ConsentChangeId(event_id)
+    raise Refused(
+        Cause.NON_CANONICAL,
+        field="action",
+        reason="a consent task comes from a consent change, no other does",
+    )
+
+
+def _what(action: Action, raw: Raw) -> What:  # noqa: PLR0911 - one for each right
+    """What is asked, and nothing that its right does not have: encoding it again must give the same bytes."""
+    at, purposes = raw["occurred_at"], tuple(raw["purposes"])
+    if action is Action.UNKNOWN:
+        return Unknown(
+            asked_at=at,
+            purposes=purposes,
+            decision=raw["decision"] and _DECISIONS[raw["decision"]],
+            policy_version=raw["policy_version"],
+        )
+    if action is Action.CONSENT:
+        if len(purposes) != 1 or raw["decision"] is None:
+            raise Refused(Cause.NON_CANONICAL, field="decision", reason="a consent is about one purpose")
+        decision = _DECISIONS[raw["decision"]]
+        return Consent(
+            purpose=purposes[0], decision=decision, occurred_at=at, policy_version=raw["policy_version"]
+        )
+    if raw["decision"] is not None or raw["policy_version"]:
+        raise Refused(Cause.NON_CANONICAL, field="decision", reason="only a consent has one")
+    if purposes and action is not Action.OBJECT:
+        raise Refused(Cause.NON_CANONICAL, field="purposes", reason="only an objection has some")
+    match action:
+        case Action.ERASE:
+            return Erase(fence=at)
+        case Action.ACCESS:
+            return Access(asked_at=at)
+        case Action.PORTABILITY:
+            return Portability(asked_at=at)
+        case Action.RECTIFY:
+            return Rectify(asked_at=at)
+        case Action.RESTRICT:
+            return Restrict(asked_at=at)
+        case Action.OBJECT:
+            return Object(purposes=purposes, asked_at=at)
+        case _:
+            assert_never(action)
 
 
 def _receipt_to_raw(receipt: Receipt) -> Raw:

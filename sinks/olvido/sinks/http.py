@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, assert_never
 
 import httpx2
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -22,7 +22,19 @@ from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import CLOCK_SKEW_MAX, EARLIEST
 from olvido.core.receipts import Outcome, Receipt, receipt_for
 from olvido.core.subject import Identity, IdentityKind
-from olvido.core.tasks import Action, Task
+from olvido.core.tasks import (
+    Access,
+    Action,
+    Consent,
+    Erase,
+    Object,
+    Portability,
+    Rectify,
+    Restrict,
+    Task,
+    Unknown,
+    What,
+)
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.section import Part, fault, read_section
@@ -277,9 +289,7 @@ def _task(one: OpenedTask, kinds: Set[IdentityKind]) -> dict[str, object]:
         "idempotency_key": _key(task),
         "action": task.action.value,
         "occurred_at": task.occurred_at.isoformat(),
-        "purposes": list(task.purposes),
-        "decision": task.decision.value if task.decision else None,
-        "policy_version": task.policy_version,
+        **_particulars(task.what),
         "event_id": str(task.event_id) if task.event_id else None,
         "request_id": str(task.request_id) if task.request_id else None,
         "identities": _identities(one, kinds),
@@ -289,6 +299,19 @@ def _task(one: OpenedTask, kinds: Set[IdentityKind]) -> dict[str, object]:
             if handle.kind in kinds
         ],
     }
+
+
+def _particulars(what: What) -> dict[str, object]:
+    """What only an objection or a consent change has."""
+    match what:
+        case Object(purposes=purposes):
+            return {"purposes": list(purposes), "decision": None, "policy_version": ""}
+        case Consent(purpose=purpose, decision=decision, policy_version=version):
+            return {"purposes": [purpose], "decision": decision.value, "policy_version": version}
+        case Erase() | Access() | Portability() | Rectify() | Restrict() | Unknown():
+            return {"purposes": [], "decision": None, "policy_version": ""}
+        case _:
+            assert_never(what)
 
 
 def _lookup(one: OpenedTask, kinds: Set[IdentityKind]) -> dict[str, object]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
-from typing import Protocol
+from typing import Protocol, assert_never
 from uuid import UUID
 
 from olvido.core.causes import Cause
@@ -18,7 +18,18 @@ from olvido.core.errors import Refused
 from olvido.core.events import Decision
 from olvido.core.receipts import Outcome, Receipt
 from olvido.core.subject import Identity, IdentityKind
-from olvido.core.tasks import Action, Task
+from olvido.core.tasks import (
+    Access,
+    Action,
+    Consent,
+    Object,
+    Portability,
+    Rectify,
+    Restrict,
+    Task,
+    Unknown,
+)
+from olvido.core.tasks import Erase as Erasure
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
 from olvido.sinks.journal import Answer, TaskKey, key_of
@@ -158,7 +169,7 @@ class _Work:
 
     @property
     def fence(self) -> datetime | None:
-        return self.task.occurred_at if self.task.action is Action.ERASE else None
+        return self.task.what.fence if isinstance(self.task.what, Erasure) else None
 
     @property
     def restrains(self) -> bool:
@@ -229,23 +240,25 @@ class _Batch:
     def _decline(self) -> None:
         """Say of each task that the data map has no way of doing what is not covered."""
         for work in self._work:
-            match work.task.action:
-                case Action.ERASE:
+            match work.task.what:
+                case Erasure():
                     pass
-                case Action.RESTRICT:
+                case Restrict():
                     if not self._map.restricts:
                         work.close(Outcome.UNSUPPORTED, "not covered: no table has restrict")
-                case Action.CONSENT:
-                    missing = [p for p in work.task.purposes if p not in self._map.purposes]
-                    if missing or not work.task.purposes:
-                        work.close(Outcome.UNSUPPORTED, f"not covered: no table has consent.{_list(missing)}")
-                case Action.OBJECT:
-                    self._decline_objection(work)
-                case other:
-                    work.close(Outcome.UNSUPPORTED, f"not covered: the data map has no way of {other.value}")
+                case Consent(purpose=purpose):
+                    if purpose not in self._map.purposes:
+                        work.close(Outcome.UNSUPPORTED, f"not covered: no table has consent.{purpose}")
+                case Object(purposes=purposes):
+                    self._decline_objection(work, purposes)
+                case (Access() | Portability() | Rectify() | Unknown()) as other:
+                    way = other.action.value
+                    work.close(Outcome.UNSUPPORTED, f"not covered: the data map has no way of {way}")
+                case _:
+                    assert_never(work.task.what)
 
-    def _decline_objection(self, work: _Work) -> None:
-        asked = work.task.purposes or self._purposes  # against nothing named is against everything
+    def _decline_objection(self, work: _Work, purposes: tuple[str, ...]) -> None:
+        asked = purposes or self._purposes  # against nothing named is against everything
         used = [purpose for purpose in asked if purpose in self._purposes]
         if not used:
             work.close(Outcome.NOT_FOUND, f"nothing here is used for {_list(asked)}")
@@ -257,8 +270,9 @@ class _Batch:
     def _hear_objections(self) -> None:
         told: dict[tuple[str, str], tuple[str, str, datetime, UUID]] = {}
         for _, work in self._of(Action.OBJECT):
-            task = work.task
-            used = [p for p in (task.purposes or self._purposes) if p in self._purposes]
+            task, what = work.task, work.task.what
+            assert isinstance(what, Object)
+            used = [p for p in (what.purposes or self._purposes) if p in self._purposes]
             covered = [p for p in used if self._map.objects_to(p)]
             work.says = tuple((purpose, OBJECTED) for purpose in covered)
             for purpose in covered:
@@ -293,17 +307,18 @@ class _Batch:
     def _hear_consent(
         self, work: _Work, holds: Mapping[tuple[str, str], UUID], objected: Set[tuple[str, str]]
     ) -> None:
-        task = work.task
-        pairs = [(handle.value, purpose) for purpose in task.purposes for handle in task.handles]
+        task, what = work.task, work.task.what
+        assert isinstance(what, Consent)
+        pairs = [(handle.value, what.purpose) for handle in task.handles]
         if not any(holds[pair] == task.source_id for pair in pairs):
             work.close(Outcome.SUPERSEDED, "a later word is known")
-        elif task.decision is Decision.WITHDRAWN:
-            work.says = tuple((purpose, WITHDRAWN) for purpose in task.purposes)
+        elif what.decision is Decision.WITHDRAWN:
+            work.says = ((what.purpose, WITHDRAWN),)
             work.close(Outcome.SUPPRESSED)
         elif any(pair in objected for pair in pairs):
-            work.close(Outcome.SUPPRESSED, f"an objection to {_list(task.purposes)} stands")
+            work.close(Outcome.SUPPRESSED, f"an objection to {what.purpose} stands")
         else:
-            work.says = tuple((purpose, GRANTED) for purpose in task.purposes)
+            work.says = ((what.purpose, GRANTED),)
             work.close(Outcome.CONSENT_APPLIED)
 
     # --- whose rows --------------------------------------------------------------------------
@@ -563,18 +578,17 @@ def _values(table: Table, purpose: str, rank: int) -> Mapping[str, Scalar]:
 
 
 def _states(task: Task) -> Iterator[ConsentState]:
-    if task.decision is None:
-        raise Refused(Cause.REFUSED_BY_TARGET, field="decision", reason="a consent task says no decision")
-    for purpose in task.purposes:
-        for handle in task.handles:
-            yield ConsentState(
-                handle=handle.value,
-                purpose=purpose,
-                decision=task.decision,
-                occurred_at=task.occurred_at,
-                event_id=task.source_id,
-                policy_version=task.policy_version,
-            )
+    what = task.what
+    assert isinstance(what, Consent)
+    for handle in task.handles:
+        yield ConsentState(
+            handle=handle.value,
+            purpose=what.purpose,
+            decision=what.decision,
+            occurred_at=what.occurred_at,
+            event_id=task.source_id,
+            policy_version=what.policy_version,
+        )
 
 
 def _still_there(name: str) -> Refused:

@@ -154,10 +154,6 @@ class SinkRunner:
         """
         if task.sink != self._name:
             raise Refused(Cause.WRONG_SINK, field="sink")
-        if (task.request_id is None) == (task.event_id is None):
-            raise Refused(
-                Cause.BAD_UUID, field="request_id", reason="a task has one of request_id and event_id"
-            )
         identities = self._opener.open(task.box, source_id=task.source_id, subject_id=task.subject_id)
         if not identities or not all(identity.normalised.strip() for identity in identities):
             raise Refused(Cause.CANNOT_OPEN, field="box", reason="opened, but without an identity")
@@ -209,7 +205,7 @@ class SinkRunner:
             now=now,
             task_id=task.task_id,
             generation=task.generation,
-            source_id=task.request_id or task.event_id,
+            source_id=task.source_id,
         )
 
     def _publish(

@@ -127,9 +127,9 @@ def _operations() -> Iterable[str]:
 
 
 def _rights() -> Iterable[str]:
-    from olvido.core.events import Right
+    from olvido.core.events import RIGHTS
 
-    return [right.value for right in Right if right is not Right.UNKNOWN]
+    return [right.value for right in RIGHTS]
 
 
 def _processes() -> Iterable[str]:

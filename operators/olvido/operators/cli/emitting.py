@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from olvido.core.errors import InvalidInput
-from olvido.core.events import Right
+from olvido.core.events import RIGHTS, Right
 from olvido.operators.cli.output import Form, Output, messages, show_one
 
 Email = Annotated[str | None, typer.Option(help="An e-mail address of the person.")]
@@ -34,9 +34,8 @@ Regions = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     request = typer.Typer(help="Emit a privacy request.", no_args_is_help=True)
-    for right in Right:
-        if right is not Right.UNKNOWN:
-            request.command(right.value.lower(), help=_help(right))(_request_command(right))
+    for right in RIGHTS:
+        request.command(right.value.lower(), help=_help(right))(_request_command(right))
     request.command("verify")(verify)
     app.add_typer(request, name="request")
     consent = typer.Typer(help="Emit a consent change.", no_args_is_help=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from olvido.ledger.figures import Figures
 
 from olvido.core.errors import InvalidInput, Refused, did_you_mean
-from olvido.core.events import Right
+from olvido.core.events import RIGHTS
 from olvido.core.ids import canonical_uuid
 from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome
@@ -58,8 +58,7 @@ def list_requests(
         olvido requests list --overdue -o csv > overdue.csv
     """
     now = datetime.now(UTC)
-    rights = [one.value for one in Right if one is not Right.UNKNOWN]
-    right = _one_of(right.upper(), rights, "--right") if right else None
+    right = _one_of(right.upper(), [one.value for one in RIGHTS], "--right") if right else None
     sink = _one_of(sink, _sinks(), "--sink") if sink else None
     outcome = _one_of(outcome, ["none", *(one.value for one in Outcome)], "--outcome") if outcome else None
     after = instant_of(since, field="--since", now=now) if since else None

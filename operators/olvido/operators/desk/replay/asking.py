@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from olvido.core.errors import InvalidInput, did_you_mean
-from olvido.core.events import Right
+from olvido.core.events import RIGHTS
 from olvido.core.lifecycle import RequestState
 from olvido.core.receipts import Outcome
 from olvido.core.replay import Selection
@@ -81,9 +81,7 @@ def selection_of(
         since=since,
         until=until,
         sinks=_known("--sink", sinks, list(deployment.sinks)),
-        rights=_known(
-            "--right", [right.upper() for right in rights], [r.value for r in Right if r is not Right.UNKNOWN]
-        ),
+        rights=_known("--right", [right.upper() for right in rights], [right.value for right in RIGHTS]),
         purposes=_known("--purpose", purposes, deployment.purposes),
         states=_known("--state", states, [state.value for state in RequestState]),
         outcomes=_known("--outcome", outcomes, [NO_OUTCOME, *(outcome.value for outcome in Outcome)]),

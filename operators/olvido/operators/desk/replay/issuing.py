@@ -8,7 +8,9 @@ from olvido.broker.admin import read_range
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, PrivacyRequest
-from olvido.core.plan import plan_consent, plan_request
+from olvido.core.plan import plan_tasks
+from olvido.core.source import Source as Event
+from olvido.core.source import id_of
 from olvido.core.tasks import Task
 from olvido.ledger.progress import ranges_of
 from olvido.ledger.replays import Forgotten, Source
@@ -16,8 +18,6 @@ from olvido.schemas.codec import Codec, consents_codec, requests_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import CONSENTS, REQUESTS
-
-Event = PrivacyRequest | ConsentChange
 
 
 class Issuer:
@@ -85,7 +85,7 @@ class Issuer:
         return {
             task.sink: task
             for generation in generations
-            for task in _plan(event, self._catalogue, generation)
+            for task in plan_tasks(event, self._catalogue, generation=generation)
             if source.tasks.get(task.sink, (None,))[0] == generation
         }
 
@@ -118,14 +118,3 @@ class Issuer:
             for record in read_range(self._kafka, topic, partition, ranges)
             if record.value is not None
         }
-
-
-def id_of(event: Event) -> UUID:
-    """What the ledger knows an event by."""
-    return event.request_id if isinstance(event, PrivacyRequest) else event.event_id
-
-
-def _plan(event: Event, catalogue: Catalogue, generation: int) -> Sequence[Task]:
-    if isinstance(event, PrivacyRequest):
-        return plan_request(event, catalogue, generation=generation)
-    return plan_consent(event, catalogue, generation=generation)

@@ -21,11 +21,12 @@ from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError, Refused, Unavailable
 from olvido.core.rates import Pace
 from olvido.core.replay import Place, Position, ReplayState
+from olvido.core.source import id_of
 from olvido.core.tasks import Task
 from olvido.ledger.replays import Forgotten, Replay, Replays, plan_document
 from olvido.ledger.store import Ledger
 from olvido.operators.cli.progress import Bar
-from olvido.operators.desk.replay.issuing import Issuer, id_of
+from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import pace_of, unknown_ranges
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import ConsentsHandler, RequestsHandler

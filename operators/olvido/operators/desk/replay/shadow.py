@@ -13,10 +13,11 @@ from uuid import UUID
 from olvido.broker.admin import lag, read_range
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.replay import FIRST, Plan
+from olvido.core.source import id_of
 from olvido.core.tasks import Task
 from olvido.ledger.replays import Replay, Replays, Source, plan_document
 from olvido.operators.cli.progress import Bar
-from olvido.operators.desk.replay.issuing import Issuer, id_of
+from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import unknown_ranges
 from olvido.processors.requests import GROUP
 from olvido.schemas.privacy.sealing import Forgotten as BoxForgotten
