@@ -37,6 +37,7 @@ from olvido.core.ids import task_id
 from olvido.core.replay import Plan, ReplayState, Selection
 from olvido.ledger.connection import Database
 from olvido.ledger.replays import Replay, Replays
+from olvido.operators.desk.progress import Notice
 from olvido.operators.desk.replay.asking import TOPICS, Asked
 from olvido.operators.desk.replay.planning import make_plan
 from olvido.operators.desk.replay.running import Runner
@@ -74,9 +75,9 @@ class Silent:
     def to(self, done: int) -> None:
         """Nothing."""
 
-    def say(self, text: str) -> None:
-        """What a person would be told."""
-        print("   ", text)
+    def notice(self, notice: Notice) -> None:
+        """What a person would read."""
+        print("   ", notice)
 
 
 # --- the year ---------------------------------------------------------------------------------------

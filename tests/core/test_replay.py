@@ -94,7 +94,7 @@ def test_a_window_is_never_reversed_and_never_reaches_beyond_the_end(
 
 def test_times_are_refused_that_can_hold_nothing():
     check_times(NOW - timedelta(1), NOW, now=NOW)
-    with pytest.raises(InvalidInput, match="--from: is in the future"):
+    with pytest.raises(InvalidInput, match="since: is in the future"):
         check_times(NOW + timedelta(seconds=1), None, now=NOW)
     with pytest.raises(InvalidInput, match="swap them"):
         check_times(NOW, NOW, now=NOW)

@@ -15,7 +15,6 @@ from typing import Any
 import typer
 
 from olvido.core.causes import Cause
-from olvido.core.dead_letters import remedy
 from olvido.core.lifecycle import FINAL_STATES, TABLE, RequestState, state_of
 from olvido.core.receipts import Outcome
 from olvido.core.tasks import Action
@@ -87,7 +86,7 @@ def dead_letters() -> str:
         "",
         "| code | meaning | what to do |",
         "|---|---|---|",
-        *(f"| `{cause.value}` | {cause.meaning} | {remedy(cause)} |" for cause in Cause),
+        *(f"| `{cause.value}` | {cause.meaning} | {cause.decision} |" for cause in Cause),
     ]
     return _page(lines)
 

@@ -57,7 +57,7 @@ def test_a_table_fits_eighty_columns(chain):
         (("request", "erase", "--email", "secret-canary"), 2, "local@domain"),
         (("request", "erase", "--emial", "a@b.es"), 2, "--email"),
         (("request", "erase", "--email", "a@b.es", "--region", "mx"), 2, "region"),
-        (("request", "erase", "--email", "a@b.es", "--request-id", "{x}"), 2, "request_id"),
+        (("request", "erase", "--email", "a@b.es", "--request-id", "{x}"), 2, "--request-id: "),
         (("consent", "withdraw", "--email", "a@b.es", "--purpose", "markting"), 2, "purpose"),
         (("requests", "show", "nonsense"), 2, "UUID"),
         (("requests", "show", str(uuid4())), 3, "olvido requests list"),

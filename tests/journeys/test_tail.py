@@ -198,7 +198,7 @@ def test_following_shows_what_comes(chain, person):
         (("requests", "--from", "yesterday"), 2, "--from"),
         (("requests", "--from", "2026-01-01T00:00:00"), 2, "time zone"),
         (("requests", "--from", "2999-01-01"), 2, "future"),
-        (("requests", "--from", "1h", "--to", "2h"), 2, "before --from"),
+        (("requests", "--from", "1h", "--to", "2h"), 2, "--to: is before the instant"),
         (("requests", "--partition", "6"), 2, "0 to 5"),
         (("requests", "--tail", "0"), 2, "--tail"),
         (("requests", "--filter", "right"), 2, "FIELD=GLOB"),

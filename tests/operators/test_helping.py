@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from shell import olvido
 
-from olvido.operators.cli import helping
+from olvido.operators.cli import helping, lazy
 from olvido.operators.cli.app import app
 
 PROJECT = Path(__file__).parents[2]
@@ -36,6 +36,19 @@ def test_help_fits_eighty_columns_with_examples_before_options(words: str):
     told = COMMANDS[words].get_help(context)
     assert max(map(len, told.splitlines())) <= 80
     assert told.index("Examples:") < told.index("Options:")
+
+
+@pytest.mark.parametrize("name", lazy.ENTRIES)
+def test_what_is_known_of_a_command_before_it_is_loaded_is_what_it_says_itself(name: str):
+    root = helping.finished(app)
+    assert lazy.ENTRIES[name].help == root.commands[name].short_help
+
+
+def test_a_module_registers_no_command_that_is_not_listed():
+    root = helping.finished(app)
+    for name in lazy.ENTRIES:
+        assert root.commands[name] is not None
+    assert set(root.commands._loaded) == set(lazy.ENTRIES)
 
 
 def test_the_page_that_help_names_is_there():

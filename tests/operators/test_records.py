@@ -99,12 +99,12 @@ def test_a_dump_shows_framing_and_handles_and_ends():
     [("requests", "olvido.requests.v1"), ("tasks.crm", "olvido.tasks.crm.v1"), ("olvido.receipts.v1",) * 2],
 )
 def test_a_topic_is_found_by_what_is_short_for_it(name, found):
-    assert topic_named(DECLARED, name, option="TOPIC").name == found
+    assert topic_named(DECLARED, name).name == found
 
 
 def test_a_topic_that_is_misspelt_is_told_the_nearest():
     with pytest.raises(InvalidInput, match="did you mean 'receipts'"):
-        topic_named(DECLARED, "reciepts", option="TOPIC")
+        topic_named(DECLARED, "reciepts")
 
 
 def test_the_records_of_every_topic_can_be_decoded():

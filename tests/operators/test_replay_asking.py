@@ -52,12 +52,12 @@ def test_ranges_that_overlap_or_touch_are_one(ranges):
     ],
 )
 def test_a_bad_file_is_refused_with_the_number_of_its_line(ranges, content, says):
-    with pytest.raises(InvalidInput, match=f"--from-file: {says}"):
+    with pytest.raises(InvalidInput, match=f"ranges: {says}"):
         ranges(content)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path):
-    with pytest.raises(InvalidInput, match="--from-file: cannot be read: No such file"):
+    with pytest.raises(InvalidInput, match="ranges: cannot be read: No such file"):
         read_ranges(tmp_path / "none.csv")
 
 
@@ -93,11 +93,11 @@ def test_each_filter_is_one_that_there_is(deployment):
     found = selection_of(deployment, sinks=["crm", "crm"], rights=["erase"], outcomes=["none", "failed"])
     assert (found.sinks, found.rights, found.outcomes) == (("crm",), ("ERASE",), ("none", "failed"))
     for flag, named, nearest in (
-        ("--sink", {"sinks": ["store-cm"]}, "store-cn"),
-        ("--right", {"rights": ["ERASED"]}, "ERASE"),
-        ("--purpose", {"purposes": ["marketin"]}, "marketing"),
-        ("--state", {"states": ["recieved"]}, "received"),
-        ("--outcome", {"outcomes": ["eraised"]}, "erased"),
+        ("sink", {"sinks": ["store-cm"]}, "store-cn"),
+        ("right", {"rights": ["ERASED"]}, "ERASE"),
+        ("purpose", {"purposes": ["marketin"]}, "marketing"),
+        ("state", {"states": ["recieved"]}, "received"),
+        ("outcome", {"outcomes": ["eraised"]}, "erased"),
     ):
         with pytest.raises(InvalidInput, match=f"{flag}: .*did you mean {nearest!r}"):
             selection_of(deployment, **named)

@@ -1,5 +1,6 @@
 """The story of a request: what happened in which order, and a drawing that fits the terminal."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from values import NOW
 
 from olvido.operators.cli import output
 from olvido.operators.cli.timeline import Moment, draw, moments_of, rows_of
+from olvido.operators.desk.requests import Letter, Request, Story, Task, Verified
 
 
 def after(seconds: float):
@@ -15,36 +17,39 @@ def after(seconds: float):
 
 
 def a_task(sink: str, **changes):
-    return {
-        "sink": sink, "action": "ERASE", "generation": 0, "task_id": UUID(int=1), "outcome": "erased",
-        "counts": {"customers": 1}, "attempts": 1, "parked": None, "sent_at": after(1), "due_at": after(60),
-        "applied_at": after(3), "verified_at": None, "operation": None, "operation_name": None,
-        "operation_at": None, **changes,
-    }  # fmt: skip
+    task = Task(
+        sink=sink, action="ERASE", generation=0, task_id=UUID(int=1), outcome="erased",
+        counts={"customers": 1}, attempts=1, parked=None, sent_at=after(1), due_at=after(60),
+        applied_at=after(3), verified_at=None,
+    )  # fmt: skip
+    return replace(task, **changes)
 
 
 LONG = "a-sink-with-a-name-as-long-as-names-may-b"
-REQUEST = {"right": "ERASE", "state": "fulfilled", "requested_at": NOW, "received_at": after(1),
-           "finished_at": after(700)}  # fmt: skip
-STORY = {
-    "verifications": [{"method": "email_link", "verified_at": after(0.5)}],
-    "tasks": [
+REQUEST = Request(
+    request_id=UUID(int=2), right="ERASE", subject_id="h1_x", state="fulfilled", tasks=4, answered=3,
+    requested_at=NOW, received_at=after(1), finished_at=after(700),
+)  # fmt: skip
+STORY = Story(
+    request=REQUEST,
+    verifications=(Verified(method="email_link", verified_at=after(0.5)),),
+    tasks=(
         a_task("crm", verified_at=after(4)),
         a_task("store-cn", outcome="retained", counts={"orders": 2}),
         a_task(LONG, attempts=3, sent_at=after(500), applied_at=after(600)),
         a_task("crm", generation=1, operation="restore", operation_name="restore-crm-1",
                operation_at=after(650), sent_at=after(655), applied_at=after(660)),
         a_task("marketing", outcome=None, applied_at=None, parked="REFUSED_BY_TARGET"),
-    ],
-    "dead_letters": [
-        {"sink": "marketing", "cause": "REFUSED_BY_TARGET", "failed_at": after(2), "state": "open",
-         "decided_at": None, "attempts": 1},
-    ],
-}  # fmt: skip
+    ),
+    dead_letters=(
+        Letter(sink="marketing", cause="REFUSED_BY_TARGET", failed_at=after(2), state="open",
+               decided_at=None, attempts=1),
+    ),
+)  # fmt: skip
 
 
 def test_a_story_is_told_in_the_order_in_which_it_happened():
-    moments = moments_of(REQUEST, STORY)
+    moments = moments_of(STORY)
     assert [moment.at for moment in moments] == sorted(moment.at for moment in moments)
     assert [(moment.sink, moment.what) for moment in moments] == [
         (None, "asked for: ERASE"),
@@ -75,7 +80,7 @@ def test_each_moment_says_how_long_after_the_one_before_it_was():
 @pytest.mark.parametrize("width", [80, 200])
 def test_the_drawing_fits_the_terminal_and_loses_nothing(capsys, monkeypatch, width: int):
     monkeypatch.setattr(output.console, "_width", width)
-    draw(REQUEST, STORY, now=after(900))
+    draw(STORY, now=after(900))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
     told = " ".join(" ".join(lines).split())
@@ -84,6 +89,6 @@ def test_the_drawing_fits_the_terminal_and_loses_nothing(capsys, monkeypatch, wi
 
 
 def test_a_request_that_nobody_has_seen_to_yet_is_drawn_as_well(capsys):
-    waiting = {**REQUEST, "state": "identity_pending", "finished_at": None}
-    draw(waiting, {"verifications": [], "tasks": [], "dead_letters": []}, now=after(9))
+    waiting = replace(REQUEST, state="identity_pending", finished_at=None)
+    draw(Story(request=waiting, verifications=(), tasks=(), dead_letters=()), now=after(9))
     assert "received here" in capsys.readouterr().out

@@ -1,10 +1,21 @@
-"""Why a record became a dead letter: a closed list of codes, each with its meaning."""
+"""Why a record became a dead letter: a closed list of codes, with meaning and remedy."""
 
-from enum import Enum
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+
+class Remedy(StrEnum):
+    """How a dead letter comes to its end."""
+
+    REDRIVE = "redrive"  # something else is mended, and the same record is sent again
+    SEND_ANEW = "send_anew"  # the upstream service sends another record, and this one is discarded
+    DISCARD = "discard"
+    COMPARE_SCHEMAS = "compare_schemas"  # with the registry; what that shows decides
+    APPLY_SCHEMAS = "apply_schemas"  # to the registry, and the same record is sent again
 
 
 class Cause(Enum):
-    """A dead letter's code. The value travels in Avro and SQL; the meaning is for people."""
+    """A dead letter's code. The value travels in Avro and SQL; what it stands for is for people."""
 
     # What is on the wire
     NULL_VALUE = "NULL_VALUE"
@@ -44,39 +55,179 @@ class Cause(Enum):
     @property
     def meaning(self) -> str:
         """One sentence for a person."""
-        return _MEANING[self]
+        return _EXPLAINED[self].meaning
+
+    @property
+    def decision(self) -> str:
+        """What a person does next, in one line."""
+        return _EXPLAINED[self].decision
+
+    @property
+    def remedy(self) -> Remedy:
+        """How it comes to its end. Each face of Olvido offers its own way to do that."""
+        return _EXPLAINED[self].remedy
 
 
-_MEANING = {
-    Cause.NULL_VALUE: "the record has no value (a tombstone); this topic is not compacted",
-    Cause.EMPTY: "the record's value is empty",
-    Cause.TOO_SHORT: "shorter than the five bytes of Confluent framing",
-    Cause.TOO_LARGE: "larger than a record of this topic may be",
-    Cause.BAD_MAGIC: "the first byte is not 0: not in Confluent framing",
-    Cause.UNKNOWN_SCHEMA: "the registry knows no schema of this id",
-    Cause.SCHEMA_NOT_ALLOWED: "the schema exists, but not under this topic's subject",
-    Cause.TRUNCATED: "the record ends before its schema does",
-    Cause.TRAILING_BYTES: "bytes are left after the record's end",
-    Cause.BAD_UTF8: "a string is not UTF-8, or has a zero character in it",
-    Cause.BAD_INDEX: "an enum or union index is out of range",
-    Cause.BAD_TIME: "an instant is missing or outside 2000-01-01 to 9999-12-31",
-    Cause.BAD_UUID: "an id is not a canonical UUID of 36 characters",
-    Cause.NON_CANONICAL: "encoding the record again gives other bytes",
-    Cause.UNSUPPORTED_VERSION: "the CloudEvents version in the header is not 1.0",
-    Cause.KEY_MISMATCH: "the Kafka key is not the subject_id of the record",
-    Cause.ID_REUSE: "this id was used before for another content; the first stands",
-    Cause.FUTURE: "the instant is more than five minutes ahead of our clock",
-    Cause.BAD_HANDLE: "a handle is not a keyed pseudonym, or subject_id is not the first of them",
-    Cause.UNKNOWN_RIGHT: "this version knows no such right",
-    Cause.UNKNOWN_PURPOSE: "the deployment declares no such purpose",
-    Cause.UNKNOWN_REGION: "the deployment declares no such region",
-    Cause.NO_BOX: "no sealed box for a region that is named",
-    Cause.WRONG_SINK: "the record names another sink than the one whose topic it is on",
-    Cause.CANNOT_OPEN: "the sealed box does not open with this region's key for this id and subject",
-    Cause.REFUSED_BY_TARGET: "the target system refuses this task for good",
-    Cause.TOO_SLOW: "the target ran out of time over this task, or its rows were locked all that time",
-    Cause.STILL_THERE: "read back after the work, the target still held the rows",
-    Cause.UNKNOWN_TASK: "the ledger knows no such task and generation",
-    Cause.BAD_COUNT: "a receipt counts fewer than zero rows",
+@dataclass(frozen=True, slots=True)
+class _Explained:
+    """What there is to say about one cause."""
+
+    meaning: str
+    remedy: Remedy
+    decision: str
+
+
+_SPOILT = "the bytes are spoilt for good: have the upstream service send it anew, then discard this"
+_EXPLAINED = {
+    Cause.NULL_VALUE: _Explained(
+        "the record has no value (a tombstone); this topic is not compacted",
+        Remedy.SEND_ANEW,
+        _SPOILT,
+    ),
+    Cause.EMPTY: _Explained(
+        "the record's value is empty",
+        Remedy.SEND_ANEW,
+        _SPOILT,
+    ),
+    Cause.TOO_SHORT: _Explained(
+        "shorter than the five bytes of Confluent framing",
+        Remedy.SEND_ANEW,
+        _SPOILT,
+    ),
+    Cause.TOO_LARGE: _Explained(
+        "larger than a record of this topic may be",
+        Remedy.SEND_ANEW,
+        "have the upstream service send less in one record, then discard this",
+    ),
+    Cause.BAD_MAGIC: _Explained(
+        "the first byte is not 0: not in Confluent framing",
+        Remedy.SEND_ANEW,
+        "have the upstream service write in Confluent framing, then discard this",
+    ),
+    Cause.UNKNOWN_SCHEMA: _Explained(
+        "the registry knows no schema of this id",
+        Remedy.COMPARE_SCHEMAS,
+        "compare the registry with what is declared; once it knows the id, redrive",
+    ),
+    Cause.SCHEMA_NOT_ALLOWED: _Explained(
+        "the schema exists, but not under this topic's subject",
+        Remedy.APPLY_SCHEMAS,
+        "if it belongs to this topic: apply topics and schemas, then redrive; else discard",
+    ),
+    Cause.TRUNCATED: _Explained(
+        "the record ends before its schema does",
+        Remedy.SEND_ANEW,
+        _SPOILT,
+    ),
+    Cause.TRAILING_BYTES: _Explained(
+        "bytes are left after the record's end",
+        Remedy.SEND_ANEW,
+        _SPOILT,
+    ),
+    Cause.BAD_UTF8: _Explained(
+        "a string is not UTF-8, or has a zero character in it",
+        Remedy.SEND_ANEW,
+        _SPOILT,
+    ),
+    Cause.BAD_INDEX: _Explained(
+        "an enum or union index is out of range",
+        Remedy.REDRIVE,
+        "if a newer version wrote it: upgrade this reader, then redrive; else discard",
+    ),
+    Cause.BAD_TIME: _Explained(
+        "an instant is missing or outside 2000-01-01 to 9999-12-31",
+        Remedy.SEND_ANEW,
+        _SPOILT,
+    ),
+    Cause.BAD_UUID: _Explained(
+        "an id is not a canonical UUID of 36 characters",
+        Remedy.SEND_ANEW,
+        _SPOILT,
+    ),
+    Cause.NON_CANONICAL: _Explained(
+        "encoding the record again gives other bytes",
+        Remedy.SEND_ANEW,
+        _SPOILT,
+    ),
+    Cause.UNSUPPORTED_VERSION: _Explained(
+        "the CloudEvents version in the header is not 1.0",
+        Remedy.REDRIVE,
+        "if a newer version wrote it: upgrade this reader, then redrive; else discard",
+    ),
+    Cause.KEY_MISMATCH: _Explained(
+        "the Kafka key is not the subject_id of the record",
+        Remedy.SEND_ANEW,
+        "have the upstream service key it by subject_id and send it anew, then discard",
+    ),
+    Cause.ID_REUSE: _Explained(
+        "this id was used before for another content; the first stands",
+        Remedy.SEND_ANEW,
+        "have the upstream service send it under an id of its own, then discard this",
+    ),
+    Cause.FUTURE: _Explained(
+        "the instant is more than five minutes ahead of our clock",
+        Remedy.REDRIVE,
+        "mend the upstream clock; when that instant is past, redrive",
+    ),
+    Cause.BAD_HANDLE: _Explained(
+        "a handle is not a keyed pseudonym, or subject_id is not the first of them",
+        Remedy.SEND_ANEW,
+        "have the upstream service make handles with the deployment's key, then discard this",
+    ),
+    Cause.UNKNOWN_RIGHT: _Explained(
+        "this version knows no such right",
+        Remedy.REDRIVE,
+        "upgrade the processors to a version that knows it, then redrive",
+    ),
+    Cause.UNKNOWN_PURPOSE: _Explained(
+        "the deployment declares no such purpose",
+        Remedy.REDRIVE,
+        "declare it in olvido.toml, restart the processors, then redrive; or discard",
+    ),
+    Cause.UNKNOWN_REGION: _Explained(
+        "the deployment declares no such region",
+        Remedy.REDRIVE,
+        "declare it in olvido.toml, restart the processors, then redrive; or discard",
+    ),
+    Cause.NO_BOX: _Explained(
+        "no sealed box for a region that is named",
+        Remedy.SEND_ANEW,
+        "have the upstream service seal a box for each region, then discard this",
+    ),
+    Cause.WRONG_SINK: _Explained(
+        "the record names another sink than the one whose topic it is on",
+        Remedy.DISCARD,
+        "find out who wrote it to this topic, then discard this",
+    ),
+    Cause.CANNOT_OPEN: _Explained(
+        "the sealed box does not open with this region's key for this id and subject",
+        Remedy.REDRIVE,
+        "give the sink the key that box.key_id names, then redrive; a moved box: discard",
+    ),
+    Cause.REFUSED_BY_TARGET: _Explained(
+        "the target system refuses this task for good",
+        Remedy.REDRIVE,
+        "mend the target or its data map, restart the sink, then redrive",
+    ),
+    Cause.STILL_THERE: _Explained(
+        "read back after the work, the target still held the rows",
+        Remedy.REDRIVE,
+        "find out what writes the rows back, then redrive",
+    ),
+    Cause.TOO_SLOW: _Explained(
+        "the target ran out of time over this task, or its rows were locked all that time",
+        Remedy.REDRIVE,
+        "find the missing index, the trigger, or the program that locks the rows; then redrive",
+    ),
+    Cause.UNKNOWN_TASK: _Explained(
+        "the ledger knows no such task and generation",
+        Remedy.REDRIVE,
+        "if the ledger comes from a backup: once it knows the task, redrive; else discard",
+    ),
+    Cause.BAD_COUNT: _Explained(
+        "a receipt counts fewer than zero rows",
+        Remedy.DISCARD,
+        "mend the sink that counts; the task is asked again by itself; discard this",
+    ),
 }
-assert set(_MEANING) == set(Cause)
+assert set(_EXPLAINED) == set(Cause)

@@ -230,7 +230,7 @@ def window(
     Args:
         kept: what the broker holds of it.
         known_end: the offset after the last record that the ledger knows of it.
-        low, high: what --from-offset and --to-offset say; None if nothing.
+        low, high: the offsets to begin and to end at; None where none is given.
         at_since, at_until: the first offsets at or after the instants that are asked for.
 
     Raises:
@@ -240,12 +240,12 @@ def window(
     place = f"{kept.topic}[{kept.partition}]"
     if low is not None and high is not None and low >= high:
         raise InvalidInput(
-            "--from-offset", f"is not below --to-offset ({low} to {high} at {place}); swap them"
+            "from_offset", f"is not below the offset to end at ({low} to {high} at {place}); swap them"
         )
     if low is not None and low > end:
-        raise InvalidInput("--from-offset", f"{low} is beyond the end of {place}, which is {end}")
+        raise InvalidInput("from_offset", f"{low} is beyond the end of {place}, which is {end}")
     if high is not None and high > end:
-        raise InvalidInput("--to-offset", f"{high} is beyond the end of {place}, which is {end}")
+        raise InvalidInput("to_offset", f"{high} is beyond the end of {place}, which is {end}")
     if low is None:
         # At the oldest that is kept or below it, older ones may be meant, which only the ledger knows.
         low = 0 if at_since is None or at_since <= kept.start else at_since
@@ -261,6 +261,6 @@ def check_times(since: datetime | None, until: datetime | None, *, now: datetime
         InvalidInput: it is reversed, or begins in the future.
     """
     if since is not None and since > now:
-        raise InvalidInput("--from", f"is in the future; it is {now:%Y-%m-%dT%H:%M:%SZ}")
+        raise InvalidInput("since", f"is in the future; it is {now:%Y-%m-%dT%H:%M:%SZ}")
     if since is not None and until is not None and since >= until:
-        raise InvalidInput("--from", "is not before --to; swap them")
+        raise InvalidInput("since", "is not before the end of the span; swap them")

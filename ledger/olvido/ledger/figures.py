@@ -1,6 +1,6 @@
 """What people look at: lists, ages, counts and the story of one request. Nothing is changed here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -32,6 +32,9 @@ class Figures:
         outcome: str | None = None,
         since: datetime | None = None,
         overdue: bool = False,
+        open_since: datetime | None = None,
+        subjects: Sequence[str] | None = None,
+        marks: Sequence[bytes] = (),
         limit: int,
     ) -> list[Record]:
         """Requests, newest first.
@@ -44,11 +47,15 @@ class Figures:
             outcome: only those with a task of this outcome; ``none`` for one without a receipt.
             since: only those asked for at this instant or later.
             overdue: only those that are open for longer than the law allows.
+            open_since: only those that were asked for before this instant and are open.
+            subjects: only those of one of these subjects.
+            marks: or whose stored event holds one of these texts, as Avro writes it.
             limit: how many at most.
         """
         return self._records(
             "find_requests", state=state, right=right, sink=sink, outcome=outcome, since=since,
-            overdue=overdue, due_before=now - ANSWER_WITHIN, limit=limit,
+            overdue=overdue, due_before=now - ANSWER_WITHIN, open_since=open_since,
+            subjects=None if subjects is None else list(subjects), marks=list(marks), limit=limit,
         )  # fmt: skip
 
     def request(self, request_id: UUID) -> Record | None:
@@ -79,6 +86,10 @@ class Figures:
                 "tasks": transaction.records("story_of_tasks", id=request_id),
                 "dead_letters": transaction.records("story_of_dead_letters", id=request_id),
             }
+
+    def consents(self, handles: Sequence[str]) -> list[Record]:
+        """What stands about each purpose for some handles."""
+        return self._records("consents_of", handles=list(handles))
 
     def owed_by_sink(self) -> list[Record]:
         """How many receipts each sink owes, and since when."""

@@ -1,5 +1,6 @@
 -- name: find_requests
--- Requests, newest first, and which of them wait for longer than the law allows.
+-- Requests, newest first, and which of them wait for longer than the law allows. Of a person: those of a
+-- subject, and those whose stored event names one of their handles. No index has that; it reads what it skips.
 select r.request_id, r.right_, r.subject_id, r.state, r.tasks, r.answered, r.requested_at, r.received_at,
        r.finished_at, r.finished_at is null and r.requested_at < %(due_before)s as overdue
 from requests r
@@ -7,12 +8,22 @@ where (%(state)s::text is null or r.state = %(state)s)
   and (%(right)s::text is null or r.right_ = %(right)s)
   and (%(since)s::timestamptz is null or r.requested_at >= %(since)s)
   and (not %(overdue)s or (r.finished_at is null and r.requested_at < %(due_before)s))
+  and (%(open_since)s::timestamptz is null or (r.finished_at is null and r.requested_at < %(open_since)s))
+  and (%(subjects)s::text[] is null or r.subject_id = any(%(subjects)s)
+       or exists (select from events e where e.source_id = r.request_id and exists (
+                      select from unnest(%(marks)s::bytea[]) mark where position(mark in e.event) > 0)))
   and ((%(sink)s::text is null and %(outcome)s::text is null)
        or exists (select from tasks t where t.source_id = r.request_id
                   and (%(sink)s::text is null or t.sink = %(sink)s)
                   and (%(outcome)s::text is null or coalesce(t.outcome, 'none') = %(outcome)s)))
 order by r.request_id desc
 limit %(limit)s;
+
+-- name: consents_of
+-- What stands about each purpose for some handles.
+select handle, purpose, decision, occurred_at, event_id, policy_version
+from consents where handle = any(%(handles)s::text[])
+order by handle, purpose;
 
 -- name: operation_names
 -- The names of replays, restores and backfills, newest first.

@@ -1,41 +1,22 @@
 """The `olvido` command: everything an operator, a sink's machine or a shell script asks of Olvido."""
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
 import typer
 
 from olvido.core.errors import ConfigError, InvalidInput, OlvidoError, Unavailable
-from olvido.operators.cli import (
-    audit,
-    backfill,
-    bundle,
-    completing,
-    config,
-    dead_letters,
-    emitting,
-    generate,
-    helping,
-    logs,
-    replay,
-    requests,
-    restore,
-    sinks,
-    stack,
-    status,
-    top,
-    topics,
-)
+from olvido.operators.cli import completing, helping, logs
 from olvido.operators.cli.acting import NotConfirmed
 from olvido.operators.cli.exits import Exit
-from olvido.operators.cli.output import messages, without_colour
+from olvido.operators.cli.lazy import Root
+from olvido.operators.desk.faults import NotAllowed, NotThere
 
 app = typer.Typer(
     name="olvido",
+    cls=Root,
     help="Carries a person's decision to every system that holds their data, and proves that it arrived.\n\n"
     "Examples:\n"
     "    olvido up\n"
@@ -47,28 +28,12 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain lines keep their shape at any width, and in a pipe
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-run = typer.Typer(help="Run one process in the foreground, until SIGTERM or Ctrl-C.", no_args_is_help=True)
-app.add_typer(run, name="run")
-stack.register(app)
-status.register(app)
-top.register(app)
-emitting.register(app)
-requests.register(app)
-dead_letters.register(app)
-topics.register(app)
-audit.register(app)
-bundle.register(app)
-config.register(app)
-completing.register(app)
-sinks.register(app)
-restore.register(app)
-backfill.register(app)
-replay.register(app)
-generate.register(app)
 
 
 def _without_colour(wanted: bool) -> None:
     if wanted:
+        from olvido.operators.cli.output import without_colour
+
         without_colour()
 
 
@@ -99,97 +64,14 @@ def _options(
     logs.set_up(level="INFO" if verbose else "WARNING")
 
 
-@run.command("processors")
-def run_processors(
-    engine: Annotated[str, typer.Option(help="faust, or loop for large replays.")] = "faust",
-) -> None:
-    """Plan: requests and consent changes become tasks; the reconciler and the offset audit run here too.
-
-    Examples:
-        olvido run processors
-    """
-    from olvido.operators.settings import deployment
-    from olvido.processors.run import run_loop_engine, run_processors
-
-    _as_a_service()
-    if engine == "loop":
-        run_loop_engine(deployment(), _stop_on_signal())
-    elif engine == "faust":
-        run_processors(deployment())
-    else:
-        raise InvalidInput("--engine", "is faust or loop")
-
-
-@run.command("recorder")
-def run_recorder() -> None:
-    """Record: receipts and dead letters go into the ledger, request states come out.
-
-    Examples:
-        olvido run recorder
-    """
-    from olvido.operators.settings import deployment
-    from olvido.processors.run import run_recorder
-
-    _as_a_service()
-    run_recorder(deployment(), _stop_on_signal())
-
-
-@run.command("sink")
-def run_sink(sink: Annotated[str, typer.Argument(help="The sink's name in olvido.toml.")]) -> None:
-    """Apply: carry out one sink's tasks and acknowledge them.
-
-    Examples:
-        olvido run sink crm
-    """
-    from olvido.operators.settings import deployment
-    from olvido.sinks.run import run_sink
-
-    _as_a_service()
-    run_sink(deployment(), sink, _stop_on_signal())
-
-
-@run.command("relay")
-def run_relay(
-    dsn_env: Annotated[
-        str, typer.Option(help="The environment variable that holds the outbox database's address.")
-    ] = "OLVIDO_OUTBOX_DSN",
-) -> None:
-    """Publish what an outbox table holds.
-
-    Examples:
-        olvido run relay --dsn-env SHOP_OUTBOX_DSN
-    """
-    from olvido.operators.settings import load_stack_env
-    from olvido.producers.relay import run_relay
-    from olvido.schemas.settings.deployment import Connections
-
-    _as_a_service()
-    load_stack_env()
-    dsn = os.environ.get(dsn_env)
-    if not dsn:
-        raise ConfigError(f"{dsn_env} is not set; it holds the address of the database with the outbox table")
-    run_relay(Connections.from_env(), dsn, _stop_on_signal())
-
-
-def _as_a_service() -> None:
-    from olvido.broker.runtime.collector import collect_rarely
-
-    logs.as_a_service()
-    collect_rarely()
-
-
-def _stop_on_signal() -> threading.Event:
-    """An event that SIGTERM or Ctrl-C sets; a second one ends the process at once."""
-    stop = threading.Event()
-
-    def stopping(number: int, _frame: object) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-
-    signal.signal(signal.SIGTERM, stopping)
-    signal.signal(signal.SIGINT, stopping)
-    return stop
+# What lists the things of a kind.
+_LISTED = {
+    "request": "olvido requests list",
+    "dead letter": "olvido dead-letters list",
+    "plan": "olvido replay list",
+    "restore": "olvido restore list",
+    "backfill": "olvido backfill list",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -200,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     command = helping.finished(app)
     if completing.is_asked():
         completing.silence()
-        completing.attach(command)
+        command.commands.finishing.append(completing.attach)
     try:
         code = command.main(
             args=None if arguments is None else list(arguments), prog_name="olvido", standalone_mode=False
@@ -210,7 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _complain(str(error), Exit.USAGE)
     except Unavailable as error:
         _complain(f"{error}\nWhat is wrong and what to do: olvido doctor", Exit.UNHEALTHY)
-    except NotConfirmed as error:
+    except NotThere as error:
+        hint = _LISTED.get(error.kind)
+        _complain(f"{error}" + (f"; list them with: {hint}" if hint else ""), Exit.NOT_FOUND)
+    except (NotConfirmed, NotAllowed) as error:
         _complain(str(error), Exit.REFUSED)
     except OlvidoError as error:
         _complain(str(error), Exit.FAILURE)
@@ -228,5 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _complain(text: str, code: Exit) -> NoReturn:
+    from olvido.operators.cli.output import messages
+
     messages.print(f"olvido: {text}", markup=False, soft_wrap=True)
     sys.exit(code)

@@ -1,27 +1,18 @@
 """`olvido backfill …`: a system joins late and gets what was decided before it came."""
 
-import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from olvido.core.acts import Verb
 from olvido.core.errors import InvalidInput
 from olvido.core.sinks import OperationKind
-from olvido.operators.cli.acting import Reason, new_act
+from olvido.operators.cli.acting import Reason
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.output import messages
 from olvido.operators.cli.progress import progress
-from olvido.operators.cli.sink_operations import add_commands, database
-from olvido.operators.cli.sinks import known_sink
-
-if TYPE_CHECKING:
-    from olvido.ledger.backfills import Backfills, Position
-    from olvido.ledger.sink_operations import OpenOperation
-
-TICKS_MAX = 3  # looks of the reconciler, the first of which tells whether it knows the sink
-POLL_S = 0.2
+from olvido.operators.cli.sink_operations import add_commands
+from olvido.operators.desk.text import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -49,72 +40,45 @@ def _backfill(
     if context.invoked_subcommand is not None:
         return
     if sink is None:
-        raise InvalidInput("--sink", "is missing: say which system joins")
-    from uuid_utils.compat import uuid7
-
-    from olvido.ledger.backfills import Backfills
-    from olvido.ledger.sink_operations import SinkOperations
-    from olvido.operators.desk.backfill import Backfill
+        raise InvalidInput("sink", "is missing: say which system joins")
+    from olvido.operators.desk import backfill as desk
+    from olvido.operators.desk.acts import check_reason
     from olvido.operators.settings import deployment
-    from olvido.schemas.registry import Registry
 
-    now = datetime.now(UTC)
-    name = f"backfill-{sink}-{now:%Y%m%d-%H%M%S}"
-    act = new_act(Verb.BACKFILL, reason, sink=sink)
+    check_reason(reason)
     declared = deployment()
-    known_sink(declared, sink)
-    ledger = database(declared)
-    operations, backfills = SinkOperations(ledger), Backfills(ledger)
-    before = next(iter(operations.newest(OperationKind.BACKFILL, sink=sink, limit=1)), None)
-    if before is not None and before["state"] == "done":
-        messages.print(
-            f"{sink} was backfilled already: olvido backfill show {before['name']}",
-            markup=False,
-            soft_wrap=True,
-        )
+    before = desk.done_before(declared, sink)
+    if before is not None:
+        _say(f"{sink} was backfilled already: olvido backfill show {before.name}")
         return
-    operation = backfills.join(
-        act, operation_id=uuid7(), name=name, sink=sink, purposes=declared.sinks[sink].purposes
-    )
-    work = Backfill(Registry(declared.registry.url), backfills, declared.catalogue, operation, clock=_utc_now)
-    position = _known(backfills, operation, patience_s=TICKS_MAX * declared.reconciler.every_s)
+    with messages.status(f"waiting until processors know {sink}"):
+        joining = desk.join(declared, sink, reason, now=datetime.now(UTC))
+    operation, position = joining.operation, joining.position
+    if position.known_at is None:
+        _say(
+            f"{operation.name} is begun, but no processors know {sink}. Start all of them anew with this "
+            "olvido.toml, then repeat this command."
+        )
+        raise typer.Exit(Exit.PARTIAL)
     with progress(operation.name, position.size, unit="requests and consents") as bar:
         bar.to(position.looked)
-        for position in work.run():
+        for position in desk.carry_on(declared, joining):
             bar.to(position.looked)
     if not position.planned:
-        messages.print(
+        _say(
             f"{position.late} came in meanwhile and were planned without {sink}: some processors do not know "
-            "it yet. Start all of them anew, then repeat this command.",
-            soft_wrap=True,
-        )  # fmt: skip
+            "it yet. Start all of them anew, then repeat this command."
+        )
         raise typer.Exit(Exit.PARTIAL)
+    verb = "is" if position.tasks == 1 else "are"
     standing = (
-        f"{position.tasks} tasks are asked of {sink}, which is joining until the last receipt is in. "
+        f"{counted(position.tasks, 'task')} {verb} asked of {sink}, which is joining until the last receipt "
+        "is in. "
         if position.tasks
         else f"Nothing that was asked before concerns {sink}; it is live when the reconciler has looked. "
     )
-    messages.print(
-        f"{standing}How far it is: olvido backfill show {operation.name}",
-        markup=False, soft_wrap=True,
-    )  # fmt: skip
+    _say(f"{standing}How far it is: olvido backfill show {operation.name}")
 
 
-def _known(backfills: "Backfills", operation: "OpenOperation", *, patience_s: float) -> "Position":
-    """Wait until processors say that they know the sink: what they plan without it would be missing there."""
-    deadline = time.monotonic() + patience_s
-    with messages.status(f"waiting until processors know {operation.sink}"):
-        while (position := backfills.position(operation)).known_at is None:
-            if time.monotonic() > deadline:
-                messages.print(
-                    f"{operation.name} is begun, but no processors know {operation.sink}. Start all of them "
-                    "anew with this olvido.toml, then repeat this command.",
-                    soft_wrap=True,
-                )
-                raise typer.Exit(Exit.PARTIAL)
-            time.sleep(POLL_S)
-    return position
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+def _say(text: str) -> None:
+    messages.print(text, markup=False, soft_wrap=True)

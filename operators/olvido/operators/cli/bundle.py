@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 import typer
@@ -23,6 +23,10 @@ from olvido.core.errors import InvalidInput, OlvidoError
 from olvido.core.redaction import redacted
 from olvido.operators.cli.output import Form, Output, messages, plain, show
 from olvido.operators.settings import load_stack_env, project
+from olvido.schemas.private_files import write_private
+
+if TYPE_CHECKING:
+    from olvido.operators.desk.health import Finding, Report
 
 LOG_BYTES = 256 * 1024  # of each log, its end
 SECRET_LENGTH_MIN = 6  # letters; what is shorter stands in ordinary words as well
@@ -109,22 +113,21 @@ def secrets_of(environment: Mapping[str, str]) -> list[str]:
 
 
 def write(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write the bundle, readable by its owner alone. A crash leaves a `.part` beside it and no half a bundle.
+    """Write the bundle, readable by its owner alone. A crash leaves no half of it.
 
     Raises:
         InvalidInput: there is such a file already, or it cannot be written.
     """
     if path.exists():
         raise InvalidInput("--to", f"{path} is there already; name another file")
-    part = path.with_name(path.name + ".part")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as bundle:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"olvido-support/{name}")
+            entry.size, entry.mode, entry.mtime = len(content), 0o600, int(datetime.now(UTC).timestamp())
+            bundle.addfile(entry, io.BytesIO(content))
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as bundle:  # noqa: PTH123
-            for name, content in files.items():
-                entry = tarfile.TarInfo(f"olvido-support/{name}")
-                entry.size, entry.mode, entry.mtime = len(content), 0o600, int(datetime.now(UTC).timestamp())
-                bundle.addfile(entry, io.BytesIO(content))
-        part.replace(path)
+        write_private(path, packed.getvalue())
     except OSError as error:
         raise InvalidInput("--to", f"{path} cannot be written: {error.strerror}") from None
 
@@ -144,16 +147,16 @@ def _config(_directory: Path) -> list[dict[str, Any]]:
     return settings()
 
 
-def _doctor(directory: Path) -> list[dict[str, Any]]:
+def _doctor(directory: Path) -> "list[Finding]":
     from olvido.operators.desk.health import examine
 
-    return [finding.as_dict() for finding in examine(directory)]
+    return examine(directory)
 
 
-def _status(directory: Path) -> dict[str, Any]:
+def _status(directory: Path) -> "Report":
     from olvido.operators.desk.health import overall
 
-    return overall(directory).as_dict()
+    return overall(directory)
 
 
 def _topics(_directory: Path) -> list[str]:
@@ -167,9 +170,11 @@ def _topics(_directory: Path) -> list[str]:
 
 def _acts(_directory: Path) -> list[Mapping[str, Any]]:
     """Verbs and counts: reasons and names of operators are nobody else's business."""
-    from olvido.operators.cli.requests import figures
+    from olvido.ledger.figures import Figures
+    from olvido.operators.desk.ledger import database
+    from olvido.operators.settings import deployment
 
-    return figures().acts_by_verb()
+    return Figures(database(deployment())).acts_by_verb()
 
 
 _LOOKS: dict[str, Callable[[Path], Any]] = {

@@ -3,14 +3,11 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-
-from olvido.operators.cli.helping import commands_of
 
 VARIABLE = "_OLVIDO_COMPLETE"  # is set where a shell asks us, and not a person
 PATIENCE_S = 1.0  # a person waits with a finger on the key
@@ -56,7 +53,7 @@ def silence() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def attach(root: Any) -> None:  # noqa: ANN401 - Typer's commands are not public by type
+def attach(_words: Sequence[str], command: Any) -> None:  # noqa: ANN401 - Typer's commands are not public by type
     """Have every option and argument complete that takes a name we know, by what it is called."""
     from typer._click.shell_completion import CompletionItem
 
@@ -66,10 +63,9 @@ def attach(root: Any) -> None:  # noqa: ANN401 - Typer's commands are not public
 
         return complete
 
-    for _, command in commands_of(root):
-        for param in command.params:
-            if param.name in NAMES and not param.type_descriptor.is_choice:
-                param.shell_complete = completing(NAMES[param.name])
+    for param in command.params:
+        if param.name in NAMES and not param.type_descriptor.is_choice:
+            param.shell_complete = completing(NAMES[param.name])
 
 
 def in_time(names: Callable[[], Iterable[str]]) -> list[str]:
@@ -114,16 +110,17 @@ def _topics() -> Iterable[str]:
 
 
 def _requests() -> Iterable[str]:
-    from olvido.operators.cli.requests import figures
+    from olvido.operators.cli.requests import newest_ids
 
-    now = datetime.now(UTC)
-    return [str(row["request_id"]) for row in figures().requests(now=now, limit=NEWEST)]
+    return map(str, newest_ids(NEWEST))
 
 
 def _operations() -> Iterable[str]:
-    from olvido.operators.cli.requests import figures
+    from olvido.ledger.figures import Figures
+    from olvido.operators.desk.ledger import database
+    from olvido.operators.settings import deployment
 
-    return figures().operation_names(limit=NEWEST)
+    return Figures(database(deployment())).operation_names(limit=NEWEST)
 
 
 def _rights() -> Iterable[str]:

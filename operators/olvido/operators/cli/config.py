@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from olvido.core.redaction import redacted
-from olvido.operators.cli.output import Form, Output, console, messages, print_data, text_of
+from olvido.operators.cli.output import Form, Output, console, messages, print_data
+from olvido.operators.desk.text import text_of
 
 MASK = "***"
 _SECRET = re.compile(r"(password|secret|token|credential|\.pem|api[-_.]?key)s?$", re.IGNORECASE)

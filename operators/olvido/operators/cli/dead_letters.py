@@ -1,46 +1,70 @@
 """`olvido dead-letters …`: look at what could not be handled, send it again, or give it up."""
 
 import base64
-import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from olvido.ledger.connection import Database
-    from olvido.ledger.letters import Kept, Letters, Selection
-    from olvido.operators.desk.dead_letters import Fate, Found
-    from olvido.schemas.settings.deployment import Deployment
+    from olvido.ledger.letters import Kept
+    from olvido.operators.desk.dead_letters import Chosen, Examined, Exported, Redriven
 
-from olvido.core.acts import Act, Verb
-from olvido.core.causes import Cause
-from olvido.core.dead_letters import ATTEMPTS_MAX, DeadLetter, LetterState, remedy
-from olvido.core.errors import InvalidInput, Refused, Unavailable
-from olvido.core.ids import canonical_uuid
-from olvido.operators.cli.acting import Confirm, NoInput, Reason, confirm, new_act
+from olvido.core.acts import Verb
+from olvido.core.causes import Cause, Remedy
+from olvido.core.dead_letters import ATTEMPTS_MAX, DeadLetter, LetterState
+from olvido.core.errors import InvalidInput, Unavailable
+from olvido.operators.cli.acting import Agreement, Reason
 from olvido.operators.cli.exits import Exit
-from olvido.operators.cli.output import Form, Output, console, messages, print_data, show, show_one
+from olvido.operators.cli.options import spread
+from olvido.operators.cli.output import Form, Output, console, jsonl_of, messages, print_data, show, show_one
 from olvido.operators.cli.progress import progress
-from olvido.operators.cli.rates import rate_given
+from olvido.operators.cli.words import rate_of, uuid_of
+from olvido.operators.desk.text import counted, text_of
 
-APPLICATION = "olvido.cli"
 RATE_MAX = 10_000  # a second
 NAMED_MAX = 20  # letters that are named one by one below a table
 WIDE = 120  # columns; narrower, an id would be folded to show the record's place
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Dead letters, by their ids.", show_default=False)]
-OfCause = Annotated[Cause | None, typer.Option("--cause", help="Only those of this cause.")]
-OnTopic = Annotated[
-    str | None, typer.Option("--topic", help="Only those of this topic, such as requests or tasks.crm.")
-]
 Oldest = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="How many at most, oldest first.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfKind:
+    """Which dead letters, by what they have in common."""
+
+    cause: Annotated[Cause | None, typer.Option(help="Only those of this cause.")] = None
+    topic: Annotated[
+        str | None, typer.Option(help="Only those of this topic, such as requests or tasks.crm.")
+    ] = None
+
+    def chosen(self, ids: Sequence[str] | None = None, *, every: bool = False) -> "Chosen":
+        """The same as the desk takes it."""
+        from olvido.operators.desk.dead_letters import Chosen
+
+        return Chosen(
+            ids=tuple(uuid_of(text, "ids") for text in ids or ()),
+            cause=self.cause,
+            topic=self.topic,
+            every=every,
+        )
+
+    def details(self, ids: Sequence[str] | None, limit: int) -> dict[str, object]:
+        """What was selected, for the record: without what was not given."""
+        given = {
+            "ids": list(ids) if ids else None,
+            "cause": self.cause and self.cause.value,
+            "topic": self.topic,
+            "limit": limit,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class Shown(StrEnum):
@@ -74,11 +98,11 @@ def register(app: typer.Typer) -> None:
         "    olvido dead-letters redrive --cause UNKNOWN_PURPOSE --dry-run",
         no_args_is_help=True,
     )
-    dead_letters.command("list")(list_dead_letters)
+    dead_letters.command("list")(spread(list_dead_letters))
     dead_letters.command("show")(show_dead_letter)
-    dead_letters.command("redrive")(redrive)
-    dead_letters.command("discard")(discard)
-    dead_letters.command("export")(export)
+    dead_letters.command("redrive")(spread(redrive))
+    dead_letters.command("discard")(spread(discard))
+    dead_letters.command("export")(spread(export))
     app.add_typer(dead_letters, name="dead-letters")
 
 
@@ -86,8 +110,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_dead_letters(
-    cause: OfCause = None,
-    topic: OnTopic = None,
+    kind: OfKind,
     state: Annotated[Shown, typer.Option(help="Only those in this state.")] = Shown.OPEN,
     group_by: Annotated[By | None, typer.Option(help="Count them instead, by this.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")] = 20,
@@ -101,62 +124,72 @@ def list_dead_letters(
         olvido dead-letters list --state all -o csv
     """
     from olvido.ledger.letters import Grouping
+    from olvido.operators.desk import dead_letters as desk
+    from olvido.operators.settings import deployment
 
-    declared = _deployment()
-    known, which, now = _letters(declared), _selection(declared, None, cause, topic), datetime.now(UTC)
+    declared, now = deployment(), datetime.now(UTC)
     empty = "no dead letters" if state is Shown.ALL else f"no {state.value} dead letters"
     if group_by is not None:
-        counted = known.counts(Grouping(group_by.value), which=which, state=state.state)
         rows = [
             {
-                group_by.value: row["what"],
-                **{name: value for name, value in row.items() if name != "what"},
-                "oldest": now - row["oldest_failed_at"],
-                "newest": now - row["newest_failed_at"],
+                group_by.value: one.what,
+                "state": one.state.value,
+                "letters": one.letters,
+                "attempts_max": one.attempts_max,
+                "oldest_failed_at": one.oldest_failed_at,
+                "newest_failed_at": one.newest_failed_at,
+                "oldest": now - one.oldest_failed_at,
+                "newest": now - one.newest_failed_at,
             }
-            for row in counted
+            for one in desk.counted(declared, Grouping(group_by.value), kind.chosen(), state=state.state)
         ]
         columns = (group_by.value, "state", "letters", "attempts_max", "oldest", "newest")
         show(rows, columns, output=output, empty=empty)
         return
-    rows = [_row(kept, now) for kept in known.newest(which, state=state.state, limit=limit)]
+    found = desk.newest(declared, kind.chosen(), state=state.state, limit=limit)
     wide = ("field", "topic", "partition", "offset") if console.width >= WIDE else ()
     columns = ("dead_letter_id", "cause", *wide, "state" if state is Shown.ALL else "attempts", "age")
-    show(rows, columns, output=output, empty=empty)
+    show([_row(kept, now) for kept in found], columns, output=output, empty=empty)
 
 
 def show_dead_letter(
     dead_letter_id: Annotated[str, typer.Argument(help="The dead letter's id.")],
     output: Form = Output.TABLE,
 ) -> None:
-    """Show one dead letter: its record with everything masked that could name a person, and what to do.
+    """Show one dead letter: why, what to do, and its record with everything masked that could name a person.
 
     Examples:
         olvido dead-letters show 6f0f8c1e-2f5b-5a57-9d3c-0c2b5d1f7a10
     """
-    from olvido.operators.desk.dead_letters import find
-    from olvido.operators.desk.records import Reader
+    from olvido.operators.desk.dead_letters import examine
+    from olvido.operators.settings import deployment
 
-    declared = _deployment()
-    kept = _letters(declared).one(_uuid(dead_letter_id))
-    if kept is None:
-        _not_found(dead_letter_id)
-    letter, reader = kept.letter, Reader(declared)
-    [found] = find(declared.kafka, [letter])
-    row: dict[str, Any] = {
-        **_row(kept, datetime.now(UTC)),
+    examined = examine(deployment(), uuid_of(dead_letter_id, "dead_letter_id"))
+    letter = examined.kept.letter
+    row = _row(examined.kept, datetime.now(UTC))
+    row = {
+        **row,
         "meaning": letter.cause.meaning,
         "sha256": letter.sha256.hex(),
-        "record": "there" if found.record else "not on its topic any more, or other bytes",
+        "record": "not on its topic any more, or other bytes" if examined.record is None else "there",
     }
-    seen: dict[str, Any] = {}
-    if found.record is not None:
-        masked = reader.masked(reader.see(found.record))
-        seen = {name: masked[name] for name in ("at", "key", "headers", "value", "hex") if name in masked}
-    next_ = next_step(kept, found)
-    if print_data({**row, **seen, "next": next_}, output=output):
+    masked = examined.record or {}
+    seen = {name: masked[name] for name in ("at", "key", "headers", "value", "hex") if name in masked}
+    todo = next_step(examined)
+    if print_data({**row, **seen, "next": todo}, output=output):
         return
-    show_one({**row, **{name: seen[name] for name in ("at", "key") if name in seen}}, output=output)
+    # Why and what to do come first: what follows may be longer than the screen.
+    first = ("dead_letter_id", "state", "cause", "meaning", "field", "reason")
+    rest = {name: value for name, value in row.items() if name not in first}
+    show_one(
+        {
+            **{name: row[name] for name in first},
+            "next": todo,
+            **rest,
+            **{name: seen[name] for name in ("at", "key") if name in seen},
+        },
+        output=output,
+    )
     for name in ("headers", "value"):
         if name in seen:
             _print_block(name, seen[name])
@@ -164,32 +197,46 @@ def show_dead_letter(
         console.print("\nbytes (what could be text is left out)")
         for line in seen["hex"]:
             console.print(f"  {line}", markup=False, soft_wrap=True)
-    console.print(f"\nnext: {next_}", markup=False)
 
 
-def next_step(kept: "Kept", found: "Found") -> str:
+# The command that carries a remedy out.
+COMMANDS = {
+    Remedy.REDRIVE: "olvido dead-letters redrive {id} --reason …",
+    Remedy.SEND_ANEW: "olvido dead-letters discard {id} --reason …",
+    Remedy.DISCARD: "olvido dead-letters discard {id} --reason …",
+    Remedy.COMPARE_SCHEMAS: "olvido topics diff",
+    Remedy.APPLY_SCHEMAS: "olvido topics apply",
+}
+
+
+def next_step(examined: "Examined") -> str:
     """What a person does about a dead letter, in one line."""
-    letter = kept.letter
-    if kept.state is LetterState.DISCARDED:
-        return "nothing: it was discarded"
-    if kept.state is LetterState.REDRIVEN:
-        return "nothing: it was sent again and has not come back"
-    if found.record is None and letter.source_id is not None:
-        return "redrive: the reconciler sends the task anew"
-    if found.record is None:
-        return "have the upstream service send it anew, then discard this"
-    if letter.attempts >= ATTEMPTS_MAX:
-        return f"{remedy(letter.cause)} (refused {letter.attempts} times: by its id, with --past-limit)"
-    return remedy(letter.cause)
+    from olvido.operators.desk.dead_letters import Next
+
+    letter = examined.kept.letter
+    cause = f"{letter.cause.decision}: {COMMANDS[letter.cause.remedy].format(id=letter.dead_letter_id)}"
+    match examined.next:
+        case Next.NOTHING_DISCARDED:
+            return "nothing: it was discarded"
+        case Next.NOTHING_REDRIVEN:
+            return "nothing: it was sent again and has not come back"
+        case Next.REDRIVE_TASK:
+            return "redrive: the reconciler sends the task anew"
+        case Next.SEND_ANEW:
+            return "have the upstream service send it anew, then discard this"
+        case Next.AS_ITS_CAUSE_PAST_LIMIT:
+            return f"{cause} (refused {letter.attempts} times: by its id, with --past-limit)"
+        case Next.AS_ITS_CAUSE:
+            return cause
 
 
 # --- acting ---------------------------------------------------------------------------------------
 
 
 def redrive(
+    kind: OfKind,
+    agreement: Agreement,
     ids: Ids = None,
-    cause: OfCause = None,
-    topic: OnTopic = None,
     every: Annotated[bool, typer.Option("--all", help="All that are open.")] = False,
     limit: Oldest = 1000,
     rate: Annotated[str, typer.Option(help="How many at most, such as 50/s or 600/min.")] = "50/s",
@@ -200,9 +247,6 @@ def redrive(
         bool,
         typer.Option("--past-limit", help=f"Also what was refused {ATTEMPTS_MAX} times; only by its id."),
     ] = False,
-    reason: Reason = "",
-    confirmed: Confirm = None,
-    no_input: NoInput = False,
     output: Form = Output.TABLE,
 ) -> None:
     """Send the records of dead letters again, as they were: mend the cause first.
@@ -215,49 +259,40 @@ def redrive(
         olvido dead-letters redrive --cause UNKNOWN_PURPOSE --limit 100 --rate 50/s --reason "OPS-17"
         olvido dead-letters redrive 6f0f8c1e-2f5b-5a57-9d3c-0c2b5d1f7a10 --reason "OPS-17"
     """
-    from olvido.broker.kafka import KafkaPublisher
-    from olvido.operators.desk.dead_letters import Redriving
+    from olvido.operators.desk import dead_letters as desk
+    from olvido.operators.desk.acts import new_act
+    from olvido.operators.settings import deployment
 
-    declared = _deployment()
-    speed = rate_given(rate, most=RATE_MAX)
+    _must_choose(kind, ids, every, "ids, --cause, --topic or --all")
+    declared, speed = deployment(), rate_of(rate, "rate", most=RATE_MAX)
     if past_limit and not ids:
-        raise InvalidInput("--past-limit", "is for dead letters named by their ids, one by one")
-    which = _selection(declared, ids, cause, topic, every=every, must=True)
-    act = None if dry_run else new_act(Verb.REDRIVE, reason, **_said(ids, cause, topic, limit), rate=rate)
-    known = _letters(declared)
-    letters = _open(known, which, limit)
+        raise InvalidInput("past_limit", "is for dead letters named by their ids, one by one")
+    chosen = kind.chosen(ids, every=every)
+    act = None if dry_run else new_act(Verb.REDRIVE, agreement.reason, **kind.details(ids, limit), rate=rate)
+    letters = desk.open_letters(declared, chosen, limit=limit)
     if not letters:
         messages.print("no open dead letters of that kind")
         print_data([], output=output)
         return
     if act is not None:
-        _agree(act, declared, letters, which, every, confirmed, no_input)
-    told: list[tuple[DeadLetter, Fate]] = []
-    with KafkaPublisher(declared.kafka, client_id=APPLICATION) as publisher:
-        redriving = Redriving(
-            declared.kafka, known, publisher, rate=speed,
-            due_after=timedelta(seconds=declared.reconciler.first_after_s),
-        )  # fmt: skip
-        with progress("dead letters", len(letters)) as advance, _telling(told):
-            work = redriving.look if dry_run else redriving.send
-            for one in work(letters, past_limit=past_limit):
-                told.append(one)
-                advance(1)
-    _tell(told, dry_run=dry_run, output=output)
+        _agree(agreement, chosen, letters, act.verb)
+    done: list[Redriven] = []
+    with progress("dead letters", len(letters)) as advance, _saying_how_far(done):
+        for one in desk.redrive(declared, letters, act, rate=speed, past_limit=past_limit):
+            done.append(one)
+            advance(1)
+    _show_redriven(done, dry_run=dry_run, output=output)
     if len(letters) == limit:
         messages.print(f"{limit} were looked at (--limit); there may be more")
-    if not dry_run and any(fate.stays_open for _, fate in told):
+    if not dry_run and any(one.fate.stays_open for one in done):
         raise typer.Exit(Exit.PARTIAL)
 
 
 def discard(
+    kind: OfKind,
+    agreement: Agreement,
     ids: Ids = None,
-    cause: OfCause = None,
-    topic: OnTopic = None,
     limit: Oldest = 1000,
-    reason: Reason = "",
-    confirmed: Confirm = None,
-    no_input: NoInput = False,
     output: Form = Output.TABLE,
 ) -> None:
     """Give dead letters up. Tasks that wait because of them are answered as failed.
@@ -266,36 +301,29 @@ def discard(
         olvido dead-letters discard 6f0f8c1e-2f5b-5a57-9d3c-0c2b5d1f7a10 --reason "OPS-18, sent anew"
         olvido dead-letters discard --cause TRUNCATED --reason "OPS-18, sent anew" --confirm TRUNCATED
     """
-    from olvido.broker.kafka import KafkaPublisher
-    from olvido.operators.desk import dead_letters
-    from olvido.processors.emission import Emission
-    from olvido.schemas.registry import Registry
+    from olvido.operators.desk import dead_letters as desk
+    from olvido.operators.desk.acts import new_act
+    from olvido.operators.settings import deployment
 
-    declared = _deployment()
-    which = _selection(declared, ids, cause, topic, must=True)
-    act = new_act(Verb.DISCARD, reason, **_said(ids, cause, topic, limit))
-    known = _letters(declared)
-    letters = _open(known, which, limit)
+    _must_choose(kind, ids, False, "ids, --cause or --topic")
+    declared = deployment()
+    chosen = kind.chosen(ids)
+    act = new_act(Verb.DISCARD, agreement.reason, **kind.details(ids, limit))
+    letters = desk.open_letters(declared, chosen, limit=limit)
     if not letters:
         messages.print("no open dead letters of that kind")
         print_data({"discarded": 0, "tasks_failed": 0, "refused_again": 0}, output=output)
         return
-    _agree(act, declared, letters, which, False, confirmed, no_input)
-    with KafkaPublisher(declared.kafka, client_id=APPLICATION) as publisher:
-        emission = Emission(
-            Registry(declared.registry.url), declared.catalogue, publisher, source=declared.source
-        )
-        with progress("dead letters", len(letters)) as advance:
-            discarded, answered = dead_letters.discard(letters, known, emission, advance=advance)
-    left = len(letters) - discarded
-    show_one({"discarded": discarded, "tasks_failed": answered, "refused_again": left}, output=output)
-    if left:
+    _agree(agreement, chosen, letters, act.verb)
+    with progress("dead letters", len(letters)) as advance:
+        came_to = desk.discard(declared, letters, act, advance=advance)
+    show_one(came_to, output=output)
+    if came_to.refused_again:
         raise typer.Exit(Exit.PARTIAL)
 
 
 def export(
-    cause: OfCause = None,
-    topic: OnTopic = None,
+    kind: OfKind,
     state: Annotated[Shown, typer.Option(help="Only those in this state.")] = Shown.OPEN,
     to: Annotated[
         Path | None, typer.Option("--to", help="Write to this new file, readable by you alone.")
@@ -316,125 +344,96 @@ def export(
         olvido dead-letters export --cause BAD_HANDLE > letters.jsonl
         olvido dead-letters export --cause BAD_HANDLE --with-records --to records.jsonl --reason "OPS-19"
     """
-    from olvido.ledger.acts import Acts
+    from olvido.operators.desk import dead_letters as desk
+    from olvido.operators.desk.acts import new_act
+    from olvido.operators.settings import deployment
+    from olvido.schemas.private_files import write_private
 
-    declared = _deployment()
-    which, now = _selection(declared, None, cause, topic), datetime.now(UTC)
-    act = new_act(Verb.EXPORT, reason, **_said(None, cause, topic, limit)) if with_records else None
+    act = new_act(Verb.EXPORT, reason, **kind.details(None, limit)) if with_records else None
     if to is not None and to.exists():
-        raise InvalidInput("--to", f"{to} is there already: name a new file")
-    found = _letters(declared).newest(which, state=state.state, limit=limit)
-    rows = [{**_row(kept, now), "sha256": kept.letter.sha256.hex()} for kept in found]
-    if act is not None:
-        # Before a byte is read: killed after this line, an export stands there that showed nothing.
-        Acts(_database(declared)).record(act)
-        rows = list(_with_records(declared, found, rows))
-    with _written_to(to):
+        raise InvalidInput("to", f"{to} is there already: name a new file")
+    found = desk.export(deployment(), kind.chosen(), act, state=state.state, limit=limit)
+    now = datetime.now(UTC)
+    rows = [_exported(one, now, with_record=with_records) for one in found]
+    if to is None:
         print_data(rows, output=Output.JSONL)
-    messages.print(f"{len(rows)} dead letters" + (f" in {to}" if to else ""), markup=False)
+    else:
+        write_private(to, jsonl_of(rows))
+    messages.print(counted(len(found), "dead letter") + (f" in {to}" if to else ""), markup=False)
 
 
 # --- what they share ------------------------------------------------------------------------------
 
 
-def _agree(
-    act: Act,
-    declared: "Deployment",
-    letters: Sequence[DeadLetter],
-    which: "Selection",
-    every: bool,
-    confirmed: str | None,
-    no_input: bool,
-) -> None:
-    """Have it confirmed, unless each letter was named, and record the act: nothing was done before."""
-    from olvido.ledger.acts import Acts
+def _must_choose(kind: OfKind, ids: Sequence[str] | None, every: bool, ways: str) -> None:
+    if not (ids or kind.cause or kind.topic or every):
+        raise InvalidInput("dead letters", f"say which: {ways}")
 
-    name = "all" if every else which.cause.value if which.cause else which.topic
-    if name is not None and which.ids is None:
+
+def _agree(agreement: Agreement, chosen: "Chosen", letters: Sequence[DeadLetter], verb: Verb) -> None:
+    """Have it confirmed, unless each letter was named."""
+    if chosen.name is not None:
         causes = Counter(letter.cause.value for letter in letters)
-        effects = {
-            act.verb.value: f"{len(letters)} dead letters",
-            "of": ", ".join(map(_counted, causes.items())),
-        }
-        confirm(name, given=confirmed, no_input=no_input, effects=effects)
-    # Killed after this line, an act stands there that did nothing: better than one that nobody knows of.
-    Acts(_database(declared)).record(act)
-
-
-def _selection(
-    declared: "Deployment",
-    ids: Sequence[str] | None,
-    cause: Cause | None,
-    topic: str | None,
-    *,
-    every: bool = False,
-    must: bool = False,
-) -> "Selection":
-    from olvido.ledger.letters import Selection
-    from olvido.operators.desk.records import topic_named
-
-    if must and not (ids or cause or topic or every):
-        raise InvalidInput("dead letters", "say which: ids, --cause, --topic, or --all where there is one")
-    if ids and (cause or topic or every):
-        raise InvalidInput("dead letters", "ids by themselves, or --cause and --topic: not both")
-    if every and (cause or topic):
-        raise InvalidInput("--all", "is all of them: leave --cause and --topic out, or leave this out")
-    return Selection(
-        ids=tuple(map(_uuid, ids)) if ids else None,
-        cause=cause,
-        topic=topic and topic_named(declared, topic, option="--topic").name,
-    )
-
-
-def _said(ids: Sequence[str] | None, cause: Cause | None, topic: str | None, limit: int) -> dict[str, object]:
-    """What was selected, for the record: without what was not given."""
-    said = {"ids": list(ids) if ids else None, "cause": cause and cause.value, "topic": topic, "limit": limit}
-    return {name: value for name, value in said.items() if value is not None}
-
-
-def _open(known: "Letters", which: "Selection", limit: int) -> list[DeadLetter]:
-    """The open letters that are meant; one that was named and is not open ends the command."""
-    letters = known.open(which, limit=limit if which.ids is None else len(which.ids))
-    for missing in set(which.ids or ()) - {letter.dead_letter_id for letter in letters}:
-        kept = known.one(missing)
-        if kept is None:
-            _not_found(str(missing))
-        messages.print(f"olvido: dead letter {missing} is {kept.state.value} already; nothing was done")
-        raise typer.Exit(Exit.REFUSED)
-    return letters
+        agreement.obtain(
+            chosen.name,
+            {
+                verb.value: counted(len(letters), "dead letter"),
+                "of": ", ".join(f"{count} {cause}" for cause, count in causes.items()),
+            },
+        )
 
 
 @contextmanager
-def _telling(told: "Sequence[tuple[DeadLetter, Fate]]") -> Iterator[None]:
+def _saying_how_far(done: "Sequence[Redriven]") -> Iterator[None]:
     """Say how far it was when it is cut short."""
     try:
         yield
     except (KeyboardInterrupt, Unavailable):
-        messages.print(f"{len(told)} done; a repeat takes up what is open")
+        messages.print(f"{len(done)} done; a repeat takes up what is open")
         raise
 
 
-def _tell(told: "Sequence[tuple[DeadLetter, Fate]]", *, dry_run: bool, output: Output) -> None:
+# What becomes of a letter: when it was done, and when it would be.
+_MEANINGS = {
+    "sent": ("its record stands on its topic once more", "its record would be sent again"),
+    "owed": (
+        "its topic does not hold the record any more; the reconciler sends the task anew",
+        "its topic does not hold the record any more; the reconciler would send the task anew",
+    ),
+    "gone": ("its topic does not hold the record any more: have it sent anew, or discard it",) * 2,
+    "limit": (f"refused {ATTEMPTS_MAX} times: mend the cause and name it with --past-limit, or discard it",)
+    * 2,
+}
+
+
+def _show_redriven(done: "Sequence[Redriven]", *, dry_run: bool, output: Output) -> None:
     rows = [
         {
-            "dead_letter_id": letter.dead_letter_id,
-            "cause": letter.cause.value,
-            "topic": letter.topic,
-            "attempts": letter.attempts,
-            "result": fate.value,
+            "dead_letter_id": one.letter.dead_letter_id,
+            "cause": one.letter.cause.value,
+            "topic": one.letter.topic,
+            "attempts": one.letter.attempts,
+            "result": one.fate.value,
             "dry_run": dry_run,
         }
-        for letter, fate in told
+        for one in done
     ]
     if print_data(rows, output=output):
         return
-    counted = Counter(fate for _, fate in told)
-    summary = [{"result": fate, "letters": n, "meaning": fate.meaning} for fate, n in counted.items()]
+    fates = Counter(one.fate for one in done)
+    summary = [
+        {
+            "result": f"would be {fate}" if dry_run and fate.value == "sent" else fate.value,
+            "letters": count,
+            "meaning": _MEANINGS[fate.value][dry_run],
+        }
+        for fate, count in fates.items()
+    ]
     show(summary, ("result", "letters", "meaning"), output=output, empty="")
     if dry_run:
         messages.print("dry run: nothing was sent")
         return
-    left = [letter for letter, fate in told if fate.stays_open]
+    left = [one.letter for one in done if one.fate.stays_open]
     for letter in left[:NAMED_MAX]:
         messages.print(f"left: {letter.dead_letter_id} {letter.cause.value}", markup=False)
     if len(left) > NAMED_MAX:
@@ -464,43 +463,21 @@ def _row(kept: "Kept", now: datetime) -> dict[str, Any]:
     }
 
 
-def _with_records(
-    declared: "Deployment", found: "Sequence[Kept]", rows: Sequence[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    from olvido.operators.desk.dead_letters import find
-
-    records = {
-        one.letter.dead_letter_id: one.record for one in find(declared.kafka, [k.letter for k in found])
+def _exported(one: "Exported", now: datetime, *, with_record: bool) -> dict[str, Any]:
+    row = {**_row(one.kept, now), "sha256": one.kept.letter.sha256.hex()}
+    if not with_record:
+        return row
+    record = one.record
+    return {
+        **row,
+        "key": _base64(record.key if record else None),
+        "headers": [[name, _base64(value)] for name, value in (record.headers if record else ())],
+        "value": _base64(record.value if record else None),
     }
-    for row in rows:
-        record = records[row["dead_letter_id"]]
-        yield {
-            **row,
-            "key": _base64(record.key if record else None),
-            "headers": [[name, _base64(value)] for name, value in (record.headers if record else ())],
-            "value": _base64(record.value if record else None),
-        }
 
 
 def _base64(data: bytes | None) -> str | None:
     return None if data is None else base64.b64encode(data).decode()
-
-
-@contextmanager
-def _written_to(path: Path | None) -> Iterator[None]:
-    """Standard output, or a file that is there whole or not at all."""
-    if path is None:
-        yield
-        return
-    draft = path.with_name(f"{path.name}.part")
-    with os.fdopen(
-        os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-    ) as file:
-        with redirect_stdout(file):
-            yield
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 def _print_block(name: str, values: Any) -> None:  # noqa: ANN401 - whatever an event holds
@@ -513,8 +490,6 @@ def _print_block(name: str, values: Any) -> None:  # noqa: ANN401 - whatever an 
 
 
 def _lines(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:  # noqa: ANN401
-    from olvido.operators.cli.output import text_of
-
     match value:
         case {**items} if items:
             for name, item in items.items():
@@ -524,39 +499,3 @@ def _lines(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:  # n
                 yield from _lines(item, (*path, str(number)))
         case _:
             yield ".".join(path) or "value", text_of(value)
-
-
-def _counted(counted: tuple[str, int]) -> str:
-    return f"{counted[1]} {counted[0]}"
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return canonical_uuid(text, field="DEAD_LETTER_ID")
-    except Refused as refused:
-        raise InvalidInput("DEAD_LETTER_ID", refused.reason) from None
-
-
-def _not_found(dead_letter_id: str) -> NoReturn:
-    messages.print(
-        f"olvido: no dead letter {dead_letter_id}; list them with: olvido dead-letters list", soft_wrap=True
-    )
-    raise typer.Exit(Exit.NOT_FOUND)
-
-
-def _deployment() -> "Deployment":
-    from olvido.operators.settings import deployment
-
-    return deployment()
-
-
-def _database(declared: "Deployment") -> "Database":
-    from olvido.ledger.connection import Database
-
-    return Database(declared.ledger_dsn, application=APPLICATION)
-
-
-def _letters(declared: "Deployment") -> "Letters":
-    from olvido.ledger.letters import Letters
-
-    return Letters(_database(declared))

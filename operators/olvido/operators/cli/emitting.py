@@ -1,30 +1,22 @@
 """`olvido request …` and `olvido consent …`: what upstream services emit, from the shell."""
 
-import json
-import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from olvido.core.errors import InvalidInput
+from olvido.core.errors import Unavailable
 from olvido.core.events import RIGHTS, Right
-from olvido.operators.cli.output import Form, Output, messages, show_one
+from olvido.operators.cli.identities import Identities
+from olvido.operators.cli.options import spread
+from olvido.operators.cli.output import Form, Output, messages, show, show_one
 
-Email = Annotated[str | None, typer.Option(help="An e-mail address of the person.")]
-Phone = Annotated[str | None, typer.Option(help="An international phone number, such as +34 600 000 000.")]
-CustomerId = Annotated[str | None, typer.Option(help="The person's customer id.")]
-DeviceId = Annotated[str | None, typer.Option(help="A device id.")]
-CookieId = Annotated[str | None, typer.Option(help="A cookie id.")]
-From = Annotated[
-    Path | None,
-    typer.Option(
-        "--identities-from",
-        help='A JSON object such as {"email": "…"} from a file, or - for standard input: '
-        "so that no identity stands on a command line, where other users of the machine can read it.",
-    ),
-]
+if TYPE_CHECKING:
+    from olvido.producers import Producer
+
 Regions = Annotated[
     list[str] | None,
     typer.Option("--region", help="Where the data may live; repeat. All of them if not given."),
@@ -35,12 +27,13 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     request = typer.Typer(help="Emit a privacy request.", no_args_is_help=True)
     for right in RIGHTS:
-        request.command(right.value.lower(), help=_help(right))(_request_command(right))
-    request.command("verify")(verify)
+        request.command(right.value.lower(), help=_help(right))(spread(_request_command(right)))
+    request.command("verify")(spread(verify))
     app.add_typer(request, name="request")
-    consent = typer.Typer(help="Emit a consent change.", no_args_is_help=True)
-    consent.command("withdraw")(consent_withdraw)
-    consent.command("grant")(consent_grant)
+    consent = typer.Typer(help="Emit a consent change, or look at what stands.", no_args_is_help=True)
+    consent.command("withdraw")(spread(consent_withdraw))
+    consent.command("grant")(spread(consent_grant))
+    consent.command("show")(spread(consent_show))
     app.add_typer(consent, name="consent")
 
 
@@ -66,14 +59,9 @@ def _help(right: Right) -> str:
     )
 
 
-def _request_command(right: Right) -> Any:  # noqa: ANN401 - Typer reads the signature
+def _request_command(right: Right) -> Callable[..., None]:
     def command(
-        email: Email = None,
-        phone: Phone = None,
-        customer_id: CustomerId = None,
-        device_id: DeviceId = None,
-        cookie_id: CookieId = None,
-        identities_from: From = None,
+        person: Identities,
         region: Regions = None,
         purpose: Annotated[
             list[str] | None, typer.Option(help="What an objection is against; repeat.")
@@ -86,8 +74,8 @@ def _request_command(right: Right) -> Any:  # noqa: ANN401 - Typer reads the sig
         ] = False,
         output: Form = Output.TABLE,
     ) -> None:
-        identities = _identities(email, phone, customer_id, device_id, cookie_id, identities_from)
-        with _producer() as producer:
+        identities = person.required()
+        with _producer("--request-id") as producer:
             accepted = producer.request(
                 right=right,
                 identities=identities,
@@ -105,12 +93,7 @@ def _request_command(right: Right) -> Any:  # noqa: ANN401 - Typer reads the sig
 def verify(
     request_id: Annotated[str, typer.Argument(help="The request.")],
     method: Annotated[str, typer.Option(help="How it was checked, such as email_link.")],
-    email: Email = None,
-    phone: Phone = None,
-    customer_id: CustomerId = None,
-    device_id: DeviceId = None,
-    cookie_id: CookieId = None,
-    identities_from: From = None,
+    person: Identities,
     output: Form = Output.TABLE,
 ) -> None:
     """Say that a request was really made by its subject: what waits as identity_pending goes on.
@@ -118,58 +101,57 @@ def verify(
     Examples:
         olvido request verify REQUEST_ID --method email_link --email ana@example.es
     """
-    identities = _identities(email, phone, customer_id, device_id, cookie_id, identities_from)
+    identities = person.required()
     with _producer() as producer:
         accepted = producer.verify(
             request_id=request_id, identities=identities, method=method, verified_at=datetime.now(UTC)
         )
     show_one({"event_id": accepted.id, "subject_id": accepted.subject_id}, output=output)
+    messages.print(f"accepted; follow it with: olvido requests show {request_id}", soft_wrap=True)
 
 
-def consent_withdraw(
-    purpose: Annotated[str, typer.Option(help="The purpose, such as marketing.")],
-    email: Email = None,
-    phone: Phone = None,
-    customer_id: CustomerId = None,
-    device_id: DeviceId = None,
-    cookie_id: CookieId = None,
-    identities_from: From = None,
-    region: Regions = None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a person decides, about what, and when."""
+
+    purpose: Annotated[str, typer.Option(help="The purpose, such as marketing.")]
+    region: Regions = None
     occurred_at: Annotated[
         datetime | None, typer.Option(help="When the person decided (UTC), if not this very moment.")
-    ] = None,
-    event_id: Annotated[str | None, typer.Option(help="A UUID of your own.")] = None,
-    output: Form = Output.TABLE,
-) -> None:
+    ] = None
+    event_id: Annotated[
+        str | None, typer.Option(help="A UUID of your own: a retry with the same is the same change.")
+    ] = None
+
+    @property
+    def decided_at(self) -> datetime:
+        """At the shell the person decides now, unless another time is given; one without a zone is UTC."""
+        if self.occurred_at is None:
+            return datetime.now(UTC)
+        return self.occurred_at if self.occurred_at.tzinfo else self.occurred_at.replace(tzinfo=UTC)
+
+
+def consent_withdraw(person: Identities, change: Change, output: Form = Output.TABLE) -> None:
     """A person takes back a consent, for one purpose.
 
     Examples:
         olvido consent withdraw --purpose marketing --email ana@example.es
         olvido consent withdraw --purpose marketing --identities-from -
     """
-    identities = _identities(email, phone, customer_id, device_id, cookie_id, identities_from)
-    with _producer() as producer:
+    identities = person.required()
+    with _producer("--event-id") as producer:
         accepted = producer.withdraw_consent(
-            identities=identities, purpose=purpose, occurred_at=_decided(occurred_at), regions=region or None,
-            event_id=event_id,
+            identities=identities, purpose=change.purpose, occurred_at=change.decided_at,
+            regions=change.region or None, event_id=change.event_id,
         )  # fmt: skip
     show_one({"event_id": accepted.id, "subject_id": accepted.subject_id}, output=output)
+    _follow_consent()
 
 
 def consent_grant(
-    purpose: Annotated[str, typer.Option(help="The purpose, such as marketing.")],
-    email: Email = None,
-    phone: Phone = None,
-    customer_id: CustomerId = None,
-    device_id: DeviceId = None,
-    cookie_id: CookieId = None,
-    identities_from: From = None,
-    region: Regions = None,
-    occurred_at: Annotated[
-        datetime | None, typer.Option(help="When the person decided (UTC), if not this very moment.")
-    ] = None,
+    person: Identities,
+    change: Change,
     policy_version: Annotated[str, typer.Option(help="The privacy policy's version they were shown.")] = "",
-    event_id: Annotated[str | None, typer.Option(help="A UUID of your own.")] = None,
     output: Form = Output.TABLE,
 ) -> None:
     """A person gives a consent, for one purpose.
@@ -177,53 +159,51 @@ def consent_grant(
     Examples:
         olvido consent grant --purpose marketing --email ana@example.es --policy-version 7
     """
-    identities = _identities(email, phone, customer_id, device_id, cookie_id, identities_from)
-    with _producer() as producer:
+    identities = person.required()
+    with _producer("--event-id") as producer:
         accepted = producer.grant_consent(
-            identities=identities, purpose=purpose, occurred_at=_decided(occurred_at), regions=region or None,
-            policy_version=policy_version, event_id=event_id,
+            identities=identities, purpose=change.purpose, occurred_at=change.decided_at,
+            regions=change.region or None, policy_version=policy_version, event_id=change.event_id,
         )  # fmt: skip
     show_one({"event_id": accepted.id, "subject_id": accepted.subject_id}, output=output)
+    _follow_consent()
 
 
-def _producer() -> Any:  # noqa: ANN401 - imported late: it loads librdkafka
+def consent_show(person: Identities, output: Form = Output.TABLE) -> None:
+    """Show what a person has decided about each purpose, as it stands.
+
+    They are found by handles that this machine computes with its handle key; the address goes nowhere.
+
+    Examples:
+        olvido consent show --email ana@example.es
+        olvido consent show --identities-from - -o json
+    """
+    from olvido.operators.desk.people import consents_of, handles_of
     from olvido.operators.settings import deployment
-    from olvido.producers import Producer
 
-    return Producer.from_env(purposes=deployment().purposes)
-
-
-def _decided(occurred_at: datetime | None) -> datetime:
-    """At the shell the person decides now, unless told otherwise; a time without a zone is UTC."""
-    if occurred_at is None:
-        return datetime.now(UTC)
-    return occurred_at if occurred_at.tzinfo else occurred_at.replace(tzinfo=UTC)
+    declared = deployment()
+    consents = consents_of(declared, handles_of(declared, person.required()))
+    columns = ("purpose", "decision", "occurred_at", "identity", "policy_version")
+    show(consents, columns, output=output, empty="nothing is known of any consent of this person")
 
 
-def _identities(
-    email: str | None,
-    phone: str | None,
-    customer_id: str | None,
-    device_id: str | None,
-    cookie_id: str | None,
-    identities_from: Path | None,
-) -> dict[str, str]:
-    options = {
-        "email": email, "phone": phone, "customer_id": customer_id,
-        "device_id": device_id, "cookie_id": cookie_id,
-    }  # fmt: skip
-    given = {kind: value for kind, value in options.items() if value is not None}
-    if identities_from is None:
-        if not given:
-            raise InvalidInput("identities", "at least one is needed, such as --email or --customer-id")
-        return given
+def _follow_consent() -> None:
+    # The address is not repeated: it would stand in the terminal's log once more.
+    messages.print("accepted; follow it with the same person: olvido consent show …", soft_wrap=True)
+
+
+@contextmanager
+def _producer(id_option: str | None = None) -> "Iterator[Producer]":
+    """What emits; an event that may have arrived or not is given with the option that repeats it."""
+    from olvido.operators.settings import deployment
+    from olvido.producers import NotAccepted, Producer
+
     try:
-        text = (
-            sys.stdin.read() if str(identities_from) == "-" else identities_from.read_text(encoding="utf-8")
-        )
-        read = json.loads(text)
-    except (OSError, ValueError):
-        raise InvalidInput("--identities-from", "is not a readable JSON object") from None
-    if not isinstance(read, dict) or not all(isinstance(value, str) for value in read.values()):
-        raise InvalidInput("--identities-from", 'is not an object of strings such as {"email": "…"}')
-    return {**given, **read}
+        with Producer.from_env(purposes=deployment().purposes) as producer:
+            yield producer
+    except NotAccepted as error:
+        again = f"with {id_option} {error.id}: then it is the same" if id_option else "as it was"
+        raise Unavailable(
+            f"{error.__cause__}; it may have arrived or not. Repeat the command {again}",
+            retry_after=error.retry_after,
+        ) from error

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from olvido.core.errors import did_you_mean
+from olvido.operators.cli.options import named_as_typed
 
 EXAMPLES = "Examples:\n"
 LINE_MAX = 74  # of 80: two of margin on either side, two for a backslash
@@ -37,19 +38,33 @@ Words = tuple[str, ...]
 
 
 def finished(app: typer.Typer) -> Any:  # noqa: ANN401 - Typer's commands are not public by type
-    """The whole command line, with every command's help as people read it."""
+    """A command line, with every command's help as people read it."""
     root = typer.main.get_command(app)
-    for words, command in commands_of(root):
-        meaning, examples = parts_of(command.help or "")
-        listed = "\n".join(line for example in examples for line in _wrapped(example))
-        command.help = f"{meaning}\n\n\b\n{EXAMPLES}{listed}" if examples else meaning
-        command.short_help = " ".join(meaning.split()).split(". ")[0].rstrip(".")
-        command.epilog = (
-            command.epilog or f"More: {PAGES.get(words[0], PAGE) if words else 'README.md, docs/'}"
-        )
-        for param in command.params:
-            _finish(param)
+    finish((), root)
     return root
+
+
+def finish(words: Words, command: Any) -> None:  # noqa: ANN401
+    """Give one command, known by its words, its help as people read it."""
+    meaning, examples = parts_of(command.help or "")
+    listed = "\n".join(line for example in examples for line in _wrapped(example))
+    command.help = f"{meaning}\n\n\b\n{EXAMPLES}{listed}" if examples else meaning
+    command.short_help = " ".join(meaning.split()).split(". ")[0].rstrip(".")
+    command.epilog = command.epilog or f"More: {PAGES.get(words[0], PAGE) if words else 'README.md, docs/'}"
+    for param in command.params:
+        _finish(param)
+    _name_as_typed(command)
+
+
+def _name_as_typed(command: Any) -> None:  # noqa: ANN401
+    """Have a fault in an argument told by the name that was typed: a use case knows no options."""
+    invoke = command.invoke
+
+    def invoked(context: Any) -> Any:  # noqa: ANN401
+        with named_as_typed(command):
+            return invoke(context)
+
+    command.invoke = invoked
 
 
 def commands_of(root: Any) -> Iterator[tuple[Words, Any]]:  # noqa: ANN401

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +40,8 @@ def set_up(*, level: str) -> None:
         raise ConfigError(
             f"{FORMAT} is {' or '.join(FORMATS)}; without it, text on a terminal and json elsewhere"
         )
-    logging.basicConfig(
-        level=level, handlers=[_for_people() if chosen == "text" else _for_machines()], force=True
-    )
+    handler = _MadeLater(_for_people if chosen == "text" else _for_machines)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
     # What nobody caught is a line like any other: Python's own would be neither JSON nor redacted.
     sys.excepthook = _uncaught
@@ -58,6 +58,24 @@ def as_a_service() -> None:
 def _quieten() -> None:
     for name in QUIET:
         logging.getLogger(name).setLevel("WARNING")
+
+
+class _MadeLater(logging.Handler):
+    """A handler that is made for the first line: most commands log none, and structlog takes long to load."""
+
+    def __init__(self, make: Callable[[], logging.Handler]) -> None:
+        super().__init__()
+        self._make = make
+        self._made: logging.Handler | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._made is None:  # under the handler's lock, so it is made once
+            self._made = self._make()
+        self._made.handle(record)
+
+    def flush(self) -> None:
+        if self._made is not None:
+            self._made.flush()
 
 
 def _for_machines() -> logging.Handler:

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from io import StringIO
@@ -20,9 +21,18 @@ from rich.text import Text
 from typer import Context, Option
 
 from olvido.core.errors import ConfigError
+from olvido.operators.desk.text import text_of
 
-console = Console(highlight=False)
-messages = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    """Where a reader has gone, as in `| head`, the caller hears of it: that is no failure."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+console = _Console(highlight=False)
+messages = _Console(stderr=True, highlight=False)
 
 WIDTH_MAX = 10_000  # columns: where nothing has to be wrapped
 GAP = 2  # between two columns: the padding of one, and the line that is not drawn
@@ -61,18 +71,19 @@ Form = Annotated[
 ]
 
 
-def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, output: Output, empty: str) -> None:
+def show(rows: Sequence[Any], columns: Sequence[str], *, output: Output, empty: str) -> None:
     """Print records: the named columns as a table, or everything in a form for machines.
 
     A table that has no room for its words is shown as a line for each field instead.
 
     Args:
-        rows: one mapping for each record.
+        rows: a mapping or a frozen value for each record.
         columns: what a table shows, in order.
         output: which form.
         empty: what to say, on stderr, when there are none.
     """
-    if print_data(list(rows), output=output):
+    rows = [record_of(row) for row in rows]
+    if print_data(rows, output=output):
         return
     if not rows:
         if empty:
@@ -88,10 +99,10 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, output: O
         _print_fields({column: row.get(column) for column in columns})
 
 
-def show_one(row: Mapping[str, Any], *, output: Output) -> None:
+def show_one(row: Any, *, output: Output) -> None:  # noqa: ANN401 - a mapping or a frozen value
     """Print one record, a line for each field."""
     if not print_data(row, output=output):
-        _print_fields(row)
+        _print_fields(record_of(row))
 
 
 def print_data(value: Any, *, output: Output) -> bool:  # noqa: ANN401 - any data
@@ -106,13 +117,19 @@ def print_data(value: Any, *, output: Output) -> bool:  # noqa: ANN401 - any dat
         case Output.JSON:
             print_json(value)
         case Output.JSONL:
-            for row in value if isinstance(value, list) else [value]:
-                sys.stdout.write(json.dumps(row, default=plain, ensure_ascii=False) + "\n")
+            sys.stdout.write(jsonl_of(value if isinstance(value, list) else [value]))
         case Output.YAML:
             sys.stdout.write(yaml_of(value))
         case Output.CSV:
-            sys.stdout.write(_csv(list(value) if isinstance(value, list) else [value]))
+            sys.stdout.write(
+                _csv([record_of(row) for row in (value if isinstance(value, list) else [value])])
+            )
     return True
+
+
+def jsonl_of(rows: Sequence[Any]) -> str:
+    """Records as JSON lines."""
+    return "".join(json.dumps(row, default=plain, ensure_ascii=False) + "\n" for row in rows)
 
 
 def print_json(value: object) -> None:
@@ -167,39 +184,22 @@ def _title(column: str) -> str:
     return column.replace("_", " ").strip()
 
 
-def text_of(value: object) -> str:  # noqa: PLR0911 - one for each kind
-    """A value as a person reads it."""
-    match value:
-        case None | "":
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case datetime():
-            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        case timedelta():
-            return span(value)
-        case dict():
-            return ", ".join(f"{key} {text_of(item)}" for key, item in value.items()) or "-"
-        case list() | tuple():
-            return ", ".join(map(text_of, value)) or "-"
-        case _:
-            return str(value)
-
-
-def span(time: timedelta) -> str:
-    """A span of time as a person says it."""
-    seconds = int(time.total_seconds())
-    if seconds < 120:
-        return f"{seconds} s"
-    if seconds < 7200:
-        return f"{seconds // 60} min"
-    return f"{seconds // 3600} h" if seconds < 172_800 else f"{seconds // 86_400} d"
+def record_of(value: Any) -> Any:  # noqa: ANN401 - any data
+    """A frozen value as a record, a field by its name; anything else as it is."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: getattr(value, one.name) for one in fields(value)}
+    return value
 
 
 def without_colour() -> None:
     """Print without colours from now on, in our own words and in those of what we start."""
     os.environ["NO_COLOR"] = "1"
     console.no_color = messages.no_color = True
+
+
+def paper_width() -> int:
+    """How many columns a table has room for."""
+    return _paper().width
 
 
 def _paper() -> Console:
@@ -276,5 +276,7 @@ def plain(value: object) -> object:
             return str(value)
         case bytes() | memoryview():
             return bytes(value).hex()
+        case _ if is_dataclass(value):
+            return record_of(value)
         case _:
             raise TypeError(f"{type(value).__name__} has no form in JSON")

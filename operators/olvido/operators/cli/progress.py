@@ -1,14 +1,14 @@
 """How far long work is: a bar with rate and time left on a terminal, a plain line now and then elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from datetime import timedelta
 
+from rich import progress as bars
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    Progress,
     ProgressColumn,
     Task,
     TaskID,
@@ -18,31 +18,16 @@ from rich.progress import (
 from rich.text import Text
 
 from olvido.operators.cli.output import messages
+from olvido.operators.desk.progress import Notice, Paused, Progress, Resumed, Waiting
+from olvido.operators.desk.text import counted, span
 
 LINE_EVERY_S = 10.0
 
 
-Advance = Callable[[int], None]  # so much more is done
-
-
-class Bar(Protocol):
-    """What work tells about itself."""
-
-    def __call__(self, count: int) -> None:
-        """So much more is done."""
-        ...
-
-    def to(self, done: int) -> None:
-        """So much of the total is done."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Something a person should know, above the bar or as a line of its own."""
-        ...
-
-
 @contextmanager
-def progress(what: str, total: int, *, unit: str = "records", console: Console = messages) -> Iterator[Bar]:
+def progress(
+    what: str, total: int, *, unit: str = "records", console: Console = messages
+) -> Iterator[Progress]:
     """Show progress on stderr while the block runs.
 
     Args:
@@ -61,7 +46,7 @@ def progress(what: str, total: int, *, unit: str = "records", console: Console =
         _Rate(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=False) as shown:
+    with bars.Progress(*columns, console=console, transient=False) as shown:
         yield _Shown(shown, shown.add_task(what, total=total))
 
 
@@ -71,7 +56,7 @@ class _Rate(ProgressColumn):
 
 
 class _Shown:
-    def __init__(self, shown: Progress, task: TaskID) -> None:
+    def __init__(self, shown: bars.Progress, task: TaskID) -> None:
         self._shown = shown
         self._task = task
 
@@ -81,8 +66,8 @@ class _Shown:
     def to(self, done: int) -> None:
         self._shown.update(self._task, completed=done)
 
-    def say(self, text: str) -> None:
-        self._shown.console.print(text, markup=False)
+    def notice(self, notice: Notice) -> None:
+        self._shown.console.print(text_of(notice), markup=False)
 
 
 class _Lines:
@@ -109,15 +94,22 @@ class _Lines:
             return
         self._told_at = now
         rate = (done - self._first) / (now - self._began_at)
-        left = f", {_span((self._total - done) / rate)} left" if rate > 0 else ""
+        left = f", {span(timedelta(seconds=(self._total - done) / rate))} left" if rate > 0 else ""
         self._console.print(
             f"{self._what}: {done:,} of {self._total:,} {self._unit}, {rate:,.0f}/s{left}", markup=False
         )
 
-    def say(self, text: str) -> None:
-        self._console.print(text, markup=False)
+    def notice(self, notice: Notice) -> None:
+        self._console.print(text_of(notice), markup=False)
 
 
-def _span(seconds: float) -> str:
-    minutes, rest = divmod(round(max(0.0, seconds)), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def text_of(notice: Notice) -> str:
+    """What a person reads, and what they may do about it."""
+    match notice:
+        case Paused(name=name):
+            return f"paused; go on with: olvido replay resume {name}"
+        case Resumed():
+            return "goes on"
+        case Waiting(tasks=tasks):
+            before = (f"{sink} has {counted(number, 'task')} before it" for sink, number in tasks.items())
+            return f"waiting: {', '.join(before)}"

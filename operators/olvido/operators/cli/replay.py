@@ -1,31 +1,123 @@
 """`olvido replay …`: plan, look, run; pause, resume, cancel from another terminal."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from olvido.core.acts import Verb
-from olvido.core.errors import InvalidInput, Refused
-from olvido.core.ids import canonical_uuid
-from olvido.core.replay import Plan, ReplayState
-from olvido.operators.cli.acting import Confirm, NoInput, Reason, confirm, new_act
+from olvido.core.errors import InvalidInput
+from olvido.core.replay import ReplayState
+from olvido.operators.cli.acting import Agreement
 from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.instants import instant_of, span_of
+from olvido.operators.cli.options import spread
 from olvido.operators.cli.output import Form, Output, console, messages, show
-from olvido.operators.cli.rates import rate_given
-from olvido.operators.cli.replay_showing import said, show_plan, show_shadow
+from olvido.operators.cli.progress import progress
+from olvido.operators.cli.replay_showing import filters_of, show_plan, show_shadow
+from olvido.operators.cli.words import rate_of, uuid_of
+from olvido.operators.desk.text import counted
 
 if TYPE_CHECKING:
-    from olvido.ledger.replays import Replay, Replays
+    from olvido.ledger.replays import Replay
+    from olvido.operators.desk.replay.asking import Asked
     from olvido.schemas.settings.deployment import Deployment
 
 RATE = "100/s"  # tasks; see bench/README.md for what it does to the work of the day
 FORGOTTEN_SHOWN = 20
 
 Name = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's name.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """What part of which topics."""
+
+    topic: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOPIC", help="requests or consents; repeat. Both if not given."),
+    ] = None
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="From this instant on, or since so long ago.")
+    ] = None
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Up to this instant, not included.")
+    ] = None
+    by_duration: Annotated[
+        str | None, typer.Option(metavar="SPAN", help="The last 1h, 2d or PT1H: like --from.")
+    ] = None
+    from_offset: Annotated[int | None, typer.Option(metavar="N", min=0, help="From this offset on.")] = None
+    to_offset: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Up to this offset, not included.")
+    ] = None
+    partition: Annotated[
+        list[int] | None, typer.Option(metavar="N", min=0, help="Only this partition; repeat.")
+    ] = None
+    ranges: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-file",
+            metavar="FILE",
+            help="Ranges as CSV: topic,partition,from_offset,to_offset, as -o csv prints them.",
+        ),
+    ] = None
+
+    def span(self, now: datetime) -> tuple[datetime | None, datetime | None]:
+        """From when, and until when."""
+        if self.by_duration is not None:
+            if self.since is not None or self.until is not None:
+                raise InvalidInput("by_duration", "cannot be joined with --from or --to")
+            return now - span_of(self.by_duration, field="by_duration"), None
+        return (
+            None if self.since is None else instant_of(self.since, field="since", now=now),
+            None if self.until is None else instant_of(self.until, field="until", now=now),
+        )
+
+    def check_ranges(self) -> None:
+        """Check that a file of ranges is all that says where."""
+        also = [
+            one.name.replace("_", "-")
+            for one in fields(self)
+            if one.name != "ranges" and getattr(self, one.name) not in (None, [])
+        ]
+        if self.ranges is not None and also:
+            typed = {"since": "from", "until": "to"}
+            flags = ", ".join(f"--{typed.get(name, name)}" for name in also)
+            raise InvalidInput("ranges", f"says where already: leave out {flags}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Which sources, and which of their tasks."""
+
+    sink: Annotated[
+        list[str] | None, typer.Option(metavar="SINK", help="Only tasks of this sink; repeat.")
+    ] = None
+    right: Annotated[
+        list[str] | None, typer.Option(metavar="RIGHT", help="Only requests of this right; repeat.")
+    ] = None
+    purpose: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PURPOSE", help="Only consent changes of this purpose; repeat."),
+    ] = None
+    subject: Annotated[
+        str | None, typer.Option(metavar="SUBJECT_ID", help="Only of this pseudonym; never an identity.")
+    ] = None
+    request: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only this request or consent change; repeat.")
+    ] = None
+    outcome: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OUTCOME", help="Only tasks with this outcome, or none; repeat."),
+    ] = None
+    state: Annotated[
+        list[str] | None, typer.Option(metavar="STATE", help="Only requests in this state; repeat.")
+    ] = None
 
 
 def register(app: typer.Typer) -> None:
@@ -38,67 +130,19 @@ def register(app: typer.Typer) -> None:
         "    olvido replay run replay-20261123-4f1c --reason OPS-17",
         no_args_is_help=True,
     )
-    replay.command("plan")(plan)
-    replay.command("run")(run)
+    replay.command("plan")(spread(plan))
+    replay.command("run")(spread(run))
     replay.command("pause")(pause)
     replay.command("resume")(resume)
-    replay.command("cancel")(cancel)
+    replay.command("cancel")(spread(cancel))
     replay.command("list")(list_replays)
     replay.command("show")(show_replay)
     app.add_typer(replay, name="replay")
 
 
 def plan(
-    topic: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TOPIC", help="requests or consents; repeat. Both if not given."),
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="From this instant on, or since so long ago.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="Up to this instant, not included.")
-    ] = None,
-    by_duration: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="The last 1h, 2d or PT1H: like --from.")
-    ] = None,
-    from_offset: Annotated[int | None, typer.Option(metavar="N", min=0, help="From this offset on.")] = None,
-    to_offset: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Up to this offset, not included.")
-    ] = None,
-    partition: Annotated[
-        list[int] | None, typer.Option(metavar="N", min=0, help="Only this partition; repeat.")
-    ] = None,
-    from_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Ranges as CSV: topic,partition,from_offset,to_offset, as -o csv prints them.",
-        ),
-    ] = None,
-    sink: Annotated[
-        list[str] | None, typer.Option(metavar="SINK", help="Only tasks of this sink; repeat.")
-    ] = None,
-    right: Annotated[
-        list[str] | None, typer.Option(metavar="RIGHT", help="Only requests of this right; repeat.")
-    ] = None,
-    purpose: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PURPOSE", help="Only consent changes of this purpose; repeat."),
-    ] = None,
-    subject: Annotated[
-        str | None, typer.Option(metavar="SUBJECT_ID", help="Only of this pseudonym; never an identity.")
-    ] = None,
-    request: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Only this request or consent change; repeat.")
-    ] = None,
-    outcome: Annotated[
-        list[str] | None,
-        typer.Option(metavar="OUTCOME", help="Only tasks with this outcome, or none; repeat."),
-    ] = None,
-    state: Annotated[
-        list[str] | None, typer.Option(metavar="STATE", help="Only requests in this state; repeat.")
-    ] = None,
+    where: Where,
+    which: Which,
     rate: Annotated[
         str, typer.Option(metavar="RATE", help="Tasks a second at most, all sinks together.")
     ] = RATE,
@@ -116,64 +160,57 @@ def plan(
         olvido replay plan --outcome failed --right ERASE -o csv > ranges.csv
         olvido replay plan --from-file ranges.csv --name friday
     """
-    from olvido.operators.cli.instants import instant_of, span_of
-    from olvido.operators.desk.replay.asking import TOPICS, Asked, read_ranges, selection_of, topic_of
-    from olvido.operators.desk.replay.planning import NothingSelected, make_plan
+    from olvido.operators.desk.replay import plans
+    from olvido.operators.desk.replay.planning import NothingSelected
+    from olvido.operators.settings import deployment
 
-    now = datetime.now(UTC)
-    if by_duration is not None and (since is not None or until is not None):
-        raise InvalidInput("--by-duration", "cannot be joined with --from or --to")
-    places = {
-        "--topic": topic, "--from": since, "--to": until, "--by-duration": by_duration,
-        "--from-offset": from_offset, "--to-offset": to_offset, "--partition": partition,
-    }  # fmt: skip
-    also = [flag for flag, value in places.items() if value not in (None, [])]
-    if from_file is not None and also:
-        raise InvalidInput("--from-file", f"says where already: leave out {', '.join(also)}")
-    a_second = rate_given(rate)
-    declared, replays = _parts()
-    selection = selection_of(
-        declared, sinks=sink or (), rights=right or (), purposes=purpose or (), states=state or (),
-        outcomes=outcome or (), ids=[_uuid(one) for one in request or ()], subject=_pseudonym(subject),
-        since=now - span_of(by_duration, field="--by-duration") if by_duration is not None
-        else None if since is None else instant_of(since, field="--from", now=now),
-        until=None if until is None else instant_of(until, field="--to", now=now),
-    )  # fmt: skip
-    ranges = () if from_file is None else read_ranges(from_file)
-    asked = Asked(
-        topics=tuple(dict.fromkeys(one.topic for one in ranges))
-        or tuple(dict.fromkeys(topic_of(one) for one in topic or TOPICS)),
-        selection=selection,
-        partitions=tuple(partition or ()),
-        from_offset=from_offset,
-        to_offset=to_offset,
-        ranges=ranges,
-    )
+    now, a_second = datetime.now(UTC), rate_of(rate, "rate")
+    where.check_ranges()
+    declared = deployment()
+    asked = _asked(declared, where, which, now)
     try:
         with messages.status("counting"):
-            made = make_plan(declared, replays, asked, rate=a_second, destroyed=_destroyed(declared), now=now)
+            made = plans.plan(declared, asked, rate=a_second, name=name, now=now)
     except NothingSelected as nothing:
         messages.print(f"olvido: {nothing}", markup=False, soft_wrap=True)
         raise typer.Exit(Exit.NOT_FOUND) from None
-    saved = _save(replays, made, name, now=now)
-    show_plan(made, output, more={"name": saved})
+    show_plan(made.plan, output, more={"name": made.name})
     messages.print(
-        f"saved as {saved}; nothing was sent. Try it: olvido replay run {saved} --shadow",
+        f"saved as {made.name}; nothing was sent. Try it: olvido replay run {made.name} --shadow",
         markup=False, soft_wrap=True,
     )  # fmt: skip
 
 
+def _asked(declared: "Deployment", where: Where, which: Which, now: datetime) -> "Asked":
+    from olvido.operators.desk.replay.asking import TOPICS, Asked, read_ranges, selection_of, topic_of
+
+    since, until = where.span(now)
+    selection = selection_of(
+        declared, sinks=which.sink or (), rights=which.right or (), purposes=which.purpose or (),
+        states=which.state or (), outcomes=which.outcome or (), subject=which.subject,
+        ids=[uuid_of(one, "request") for one in which.request or ()], since=since, until=until,
+    )  # fmt: skip
+    ranges = () if where.ranges is None else read_ranges(where.ranges)
+    return Asked(
+        topics=tuple(dict.fromkeys(one.topic for one in ranges))
+        or tuple(dict.fromkeys(topic_of(one) for one in where.topic or TOPICS)),
+        selection=selection,
+        partitions=tuple(where.partition or ()),
+        from_offset=where.from_offset,
+        to_offset=where.to_offset,
+        ranges=ranges,
+    )
+
+
 def run(
     plan: Name,
+    agreement: Agreement,
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Go all the way without an effect, and show what would differ.")
     ] = False,
     rate: Annotated[
         str | None, typer.Option(metavar="RATE", help="Tasks a second at most, if not as planned.")
     ] = None,
-    reason: Reason = "",
-    given: Confirm = None,
-    no_input: NoInput = False,
     output: Form = Output.TABLE,
 ) -> None:
     """Carry out a plan. Ctrl-C interrupts it, and a repeat goes on where it was.
@@ -186,57 +223,45 @@ def run(
         olvido replay run friday --reason OPS-17
         olvido replay run friday --reason OPS-17 --confirm friday --rate 50/s
     """
-    declared, replays = _parts()
-    found = _found(replays, plan)
-    if shadow:
-        _rehearse(declared, replays, found, output)
-        return
-    from olvido.broker.kafka import KafkaPublisher
-    from olvido.ledger.replays import Taken
-    from olvido.operators.cli.progress import progress
-    from olvido.operators.desk.replay.planning import check_same
-    from olvido.operators.desk.replay.running import Ended, Runner
-    from olvido.schemas.registry import Registry
+    from olvido.operators.desk.acts import new_act
+    from olvido.operators.desk.replay import plans
+    from olvido.operators.settings import deployment
 
-    if found.state in {ReplayState.DONE, ReplayState.CANCELLED}:
-        _refuse(f"{plan} is {found.state} already. To send it once more, plan it anew: olvido replay plan")
-    a_second = found.plan.rate if rate is None else rate_given(rate)
-    act = new_act(Verb.REPLAY, reason, plan=plan, tasks=found.plan.tasks, records=found.plan.records)
-    check_same(declared, replays, found.plan)
+    declared = deployment()
+    found = plans.find(declared, plan)
+    if shadow:
+        _rehearse(declared, found, output)
+        return
+    a_second = found.plan.rate if rate is None else rate_of(rate, "rate")
+    with _saying_what_next():
+        plans.check_runnable(declared, found)
+    act = new_act(
+        Verb.REPLAY, agreement.reason, plan=plan, tasks=found.plan.tasks, records=found.plan.records
+    )
     left = found.plan.tasks - found.position.counts.tasks
-    confirm(
-        plan, given=given, no_input=no_input,
-        effects={
-            "sends again": f"{left:,} tasks to {', '.join(found.plan.issued)}, at {a_second:,.0f}/s at most",
+    sinks = ", ".join(found.plan.issued)
+    agreement.obtain(
+        plan,
+        {
+            "sends again": f"{counted(left, 'task')} to {sinks}, at {a_second:,.0f}/s at most",
             "of these new work": sum(one.new for one in found.plan.places),
         },
-    )  # fmt: skip
-    with (
-        closing(KafkaPublisher(declared.kafka, client_id="olvido.replay")) as publisher,
-        progress(plan, found.plan.tasks, unit="tasks") as bar,
-    ):
-        bar.to(found.position.counts.tasks)
-        runner = Runner(
-            declared, found, replays, publisher, Registry(declared.registry.url),
-            destroyed=_destroyed(declared), rate=a_second, bar=bar,
-        )  # fmt: skip
-        try:
-            ended = runner.run(act)
-        except Taken:
-            _refuse(f"{plan} runs already, in another process. Look: olvido replay show {plan}")
-        except Ended as over:
-            _refuse(f"{plan} is {over.state} by now; nothing was sent")
-        except KeyboardInterrupt:
-            messages.print(f"go on with: olvido replay run {plan} --reason …", markup=False)
-            raise
-    after = _found(replays, plan)
+    )
+    try:
+        with _saying_what_next(), progress(plan, found.plan.tasks, unit="tasks") as bar:
+            bar.to(found.position.counts.tasks)
+            after = plans.run(declared, found, act, rate=a_second, bar=bar)
+    except KeyboardInterrupt:
+        again = f"olvido replay run {plan} --reason {quote(act.reason)}"
+        messages.print(f"go on with: {again}", markup=False, soft_wrap=True)
+        raise
     counts = after.position.counts
     messages.print(
-        f"{plan} is {ended}: {counts.tasks:,} tasks sent, {counts.handled:,} records handled anew, "
-        f"{counts.forgotten:,} forgotten",
+        f"{plan} is {after.state}: {counted(counts.tasks, 'task')} sent, "
+        f"{counted(counts.handled, 'record')} handled anew, {counts.forgotten:,} forgotten",
         markup=False, soft_wrap=True,
     )  # fmt: skip
-    if ended is not ReplayState.DONE:
+    if after.state is not ReplayState.DONE:
         raise typer.Exit(Exit.PARTIAL)
 
 
@@ -246,10 +271,11 @@ def pause(plan: Name) -> None:
     Examples:
         olvido replay pause friday
     """
-    _, replays = _parts()
-    found = _found(replays, plan)
-    if found.state is not ReplayState.RUNNING or not _move(replays, found, ReplayState.PAUSED):
-        _refuse(f"{plan} is {found.state}: only what runs can be paused")
+    from olvido.operators.desk.replay import plans
+    from olvido.operators.settings import deployment
+
+    with _saying_what_next():
+        plans.pause(deployment(), plan)
     messages.print(
         f"{plan} waits within a second or so; go on with: olvido replay resume {plan}", markup=False
     )
@@ -261,28 +287,30 @@ def resume(plan: Name) -> None:
     Examples:
         olvido replay resume friday
     """
-    _, replays = _parts()
-    found = _found(replays, plan)
-    if found.state is not ReplayState.PAUSED:
-        _refuse(f"{plan} is {found.state}, not paused; {_next(found)}")
-    if not found.has_runner:
-        _refuse(f"nobody runs {plan} any more; {_next(found)}")
-    _move(replays, found, ReplayState.RUNNING)
+    from olvido.operators.desk.replay import plans
+    from olvido.operators.settings import deployment
+
+    with _saying_what_next():
+        plans.resume(deployment(), plan)
     messages.print(f"{plan} goes on in the terminal where it runs", markup=False)
 
 
-def cancel(plan: Name, reason: Reason = "", given: Confirm = None, no_input: NoInput = False) -> None:
+def cancel(plan: Name, agreement: Agreement) -> None:
     """End a replay for good. What it has sent stays sent.
 
     Examples:
         olvido replay cancel friday --reason OPS-17
     """
-    _, replays = _parts()
-    found = _found(replays, plan)
-    act = new_act(Verb.CANCEL, reason, plan=plan)
-    confirm(plan, given=given, no_input=no_input)
-    if not replays.move(found.operation_id, ReplayState.CANCELLED, now=act.at, act=act):
-        _refuse(f"{plan} is {found.state} already")
+    from olvido.operators.desk.acts import new_act
+    from olvido.operators.desk.replay import plans
+    from olvido.operators.settings import deployment
+
+    declared = deployment()
+    found = plans.find(declared, plan)
+    act = new_act(Verb.CANCEL, agreement.reason, plan=plan)
+    agreement.obtain(plan)
+    with _saying_what_next():
+        plans.cancel(declared, found, act)
     messages.print(f"{plan} is cancelled; what it sent: olvido replay show {plan}", markup=False)
 
 
@@ -295,7 +323,9 @@ def list_replays(
     Examples:
         olvido replay list
     """
-    _, replays = _parts()
+    from olvido.operators.desk.replay import plans
+    from olvido.operators.settings import deployment
+
     rows = [
         {
             "name": one.name,
@@ -307,7 +337,7 @@ def list_replays(
             "started_at": one.started_at,
             "finished_at": one.finished_at,
         }
-        for one in replays.newest(limit=limit)
+        for one in plans.newest(deployment(), limit=limit)
     ]
     show(
         rows, ("name", "state", "tasks", "sent", "forgotten", "created_at"), output=output,
@@ -328,10 +358,13 @@ def show_replay(
         olvido replay show friday
         olvido replay show friday -o csv > ranges.csv
     """
-    _, replays = _parts()
-    found = _found(replays, plan)
+    from olvido.operators.desk.replay import plans
+    from olvido.operators.settings import deployment
+
+    declared = deployment()
+    found = plans.find(declared, plan)
     counts = found.position.counts
-    forgotten = replays.forgotten(found.operation_id, limit=limit)
+    forgotten = plans.forgotten(declared, found, limit=limit)
     head = {
         "name": found.name,
         "state": found.state,
@@ -344,7 +377,7 @@ def show_replay(
         "created_at": found.created_at,
         "started_at": found.started_at,
         "finished_at": found.finished_at,
-        "selection": said(found.plan),
+        "selection": filters_of(found.plan),
     }
     show_plan(found.plan, output, more=head, forgotten=forgotten)
     if output is Output.TABLE and forgotten:
@@ -356,28 +389,15 @@ def show_replay(
 # --- what the commands share ----------------------------------------------------------------------
 
 
-def _parts() -> "tuple[Deployment, Replays]":
-    from olvido.ledger.replays import Replays
-    from olvido.operators.cli.sink_operations import database
-    from olvido.operators.settings import deployment
+@contextmanager
+def _saying_what_next() -> Iterator[None]:
+    """Where a replay is in the wrong state, say what can be done with it."""
+    from olvido.operators.desk.replay.plans import WrongState
 
-    declared = deployment()
-    return declared, Replays(database(declared))
-
-
-def _found(replays: "Replays", name: str) -> "Replay":
-    found = next(iter(replays.newest(name=name, limit=1)), None)
-    if found is None:
-        messages.print(
-            f"olvido: there is no plan {name}; list them with: olvido replay list",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
-        raise typer.Exit(Exit.NOT_FOUND)
-    return found
-
-
-def _move(replays: "Replays", found: "Replay", to: ReplayState) -> bool:
-    return replays.move(found.operation_id, to, now=datetime.now(UTC))
+    try:
+        yield
+    except WrongState as wrong:
+        _refuse(f"{wrong}; {_next(wrong.replay)}")
 
 
 def _refuse(text: str) -> NoReturn:
@@ -397,70 +417,13 @@ def _next(found: "Replay") -> str:
             return f"run it with: olvido replay run {found.name} --reason …"
 
 
-def _private_dirs(declared: "Deployment") -> Mapping[str, Path]:
-    from olvido.operators.settings import private_keys
+def _rehearse(declared: "Deployment", found: "Replay", output: Output) -> None:
+    from olvido.operators.desk.replay import plans
 
-    given = declared.keys.private_dir
-    return {region: given or private_keys(region) for region in declared.regions}
-
-
-def _destroyed(declared: "Deployment") -> Mapping[str, Sequence[str]]:
-    from olvido.operators.desk.replay.planning import destroyed_here
-
-    return destroyed_here(declared, _private_dirs(declared))
-
-
-def _save(replays: "Replays", made: Plan, name: str | None, *, now: datetime) -> str:
-    import re
-
-    from uuid_utils.compat import uuid7
-
-    from olvido.schemas.settings.deployment import NAME
-
-    if name is not None and (not re.fullmatch(NAME, name) or len(name) > 60):
-        raise InvalidInput(
-            "--name", "is small letters, digits and single dashes, at most 60, such as friday-2"
-        )
-    while True:
-        operation_id = uuid7()
-        called = name or f"replay-{now:%Y%m%d}-{str(operation_id)[-4:]}"
-        # A crash after this line leaves a plan that nobody was told of; it does nothing by itself.
-        if replays.save(operation_id, called, made, now=now):
-            return called
-        if name is not None:
-            raise InvalidInput("--name", f"{name} is taken; choose another")
-
-
-def _uuid(text: str) -> Any:  # noqa: ANN401 - a UUID
-    try:
-        return canonical_uuid(text, field="--request")
-    except Refused as refused:
-        raise InvalidInput("--request", refused.reason) from None
-
-
-def _pseudonym(text: str | None) -> str | None:
-    if text is not None and not text.startswith("h"):
-        raise InvalidInput(
-            "--subject", "is a pseudonym such as h1_…, never an identity: see olvido requests show"
-        )
-    return text
-
-
-def _rehearse(declared: "Deployment", replays: "Replays", found: "Replay", output: Output) -> None:
-    from olvido.operators.cli.progress import progress
-    from olvido.operators.desk.replay.planning import check_same
-    from olvido.operators.desk.replay.shadow import Rehearser
-    from olvido.schemas.registry import Registry
-
-    check_same(declared, replays, found.plan)
     with progress(f"{found.name} in shadow", found.plan.records, unit="records") as bar:
-        rehearser = Rehearser(
-            declared, found, replays, Registry(declared.registry.url), destroyed=_destroyed(declared),
-            private_dirs=_private_dirs(declared), bar=bar,
-        )  # fmt: skip
-        told = rehearser.run()
-    show_shadow(told, output)
-    if told.new:
+        shadow = plans.rehearse(declared, found, bar=bar)
+    show_shadow(shadow, output)
+    if shadow.new:
         raise typer.Exit(Exit.FAILURE)
-    if not told.rehearsed:
+    if not shadow.rehearsed:
         raise typer.Exit(Exit.PARTIAL)

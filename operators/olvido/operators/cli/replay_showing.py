@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from olvido.core.replay import Plan
-from olvido.operators.cli.output import Output, console, messages, print_data, show, table_of, text_of
+from olvido.operators.cli.output import Output, console, messages, print_data, show, table_of
+from olvido.operators.desk.text import counted, span, text_of
 
 if TYPE_CHECKING:
     from olvido.operators.desk.replay.shadow import Shadow
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 COUNTED = ("records", "tasks", "new", "applied", "forgotten", "unread")
 
 
-def said(made: Plan) -> dict[str, object]:
+def filters_of(made: Plan) -> dict[str, object]:
     """A plan's filters, as far as they narrow."""
     return {name: value for name, value in asdict(made.selection).items() if value}
 
@@ -31,13 +32,13 @@ def show_plan(
         forgotten: tasks that a run could not issue.
     """
     places = [asdict(place) for place in made.places if place.from_offset < place.to_offset]
+    if output in {Output.CSV, Output.JSONL}:
+        print_data(places, output=output)
+        return
     sinks = [
         {**asdict(sink), "seconds": round(sink.seconds, 1), "quota": sink.rate < made.rate}
         for sink in made.sinks
     ]
-    if output in {Output.CSV, Output.JSONL}:
-        print_data(places, output=output)
-        return
     whole = {
         **more, "rate": made.rate, "seconds": round(made.seconds, 1), "waiting": made.waiting,
         "places": places, "sinks": sinks, "forgotten_tasks": list(forgotten),
@@ -47,7 +48,16 @@ def show_plan(
     for key, value in more.items():
         if key not in {"name", "tasks"} and value not in (None, {}):
             console.print(f"{key.replace('_', ' ')}: {text_of(value)}", markup=False)
-    rows = [
+    show(_place_rows(made), ("topic", "part.", "from", "to", *COUNTED), output=output, empty="")
+    console.print()
+    rows = _sink_rows(made)
+    console.print(table_of(rows, tuple(rows[0])))
+    console.print()
+    _print_summary(made)
+
+
+def _place_rows(made: Plan) -> list[dict[str, Any]]:
+    return [
         {
             "topic": place.topic.split(".")[1],
             "part.": place.partition,
@@ -58,9 +68,10 @@ def show_plan(
         for place in made.places
         if place.records or place.unread
     ]
-    show(rows, ("topic", "part.", "from", "to", *COUNTED), output=output, empty="")
-    console.print()
-    rows = [
+
+
+def _sink_rows(made: Plan) -> list[dict[str, Any]]:
+    return [
         {
             "sink": sink.sink,
             "tasks": f"{sink.tasks:,}",
@@ -68,32 +79,35 @@ def show_plan(
             "applied": f"{sink.applied:,}",
             "forgotten": f"{sink.forgotten:,}",
             "rate": f"{sink.rate:,.2f}/s" if sink.rate < 10 else f"{sink.rate:,.0f}/s",
-            "takes": _duration(sink.seconds),
+            "takes": _takes(sink.seconds),
             "held by": "its quota" if sink.rate < made.rate else "--rate",
         }
         for sink in made.sinks
     ]
-    console.print(table_of(rows, tuple(rows[0])))
-    console.print()
+
+
+def _print_summary(made: Plan) -> None:
     console.print(
-        f"{made.tasks:,} tasks of {made.records:,} records, at least {_duration(made.seconds)} "
-        f"at {made.rate:,.0f}/s for all sinks together",
+        f"{counted(made.tasks, 'task')} of {counted(made.records, 'record')}, at least "
+        f"{_takes(made.seconds)} at {made.rate:,.0f}/s for all sinks together",
         markup=False, soft_wrap=True,
     )  # fmt: skip
     if made.unread:
+        verb, they = ("is", "it is") if made.unread == 1 else ("are", "they are")
         messages.print(
-            f"{made.unread:,} records are not in the ledger: they are read from the topic, and handled "
-            "as new if they are no duplicates",
+            f"{counted(made.unread, 'record')} {verb} not in the ledger: {they} read from the topic, and "
+            "handled as new unless known by their ids, or refused as before",
             markup=False, soft_wrap=True,
         )  # fmt: skip
     if made.waiting:
+        verb, they = ("waits", "is left") if made.waiting == 1 else ("wait", "are left")
         messages.print(
-            f"{made.waiting:,} records wait for the processors, and are left to them", markup=False
+            f"{counted(made.waiting, 'record')} {verb} for the processors, and {they} to them", markup=False
         )
 
 
-def _duration(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
+def _takes(seconds: float) -> str:
+    return span(timedelta(seconds=seconds))
 
 
 def show_shadow(told: "Shadow", output: Output) -> None:

@@ -1,78 +1,120 @@
-"""`olvido requests …`, `olvido dead-letters …`: what the ledger knows."""
+"""`olvido requests …`: what the ledger knows of privacy requests."""
 
-from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
+from rich.text import Text
+
+from olvido.core.lifecycle import RequestState
+from olvido.operators.cli.identities import Identities
+from olvido.operators.cli.instants import instant_of, span_of
+from olvido.operators.cli.options import spread
+from olvido.operators.cli.output import (
+    Form,
+    Output,
+    console,
+    messages,
+    paper_width,
+    print_data,
+    record_of,
+    show,
+    show_one,
+)
+from olvido.operators.cli.sinks import command_for
+from olvido.operators.cli.timeline import draw, moments_of, rows_of
+from olvido.operators.cli.words import uuid_of
+from olvido.operators.desk.text import counted, text_of
 
 if TYPE_CHECKING:
-    from olvido.ledger.figures import Figures
-
-from olvido.core.errors import InvalidInput, Refused, did_you_mean
-from olvido.core.events import RIGHTS
-from olvido.core.ids import canonical_uuid
-from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import Outcome
-from olvido.operators.cli.exits import Exit
-from olvido.operators.cli.instants import instant_of
-from olvido.operators.cli.output import Form, Output, console, messages, print_data, show, show_one
-from olvido.operators.cli.sinks import warnings_about
-from olvido.operators.cli.timeline import draw, moments_of, rows_of
+    from olvido.operators.desk.requests import Filter, Shown, Task
+    from olvido.schemas.settings.deployment import Deployment
 
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")]
 WIDE = 100  # columns; narrower, an id would be folded to show an instant
+MARGIN = 10  # columns before what stands below a task
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     requests = typer.Typer(help="Look at privacy requests.", no_args_is_help=True)
-    requests.command("list")(list_requests)
+    requests.command("list")(spread(list_requests))
     requests.command("show")(show_request)
     app.add_typer(requests, name="requests")
 
 
-def list_requests(
-    state: Annotated[RequestState | None, typer.Option(help="Only those in this state.")] = None,
-    right: Annotated[str | None, typer.Option(help="Only of this right, such as ERASE.")] = None,
-    sink: Annotated[str | None, typer.Option(help="Only those with a task for this sink.")] = None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Narrowed:
+    """Which requests."""
+
+    state: Annotated[RequestState | None, typer.Option(help="Only those in this state.")] = None
+    right: Annotated[str | None, typer.Option(help="Only of this right, such as ERASE.")] = None
+    sink: Annotated[str | None, typer.Option(help="Only those with a task for this sink.")] = None
     outcome: Annotated[
         str | None,
         typer.Option(help="Only those with such an outcome; `none` for a receipt that is missing."),
-    ] = None,
+    ] = None
     overdue: Annotated[
-        bool, typer.Option("--overdue", help="Only those open for more than 30 days.")
-    ] = False,
+        bool, typer.Option("--overdue", help="Only those open for longer than the law allows: 30 days.")
+    ] = False
+    open_for: Annotated[
+        str | None, typer.Option(help="Only those open for longer than this, such as 20d.")
+    ] = None
     since: Annotated[
         str | None, typer.Option(help="Only those asked for since an instant, or since 2h or 3d ago.")
-    ] = None,
+    ] = None
+    subject: Annotated[
+        str | None, typer.Option(metavar="SUBJECT_ID", help="Only this person's, by a pseudonym.")
+    ] = None
+
+    def filter(self, declared: "Deployment", person: Identities, now: datetime) -> "Filter":
+        """The same as the desk takes it."""
+        from olvido.operators.desk.requests import Filter
+
+        handles = None
+        if given := person.given():
+            from olvido.operators.desk.people import (
+                handles_of,  # it loads the rules of every kind of identity
+            )
+
+            handles = handles_of(declared, given)
+        return Filter(
+            state=self.state,
+            right=self.right and self.right.upper(),
+            sink=self.sink,
+            outcome=self.outcome,
+            overdue=self.overdue,
+            open_for=span_of(self.open_for, field="open_for") if self.open_for else None,
+            since=instant_of(self.since, field="since", now=now) if self.since else None,
+            subject=self.subject,
+            handles=handles,
+        )
+
+
+def list_requests(
+    narrowed: Narrowed,
+    person: Identities,
     limit: Limit = 20,
     output: Form = Output.TABLE,
 ) -> None:
     """List privacy requests, newest first.
 
+    A person's are found by handles that this machine computes with its handle key; the address goes nowhere.
+
     Examples:
         olvido requests list --state in_progress
+        olvido requests list --email ana@example.es
         olvido requests list --sink crm --outcome none --since 1d
         olvido requests list --overdue -o csv > overdue.csv
     """
-    now = datetime.now(UTC)
-    right = _one_of(right.upper(), [one.value for one in RIGHTS], "--right") if right else None
-    sink = _one_of(sink, _sinks(), "--sink") if sink else None
-    outcome = _one_of(outcome, ["none", *(one.value for one in Outcome)], "--outcome") if outcome else None
-    after = instant_of(since, field="--since", now=now) if since else None
-    found = figures().requests(
-        now=now,
-        state=state,
-        right=right,
-        sink=sink,
-        outcome=outcome,
-        since=after,
-        overdue=overdue,
-        limit=limit,
-    )
-    rows = [{**_named(row), "sinks": f"{row['answered']}/{row['tasks']}"} for row in found]
+    from olvido.operators.desk.requests import find
+    from olvido.operators.settings import deployment
+
+    declared, now = deployment(), datetime.now(UTC)
+    found = find(declared, narrowed.filter(declared, person, now), now=now, limit=limit)
+    rows = [{**record_of(one), "sinks": f"{one.answered}/{one.tasks}"} for one in found]
     wide = console.width >= WIDE
     columns = ("request_id", "right", "state", "sinks", *(("requested_at", "overdue") if wide else ()))
     show(
@@ -87,77 +129,81 @@ def show_request(
     ] = False,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show one privacy request and what each sink has said.
+    """Show one privacy request, what each sink has answered, and where it was verified afterwards.
 
     Examples:
         olvido requests show 019ac8d2-9a4e-7c30-8f6b-2b1d4c5e6f70
         olvido requests show 019ac8d2-9a4e-7c30-8f6b-2b1d4c5e6f70 --timeline
     """
+    from olvido.operators.desk import requests as desk
     from olvido.operators.settings import deployment
 
-    ledger = figures()
-    wanted = _uuid(request_id, "REQUEST_ID")
-    found = ledger.request(wanted)
-    if found is None:
-        messages.print(
-            f"olvido: there is no request {request_id}; list them with: olvido requests list", soft_wrap=True
-        )
-        raise typer.Exit(Exit.NOT_FOUND)
-    request = _named(found)
+    declared, wanted = deployment(), uuid_of(request_id, "request_id")
     if timeline:
-        story = ledger.story(wanted)
-        if not print_data(rows_of(moments_of(request, story)), output=output):
-            draw(request, story, now=datetime.now(UTC))
+        story = desk.story(declared, wanted)
+        if not print_data(rows_of(moments_of(story)), output=output):
+            draw(story, now=datetime.now(UTC))
         return
-    tasks = ledger.tasks(wanted)
-    if print_data({**request, "tasks": tasks}, output=output):
+    shown = desk.show(declared, wanted)
+    rows = [_task_row(task) for task in shown.tasks]
+    if print_data({**record_of(shown.request), "tasks": rows}, output=output):
         return
-    show_one(request, output=output)
+    show_one(shown.request, output=output)
     console.print()
-    columns = ("sink", "outcome", "counts", "attempts", "applied_at", "detail")
-    waits = request["state"] == RequestState.IDENTITY_PENDING
-    empty = "it waits for its verification; no sink is asked before" if waits else "no sink is concerned"
-    show(tasks, columns, output=output, empty=empty)
-    for task in tasks:
-        if task["parked"]:
-            messages.print(f"{task['sink']}: parked ({task['parked']}); see: olvido dead-letters list")
-    for warning in warnings_about(deployment(), (task["sink"] for task in tasks)):
-        messages.print(warning, markup=False, soft_wrap=True)
+    _show_tasks(shown, rows, output)
+    _warn(declared, shown)
 
 
-def _named(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A record under the names people use: `right` is a word of SQL, and cannot be a column's."""
-    return {name.rstrip("_"): value for name, value in row.items()}
+def _show_tasks(shown: "Shown", rows: list[dict[str, Any]], output: Output) -> None:
+    if not shown.tasks:
+        waits = shown.request.state == RequestState.IDENTITY_PENDING
+        empty = "it waits for its verification; no sink is asked before" if waits else "no sink is concerned"
+        show([], (), output=output, empty=empty)
+        return
+    generations = any(task.generation for task in shown.tasks)
+    columns = ("sink", *(("generation",) if generations else ()), "outcome", "applied_at", "verified")
+    rows = [{**row, "verified": row["verified_at"]} for row in rows]
+    if paper_width() >= WIDE:
+        show(rows, (*columns, "attempts", "counts", "detail"), output=output, empty="")
+    else:
+        show(rows, columns, output=output, empty="")
+        for task in shown.tasks:
+            _show_below(task)
+    console.print(f"\nverified in {shown.verified} of {counted(len(shown.latest), 'sink')}", markup=False)
 
 
-def _one_of(word: str, words: Iterable[str], option: str) -> str:
-    known = list(words)
-    if word not in known:
-        raise InvalidInput(option, f"knows no {word!r}{did_you_mean(word, known)}")
-    return word
+def _show_below(task: "Task") -> None:
+    """What has no room in a table of 80 columns: what was done, and on which law."""
+    said = [text_of(task.counts) if task.counts else "", task.detail or ""]
+    for text in filter(None, said):
+        head = f"{task.sink}: "
+        lines = Text(f"{head}{text}").wrap(console, max(20, console.width - MARGIN))
+        console.print(Text("\n" + " " * min(MARGIN, len(head))).join(lines))
 
 
-def _sinks() -> Iterable[str]:
+def _warn(declared: "Deployment", shown: "Shown") -> None:
+    from olvido.operators.desk.sinks import not_live
+
+    for task in shown.tasks:
+        if task.parked:
+            messages.print(f"{task.sink}: parked ({task.parked}); see: olvido dead-letters list")
+    for standing, operation in not_live(declared, (task.sink for task in shown.tasks)):
+        messages.print(
+            f"{operation.sink} is {standing.value} since {operation.since:%Y-%m-%d %H:%M}Z: "
+            f"{command_for(operation)}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _task_row(task: "Task") -> dict[str, Any]:
+    row = record_of(task)
+    return {name: value for name, value in row.items() if not name.startswith("operation")}
+
+
+def newest_ids(limit: int) -> list[UUID]:
+    """The ids of the newest requests, for the shell to complete."""
+    from olvido.operators.desk.requests import Filter, find
     from olvido.operators.settings import deployment
 
-    return deployment().sinks
-
-
-def _uuid(text: str, name: str) -> UUID:
-    try:
-        return canonical_uuid(text, field=name)
-    except Refused as refused:
-        raise InvalidInput(name, refused.reason) from None
-
-
-def figures() -> "Figures":
-    """What the ledger knows, to be looked at.
-
-    Raises:
-        ConfigError: its address is not given.
-    """
-    from olvido.ledger.connection import Database
-    from olvido.ledger.figures import Figures
-    from olvido.operators.settings import deployment
-
-    return Figures(Database(deployment().ledger_dsn, application="olvido.cli"))
+    return [one.request_id for one in find(deployment(), Filter(), now=datetime.now(UTC), limit=limit)]

@@ -1,22 +1,24 @@
 """`olvido restore …`: a backup of a system was put back; what was done since is done again."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from olvido.core.acts import Verb
-from olvido.core.errors import InvalidInput
 from olvido.core.sinks import OperationKind
-from olvido.operators.cli.acting import Confirm, NoInput, Reason, confirm, new_act
+from olvido.operators.cli.acting import Agreement
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.instants import instant_of, span_of
-from olvido.operators.cli.output import Form, Output, messages, show_one, text_of
-from olvido.operators.cli.sink_operations import add_commands, database
-from olvido.operators.cli.sinks import known_sink
+from olvido.operators.cli.options import spread
+from olvido.operators.cli.output import Form, Output, messages, show_one
+from olvido.operators.cli.sink_operations import add_commands
+from olvido.operators.desk.text import text_of
 
 if TYPE_CHECKING:
     from olvido.ledger.sink_operations import AlreadyOpen
+    from olvido.operators.desk.restore import Restore
+    from olvido.schemas.settings.deployment import Deployment
 
 
 def register(app: typer.Typer) -> None:
@@ -24,25 +26,42 @@ def register(app: typer.Typer) -> None:
     restore = typer.Typer(
         help="After a backup of a system was put back: do again what was done since.", no_args_is_help=True
     )
-    restore.command("declare")(declare)
+    restore.command("declare")(spread(declare))
     add_commands(restore, OperationKind.RESTORE)
     app.add_typer(restore, name="restore")
 
 
-def declare(
-    sink: Annotated[str, typer.Option(help="The system whose backup was put back.")],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """Which backup was put back, and where."""
+
+    sink: Annotated[str, typer.Option(help="The system whose backup was put back.")]
     backup_taken_at: Annotated[
         str,
         typer.Option(help="When the backup was taken, such as 2026-11-20T03:00:00Z. In doubt, earlier."),
-    ],
-    reason: Reason = "",
+    ]
     margin: Annotated[
         str,
         typer.Option(help="So much before that is done again too: clocks differ, and a backup takes time."),
-    ] = "5m",
+    ] = "5m"
+
+    def restore(self, declared: "Deployment", now: datetime) -> "Restore":
+        """The same as the desk takes it."""
+        from olvido.operators.desk.restore import restore_of
+
+        return restore_of(
+            declared,
+            self.sink,
+            backup_taken_at=instant_of(self.backup_taken_at, field="backup_taken_at", now=now),
+            margin=span_of(self.margin, field="margin"),
+            now=now,
+        )
+
+
+def declare(
+    backup: Backup,
+    agreement: Agreement,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done again.")] = False,
-    given: Confirm = None,
-    no_input: NoInput = False,
     output: Form = Output.TABLE,
 ) -> None:
     """Have one sink do again every erasure, restriction, objection and consent change since its backup.
@@ -55,50 +74,36 @@ def declare(
         olvido restore declare --sink crm --backup-taken-at 2026-11-20T03:00:00Z --reason OPS-17
         olvido restore declare --sink crm --backup-taken-at 2d --reason OPS-17 --confirm crm
     """
-    from uuid_utils.compat import uuid7
-
-    from olvido.ledger.restores import Restores
     from olvido.ledger.sink_operations import AlreadyOpen
+    from olvido.operators.desk import restore as desk
+    from olvido.operators.desk.acts import check_reason
     from olvido.operators.settings import deployment
 
-    now = datetime.now(UTC)
-    taken_at = instant_of(backup_taken_at, field="--backup-taken-at", now=now)
-    if taken_at > now:
-        raise InvalidInput("--backup-taken-at", "is in the future: say when the backup was taken")
-    since = taken_at - span_of(margin, field="--margin")
-    name = f"restore-{sink}-{now:%Y%m%d-%H%M%S}"
-    act = None if dry_run else new_act(
-        Verb.RESTORE, reason,
-        operation=name, sink=sink, backup_taken_at=taken_at.isoformat(), since=since.isoformat(),
-    )  # fmt: skip
+    if not dry_run:
+        check_reason(agreement.reason)
     declared = deployment()
-    known_sink(declared, sink)
-    restores = Restores(database(declared))
-    first = restores.first_request_at()
-    if first is None or since < first:
-        messages.print(f"{sink}: the backup is older than all that the ledger knows; all of it counts")
+    restore = backup.restore(declared, datetime.now(UTC))
+    sink, name = restore.sink, restore.name
     try:
         with messages.status("counting what was done since"):
-            again = restores.preview(sink, backup_taken_at=taken_at, since=since, now=now)
-    except AlreadyOpen as open_:
-        raise _refused(open_) from None
-    would = {
-        "sink": sink,
-        "since": since,
-        "again": {action.value.lower(): count for action, count in again.answered.items()},
-        "unanswered": again.unanswered,
-        "tasks": again.tasks,
-    }
-    if act is None or not again.tasks:
-        show_one(would, output=output)
-        messages.print("nothing was written" if again.tasks else f"{sink} has nothing to do again")
-        return
-    confirm(sink, given=given, no_input=no_input, effects={what: text_of(v) for what, v in would.items()})
-    try:
+            preview = desk.preview(declared, restore)
+        again = preview.again
+        if preview.older_than_ledger:
+            messages.print(f"{sink}: the backup is older than all that the ledger knows; all of it counts")
+        would = {
+            "sink": sink,
+            "since": restore.since,
+            "again": {action.value.lower(): count for action, count in again.answered.items()},
+            "unanswered": again.unanswered,
+            "tasks": again.tasks,
+        }
+        if dry_run or not again.tasks:
+            show_one(would, output=output)
+            messages.print("nothing was written" if again.tasks else f"{sink} has nothing to do again")
+            return
+        agreement.obtain(sink, {what: text_of(value) for what, value in would.items()})
         with messages.status("declaring"):
-            again = restores.declare(
-                act, operation_id=uuid7(), name=name, sink=sink, backup_taken_at=taken_at, since=since
-            )
+            again = desk.declare(declared, restore, agreement.reason)
     except AlreadyOpen as open_:
         raise _refused(open_) from None
     show_one({"name": name, "sink": sink, "tasks": again.tasks}, output=output)

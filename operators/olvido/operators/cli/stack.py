@@ -99,7 +99,7 @@ def doctor(output: Form = Output.TABLE) -> None:
 
     with messages.status("checking every part"):
         findings = examine(project())
-    if not print_data([finding.as_dict() for finding in findings], output=output):
+    if not print_data(findings, output=output):
         # What is wrong comes last: there is more to say than fits on a small screen.
         for finding in sorted(findings, key=lambda finding: not finding.good):
             mark = "[green]✓[/green]" if finding.good else "[red]✗[/red]"

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,17 +10,16 @@ from rich.text import Text
 
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.instants import span_of
-from olvido.operators.cli.output import Form, Output, console, messages, print_data, show, span
+from olvido.operators.cli.output import Form, Output, console, messages, print_data, show
+from olvido.operators.desk.text import span
 from olvido.operators.settings import process_of, project
 
 if TYPE_CHECKING:
-    from olvido.operators.desk.health import Report
+    from olvido.operators.desk.health import Overview, Process, Reader, Report
 
 EVERY_S = 2.0
 WIDE = 110  # columns; narrower, pid, uptime and restarts have no room
 WELL = frozenset({"running", "given", "stable", "live", "-"})
-
-Row = Mapping[str, Any]
 
 
 def register(app: typer.Typer) -> None:
@@ -73,7 +71,9 @@ def status(
 
 def print_report(report: "Report", output: Output) -> None:
     """Print one look at everything; what is wrong comes first, on stderr."""
-    if print_data(report.as_dict(), output=output):
+    rows = _readers(report)
+    # A line of CSV is one reader: what else there is has no place in a row.
+    if print_data(rows if output is Output.CSV else report, output=output):
         return
     for problem in report.problems:
         messages.print(f"! {problem}", markup=False, soft_wrap=True)
@@ -81,7 +81,6 @@ def print_report(report: "Report", output: Output) -> None:
     sys.stderr.flush()
     for line in _parts(report):
         console.print(line)
-    rows = _readers(report)
     if rows:
         console.print()
         more = ("pid", "up", "restarts") if console.width >= WIDE else ()
@@ -89,62 +88,67 @@ def print_report(report: "Report", output: Output) -> None:
         show(rows, columns, output=Output.TABLE, empty="")
     if report.ledger:
         console.print()
-        console.print(Text(_owed(report)))
+        console.print(Text(_owed(report, report.ledger)))
     if not report.problems:
         console.print(Text("nothing is wrong", style="green"))
 
 
 def _parts(report: "Report") -> list[Text]:
     """The processes that read no topic: broker, registry, database, the example shop."""
-    readers = {process_of(row["reader"]) for row in report.readers}
-    parts = [row for row in report.processes if not report.readers or row["name"] not in readers]
+    readers = {process_of(row.reader) for row in report.readers}
+    parts = [row for row in report.processes if not report.readers or row.name not in readers]
     if not parts:
         return [Text("nothing runs here by olvido up")] if not report.processes else []
-    room = max(len(row["name"]) for row in parts)
+    room = max(len(row.name) for row in parts)
     return [
-        Text(f"{row['name'].ljust(room)}  ")
-        .append(row["state"], style="" if row["state"] in WELL else "bold red")
-        .append(f"  {row['address'] or ''}")
+        Text(f"{row.name.ljust(room)}  ")
+        .append(row.state, style="" if row.state in WELL else "bold red")
+        .append(f"  {row.address or ''}")
         for row in parts
     ]
 
 
 def _readers(report: "Report") -> list[dict[str, Any]]:
     """One line for each reader: its process here, its group at the broker, its sink in the ledger."""
-    processes = {row["name"]: row for row in report.processes}
-    sinks = {row["sink"]: row for row in report.sinks}
+    processes = {row.name: row for row in report.processes}
+    sinks = {row.sink: row for row in report.sinks}
     now = datetime.now(UTC)
     rows = []
     for reader in report.readers:
-        process: Row = processes.get(process_of(reader["reader"]), {})
-        name = reader["reader"].removeprefix("olvido.").removeprefix("sink.")
-        sink: Row = sinks.get(name, {})
-        oldest = sink.get("oldest_owed_at")
+        process = processes.get(process_of(reader.reader))
+        name = reader.reader.removeprefix("olvido.").removeprefix("sink.")
+        sink = sinks.get(name)
+        oldest = sink and sink.oldest_owed_at
         rows.append(
             {
                 "reader": name,
-                "process": process.get("state", "elsewhere" if reader["members"] else "nowhere"),
-                "members": reader["members"],
-                "behind": reader["behind"],
-                "owed": sink.get("owed"),
+                "process": _state(process, reader),
+                "members": reader.members,
+                "behind": reader.behind,
+                "owed": sink and sink.owed,
                 "oldest": span(now - oldest) if oldest else None,
-                "parked": sink.get("parked"),
-                "standing": sink.get("standing"),
-                "pid": process.get("pid"),
-                "up": process.get("uptime"),
-                "restarts": process.get("restarts"),
+                "parked": sink and sink.parked,
+                "standing": sink and sink.standing,
+                "pid": process and process.pid,
+                "up": process and process.uptime,
+                "restarts": process and process.restarts,
             }
         )
     return rows
 
 
-def _owed(report: "Report") -> str:
-    ledger = report.ledger
-    causes = ", ".join(f"{row['letters']} {row['cause']}" for row in report.dead_letters)
-    oldest = min((row["oldest_at"] for row in report.dead_letters), default=None)
+def _state(process: "Process | None", reader: "Reader") -> str:
+    if process is None:
+        return "elsewhere" if reader.members else "nowhere"
+    return "not ready" if process.not_ready else process.state
+
+
+def _owed(report: "Report", ledger: "Overview") -> str:
+    causes = ", ".join(f"{row.letters} {row.cause}" for row in report.dead_letters)
+    oldest = min((row.oldest_at for row in report.dead_letters), default=None)
     age = f", the oldest {span(datetime.now(UTC) - oldest)} old" if oldest else ""
     return (
-        f"requests     {ledger['requests']}, {ledger['requests_open']} open\n"
-        f"tasks owed   {ledger['tasks_owed']}, and {ledger['tasks_parked']} parked\n"
+        f"requests     {ledger.requests}, {ledger.requests_open} open\n"
+        f"tasks owed   {ledger.tasks_owed}, and {ledger.tasks_parked} parked\n"
         f"dead letters {causes or 'none'}{age}"
     )

@@ -1,19 +1,21 @@
 """The story of one request, moment by moment, and its drawing: who did what when, and how long it took.
 
-The first half is pure: rows of the ledger become moments. The second half draws them in 80 columns.
+The first half is pure: what is known becomes moments. The second half draws them in 80 columns.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from olvido.operators.cli.output import console, text_of
+from olvido.operators.cli.output import console
+from olvido.operators.desk.text import span, text_of
 
-Row = Mapping[str, Any]
+if TYPE_CHECKING:
+    from olvido.operators.desk.requests import Letter, Story, Task
 
 BAR = 24  # columns for the longest
 NAME_MAX = 24
@@ -28,60 +30,57 @@ class Moment:
     sink: str | None = None
 
 
-def moments_of(request: Row, story: Mapping[str, Sequence[Row]]) -> list[Moment]:
+def moments_of(story: "Story") -> list[Moment]:
     """Everything that is known to have happened to a request, in order.
 
     Of a task that was sent several times only the last sending is known, and how many there were.
     """
+    request = story.request
     told = [
-        Moment(at=request["requested_at"], what=f"asked for: {request['right']}"),
-        Moment(at=request["received_at"], what="received here"),
+        Moment(at=request.requested_at, what=f"asked for: {request.right}"),
+        Moment(at=request.received_at, what="received here"),
         *(
-            Moment(at=row["verified_at"], what=f"verified that it is this person ({row['method']})")
-            for row in story["verifications"]
+            Moment(at=row.verified_at, what=f"verified that it is this person ({row.method})")
+            for row in story.verifications
         ),
-        *_sent(story["tasks"]),
-        *(moment for task in story["tasks"] for moment in _done(task)),
-        *(moment for letter in story["dead_letters"] for moment in _refused(letter)),
+        *_sent(story.tasks),
+        *(moment for task in story.tasks for moment in _done(task)),
+        *(moment for letter in story.dead_letters for moment in _refused(letter)),
     ]
-    if request["finished_at"] is not None:
-        told.append(Moment(at=request["finished_at"], what=f"finished: {request['state']}"))
+    if request.finished_at is not None:
+        told.append(Moment(at=request.finished_at, what=f"finished: {request.state}"))
     return sorted(told, key=lambda moment: moment.at)
 
 
-def _sent(tasks: Sequence[Row]) -> Iterator[Moment]:
+def _sent(tasks: "Sequence[Task]") -> Iterator[Moment]:
     """The tasks that were sent in one go are one moment."""
-    first = [task for task in tasks if task["attempts"] == 1 and not task["operation"]]
-    for at, alike in groupby(sorted(first, key=lambda t: t["sent_at"]), key=lambda t: t["sent_at"]):
-        yield Moment(at=at, what=f"sent to {', '.join(task['sink'] for task in alike)}")
+    first = [task for task in tasks if task.attempts == 1 and not task.operation]
+    for at, alike in groupby(sorted(first, key=lambda t: t.sent_at), key=lambda t: t.sent_at):
+        yield Moment(at=at, what=f"sent to {', '.join(task.sink for task in alike)}")
     for task in tasks:
-        if task["operation"]:
-            asked = f"asked again by {task['operation']} {task['operation_name']}"
-            yield Moment(at=task["operation_at"], what=asked, sink=task["sink"])
-        if task["attempts"] > 1 or (task["operation"] and task["attempts"]):
-            times = f" ({task['attempts']} times so far)" if task["attempts"] > 1 else ""
-            yield Moment(at=task["sent_at"], what=f"sent, for the last time{times}" if times else "sent",
-                         sink=task["sink"])  # fmt: skip
+        if task.operation and task.operation_at:
+            asked = f"asked again by {task.operation} {task.operation_name}"
+            yield Moment(at=task.operation_at, what=asked, sink=task.sink)
+        if task.attempts > 1 or (task.operation and task.attempts):
+            times = f" ({task.attempts} times so far)" if task.attempts > 1 else ""
+            yield Moment(at=task.sent_at, what=f"sent, for the last time{times}" if times else "sent",
+                         sink=task.sink)  # fmt: skip
 
 
-def _done(task: Row) -> Iterator[Moment]:
-    if task["outcome"] is None:
+def _done(task: "Task") -> Iterator[Moment]:
+    if task.outcome is None or task.applied_at is None:
         return
-    counts = f" ({text_of(task['counts'])})" if task["counts"] else ""
-    again = f", generation {task['generation']}" if task["generation"] else ""
-    yield Moment(at=task["applied_at"], what=f"{task['outcome']}{counts}{again}", sink=task["sink"])
-    if task["verified_at"] is not None and task["verified_at"] != task["applied_at"]:
-        yield Moment(at=task["verified_at"], what="looked for it: nothing is left", sink=task["sink"])
+    counts = f" ({text_of(task.counts)})" if task.counts else ""
+    again = f", generation {task.generation}" if task.generation else ""
+    yield Moment(at=task.applied_at, what=f"{task.outcome}{counts}{again}", sink=task.sink)
+    if task.verified_at is not None and task.verified_at != task.applied_at:
+        yield Moment(at=task.verified_at, what="looked for it: nothing is left", sink=task.sink)
 
 
-def _refused(letter: Row) -> Iterator[Moment]:
-    yield Moment(
-        at=letter["failed_at"], what=f"refused: {letter['cause']}, a dead letter", sink=letter["sink"]
-    )
-    if letter["decided_at"] is not None:
-        yield Moment(
-            at=letter["decided_at"], what=f"the dead letter is {letter['state']}", sink=letter["sink"]
-        )
+def _refused(letter: "Letter") -> Iterator[Moment]:
+    yield Moment(at=letter.failed_at, what=f"refused: {letter.cause}, a dead letter", sink=letter.sink)
+    if letter.decided_at is not None:
+        yield Moment(at=letter.decided_at, what=f"the dead letter is {letter.state}", sink=letter.sink)
 
 
 def rows_of(moments: Sequence[Moment]) -> list[dict[str, Any]]:
@@ -92,9 +91,9 @@ def rows_of(moments: Sequence[Moment]) -> list[dict[str, Any]]:
     ]
 
 
-def draw(request: Row, story: Mapping[str, Sequence[Row]], *, now: datetime) -> None:
+def draw(story: "Story", *, now: datetime) -> None:
     """Draw the story on stdout: moments with the gaps between them, then how long each sink took."""
-    moments = moments_of(request, story)
+    moments = moments_of(story)
     day = None
     for moment, gap in zip(moments, _gaps(moments), strict=True):
         if moment.at.date() != day:
@@ -104,57 +103,47 @@ def draw(request: Row, story: Mapping[str, Sequence[Row]], *, now: datetime) -> 
         console.print(
             _line(f"{moment.at:%H:%M:%S}.{moment.at.microsecond // 1000:03d}", gap, place + moment.what)
         )
-    for task in story["tasks"]:
-        if task["outcome"] is None:
-            console.print(_line("", None, f"{task['sink']}: {_waits(task)}", mark="…"))
-    _draw_bars(request, story["tasks"], now=now)
+    for task in story.tasks:
+        if task.outcome is None:
+            console.print(_line("", None, f"{task.sink}: {_waits(task)}", mark="…"))
+    _draw_bars(story, now=now)
 
 
 def _line(at: str, gap: timedelta | None, what: str, *, mark: str = "●") -> Text:
     """One moment; what has no room goes on below itself."""
-    head = f"  {at:<12} {_short(gap) if gap is not None else '':>9}  {mark} "
+    head = f"  {at:<12} {f'+{span(gap)}' if gap is not None else '':>9}  {mark} "
     room = max(20, console.width - len(head))
     lines = Text(what).wrap(console, room)
     below = "\n" + " " * len(head)
     return Text(head) + Text(below).join(lines)
 
 
-def _waits(task: Row) -> str:
-    if task["parked"]:
-        return f"parked ({task['parked']}); see: olvido dead-letters list"
-    return f"no receipt yet; if none comes it is sent again at {text_of(task['due_at'])}"
+def _waits(task: "Task") -> str:
+    if task.parked:
+        return f"parked ({task.parked}); see: olvido dead-letters list"
+    return f"no receipt yet; if none comes it is sent again at {text_of(task.due_at)}"
 
 
-def _draw_bars(request: Row, tasks: Sequence[Row], *, now: datetime) -> None:
+def _draw_bars(story: "Story", *, now: datetime) -> None:
     """How long each sink took from the request's arrival, on one scale."""
-    spans = [
-        (task, max(timedelta(0), (task["applied_at"] or now) - request["received_at"]))
-        for task in tasks
-        if task["generation"] == 0
+    times = [
+        (task, max(timedelta(0), (task.applied_at or now) - story.request.received_at))
+        for task in story.tasks
+        if task.generation == 0
     ]
-    if not spans:
+    if not times:
         return
-    longest = max(span for _, span in spans) or timedelta(milliseconds=1)
-    room = min(NAME_MAX, max(len(task["sink"]) for task, _ in spans))
+    longest = max(time for _, time in times) or timedelta(milliseconds=1)
+    room = min(NAME_MAX, max(len(task.sink) for task, _ in times))
     console.print()
-    for task, span in spans:
-        filled = round(BAR * (span / longest))
+    for task, time in times:
+        filled = round(BAR * (time / longest))
         bar = ("━" * filled or "╸").ljust(BAR)
-        said = task["outcome"] or ("parked" if task["parked"] else "waiting")
-        took = _short(span).removeprefix("+")
-        console.print(Text(f"  {task['sink'][:room]:<{room}}  {bar} {took:>9}  {said}"))
+        said = task.outcome or ("parked" if task.parked else "waiting")
+        took = span(time)
+        console.print(Text(f"  {task.sink[:room]:<{room}}  {bar} {took:>9}  {said}"))
 
 
 def _gaps(moments: Sequence[Moment]) -> list[timedelta | None]:
     later = [after.at - before.at for before, after in pairwise(moments)]
     return [None, *later]
-
-
-def _short(span: timedelta) -> str:
-    """A gap, in the unit in which a person would say it."""
-    seconds = span.total_seconds()
-    if seconds < 1:
-        return f"+{seconds * 1000:.0f} ms"
-    if seconds < 120:
-        return f"+{seconds:.1f} s"
-    return f"+{seconds / 60:.0f} min" if seconds < 7200 else f"+{seconds / 3600:.1f} h"

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +18,8 @@ from rich.text import Text
 
 from olvido.core.errors import OlvidoError
 from olvido.core.sinks import Standing
-from olvido.operators.cli.output import console, span, table_of
+from olvido.operators.cli.output import console, table_of
+from olvido.operators.desk.text import span
 
 EVERY_S = 1.0
 KEYS_S = 0.1  # how soon q is noticed
@@ -217,7 +218,9 @@ def _row(look: Look, one: Any, rates: Sequence[float], *, bars: int) -> dict[str
     name = one.group.removeprefix("olvido.")
     sink = name.removeprefix("sink.")
     owed, times = look.owed.get(sink), look.times.get(sink)
-    p50, p95, p99 = map(_duration, times["seconds"]) if times else (None, None, None)
+    p50, p95, p99 = (
+        (span(timedelta(seconds=one)) for one in times["seconds"]) if times else (None, None, None)
+    )
     is_sink = sink != name
     return {
         "reader": sink + ("" if one.members else " (nobody)"),
@@ -231,12 +234,6 @@ def _row(look: Look, one: Any, rates: Sequence[float], *, bars: int) -> dict[str
         "p99": p99,
         "standing": look.standings.get(sink, Standing.LIVE).value if is_sink else None,
     }
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 @contextmanager

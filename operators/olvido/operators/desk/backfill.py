@@ -1,18 +1,30 @@
 """Gives a sink that joins late what was decided before it came, batch by batch."""
 
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
+from uuid_utils.compat import uuid7
+
+from olvido.core.acts import Verb
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import Refused
 from olvido.core.ids import task_id
+from olvido.core.sinks import OperationKind
 from olvido.ledger.backfills import Backfills, NewTask, Phase, Position, Source
 from olvido.ledger.sink_operations import OpenOperation
+from olvido.operators.desk.acts import new_act
+from olvido.operators.desk.ledger import database
+from olvido.operators.desk.sink_operations import Operation, newest
+from olvido.operators.desk.sinks import check_known
 from olvido.processors.stored import StoredEvents
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment
 
 BATCH_MAX = 1000
+TICKS_MAX = 3  # looks of the reconciler, the first of which shows whether it knows the sink
+POLL_S = 0.2
 
 
 class Backfill:
@@ -68,3 +80,54 @@ class Backfill:
         # Whom an event is about that is gone or unreadable cannot be known any more. Its task is owed all
         # the same, and the reconciler answers it as failed: a gap is shown and counted.
         return isinstance(planned, Refused) or bool(planned)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joining:
+    """A backfill that was begun, or goes on."""
+
+    operation: OpenOperation
+    position: Position  # its ``known_at`` is None while no processors know the sink
+
+
+def done_before(declared: Deployment, sink: str) -> Operation | None:
+    """The backfill that has brought this sink up to date already, if there is one."""
+    before = next(iter(newest(declared, OperationKind.BACKFILL, sink=sink, limit=1)), None)
+    return before if before is not None and before.state == "done" else None
+
+
+def join(declared: Deployment, sink: str, reason: str, *, now: datetime) -> Joining:
+    """Begin the backfill of a sink, or take up the one that is open. A repeat changes nothing.
+
+    Waits until processors publish that they know the sink: what they plan without it would be missing there.
+
+    Raises:
+        InvalidInput: there is no such sink, its topic is not there, or the reason cannot be recorded.
+    """
+    act = new_act(Verb.BACKFILL, reason, sink=sink)
+    check_known(declared, sink)
+    backfills = Backfills(database(declared))
+    operation = backfills.join(
+        act,
+        operation_id=uuid7(),
+        name=f"backfill-{sink}-{now:%Y%m%d-%H%M%S}",
+        sink=sink,
+        purposes=declared.sinks[sink].purposes,
+    )
+    deadline = time.monotonic() + TICKS_MAX * declared.reconciler.every_s
+    while (position := backfills.position(operation)).known_at is None and time.monotonic() <= deadline:
+        time.sleep(POLL_S)
+    return Joining(operation=operation, position=position)
+
+
+def carry_on(declared: Deployment, joining: Joining) -> Iterator[Position]:
+    """Look through all that was asked before the sink came; says after each batch how far it is.
+
+    Raises:
+        Unavailable: the ledger or the registry does not answer. What was saved stays, a repeat goes on.
+    """
+    work = Backfill(
+        Registry(declared.registry.url), Backfills(database(declared)), declared.catalogue,
+        joining.operation, clock=lambda: datetime.now(UTC),
+    )  # fmt: skip
+    yield from work.run()

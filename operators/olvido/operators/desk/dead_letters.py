@@ -1,25 +1,35 @@
-"""Dead letters worked through: sent again, or given up. Each step may be cut short and repeated."""
+"""Dead letters: found, examined, sent again, given up, exported. Each step may be cut short and repeated."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
 from typing import Any
+from uuid import UUID
 
 from olvido.broker import admin
 from olvido.broker.contract import Publisher, Received, Record
+from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.reading import digest_of, redrive_of, sent_headers
-from olvido.core.dead_letters import ATTEMPTS_MAX, REDRIVE_HEADER, DeadLetter, Redrive
+from olvido.core.acts import Act
+from olvido.core.causes import Cause
+from olvido.core.dead_letters import ATTEMPTS_MAX, REDRIVE_HEADER, DeadLetter, LetterState, Redrive
+from olvido.core.errors import InvalidInput
 from olvido.core.rates import Pace
 from olvido.core.receipts import Outcome
-from olvido.ledger.letters import Letters
+from olvido.ledger.acts import Acts
+from olvido.ledger.letters import Grouping, Kept, Letters, Selection
 from olvido.ledger.progress import ranges_of
-from olvido.operators.cli.progress import Advance
+from olvido.operators.desk.faults import NotAllowed, NotThere
+from olvido.operators.desk.ledger import APPLICATION, database
+from olvido.operators.desk.progress import Advance
+from olvido.operators.desk.records import Reader, topic_named
 from olvido.processors.emission import Emission
 from olvido.processors.reconciler import answer
-from olvido.schemas.settings.deployment import KafkaSection
+from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment, KafkaSection
 
 CHUNK = 200  # letters whose records are held in memory: 12 MB of the largest there may be
 BATCHES_PER_S = 10  # how smoothly a rate is kept
@@ -27,7 +37,7 @@ DISCARDED = "dead letter discarded by an operator"
 
 
 class Fate(StrEnum):
-    """What became of a letter that was to be redriven."""
+    """What becomes of a letter that is to be redriven."""
 
     SENT = "sent"
     OWED = "owed"
@@ -35,22 +45,9 @@ class Fate(StrEnum):
     LIMIT = "limit"
 
     @property
-    def meaning(self) -> str:
-        """One line for a person."""
-        return _MEANING[self]
-
-    @property
     def stays_open(self) -> bool:
         """Whether a person has to decide all the same."""
         return self in {Fate.GONE, Fate.LIMIT}
-
-
-_MEANING = {
-    Fate.SENT: "its record stands on its topic once more",
-    Fate.OWED: "its topic does not hold the record any more; the reconciler sends the task anew",
-    Fate.GONE: "its topic does not hold the record any more: have it sent anew, or discard it",
-    Fate.LIMIT: f"refused {ATTEMPTS_MAX} times: mend the cause and name it with --past-limit, or discard it",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,195 @@ class Found:
 
     letter: DeadLetter
     record: Received | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Which dead letters a person means."""
+
+    ids: tuple[UUID, ...] = ()
+    cause: Cause | None = None
+    topic: str | None = None  # its whole name, or short as in ``tasks.crm``
+    every: bool = False
+
+    def __post_init__(self) -> None:
+        if self.ids and (self.cause or self.topic or self.every):
+            raise InvalidInput("dead letters", "ids by themselves, or a cause and a topic: not both")
+        if self.every and (self.cause or self.topic):
+            raise InvalidInput(
+                "every", "is all of them: leave the cause and the topic out, or leave this out"
+            )
+
+    @property
+    def name(self) -> str | None:
+        """What a person types to confirm an act on all of them; None where each one was named."""
+        if self.ids:
+            return None
+        return "all" if self.every else self.cause.value if self.cause else self.topic
+
+    def selection(self, declared: Deployment) -> Selection:
+        """The same as the ledger takes it.
+
+        Raises:
+            InvalidInput: there is no such topic.
+        """
+        return Selection(
+            ids=self.ids or None,
+            cause=self.cause,
+            topic=self.topic and topic_named(declared, self.topic).name,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many dead letters are alike."""
+
+    what: str  # the cause, topic or group that they share
+    state: LetterState
+    letters: int
+    attempts_max: int
+    oldest_failed_at: datetime
+    newest_failed_at: datetime
+
+
+class Next(StrEnum):
+    """What is left to do about one dead letter."""
+
+    NOTHING_DISCARDED = "nothing_discarded"
+    NOTHING_REDRIVEN = "nothing_redriven"  # it has not come back
+    REDRIVE_TASK = "redrive_task"  # the record is gone; the reconciler sends the task anew
+    SEND_ANEW = "send_anew"  # the record is gone, and was no task
+    AS_ITS_CAUSE = "as_its_cause"
+    AS_ITS_CAUSE_PAST_LIMIT = "as_its_cause_past_limit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """One dead letter, its record as it may be shown, and what is left to do."""
+
+    kept: Kept
+    record: Mapping[str, Any] | None  # masked; None where the topic does not hold it any more
+    next: Next
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redriven:
+    """What became of one letter that was to be redriven."""
+
+    letter: DeadLetter
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discarded:
+    """What giving letters up came to."""
+
+    discarded: int
+    tasks_failed: int
+    refused_again: int  # in the meantime: they stay open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """One dead letter on its way out; with its record only where that was asked for."""
+
+    kept: Kept
+    record: Received | None = None
+
+
+def newest(declared: Deployment, chosen: Chosen, *, state: LetterState | None, limit: int) -> list[Kept]:
+    """Dead letters, newest first; in any state if none is given."""
+    return Letters(database(declared)).newest(chosen.selection(declared), state=state, limit=limit)
+
+
+def counted(declared: Deployment, by: Grouping, chosen: Chosen, *, state: LetterState | None) -> list[Count]:
+    """How many there are of each, most first."""
+    rows = Letters(database(declared)).counts(by, which=chosen.selection(declared), state=state)
+    return [Count(**{**row, "state": LetterState(row["state"])}) for row in rows]
+
+
+def examine(declared: Deployment, dead_letter_id: UUID) -> Examined:
+    """One dead letter: its record with everything masked that could name a person, and what to do.
+
+    Raises:
+        NotThere: there is no such dead letter.
+    """
+    kept = Letters(database(declared)).one(dead_letter_id)
+    if kept is None:
+        raise NotThere("dead letter", str(dead_letter_id))
+    reader = Reader(declared)
+    [found] = find(declared.kafka, [kept.letter])
+    masked = None if found.record is None else reader.masked(reader.see(found.record))
+    return Examined(kept=kept, record=masked, next=_next(kept, is_there=found.record is not None))
+
+
+def _next(kept: Kept, *, is_there: bool) -> Next:
+    if kept.state is LetterState.DISCARDED:
+        return Next.NOTHING_DISCARDED
+    if kept.state is LetterState.REDRIVEN:
+        return Next.NOTHING_REDRIVEN
+    if not is_there:
+        return Next.SEND_ANEW if kept.letter.source_id is None else Next.REDRIVE_TASK
+    return Next.AS_ITS_CAUSE_PAST_LIMIT if kept.letter.attempts >= ATTEMPTS_MAX else Next.AS_ITS_CAUSE
+
+
+def open_letters(declared: Deployment, chosen: Chosen, *, limit: int) -> list[DeadLetter]:
+    """The open letters that are meant, oldest first.
+
+    Raises:
+        InvalidInput: nothing says which.
+        NotThere: one that was named does not exist.
+        NotAllowed: one that was named is not open any more.
+    """
+    if not (chosen.ids or chosen.cause or chosen.topic or chosen.every):
+        raise InvalidInput("dead letters", "say which: ids, a cause or a topic")
+    known = Letters(database(declared))
+    letters = known.open(chosen.selection(declared), limit=len(chosen.ids) or limit)
+    for missing in set(chosen.ids) - {letter.dead_letter_id for letter in letters}:
+        kept = known.one(missing)
+        if kept is None:
+            raise NotThere("dead letter", str(missing))
+        raise NotAllowed(f"dead letter {missing} is {kept.state.value} already; nothing was done")
+    return letters
+
+
+def redrive(
+    declared: Deployment, letters: Sequence[DeadLetter], act: Act | None, *, rate: float, past_limit: bool
+) -> Iterator[Redriven]:
+    """Send the records of letters again, and say what became of each; without an act, what would.
+
+    It may be cut short at any point. A repeat takes up what is still open.
+
+    Raises:
+        Unavailable: broker or ledger does not answer. What was said is done.
+    """
+    known = Letters(database(declared))
+    if act is not None:
+        # Killed after this line, an act stands there that did nothing: better than one that nobody knows of.
+        Acts(database(declared)).record(act)
+    with KafkaPublisher(declared.kafka, client_id=APPLICATION) as publisher:
+        redriving = Redriving(
+            declared.kafka, known, publisher, rate=rate,
+            due_after=timedelta(seconds=declared.reconciler.first_after_s),
+        )  # fmt: skip
+        work = redriving.look if act is None else redriving.send
+        for letter, fate in work(letters, past_limit=past_limit):
+            yield Redriven(letter=letter, fate=fate)
+
+
+def export(
+    declared: Deployment, chosen: Chosen, act: Act | None, *, state: LetterState | None, limit: int
+) -> list[Exported]:
+    """Dead letters to be written down; their records too, if there is an act to answer for that."""
+    kept = newest(declared, chosen, state=state, limit=limit)
+    if act is None:
+        return [Exported(kept=one) for one in kept]
+    # Before a byte is read: killed after this line, an export stands there that showed nothing.
+    Acts(database(declared)).record(act)
+    records = {
+        found.letter.dead_letter_id: found.record for found in find(declared.kafka, [k.letter for k in kept])
+    }
+    return [Exported(kept=one, record=records[one.letter.dead_letter_id]) for one in kept]
 
 
 def find(kafka: KafkaSection, letters: Sequence[DeadLetter]) -> Iterator[Found]:
@@ -160,30 +346,31 @@ class Redriving:
         return Fate.OWED if self._letters.parked([found.letter]) else Fate.GONE
 
 
-def discard(
-    letters: Sequence[DeadLetter], known: Letters, emission: Emission, *, advance: Advance
-) -> tuple[int, int]:
+def discard(declared: Deployment, letters: Sequence[DeadLetter], act: Act, *, advance: Advance) -> Discarded:
     """Give letters up; the tasks that wait because of them are answered as failed.
-
-    Returns:
-        How many letters were discarded, and how many tasks were answered.
 
     Raises:
         Unavailable: broker or ledger does not answer. A repeat goes on where it was.
     """
+    known = Letters(database(declared))
+    # Killed after this line, an act stands there that did nothing: better than one that nobody knows of.
+    Acts(database(declared)).record(act)
     discarded = answered = 0
-    for chunk in _chunks(letters, CHUNK):
-        now = datetime.now(UTC)
-        owed = known.parked(chunk)
-        emission.send(
-            emission.prepare(receipts=[answer(task, Outcome.FAILED, DISCARDED, now) for task in owed])
-        )
-        # Killed here, the tasks are answered and the letters are open: a repeat gives the same receipts,
-        # of which the first stands. The other way round a request would wait for ever.
-        discarded += known.discarded(chunk, now=now)
-        answered += len(owed)
-        advance(len(chunk))
-    return discarded, answered
+    with KafkaPublisher(declared.kafka, client_id=APPLICATION) as publisher:
+        registry = Registry(declared.registry.url)
+        emission = Emission(registry, declared.catalogue, publisher, source=declared.source)
+        for chunk in _chunks(letters, CHUNK):
+            now = datetime.now(UTC)
+            owed = known.parked(chunk)
+            emission.send(
+                emission.prepare(receipts=[answer(task, Outcome.FAILED, DISCARDED, now) for task in owed])
+            )
+            # Killed here, the tasks are answered and the letters are open: a repeat gives the same
+            # receipts, of which the first stands. The other way round a request would wait for ever.
+            discarded += known.discarded(chunk, now=now)
+            answered += len(owed)
+            advance(len(chunk))
+    return Discarded(discarded=discarded, tasks_failed=answered, refused_again=len(letters) - discarded)
 
 
 def _again(found: Found) -> Record:

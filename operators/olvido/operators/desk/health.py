@@ -1,21 +1,25 @@
 """How everything is: what runs, how far each reader is, what is wrong and what to do about it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
 
 from olvido.broker import admin
 from olvido.core.errors import ConfigError, OlvidoError, Unavailable
 from olvido.core.sinks import Standing
 from olvido.ledger import schema
 from olvido.ledger.clocks import check_clock
-from olvido.ledger.connection import Database
 from olvido.ledger.figures import Figures
-from olvido.ledger.sink_operations import SinkOperations
-from olvido.operators.cli.output import span
+from olvido.operators.desk import sinks as desk_sinks
+from olvido.operators.desk.ledger import database
+from olvido.operators.desk.sinks import SinkRow
+from olvido.operators.desk.text import counted, span
 from olvido.operators.local import stack
 from olvido.operators.settings import deployment, private_keys
 from olvido.processors.figures import readers_of
@@ -26,44 +30,94 @@ from olvido.schemas.settings.deployment import Deployment
 OWED_TOO_LONG = timedelta(minutes=10)
 AT_ONCE = 8  # checks; each mostly waits
 KAFKA, REGISTRY, LEDGER = "kafka", "registry", "ledger"
+NO_ANSWER = "it does not answer"
 
-Row = Mapping[str, Any]
+T = TypeVar("T")
+
+READY_S_MAX = 2.0  # a process that says nothing for so long stands still, or is not there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process or part that the supervisor here knows."""
+
+    name: str
+    kind: str
+    state: str
+    pid: int | None
+    address: str
+    uptime: timedelta | None
+    restarts: int
+    log: str
+    not_ready: str = ""  # why a running process is not ready, in its own words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """One consumer group."""
+
+    reader: str
+    state: str
+    members: int
+    behind: int
+    handled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkHealth:
+    """What a sink has been asked, what it owes and since when, and whether it can be relied on."""
+
+    sink: str
+    tasks: int
+    answered: int
+    parked: int
+    resent: int
+    owed: int
+    oldest_owed_at: datetime | None
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterCount:
+    """How many dead letters of a cause nobody has decided about."""
+
+    cause: str
+    letters: int
+    oldest_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The ledger in one row."""
+
+    requests: int
+    requests_open: int
+    tasks_owed: int
+    tasks_parked: int
+    oldest_owed_at: datetime | None
+    dead_letters: int
+    reread: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One screen of `olvido status`."""
+    """Everything, looked at once. What did not answer is a problem, and is missing elsewhere."""
 
-    processes: list[Row] = field(default_factory=list)
-    readers: list[Row] = field(default_factory=list)
-    ledger: Row = field(default_factory=dict)
-    sinks: list[Row] = field(default_factory=list)
-    dead_letters: list[Row] = field(default_factory=list)  # that nobody has decided about, by cause
-    problems: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as JSON has it."""
-        return {
-            "processes": self.processes,
-            "readers": self.readers,
-            "ledger": self.ledger,
-            "sinks": self.sinks,
-            "dead_letters": self.dead_letters,
-            "problems": self.problems,
-        }
+    processes: tuple[Process, ...] = ()
+    readers: tuple[Reader, ...] = ()
+    ledger: Overview | None = None
+    sinks: tuple[SinkHealth, ...] = ()
+    dead_letters: tuple[LetterCount, ...] = ()  # that nobody has decided about, by cause
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of `olvido doctor`."""
+    """What one check has found."""
 
     good: bool
     text: str
     fix: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The finding as JSON has it."""
-        return {"good": self.good, "text": self.text, "fix": self.fix}
 
 
 def overall(directory: Path) -> Report:
@@ -74,60 +128,68 @@ def overall(directory: Path) -> Report:
     """
     declared = deployment()
     problems: list[str] = []
-    processes = [_process(part) for part in stack.status(directory)]
-    problems += [
-        f"{row['name']} is {row['state']}; see {row['log']}"
-        for row in processes
-        if row["state"] not in {"running", "starting", "given"}
-    ]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        processes = list(threads.map(_process, stack.status(directory)))
+    for one in processes:
+        if one.state not in {"running", "starting", "given"}:
+            problems.append(f"{one.name} is {one.state}; see {one.log}")
+        elif one.not_ready:
+            problems.append(f"{one.name} is not ready: {one.not_ready}")
     groups = admin.Groups(declared.kafka, readers_of(declared))
     readers = _told(problems, lambda: [_reader(one) for one in groups.look()])
     problems += [
-        f"nobody reads for {row['reader']}; {row['behind']} records wait"
-        for row in readers
-        if not row["members"]
+        f"nobody reads for {one.reader}; {counted(one.behind, 'record waits', 'records wait')}"
+        for one in readers
+        if not one.members
     ]
-    database = Database(declared.ledger_dsn, application="olvido.status")
-    ledger = _told(problems, lambda: [Figures(database).overview()])
-    sinks = _told(problems, lambda: _sinks(declared, database, problems))
-    dead_letters = _told(problems, Figures(database).dead_letters_by_cause)
+    figures = Figures(database(declared))
+    ledger = _told(problems, lambda: [Overview(**figures.overview())])
+    sinks = _told(problems, lambda: desk_sinks.rows(declared))
+    problems += [problem for one in sinks for problem in _problems_of(one)]
+    letters = _told(problems, lambda: [LetterCount(**row) for row in figures.dead_letters_by_cause()])
+    count = sum(one.letters for one in letters)
+    if count:
+        problems.append(_letters_wait(count))
     return Report(
-        processes=processes,
-        readers=readers,
-        ledger=ledger[0] if ledger else {},
-        sinks=sinks,
-        dead_letters=dead_letters,
-        problems=problems,
+        processes=tuple(processes),
+        readers=tuple(readers),
+        ledger=ledger[0] if ledger else None,
+        sinks=tuple(_sink(one) for one in sinks),
+        dead_letters=tuple(letters),
+        problems=tuple(problems),
     )
 
 
-def _sinks(declared: Deployment, database: Database, problems: list[str]) -> list[Row]:
-    """Every sink: what it has been asked, what it owes and since when, and whether it can be relied on."""
-    counted = {row["sink"]: row for row in Figures(database).by_sink()}
-    owed = {row["sink"]: row for row in Figures(database).owed_by_sink()}
-    standings = SinkOperations(database).standings()
-    rows: list[Row] = []
-    for name in [*declared.sinks, *sorted(counted.keys() - declared.sinks)]:
-        none = {"sink": name, "tasks": 0, "answered": 0, "parked": 0, "resent": 0}
-        standing, operation = standings.get(name, (Standing.LIVE, None))
-        owing = owed.get(name, {"owed": 0, "oldest_at": None})
-        rows.append(
-            {
-                **counted.get(name, none),
-                "owed": owing["owed"],
-                "oldest_owed_at": owing["oldest_at"],
-                "standing": standing,
-            }
+def _letters_wait(count: int) -> str:
+    """An open dead letter is a decision of a person that did not arrive: it is never well."""
+    return f"{counted(count, 'open dead letter waits', 'open dead letters wait')} for a decision"
+
+
+def _problems_of(one: SinkRow) -> list[str]:
+    problems, now = [], datetime.now(UTC)
+    oldest = one.owed.oldest_owed_at
+    if oldest is not None and now - oldest > OWED_TOO_LONG:
+        owes = counted(one.owed.owed, "receipt")
+        problems.append(f"{one.sink} owes {owes}, the oldest for {span(now - oldest)}; its log says why")
+    if one.operation is not None:
+        problems.append(
+            f"{one.sink} is {one.standing.value} since {one.operation.since:%Y-%m-%d %H:%M}Z; "
+            f"see: olvido {one.operation.kind.value} show {one.operation.name}"
         )
-        if owing["oldest_at"] is not None and datetime.now(UTC) - owing["oldest_at"] > OWED_TOO_LONG:
-            age = span(datetime.now(UTC) - owing["oldest_at"])
-            problems.append(f"{name} owes {owing['owed']} receipts, the oldest for {age}; its log says why")
-        if operation is not None:
-            problems.append(
-                f"{name} is {standing.value} since {operation.since:%Y-%m-%d %H:%M}Z; "
-                f"see: olvido {operation.kind.value} show {operation.name}"
-            )
-    return rows
+    return problems
+
+
+def _sink(one: SinkRow) -> SinkHealth:
+    return SinkHealth(
+        sink=one.sink,
+        tasks=one.owed.tasks,
+        answered=one.owed.answered,
+        parked=one.owed.parked,
+        resent=one.owed.resent,
+        owed=one.owed.owed,
+        oldest_owed_at=one.owed.oldest_owed_at,
+        standing=one.standing,
+    )
 
 
 def examine(directory: Path) -> list[Finding]:
@@ -161,7 +223,7 @@ def examine(directory: Path) -> list[Finding]:
         (frozenset({LEDGER}), lambda: _check_audit(declared)),
         (frozenset({LEDGER}), lambda: _check_dead_letters(declared)),
     ]
-    text = f"olvido.toml: {len(declared.sinks)} sinks, regions {', '.join(declared.regions)}"
+    text = f"olvido.toml: {counted(len(declared.sinks), 'sink')}, regions {', '.join(declared.regions)}"
     with ThreadPoolExecutor(AT_ONCE) as threads:
         of_parts = dict(zip(parts, threads.map(_finding, parts.values()), strict=True))
         down = {name for name, finding in of_parts.items() if not finding.good}
@@ -192,7 +254,7 @@ def _finding(check: Callable[[], str]) -> Finding:
 def _check_broker(declared: Deployment) -> str:
     cluster = admin.reach(declared.kafka)
     at = declared.kafka.bootstrap_servers
-    return f"Kafka at {at}: cluster {cluster.cluster_id}, {cluster.brokers} broker(s)"
+    return f"Kafka at {at}: cluster {cluster.cluster_id}, {counted(cluster.brokers, 'broker')}"
 
 
 def _check_registry(declared: Deployment) -> str:
@@ -210,13 +272,9 @@ def _check_ledger(declared: Deployment) -> str:
     return "ledger database answers, all migrations applied"
 
 
-def _database(declared: Deployment) -> Database:
-    return Database(declared.ledger_dsn, application="olvido.doctor")
-
-
 def _check_clock(declared: Deployment) -> str:
     try:
-        skew = check_clock(_database(declared), datetime.now(UTC))
+        skew = check_clock(database(declared), datetime.now(UTC))
     except Unavailable as error:
         text, _, fix = str(error).partition(": ")
         raise _Wrong(text, fix) from None
@@ -259,12 +317,13 @@ def _check_reader(declared: Deployment, group: str, topics: list[str]) -> str:
     fell_off = sum(one.fell_off for one in admin.lag(declared.kafka, group, topics))
     if fell_off:
         raise _Wrong(
-            f"{group}: retention removed {fell_off} records before they were read",
+            f"{group}: retention removed {counted(fell_off, 'record')} before they were read",
             "lengthen retention; the reconciler sends again what has no receipt",
         )
     if not row.members:
-        raise _Wrong(f"nobody reads for {group}; {row.behind} records wait", f"olvido {_command_for(group)}")
-    return f"{group}: {row.members} member(s), {row.behind} records behind"
+        waits = counted(row.behind, "record waits", "records wait")
+        raise _Wrong(f"nobody reads for {group}; {waits}", f"olvido {_command_for(group)}")
+    return f"{group}: {counted(row.members, 'member')}, {counted(row.behind, 'record')} behind"
 
 
 def _command_for(group: str) -> str:
@@ -273,52 +332,74 @@ def _command_for(group: str) -> str:
 
 
 def _check_owed(declared: Deployment) -> str:
-    overview = Figures(_database(declared)).overview()
+    overview = Figures(database(declared)).overview()
     oldest = overview["oldest_owed_at"]
+    owed = counted(overview["tasks_owed"], "task waits", "tasks wait")
     if oldest is not None and datetime.now(UTC) - oldest > OWED_TOO_LONG:
         raise _Wrong(
-            f"{overview['tasks_owed']} tasks wait for a receipt, the oldest since {oldest:%Y-%m-%d %H:%M}Z",
+            f"{owed} for a receipt, the oldest since {oldest:%Y-%m-%d %H:%M}Z",
             "find the sink that does not answer: olvido status",
         )
-    return f"{overview['tasks_owed']} tasks wait for a receipt, none for long"
+    return f"{owed} for a receipt, none for long"
 
 
 def _check_audit(declared: Deployment) -> str:
-    reread = Figures(_database(declared)).overview()["reread"]
+    reread = Figures(database(declared)).overview()["reread"]
     if reread:
-        return f"the offset audit has found and re-read {reread} records that were committed over"
+        return f"the offset audit has found and re-read {counted(reread, 'record')} committed over"
     return "the offset audit has found nothing committed over"
 
 
 def _check_dead_letters(declared: Deployment) -> str:
-    count = Figures(_database(declared)).overview()["dead_letters"]
-    return f"{count} dead letters" + ("; see: olvido dead-letters list" if count else "")
+    count = Figures(database(declared)).overview()["dead_letters"]
+    if count:
+        raise _Wrong(_letters_wait(count), "olvido dead-letters list --group-by cause")
+    return "no open dead letters"
 
 
-def _process(part: stack.PartStatus) -> Row:
-    return {
-        "name": part.name,
-        "kind": part.kind,
-        "state": part.state,
-        "pid": part.pid,
-        "address": part.address,
-        "uptime": part.uptime,
-        "restarts": part.restarts,
-        "log": str(part.log) if part.log else "its own log",
-    }
+def _process(part: stack.PartStatus) -> Process:
+    reads = part.kind == "process" and part.state == "running" and part.address
+    return Process(
+        name=part.name,
+        kind=part.kind,
+        state=part.state,
+        pid=part.pid,
+        address=part.address,
+        uptime=part.uptime,
+        restarts=part.restarts,
+        log=str(part.log) if part.log else "its own log",
+        not_ready=why_not_ready(part.address) if reads else "",
+    )
 
 
-def _reader(one: admin.GroupFigures) -> dict[str, Any]:
-    return {
-        "reader": one.group,
-        "state": one.state.lower(),
-        "members": one.members,
-        "behind": one.behind,
-        "handled": one.handled,
-    }
+def why_not_ready(address: str) -> str:
+    """What a process says of itself at its own address; empty while it is ready, or if that is not served."""
+    try:
+        with urlopen(f"http://{address}/readyz", timeout=READY_S_MAX):
+            return ""
+    except HTTPError as error:
+        said = error.read(1000).decode(errors="replace").strip()
+        return said if error.code == HTTPStatus.SERVICE_UNAVAILABLE else ""
+    except URLError as error:
+        # Nothing listens there: its state says that. What listens and is silent stands still.
+        return NO_ANSWER if isinstance(error.reason, TimeoutError) else ""
+    except TimeoutError:
+        return NO_ANSWER
+    except OSError:
+        return ""
 
 
-def _told(problems: list[str], ask: Callable[[], list[Any]]) -> list[Any]:
+def _reader(one: admin.GroupFigures) -> Reader:
+    return Reader(
+        reader=one.group,
+        state=one.state.lower(),
+        members=one.members,
+        behind=one.behind,
+        handled=one.handled,
+    )
+
+
+def _told(problems: list[str], ask: Callable[[], list[T]]) -> list[T]:
     try:
         return ask()
     except OlvidoError as error:

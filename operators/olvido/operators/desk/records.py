@@ -242,7 +242,7 @@ def fields_of(topic: Topic) -> list[Mapping[str, Any]]:
     return list(schema["fields"])
 
 
-def topic_named(declared: Deployment, name: str, *, option: str) -> Topic:
+def topic_named(declared: Deployment, name: str) -> Topic:
     """A topic by its name or by what is short for it, such as ``requests`` or ``tasks.crm``.
 
     Raises:
@@ -254,7 +254,7 @@ def topic_named(declared: Deployment, name: str, *, option: str) -> Topic:
     }
     found = short.get(name) or next((topic for topic in short.values() if topic.name == name), None)
     if found is None:
-        raise InvalidInput(option, f"there is no topic {name!r}{did_you_mean(name, short)}")
+        raise InvalidInput("topic", f"there is no topic {name!r}{did_you_mean(name, short)}")
     return found
 
 

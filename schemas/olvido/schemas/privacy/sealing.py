@@ -38,6 +38,7 @@ from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, OlvidoError, Refused
 from olvido.core.events import SealedBox
 from olvido.core.subject import Handle, Identity, IdentityKind
+from olvido.schemas.private_files import write_private
 
 PAD_TO = 256  # sizes tell how many identities there are; steps of 256 bytes tell little
 SESSION_EVENTS_MAX = 100_000  # far below the 2^32 random nonces that AES-GCM allows a key (SP 800-38D §8.3)
@@ -289,20 +290,8 @@ def create_region_key(region: str, epoch: str, *, public_dir: Path, private_dir:
 def _write_new(path: Path, content: bytes) -> None:
     """Write a secret once, whole or not at all, readable by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        return
-    draft = path.with_suffix(f".{os.getpid()}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)  # fails if another process was first: theirs stands
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    if not path.exists():
+        write_private(path, content, new=True)  # if another process was first, theirs stands
 
 
 def _current_public_keys(public_dir: Path) -> dict[str, tuple[str, X25519PublicKey]]:

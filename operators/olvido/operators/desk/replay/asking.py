@@ -36,13 +36,11 @@ class Asked:
         selection = self.selection
         by_time = selection.since or selection.until
         if by_time and (self.from_offset is not None or self.to_offset is not None):
-            raise InvalidInput(
-                "--from", "cannot be joined with --from-offset or --to-offset: give one of the two"
-            )
+            raise InvalidInput("since", "a span of time cannot be joined with offsets: give one of the two")
         if selection.purposes and (selection.rights or selection.states):
             raise InvalidInput(
-                "--purpose",
-                "is of consent changes, --right and --state are of requests: plan them one after the other",
+                "purpose",
+                "is of consent changes, a right and a state are of requests: plan them one after the other",
             )
 
 
@@ -55,7 +53,7 @@ def topic_of(text: str) -> str:
     name = TOPICS.get(text, text)
     if name not in TOPICS.values():
         hint = did_you_mean(text, [*TOPICS, *TOPICS.values()])
-        raise InvalidInput("--topic", f"{text!r} cannot be replayed{hint}")
+        raise InvalidInput("topic", f"{text!r} cannot be replayed{hint}")
     return name
 
 
@@ -75,16 +73,18 @@ def selection_of(
     """The filters, each value one that there is.
 
     Raises:
-        InvalidInput: naming the flag, and the nearest value that there is.
+        InvalidInput: naming the filter, and the nearest value that there is.
     """
+    if subject is not None and not subject.startswith("h"):
+        raise InvalidInput("subject", "is a pseudonym such as h1_…, never an identity")
     return Selection(
         since=since,
         until=until,
-        sinks=_known("--sink", sinks, list(deployment.sinks)),
-        rights=_known("--right", [right.upper() for right in rights], [right.value for right in RIGHTS]),
-        purposes=_known("--purpose", purposes, deployment.purposes),
-        states=_known("--state", states, [state.value for state in RequestState]),
-        outcomes=_known("--outcome", outcomes, [NO_OUTCOME, *(outcome.value for outcome in Outcome)]),
+        sinks=_known("sink", sinks, list(deployment.sinks)),
+        rights=_known("right", [right.upper() for right in rights], [right.value for right in RIGHTS]),
+        purposes=_known("purpose", purposes, deployment.purposes),
+        states=_known("state", states, [state.value for state in RequestState]),
+        outcomes=_known("outcome", outcomes, [NO_OUTCOME, *(outcome.value for outcome in Outcome)]),
         ids=tuple(ids),
         subject=subject,
     )
@@ -93,7 +93,7 @@ def selection_of(
 def read_ranges(path: Path) -> tuple[OffsetRange, ...]:
     """Ranges out of a CSV file with the columns ``topic,partition,from_offset,to_offset`` and any others.
 
-    That is what ``-o csv`` of plan and show prints.
+    A plan's partitions, written as CSV, are such a file.
 
     Raises:
         InvalidInput: the file cannot be read, or a line of it; with the line's number.
@@ -104,15 +104,15 @@ def read_ranges(path: Path) -> tuple[OffsetRange, ...]:
             missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
                 raise InvalidInput(
-                    "--from-file", f"line 1: has no column {missing[0]}; it must name {','.join(COLUMNS)}"
+                    "ranges", f"line 1: has no column {missing[0]}; it must name {','.join(COLUMNS)}"
                 )
             ranges = tuple(_range(row, reader.line_num) for row in reader)
     except OSError as error:
-        raise InvalidInput("--from-file", f"cannot be read: {error.strerror}") from None
+        raise InvalidInput("ranges", f"cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error):
-        raise InvalidInput("--from-file", "is not CSV in UTF-8") from None
+        raise InvalidInput("ranges", "is not CSV in UTF-8") from None
     if not ranges:
-        raise InvalidInput("--from-file", f"holds no range; after the line {','.join(COLUMNS)} one a line")
+        raise InvalidInput("ranges", f"holds no range; after the line {','.join(COLUMNS)} one a line")
     return tuple(_merged(sorted(ranges)))
 
 
@@ -133,18 +133,18 @@ def _range(row: Mapping[str, str | None], line: int) -> OffsetRange:
         partition, low, high = (int(row[column] or "") for column in COLUMNS[1:])
         topic = topic_of(row["topic"] or "")
     except InvalidInput as error:
-        raise InvalidInput("--from-file", f"line {line}: topic: {error.reason}") from None
+        raise InvalidInput("ranges", f"line {line}: topic: {error.reason}") from None
     except ValueError:
         raise InvalidInput(
-            "--from-file", f"line {line}: partition, from_offset and to_offset are whole numbers"
+            "ranges", f"line {line}: partition, from_offset and to_offset are whole numbers"
         ) from None
     if partition < 0 or low < 0 or low >= high:
-        raise InvalidInput("--from-file", f"line {line}: from_offset is not below to_offset, from 0 up")
+        raise InvalidInput("ranges", f"line {line}: from_offset is not below to_offset, from 0 up")
     return OffsetRange(topic, partition, low, high)
 
 
-def _known(flag: str, given: Sequence[str], there_are: Sequence[str]) -> tuple[str, ...]:
+def _known(field: str, given: Sequence[str], there_are: Sequence[str]) -> tuple[str, ...]:
     for value in given:
         if value not in there_are:
-            raise InvalidInput(flag, f"there is no {value!r}{did_you_mean(value, there_are)}")
+            raise InvalidInput(field, f"there is no {value!r}{did_you_mean(value, there_are)}")
     return tuple(dict.fromkeys(given))

@@ -105,14 +105,14 @@ def check_same(deployment: Deployment, replays: Replays, plan: Plan) -> None:
     Raises:
         InvalidInput: it was not; nothing was sent.
     """
-    fix = "offsets and rows mean other things here: make a new plan, with: olvido replay plan"
+    fix = "offsets and rows mean other things here: make a new plan"
     if reach(deployment.kafka).cluster_id != plan.cluster_id:
-        raise InvalidInput("PLAN", f"was made against another Kafka cluster; {fix}")
+        raise InvalidInput("plan", f"was made against another Kafka cluster; {fix}")
     if replays.identity() != plan.ledger_id:
-        raise InvalidInput("PLAN", f"was made against another ledger database; {fix}")
+        raise InvalidInput("plan", f"was made against another ledger database; {fix}")
     gone = sorted(set(plan.issued) - set(deployment.sinks))
     if gone:
-        raise InvalidInput("PLAN", f"names sinks that olvido.toml has no more: {', '.join(gone)}; plan anew")
+        raise InvalidInput("plan", f"names sinks that olvido.toml has no more: {', '.join(gone)}; plan anew")
 
 
 def _windows(
@@ -121,12 +121,12 @@ def _windows(
     for topic in asked.topics:
         there = [partition for name, partition in lags if name == topic]
         if not there:
-            raise InvalidInput("--topic", f"{topic} is not there; make it with: olvido topics apply")
+            raise InvalidInput("topic", f"{topic} is not there: topics and schemas are not applied yet")
         wanted = [*asked.partitions, *(one.partition for one in asked.ranges if one.topic == topic)]
         unknown = sorted(set(wanted) - set(there))
         if unknown:
-            flag = "--from-file" if asked.ranges else "--partition"
-            raise InvalidInput(flag, f"{topic} has no partition {unknown[0]}; it has 0 to {max(there)}")
+            field = "ranges" if asked.ranges else "partition"
+            raise InvalidInput(field, f"{topic} has no partition {unknown[0]}; it has 0 to {max(there)}")
     known_ends = replays.known_ends()
     selection = asked.selection
     at_since = offsets_at(deployment.kafka, asked.topics, selection.since) if selection.since else {}

@@ -25,7 +25,7 @@ from olvido.core.source import id_of
 from olvido.core.tasks import Task
 from olvido.ledger.replays import Forgotten, Replay, Replays, plan_document
 from olvido.ledger.store import Ledger
-from olvido.operators.cli.progress import Bar
+from olvido.operators.desk.progress import Paused, Progress, Resumed, Waiting
 from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import pace_of, unknown_ranges
 from olvido.processors.emission import Emission
@@ -77,7 +77,7 @@ class Runner:
         *,
         destroyed: Mapping[str, Sequence[str]],
         rate: float,
-        bar: Bar,
+        bar: Progress,
     ) -> None:
         """
         Args:
@@ -321,9 +321,7 @@ class Runner:
         told = False
         while late := self._patiently(self._behind):
             if not told:
-                self._bar.say(
-                    f"waiting: {', '.join(f'{sink} has {n:,} tasks before it' for sink, n in late)}"
-                )
+                self._bar.notice(Waiting(dict(late)))
                 told = True
             self._sleep(LOOK_EVERY_S)
             self._look()
@@ -362,12 +360,12 @@ class Runner:
         told = False
         while state is ReplayState.PAUSED:
             if not told:
-                self._bar.say(f"paused; go on with: olvido replay resume {self._replay.name}")
+                self._bar.notice(Paused(self._replay.name))
                 told = True
             time.sleep(LOOK_EVERY_S)
             state = self._patiently(self._replays.state, self._replay.operation_id)
         if told and state is ReplayState.RUNNING:
-            self._bar.say("goes on")
+            self._bar.notice(Resumed())
         if state is not ReplayState.RUNNING:
             raise Ended(state)
         self._looked_at = time.monotonic()

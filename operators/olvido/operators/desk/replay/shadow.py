@@ -16,7 +16,7 @@ from olvido.core.replay import FIRST, Plan
 from olvido.core.source import id_of
 from olvido.core.tasks import Task
 from olvido.ledger.replays import Replay, Replays, Source, plan_document
-from olvido.operators.cli.progress import Bar
+from olvido.operators.desk.progress import Progress
 from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import unknown_ranges
 from olvido.processors.requests import GROUP
@@ -81,7 +81,7 @@ class Rehearser:
         *,
         destroyed: Mapping[str, Sequence[str]],
         private_dirs: Mapping[str, Path],
-        bar: Bar,
+        bar: Progress,
     ) -> None:
         """
         Args:

@@ -1,0 +1,25 @@
+"""Why a use case ends early: what is named is not there, or a rule forbids it. Nothing was done."""
+
+from collections.abc import Iterable
+
+from olvido.core.errors import OlvidoError, did_you_mean
+
+
+class NotThere(OlvidoError):
+    """What was named is not there.
+
+    Args:
+        kind: what it would be, such as ``request``.
+        name: what it was called.
+        known: the names there are, to find the nearest; none if they would be too many.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str] = ()) -> None:
+        names = list(known)
+        super().__init__(f"there is no {kind} {name}{did_you_mean(name, names) if names else ''}")
+        self.kind = kind
+        self.name = name
+
+
+class NotAllowed(OlvidoError):
+    """A rule forbids it as things stand."""

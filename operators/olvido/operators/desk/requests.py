@@ -1,0 +1,202 @@
+"""Privacy requests: found, shown with what each sink has answered, and told as a story."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from olvido.core.errors import InvalidInput, did_you_mean
+from olvido.core.events import RIGHTS
+from olvido.core.lifecycle import RequestState
+from olvido.core.receipts import Outcome
+from olvido.core.subject import Handle
+from olvido.ledger.figures import Figures
+from olvido.operators.desk.faults import NotThere
+from olvido.operators.desk.ledger import database
+from olvido.schemas.settings.deployment import Deployment
+
+NO_OUTCOME = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which requests. What is not given does not narrow."""
+
+    state: RequestState | None = None
+    right: str | None = None
+    sink: str | None = None
+    outcome: str | None = None  # of a task; ``none`` for a receipt that is missing
+    overdue: bool = False  # open for longer than the law allows
+    open_for: timedelta | None = None  # open for longer than this
+    since: datetime | None = None
+    handles: tuple[Handle, ...] | None = None  # of one person: any of them
+    subject: str | None = None  # the same, by a pseudonym
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One privacy request."""
+
+    request_id: UUID
+    right: str
+    subject_id: str
+    state: str
+    tasks: int
+    answered: int
+    requested_at: datetime
+    received_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed(Request):
+    """One of many."""
+
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What one sink was asked, and what it has answered."""
+
+    sink: str
+    action: str
+    generation: int  # above 0 where it was asked again, after a restore
+    task_id: UUID
+    outcome: str | None
+    counts: Mapping[str, int] | None
+    attempts: int
+    parked: str | None
+    sent_at: datetime
+    due_at: datetime | None
+    applied_at: datetime | None
+    verified_at: datetime | None  # when it was looked for afterwards, and nothing was left
+    detail: str | None = None
+    operation: str | None = None  # the kind of what asked again
+    operation_name: str | None = None
+    operation_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """That it is really this person."""
+
+    method: str
+    verified_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A task that became a dead letter."""
+
+    sink: str
+    cause: str
+    failed_at: datetime
+    state: str
+    decided_at: datetime | None
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A request and its tasks."""
+
+    request: Request
+    tasks: tuple[Task, ...]
+
+    @property
+    def latest(self) -> tuple[Task, ...]:
+        """Of each sink what it was asked last."""
+        by_sink = {task.sink: task for task in sorted(self.tasks, key=lambda task: task.generation)}
+        return tuple(by_sink.values())
+
+    @property
+    def verified(self) -> int:
+        """At how many sinks it was looked for afterwards, and nothing was left."""
+        return sum(task.verified_at is not None for task in self.latest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """Everything that is known to have happened to a request, as rows."""
+
+    request: Request
+    verifications: tuple[Verified, ...]
+    tasks: tuple[Task, ...]
+    dead_letters: tuple[Letter, ...]
+
+
+def find(declared: Deployment, which: Filter, *, now: datetime, limit: int) -> list[Listed]:
+    """Requests, newest first.
+
+    Raises:
+        InvalidInput: naming a filter whose value there is not, with the nearest that there is.
+        Unavailable: the ledger does not answer.
+    """
+    _check("right", which.right, [right.value for right in RIGHTS])
+    _check("sink", which.sink, declared.sinks)
+    _check("outcome", which.outcome, [NO_OUTCOME, *(outcome.value for outcome in Outcome)])
+    subjects = [handle.value for handle in which.handles or ()]
+    if which.subject is not None:
+        if not which.subject.startswith("h"):
+            raise InvalidInput("subject", "is a pseudonym such as h1_…, never an identity")
+        subjects.append(which.subject)
+    marks: list[bytes] = []
+    if subjects:
+        from olvido.schemas.codec import avro_text  # it loads the registry's client, for this alone
+
+        marks = [avro_text(subject) for subject in subjects]
+    rows = Figures(database(declared)).requests(
+        now=now, state=which.state, right=which.right, sink=which.sink, outcome=which.outcome,
+        since=which.since, overdue=which.overdue, limit=limit,
+        open_since=None if which.open_for is None else now - which.open_for,
+        subjects=subjects or None, marks=marks,
+    )  # fmt: skip
+    return [Listed(**_named(row)) for row in rows]
+
+
+def show(declared: Deployment, request_id: UUID) -> Shown:
+    """One request, and what each sink has answered.
+
+    Raises:
+        NotThere: there is no such request.
+        Unavailable: the ledger does not answer.
+    """
+    figures = Figures(database(declared))
+    request = _request(figures, request_id)
+    return Shown(request=request, tasks=tuple(Task(**row) for row in figures.tasks(request_id)))
+
+
+def story(declared: Deployment, request_id: UUID) -> Story:
+    """One request, and everything that is known to have happened to it.
+
+    Raises:
+        NotThere: there is no such request.
+        Unavailable: the ledger does not answer.
+    """
+    figures = Figures(database(declared))
+    request, found = _request(figures, request_id), figures.story(request_id)
+    return Story(
+        request=request,
+        verifications=tuple(Verified(**row) for row in found["verifications"]),
+        tasks=tuple(Task(**row) for row in found["tasks"]),
+        dead_letters=tuple(Letter(**row) for row in found["dead_letters"]),
+    )
+
+
+def _request(figures: Figures, request_id: UUID) -> Request:
+    row = figures.request(request_id)
+    if row is None:
+        raise NotThere("request", str(request_id))
+    return Request(**_named(row))
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row under the names people use: `right` is a word of SQL, and cannot be a column's."""
+    return {name.rstrip("_"): value for name, value in row.items()}
+
+
+def _check(field: str, value: str | None, there_are: Sequence[str] | Mapping[str, object]) -> None:
+    if value is not None and value not in there_are:
+        raise InvalidInput(field, f"knows no {value!r}{did_you_mean(value, there_are)}")

@@ -1,0 +1,109 @@
+"""Each system that holds personal data: its standing, and what it owes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from olvido.broker.admin import end_offsets
+from olvido.core.errors import InvalidInput, did_you_mean
+from olvido.core.sinks import Standing
+from olvido.ledger.figures import Figures
+from olvido.ledger.sink_operations import OpenOperation, SinkOperations
+from olvido.operators.desk.ledger import database
+from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.topics import tasks_topic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """What one sink has been asked, and what it owes."""
+
+    tasks: int = 0
+    answered: int = 0
+    parked: int = 0
+    resent: int = 0
+    owed: int = 0
+    oldest_owed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkRow:
+    """One sink as things stand."""
+
+    sink: str
+    kind: str  # empty where olvido.toml has it no more
+    region: str
+    standing: Standing
+    operation: OpenOperation | None  # the restore or backfill that says so
+    owed: Owed
+    joins_late: bool  # it was never asked for anything, and others were
+
+    @property
+    def open(self) -> int:
+        """How many of its tasks have no receipt."""
+        return self.owed.tasks - self.owed.answered
+
+
+def rows(declared: Deployment) -> list[SinkRow]:
+    """Every sink of olvido.toml, then those that only the ledger still knows.
+
+    Raises:
+        Unavailable: the ledger does not answer.
+    """
+    owed = owed_by_sink(declared)
+    standings = SinkOperations(database(declared)).standings()
+    found = []
+    for name in [*declared.sinks, *sorted(owed.keys() - declared.sinks)]:
+        section = declared.sinks.get(name)
+        standing, operation = standings.get(name, (Standing.LIVE, None))
+        asked = owed.get(name, Owed())
+        found.append(
+            SinkRow(
+                sink=name,
+                kind=section.kind if section else "",
+                region=section.region if section else "",
+                standing=standing,
+                operation=operation,
+                owed=asked,
+                joins_late=operation is None and not asked.tasks and bool(owed),
+            )
+        )
+    return found
+
+
+def owed_by_sink(declared: Deployment) -> dict[str, Owed]:
+    """What each sink that the ledger knows has been asked, and what it owes."""
+    figures = Figures(database(declared))
+    late = {row["sink"]: row for row in figures.owed_by_sink()}
+    found = {}
+    for row in figures.by_sink():
+        owing = late.get(row["sink"], {"owed": 0, "oldest_at": None})
+        found[row["sink"]] = Owed(
+            tasks=row["tasks"],
+            answered=row["answered"],
+            parked=row["parked"],
+            resent=row["resent"],
+            owed=owing["owed"],
+            oldest_owed_at=owing["oldest_at"],
+        )
+    return found
+
+
+def not_live(declared: Deployment, sinks: Iterable[str]) -> list[tuple[Standing, OpenOperation]]:
+    """For each of these sinks that is not live what says so: its earlier receipts do not hold there now."""
+    standings = SinkOperations(database(declared)).standings()
+    return [standings[sink] for sink in sorted(standings.keys() & set(sinks))]
+
+
+def check_known(declared: Deployment, name: str) -> None:
+    """Check that a sink can be asked for something.
+
+    Raises:
+        InvalidInput: there is no such sink, or its topic is not there yet.
+        Unavailable: the broker does not answer.
+    """
+    if name not in declared.sinks:
+        raise InvalidInput("sink", f"olvido.toml has no sink {name!r}{did_you_mean(name, declared.sinks)}")
+    topic = tasks_topic(name).name
+    if not end_offsets(declared.kafka, [topic]):
+        raise InvalidInput("sink", f"its topic {topic} is not there: topics and schemas are not applied yet")

@@ -1,0 +1,41 @@
+"""Files that their owner alone can read: there whole, or not there at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_private(path: Path, content: bytes | str, *, new: bool = False) -> bool:
+    """Write a file with mode 0600, in one step for whoever reads it.
+
+    Args:
+        path: where; its folder is there.
+        content: all of it. A text is written as UTF-8.
+        new: leave a file alone that is there already, also if another process makes it at this moment.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        OSError: it cannot be written. Then nothing is left of it.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # which gives it 0600
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            # Killed before the next step, a draft is left that nobody reads. Without this line a power cut
+            # after it could leave the name with nothing in it.
+            os.fsync(file.fileno())
+        if not new:
+            draft.replace(path)
+            return True
+        try:
+            os.link(draft, path)  # unlike a rename, it fails where somebody else was first
+        except FileExistsError:
+            return False
+        return True
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,32 @@
+"""A command loads what it uses: asked of the interpreter, not of a clock."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("faust", "aiokafka", "confluent_kafka", "duckdb", "fastavro", "httpx2", "phonenumbers", "structlog")
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"  # refuses at once: how far a command came is enough
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unused", "used"),
+    [
+        (("--help",), (*HEAVY, "psycopg2", "pydantic_settings", "pydantic", "rich.console"), ("typer",)),
+        (("sinks", "list", "--help"), (*HEAVY, "psycopg2", "pydantic_settings"), ("rich.console",)),
+        (("requests", "list"), HEAVY, ("psycopg2", "pydantic_settings")),
+        (("requests", "show", "019ac8d2-9a4e-7c30-8f6b-2b1d4c5e6f70"), HEAVY, ("psycopg2",)),
+        (("audit",), HEAVY, ("psycopg2",)),
+        (("sinks", "list"), ("faust", "aiokafka", "duckdb", "phonenumbers", "structlog"), ("psycopg2",)),
+    ],
+)
+def test_a_command_loads_what_it_uses_and_no_more(arguments, unused, used):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "olvido.operators.cli", *arguments],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "OLVIDO_LEDGER__DSN": NOWHERE, "COLUMNS": "80"},
+    )  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+    assert set(used) <= loaded, done.stderr[-2000:]
+    assert loaded & set(unused) == set()

@@ -1,0 +1,42 @@
+"""A private file is whole, its owner's alone, and never half there."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from olvido.schemas import private_files
+from olvido.schemas.private_files import write_private
+
+
+def test_what_is_written_is_read_by_its_owner_alone_and_replaces_what_was_there(tmp_path: Path):
+    path = tmp_path / "secret"
+    path.write_text("old")
+    path.chmod(0o644)
+    assert write_private(path, "nuevo, ñ")
+    assert path.read_text(encoding="utf-8") == "nuevo, ñ"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_must_be_new_leaves_another_processs_file_alone(tmp_path: Path):
+    path = tmp_path / "key"
+    assert write_private(path, b"first", new=True)
+    assert not write_private(path, b"second", new=True)
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside_it(tmp_path: Path, monkeypatch):
+    path = tmp_path / "secret"
+    path.write_text("old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(private_files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_private(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
