@@ -260,6 +260,9 @@ def test_the_redelivery_law_holds_for_verifications():
     again = verifications.step(batch, after, CATALOGUE, NOW)
     assert (again.tasks, again.statuses) == (first.tasks, first.statuses)
     assert (again.rows, again.started) == ((), ())
+    # Long afterwards the ledger has forgotten the event of a request that was finished.
+    forgotten = verifications.step(batch, replace(after, events={}), CATALOGUE, NOW)
+    assert forgotten == replace(again, tasks=(), statuses=())
 
 
 # --- consents ---------------------------------------------------------------------------------

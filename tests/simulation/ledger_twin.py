@@ -414,6 +414,9 @@ class TransactionTwin:
     def _patiently(self) -> list[tuple[str]]:
         return [("15min",)]
 
+    def _keep_events(self) -> list[tuple[str]]:
+        return [("",)]
+
     def _one_restore_at_a_time(self, sink: str) -> list[tuple[str]]:
         return [("",)]
 

@@ -19,6 +19,7 @@ from olvido.core.replay import MOVES, Plan, Position, ReplayState
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction
 from olvido.ledger.progress import OffsetRange
+from olvido.ledger.retention import keep_events
 
 _PLAN = TypeAdapter(Plan)
 _POSITION = TypeAdapter(Position)
@@ -148,6 +149,7 @@ class Replays:
     def save(self, operation_id: UUID, name: str, plan: Plan, *, now: datetime) -> bool:
         """Save a plan under a name; False if the name is taken."""
         with self.database.transaction() as transaction:
+            keep_events(transaction)
             return bool(
                 transaction.rows(
                     "save_replay", operation_id=operation_id, name=name, plan=plan_document(plan), now=now

@@ -16,6 +16,7 @@ from olvido.core.errors import OlvidoError
 from olvido.core.sinks import OperationKind, Standing, standing_of
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Row, Transaction
+from olvido.ledger.retention import keep_events
 
 FORGOTTEN = "forgotten:%"  # how the detail of a receipt begins whose box nobody can open any more
 
@@ -115,6 +116,7 @@ def begin(
     now: datetime,
 ) -> tuple[OpenOperation, bool]:
     """Note an operation as begun unless the same is open; returns the open one, and whether it is new."""
+    keep_events(transaction)
     begun = transaction.run(
         "open_operation",
         operation_id=operation_id,

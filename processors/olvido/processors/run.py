@@ -26,6 +26,7 @@ from olvido.core.errors import Unavailable
 from olvido.ledger import schema
 from olvido.ledger.clocks import check_clock
 from olvido.ledger.connection import Database
+from olvido.ledger.retention import Retention
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
 from olvido.processors import receipts, requests
@@ -146,6 +147,7 @@ def _plan(deployment: Deployment, activity: Activity, health: ReaderHealth) -> N
             Timer(name="reconciler", every=every, act=reconciler.run_once),
             Timer(name="crossed verifications", every=every, act=verifications.release_crossed),
             Timer(name="tellings", every=every, act=Telling(parts.ledger, parts.emission).run_once),
+            Timer(name="retention", every=every, act=_retention(parts).run_once),
         ),
         activity=activity,
     )
@@ -261,6 +263,16 @@ def _audit_for_ever(audit: Audit) -> None:
 def _canaries(parts: Parts) -> Canaries:
     codec = canaries_codec(parts.registry)
     return Canaries(codec, parts.publisher, source=parts.deployment.source, clock=utc_now)
+
+
+def _retention(parts: Parts) -> Retention:
+    kept = parts.deployment.ledger
+    return Retention(
+        parts.ledger.database,
+        keep_events=timedelta(days=kept.keep_events_days),
+        keep_dead_letters=timedelta(days=kept.keep_dead_letters_days),
+        clock=utc_now,
+    )
 
 
 def _verifications(parts: Parts) -> VerificationsHandler:

@@ -92,8 +92,9 @@ def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: dateti
             rows[key] = _row(given)
         if request is None or request_id in started:
             continue
-        if request.state is RequestState.IDENTITY_PENDING or again:
-            event = known.events[request_id]
+        # The ledger keeps no event of a request that was finished long ago: nothing is asked for it again.
+        event = known.events.get(request_id)
+        if event is not None and (request.state is RequestState.IDENTITY_PENDING or again):
             if isinstance(event, Refused):
                 unreadable[request_id] = event
                 continue

@@ -1,5 +1,5 @@
 -- What is being published to the compacted topics: a table named as the code names it.
--- A process of an older version finds its table gone, and ends; a newer one refuses to start before this is applied.
+-- A newer process refuses to start before this is applied.
 
 alter table tellings rename to publications;
 alter table publications rename column telling_id to publication_id;

@@ -27,6 +27,7 @@ from olvido.core.events import Right
 from olvido.core.rates import rate_of
 from olvido.core.subject import IdentityKind
 from olvido.schemas.settings.lines import line_of
+from olvido.schemas.topics import YEAR
 
 FILE_NAME = "olvido.toml"
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
@@ -103,6 +104,9 @@ class LedgerSection(_Section):
     """The ledger database. Only processors, the recorder and operators are given its address."""
 
     dsn: str | Secret | None = None
+    # How long what was read stays beside its facts. By default, as long as the topics hold it.
+    keep_events_days: int = Field(default=YEAR.days, ge=1)
+    keep_dead_letters_days: int = Field(default=YEAR.days, ge=1)
 
 
 class VerificationSection(_Section):
