@@ -23,6 +23,7 @@ from olvido.broker.runtime.metrics import BATCH_SECONDS, RECORDS_HANDLED, RETRIE
 from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
+from olvido.processors.credentials import credentials_of
 from olvido.processors.stream import NoMonitor, Stream
 from olvido.processors.transport import Transport
 from olvido.processors.watchdog import EXIT_TRY_AGAIN
@@ -69,12 +70,15 @@ def build_app(
         handlers: by topic name.
         timers: what else is done now and then.
         activity: is told what is in hand and which partitions are read.
+
+    Raises:
+        ConfigError: an option about the login that Faust's driver cannot keep.
     """
     app = _App(
         group,
         monitor=NoMonitor(),
         broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
-        **_security(kafka),
+        broker_credentials=credentials_of(kafka),
         autodiscover=False,
         broker_commit_interval=0.5,
         broker_heartbeat_interval=3.0,
@@ -210,26 +214,3 @@ def _received(message: Any) -> Received:  # noqa: ANN401
     return Received(
         message.topic, message.partition, message.offset, message.key, message.value, tuple(pairs)
     )
-
-
-def _security(kafka: KafkaSection) -> dict[str, Any]:
-    """What Faust must be told of the librdkafka options that say how to log in.
-
-    Raises:
-        ConfigError: an option that Faust's driver has no word for.
-    """
-    protocol = kafka.options.get("security.protocol", "PLAINTEXT").upper()
-    if protocol == "PLAINTEXT":
-        return {}
-    if protocol == "SSL":
-        return {"broker_credentials": faust.SSLCredentials(cafile=kafka.options.get("ssl.ca.location"))}
-    if protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
-        return {
-            "broker_credentials": faust.SASLCredentials(
-                mechanism=kafka.options.get("sasl.mechanism", "PLAIN"),
-                username=kafka.options.get("sasl.username"),
-                password=kafka.options.get("sasl.password"),
-                ssl_context=None,
-            )
-        }
-    raise ConfigError(f"kafka.options.security.protocol: {protocol!r} is none of PLAINTEXT, SSL, SASL_SSL")
