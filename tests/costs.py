@@ -24,9 +24,10 @@ def order(items: list[pytest.Item]) -> None:
     """
     known: dict[str, float] = json.loads(TABLE.read_text(encoding="utf-8"))
     groups = {item: _group(item) for item in items}
+    tests = Counter(_file(item) for item in items)
     costs: Counter[str] = Counter()
-    for group, file in {(groups[item], _file(item)) for item in items}:
-        costs[group] = max(costs[group], known.get(group, known.get(file, UNKNOWN_S)))
+    for item, group in groups.items():  # a group may be a part of a file, or some files together
+        costs[group] += known.get(_file(item), UNKNOWN_S) / tests[_file(item)]
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(groups[item]))

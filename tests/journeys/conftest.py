@@ -1,9 +1,16 @@
-"""Olvido as it runs: every process real and separate, on a stack of its own, two systems to erase from."""
+"""Olvido as it runs: every process real and separate, two systems to erase from.
+
+A stack takes half a minute to start, so the files of one group (`xdist_group`) share one: those that look at
+it, and those that mend (letters, what is restored). Replays, kills and backfills have one each: they take as
+long as a group. Each test has people and requests of its own, and counts what it changed rather than what is
+there, since the files of a group come in any order.
+"""
 
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -241,31 +248,100 @@ class Chain:
         )
 
 
-@pytest.fixture(scope="module")  # so no file of journeys sees what another has left, or its settings
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+class Standing:
+    """The stack of the group whose tests run: one at a time, from the group's first test to its last."""
+
+    def __init__(self) -> None:
+        self._group: str | None = None
+        self._held = ExitStack()
+
+    def of(self, group: str) -> Chain:
+        """The group's stack, started if it does not run."""
+        if self._group != group:
+            self.end()
+            self._chain = self._held.enter_context(running())
+            self._group = group
+        return self._chain
+
+    def end(self) -> None:
+        """Stop what runs, if anything does. Nobody may be named on it."""
+        self._group = None
+        self._held.close()
+
+
+STANDING = pytest.StashKey[Standing]()
+
+
+@contextmanager
+def running() -> Iterator[Chain]:
     """A stack with processors, recorder and two sinks; when its tests are done, nobody is named on it."""
-    with pytest.MonkeyPatch.context() as patch, temporary_stack() as stack:
+    with temporary_stack() as stack:
+        (stack.directory / "olvido.toml").write_text(TOML)
+        with operated(stack):
+            deployment = Deployment.load(stack.directory / "olvido.toml")
+            prepare(deployment, stack.directory, lambda _: None)
+            chain = Chain(stack, deployment, Ledger(Database(deployment.ledger_dsn, application="tests")))
+            chain.sql("crm", CRM)
+            chain.sql("store_sg", STORE)
+            programs = programs_of(deployment, stack.directory)
+            stack.supervisor.apply(programs, environment=stack.environment)
+            for program in programs:
+                stack.supervisor.start(program.name)
+        yield chain
+        assert chain.leaks() == []
+
+
+@contextmanager
+def operated(stack: Stack) -> Iterator[None]:
+    """Have the environment of somebody who operates a stack, and nothing of another one's."""
+    keys = stack.directory / ".olvido" / "keys"
+    with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("OLVIDO_")]:
             if name not in {"OLVIDO_CACHE", "OLVIDO_MAVEN_MIRROR"}:
                 patch.delenv(name)
-        for name, value in stack.environment.items():
+        for name, value in {
+            **stack.environment,
+            "OLVIDO_CONFIG": str(stack.directory / "olvido.toml"),
+            "OLVIDO_KEYS__HANDLE_FILE": str(keys / "handle.key"),
+            "OLVIDO_KEYS__PUBLIC_DIR": str(keys / "public"),
+        }.items():
             patch.setenv(name, value)
-        (stack.directory / "olvido.toml").write_text(TOML)
-        patch.setenv("OLVIDO_CONFIG", str(stack.directory / "olvido.toml"))
-        keys = stack.directory / ".olvido" / "keys"
-        patch.setenv("OLVIDO_KEYS__HANDLE_FILE", str(keys / "handle.key"))
-        patch.setenv("OLVIDO_KEYS__PUBLIC_DIR", str(keys / "public"))
-        deployment = Deployment.load(stack.directory / "olvido.toml")
-        prepare(deployment, stack.directory, lambda _: None)
-        chain = Chain(stack, deployment, Ledger(Database(deployment.ledger_dsn, application="tests")))
-        chain.sql("crm", CRM)
-        chain.sql("store_sg", STORE)
-        programs = programs_of(deployment, stack.directory)
-        stack.supervisor.apply(programs, environment=stack.environment)
-        for program in programs:
-            stack.supervisor.start(program.name)
+        yield
+
+
+def group_of(node: pytest.Item | pytest.Module) -> str:
+    """Which group's stack a test runs on: files that name the same `xdist_group` share one."""
+    marker = node.get_closest_marker("xdist_group")
+    return str(marker.args[0]) if marker else node.nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """After a group's last test its stack ends, and does not run on beside what others test."""
+    try:
+        return (yield)
+    finally:
+        standing = item.session.stash.get(STANDING, None)
+        if standing and (nextitem is None or group_of(nextitem) != group_of(item)):
+            standing.end()
+
+
+@pytest.fixture(scope="session")
+def standing(request: pytest.FixtureRequest) -> Iterator[Standing]:
+    """What runs; also where a run of tests ends early, it is stopped."""
+    request.session.stash[STANDING] = standing = Standing()
+    yield standing
+    standing.end()
+
+
+@pytest.fixture(scope="module")
+def chain(request: pytest.FixtureRequest, standing: Standing) -> Iterator[Chain]:
+    """The stack of this file's group. What the group's other files have left is still on it."""
+    chain = standing.of(group_of(request.node))
+    with operated(chain.stack):
         yield chain
-        assert chain.leaks() == []
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from journeys.test_commands import olvido, told
+from shell import olvido, told
 
 from olvido.ledger.connection import Database
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.operators.local.programs import programs_of
 from olvido.schemas.settings.deployment import Deployment
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.xdist_group("journeys: backfill"),
+]  # fmt: skip
 
 # By phone: what the other journeys ask, by e-mail, does not concern it.
 ADS = """

@@ -7,7 +7,9 @@ from uuid import uuid4
 import pytest
 from shell import olvido, told
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.xdist_group("journeys: look"),
+]  # fmt: skip
 
 
 def test_a_request_from_the_shell_is_followed_to_its_end(chain):

@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from journeys.test_commands import olvido, told
+from shell import olvido, told
 
 from olvido.broker.admin import end_offsets
 from olvido.broker.contract import Record
@@ -35,7 +35,9 @@ from olvido.producers import Producer
 from olvido.schemas.codec import receipts_codec
 from olvido.schemas.topics import RECEIPTS, REQUESTS
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.xdist_group("journeys: mend"),
+]  # fmt: skip
 
 CANARY = "canary.of.the.dead@example.es"
 WHY = ("--reason", "OPS-17")

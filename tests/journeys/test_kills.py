@@ -14,7 +14,9 @@ from olvido.core.errors import Unavailable
 from olvido.producers import Accepted
 from olvido.schemas.registry import Registry
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.journey, pytest.mark.timeout(600), pytest.mark.xdist_group("journeys: kill"),
+]  # fmt: skip
 
 BYSTANDERS = 500
 VICTIMS = ("processors", "sink-crm", "recorder", "kafka", "sink-store-sg")

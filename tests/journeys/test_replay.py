@@ -24,7 +24,9 @@ from olvido.ledger.connection import Database
 from olvido.ledger.replays import Replays
 from olvido.operators.desk.replay.running import HEADER
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.xdist_group("journeys: replay"),
+]  # fmt: skip
 
 PEOPLE = 300
 KILLS = 4

@@ -7,15 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg2
 import pytest
-from journeys.test_commands import olvido, told
 from psycopg2 import sql
+from shell import olvido, told
 
 from olvido.broker.admin import end_offsets
 from olvido.ledger.connection import Database
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.schemas.codec import request_status_codec
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.xdist_group("journeys: mend"),
+]  # fmt: skip
 
 PEOPLE = 1_600
 ERASED = 500

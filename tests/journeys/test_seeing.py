@@ -14,7 +14,9 @@ from uuid import UUID
 import pytest
 from shell import olvido, told
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.xdist_group("journeys: look"),
+]  # fmt: skip
 
 
 def fulfilled(chain, label: str) -> tuple[str, str]:

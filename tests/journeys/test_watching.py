@@ -10,7 +10,9 @@ from journeys.test_kills import _connections, _erase
 from olvido.broker.admin import lag
 from olvido.schemas.topics import CANARIES
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.journey, pytest.mark.timeout(600), pytest.mark.xdist_group("journeys: look"),
+]  # fmt: skip
 
 GROUPS = ("olvido.processors", "olvido.recorder", "olvido.sink.crm", "olvido.sink.store-sg")
 
