@@ -389,6 +389,7 @@ def rows(runs: int, counts: Sequence[int]) -> list[Curve]:
                     _load(cursor, people)
                     sink = PostgresSink.from_section(_settings())
                     sink.check()
+                    sink.install()
                     stride = people // (BATCHES * BATCH + ALONE)
                     for turn in range(runs + 1):
                         some = range(1 + turn % stride, people + 1, stride)[: BATCHES * BATCH + ALONE]

@@ -102,6 +102,7 @@ def main() -> None:
         cursor.execute(TABLES.format(customers=CUSTOMERS))
     sink = PostgresSink.from_section(settings())
     sink.check()
+    sink.install()
     tasks = [an_erasure(n * 10 + 1) for n in range(TASKS)]
     gc.freeze()  # a sink's process never holds ten thousand tasks for its collector to walk over
     profile = cProfile.Profile()

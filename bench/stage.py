@@ -145,6 +145,7 @@ def staged(sinks: Mapping[str, str] = SINKS, *, toml: str = "") -> Iterator[Meas
             os.environ[variable(sink)] = _database(stack, sink)
             target = load_sink(deployment, sink)
             target.check()
+            target.install()
             target.close()
         yield Measured(deployment, stack, sinks)
 

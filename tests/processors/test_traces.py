@@ -71,6 +71,12 @@ class Obedient:
     def check(self) -> None:
         """Always there."""
 
+    def install(self) -> None:
+        pass
+
+    def ping(self) -> None:
+        pass
+
     def idle(self) -> None:
         """Nothing that could wait."""
 

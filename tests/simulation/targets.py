@@ -132,6 +132,12 @@ class SinkTwin:
     def check(self) -> None:
         """The target fits."""
 
+    def install(self) -> None:
+        """The journal is there."""
+
+    def ping(self) -> None:
+        """It is there."""
+
     def idle(self) -> None:
         """Nothing can wait."""
 

@@ -19,6 +19,7 @@ def die(*_: Any) -> NoReturn:
 
 sink = make_sink("duckdb")
 sink.check()
+sink.install()
 if sys.argv[1] == "replace":
     replace = Path.replace
     Path.replace = lambda self, target: die(replace(self, target))  # type: ignore[method-assign, assignment]

@@ -63,6 +63,7 @@ class PostgresTarget:
             settings({"dsn": {"env": "OLVIDO_TEST_CRM"}, "tables": self._tables})
         )
         sink.check()
+        sink.install()
         return sink
 
     def add(self, table: str, *rows: Mapping[str, Any]) -> None:
@@ -99,6 +100,7 @@ class DuckDBTarget:
     def sink(self) -> DuckDBSink:
         sink = DuckDBSink.from_section(settings({"file": {"env": "OLVIDO_TEST_CRM"}, "tables": self._tables}))
         sink.check()
+        sink.install()
         return sink
 
     def add(self, table: str, *rows: Mapping[str, Any]) -> None:
@@ -129,6 +131,7 @@ class HttpTarget:
     def sink(self) -> HttpSink:
         sink = HttpSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}}))
         sink.check()
+        sink.install()
         return sink
 
     def add(self, table: str, *rows: Mapping[str, Any]) -> None:

@@ -255,6 +255,18 @@ def test_check_changes_nothing_and_may_be_repeated(target: Target, sink: Sink) -
     assert target.rows("customers") == before
 
 
+def test_installing_and_pinging_change_nothing_that_was_there(target: Target, sink: Sink) -> None:
+    target.add("customers", *THREE)
+    task = an_erasure(customer_id="C-2")
+    without_lookups(target)
+    [first] = sink.apply([task])
+    before = target.rows("customers")
+    sink.install()
+    sink.ping()
+    assert told(sink.apply([task])[0]) == told(first)
+    assert target.rows("customers") == before
+
+
 def test_closing_twice_is_closing_once(target: Target, sink: Sink) -> None:
     sink.close()
     sink.close()

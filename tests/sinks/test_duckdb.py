@@ -197,6 +197,21 @@ def test_a_key_that_lost_its_uniqueness_after_the_start_takes_no_stranger_along(
     sink.close()
 
 
+def test_a_ping_reads_no_row_and_a_check_counts_the_keys(shop: DuckDBTarget) -> None:
+    """Every key of every table was counted twice a minute while nothing happened."""
+    shop.run("DROP VIEW vip; CREATE TABLE fresh AS SELECT * FROM customers")
+    shop.run("DROP TABLE customers; ALTER TABLE fresh RENAME TO customers")
+    sink = shop.sink()
+    shop.add("customers", a_customer(1))
+    sink.ping()
+    with pytest.raises(ConfigError, match="not unique"):
+        sink.check()
+    shop.run("ALTER TABLE customers RENAME phone TO mobile")
+    with pytest.raises(ConfigError, match="'phone'"):
+        sink.ping()
+    sink.close()
+
+
 def test_others_may_read_between_batches(shop: DuckDBTarget, sink: DuckDBSink) -> None:
     sink.apply([an_erasure(customer_id="C-1")])
     code = (

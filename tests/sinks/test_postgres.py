@@ -42,6 +42,7 @@ def a_sink(tables: Any = TABLES, *, checked: bool = True) -> Iterator[PostgresSi
     sink = PostgresSink.from_section(settings({"dsn": {"env": "OLVIDO_TEST_CRM"}, "tables": tables}))
     if checked:
         sink.check()
+        sink.install()
     yield sink
     sink.close()
 

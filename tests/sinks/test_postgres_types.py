@@ -73,6 +73,7 @@ def a_sink(dsn: str) -> PostgresSink:
     )
     sink = PostgresSink(told, dsn, DataMap.of(told, TABLES))
     sink.check()
+    sink.install()
     return sink
 
 

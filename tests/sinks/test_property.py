@@ -212,6 +212,7 @@ def sink_of(world: World, dsn: str) -> PostgresSink:
         )
         sink = PostgresSink.from_section(settings_)
     sink.check()
+    sink.install()
     return sink
 
 

@@ -64,8 +64,16 @@ class PickySink:
     answers: dict[tuple[UUID, int], Receipt] = field(default_factory=dict)
     batches: list[int] = field(default_factory=list)
     idled: int = 0
+    pinged: int = 0
 
     def check(self) -> None: ...
+
+    def install(self) -> None: ...
+
+    def ping(self) -> None:
+        self.pinged += 1
+        if self.down:
+            raise Unavailable("crm does not answer")
 
     def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
         self.batches.append(len(batch))
@@ -352,6 +360,23 @@ def test_the_sink_is_idle_only_after_a_second_without_a_task(
     bench.runner.idle()
     bench.runner.idle()
     assert bench.sink.idled == 1
+
+
+def test_a_target_that_nobody_spoke_to_for_half_a_minute_is_pinged_and_not_checked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("olvido.sinks.runner.time.monotonic", lambda: now)
+    bench.runner([bench.record(bench.sealed())])
+    now += 29
+    bench.runner.idle()
+    assert bench.sink.pinged == 0
+    bench.sink.down = True
+    now += 2
+    bench.runner.idle()
+    assert bench.sink.pinged == 1
+    with pytest.raises(Unavailable):
+        bench.runner.reach()
 
 
 def test_an_unknown_kind_of_sink_is_refused_naming_those_there_are() -> None:

@@ -1,6 +1,7 @@
 """What a data map promises, on the targets that have tables."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sinks.shop import (
@@ -14,7 +15,7 @@ from sinks.shop import (
     an_objection,
     identities,
 )
-from sinks.targets import Rows, Target, everything
+from sinks.targets import Rows, Target, everything, make_sink
 
 from olvido.core.events import Decision
 from olvido.core.receipts import Outcome
@@ -256,6 +257,17 @@ def test_a_batch_of_everything_at_once(target: Target, sink: Sink) -> None:
     assert [(row[0], row[4], row[5]) for row in target.rows("customers")] == [
         (1, False, False), (3, True, True), (4, False, False),
     ]  # fmt: skip
+
+
+def test_only_installing_makes_something_in_the_target(tables_target: Any) -> None:
+    sink = make_sink(tables_target.environment["OLVIDO_TEST_KIND"])
+    made = "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'olvido'"
+    sink.check()
+    sink.ping()
+    assert tables_target.run(made) == [(0,)]
+    sink.install()
+    assert tables_target.run(made) == [(1,)]
+    sink.close()
 
 
 def test_not_found_says_what_was_searched_by(target: Target, sink: Sink) -> None:

@@ -43,10 +43,28 @@ class Sink(Protocol):
     """
 
     def check(self) -> None:
-        """Look at the target, change only what belongs to Olvido in it (its journal).
+        """Look whether the target is as the sink's section says. Changes nothing in it.
 
         Raises:
             ConfigError: the data map does not fit the target (a table or column is absent).
+            Unavailable: the target does not answer.
+        """
+        ...
+
+    def install(self) -> None:
+        """Bring what belongs to Olvido in the target (its journal) to this version. A repeat changes nothing.
+
+        Raises:
+            ConfigError: the target does not allow it.
+            Unavailable: the target does not answer.
+        """
+        ...
+
+    def ping(self) -> None:
+        """Ask the target whether it is there, twice a minute while no task comes: so never read its rows.
+
+        Raises:
+            ConfigError: it is there, and as far as that is cheap to see, no longer as :meth:`check` wants it.
             Unavailable: the target does not answer.
         """
         ...

@@ -31,7 +31,7 @@ from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
-from olvido.sinks.duckdb_shape import INTEGERS, TEXTS, Types, look, one, quoted
+from olvido.sinks.duckdb_shape import INTEGERS, TEXTS, Types, look, look_at_columns, one, quoted
 from olvido.sinks.journal import Answer, TaskKey, key_of, queries, recalled
 from olvido.sinks.ownership import Key, Match, same_text
 from olvido.sinks.relational import OBJECTED, Child, RowWord, Wanted, carry_out
@@ -86,12 +86,22 @@ class DuckDBSink:
                     f"sinks.{self._settings.name}.file",
                     "has a second name (a link), under which what is deleted would stay; remove one of them",
                 )
-            self._look(conn)
+            look(conn, self._map)
+
+    def install(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.install`."""
+        with self._opened() as conn:
+            self._prepare(conn)
+
+    def ping(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.ping`. It reads the catalogue, and counts no keys."""
+        with self._opened() as conn:
+            look_at_columns(conn, self._map)
 
     def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
         """See :meth:`olvido.sinks.contract.Sink.apply`."""
         with self._opened() as conn:
-            rows = _DuckDBRows(conn, self._map, self._types or self._look(conn))
+            rows = _DuckDBRows(conn, self._map, self._types or self._prepare(conn))
             conn.execute("BEGIN")
             receipts = carry_out(rows, self._map, self._settings, batch)
             if rows.left_bytes:
@@ -105,7 +115,7 @@ class DuckDBSink:
     def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
         """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
         with self._opened() as conn:
-            rows = _DuckDBRows(conn, self._map, self._types or self._look(conn))
+            rows = _DuckDBRows(conn, self._map, self._types or self._prepare(conn))
             return recalled(rows.remembered([key_of(task) for task in batch]), batch)
 
     def idle(self) -> None:
@@ -196,7 +206,8 @@ class DuckDBSink:
             return Unavailable(f"sink {name}: the file cannot be used now ({why}); it is tried again")
         return Refused(Cause.REFUSED_BY_TARGET, reason=f"DuckDB refuses it ({kind})")
 
-    def _look(self, conn: duckdb.DuckDBPyConnection) -> Types:
+    def _prepare(self, conn: duckdb.DuckDBPyConnection) -> Types:
+        """Have the journal there, and know the tables."""
         self._clear()
         conn.execute(queries("duckdb")["install"])
         self._types = look(conn, self._map)

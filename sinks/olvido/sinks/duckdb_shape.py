@@ -18,7 +18,19 @@ Types = Mapping[str, Mapping[str, str]]  # of each table's columns
 
 
 def look(conn: duckdb.DuckDBPyConnection, data_map: DataMap) -> Types:
-    """Read the catalogue of the file and check that the data map fits it.
+    """Read the catalogue of the file, count its keys, and check that the data map fits both.
+
+    Raises:
+        ConfigError: naming table and column, and the fix.
+    """
+    types = look_at_columns(conn, data_map)
+    for name, mapped in data_map.tables.items():
+        _check_key(conn, f"sinks.{data_map.sink}.tables.{name}.key", name, mapped)
+    return types
+
+
+def look_at_columns(conn: duckdb.DuckDBPyConnection, data_map: DataMap) -> Types:
+    """Read the catalogue of the file and check that the data map fits it. No row is read.
 
     Raises:
         ConfigError: naming table and column, and the fix.
@@ -38,7 +50,6 @@ def look(conn: duckdb.DuckDBPyConnection, data_map: DataMap) -> Types:
                 raise fault(
                     f"{place}.{name}.null", f"column {column!r} refuses null; use set, or delete the rows"
                 )
-        _check_key(conn, f"{place}.{name}.key", name, mapped)
     _check_references(conn, data_map, place)
     return types
 

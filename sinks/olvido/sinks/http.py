@@ -133,6 +133,13 @@ class HttpSink:
         if answer is None or answer.receipts:
             raise fault(f"sinks.{self._name}.url", f"nothing there speaks the task protocol at {TASKS_PATH}")
 
+    def install(self) -> None:
+        """Nothing: the target keeps its own journal."""
+
+    def ping(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.ping`. It asks what :meth:`check` asks: an empty request."""
+        self.check()
+
     def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
         """See :meth:`olvido.sinks.contract.Sink.apply`.
 

@@ -7,7 +7,8 @@ Names go into SQL as identifiers only and values as parameters only.
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -91,10 +92,31 @@ class PostgresSink:
 
     def check(self) -> None:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
+        conn = self._connected()
         try:
-            self._look(self._connected())
+            with self._reading(conn) as cur:
+                shape = look(cur, self._map)
         except psycopg2.Error as error:
             raise self._fault(error) from None
+        if shape != self._shape:
+            self._shape = None  # the next batch looks again
+
+    def install(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.install`."""
+        try:
+            self._prepare(self._connected())
+        except errors.InsufficientPrivilege:
+            raise fault(
+                f"sinks.{self._settings.name}",
+                "this role may not make the schema olvido; GRANT CREATE ON DATABASE to it, or make the "
+                "schema from sinks/olvido/sinks/sql/postgres.sql and grant it",
+            ) from None
+        except psycopg2.Error as error:
+            raise self._fault(error) from None
+
+    def ping(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.ping`. It reads the catalogue, as :meth:`check` does."""
+        self.check()
 
     def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
         """See :meth:`olvido.sinks.contract.Sink.apply`."""
@@ -142,7 +164,7 @@ class PostgresSink:
 
     def _apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
         conn = self._connected()
-        shape = self._shape or self._look(conn)
+        shape = self._shape or self._prepare(conn)
         try:
             with conn.cursor() as cur:
                 rows = _PostgresRows(cur, self._begin(cur), self._map, shape)
@@ -184,7 +206,8 @@ class PostgresSink:
         finally:
             self._roll_back(conn)
 
-    def _look(self, conn: connection) -> Shape:
+    def _prepare(self, conn: connection) -> Shape:
+        """Have the journal there, and know the tables."""
         try:
             with conn.cursor() as cur:
                 self._begin(cur)
@@ -195,6 +218,16 @@ class PostgresSink:
             self._roll_back(conn)
             raise
         return self._shape
+
+    @contextmanager
+    def _reading(self, conn: connection) -> Iterator[cursor]:
+        """A transaction that changes nothing."""
+        try:
+            with conn.cursor() as cur:
+                self._begin(cur)
+                yield cur
+        finally:
+            self._roll_back(conn)
 
     @staticmethod
     def _begin(cur: cursor) -> datetime:
@@ -279,14 +312,9 @@ class PostgresSink:
         if before is None:
             return False
         try:
-            conn = self._connected()
-            try:
-                with conn.cursor() as cur:
-                    self._begin(cur)
-                    cur.execute(queries("postgres")["usable"])
-                    fits = _one(cur) == (True,) and look(cur, self._map) == before
-            finally:
-                self._roll_back(conn)
+            with self._reading(self._connected()) as cur:
+                cur.execute(queries("postgres")["usable"])
+                fits = _one(cur) == (True,) and look(cur, self._map) == before
         except (psycopg2.Error, ConfigError, Unavailable):
             return False
         if fits:

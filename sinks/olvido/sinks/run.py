@@ -43,6 +43,7 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
         with serving(deployment.metrics, health):
             # The target first: whether it fits its data map can be told without a broker.
             patiently(f"sink {name}", sink.check, stop)
+            patiently(f"sink {name}", sink.install, stop)
             patiently(f"sink {name}", lambda: check_fit(deployment.kafka, [tasks_topic(name)]), stop)
             registry = Registry(deployment.registry.url)
             runner = patiently(

@@ -127,7 +127,7 @@ class SinkRunner:
             self._busy_at = time.monotonic()
         if time.monotonic() - self._heard_at > ASK_AFTER_S:
             try:
-                self._sink.check()
+                self._sink.ping()
             except (Unavailable, ConfigError) as error:
                 self._hear(str(error))
             else:
