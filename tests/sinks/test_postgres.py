@@ -24,7 +24,7 @@ from olvido.schemas.settings.deployment import Deployment
 from olvido.sinks.data_map import DataMap
 from olvido.sinks.journal import queries
 from olvido.sinks.plugins import settings_of
-from olvido.sinks.postgres import PostgresSink
+from olvido.sinks.postgres import PostgresSink, _PostgresRows
 
 EXAMPLES = Path(__file__).parents[2] / "examples/shop"
 CANARY = "canary@example.com"
@@ -535,6 +535,40 @@ def test_two_processes_with_the_same_batch_have_one_effect_and_one_answer(shop: 
     assert all(receipt.counts == {"customers.deleted": 1} for receipt in one)
 
 
+@pytest.mark.parametrize("before", ["new", "known"])
+def test_the_last_two_at_an_address_leave_none_behind_whoever_comes_first(
+    shop: PostgresTarget, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """Each saw the other's row in its snapshot, so neither deleted the address, and both said verified."""
+    people = 3 if before == "known" else 2
+    shop.add("addresses", {"id": 1, "street": "Calle"})
+    shop.add("customers", *(a_customer(n, address_id=1) for n in range(people)))
+    both, first = threading.Barrier(2), threading.local()
+    remembered = _PostgresRows.remembered
+
+    def together(rows: _PostgresRows, keys: Any) -> Any:
+        known = remembered(rows, keys)  # each has its snapshot from here on
+        if not getattr(first, "done", False):
+            first.done = True
+            both.wait(timeout=30)
+        return known
+
+    def leave(number: int) -> Any:
+        with a_sink(checked=False) as sink:
+            return sink.apply([an_erasure(customer_id=f"C-{number}")])
+
+    with a_sink() as sink:
+        if before == "known":  # somebody left before, so the address is in the list already
+            sink.apply([an_erasure(customer_id="C-2")])
+    monkeypatch.setattr(_PostgresRows, "remembered", together)
+    with ThreadPoolExecutor(2) as pool:
+        receipts = [receipt for [receipt] in pool.map(leave, (0, 1))]
+    assert [receipt.outcome for receipt in receipts] == [Outcome.ERASED, Outcome.ERASED]
+    assert sum(receipt.counts.get("addresses.deleted", 0) for receipt in receipts) == 1
+    assert shop.rows("addresses") == []
+    assert shop.run("SELECT * FROM olvido.shared_rows") == []
+
+
 @contextmanager
 def uncommitted(shop: PostgresTarget, query: str) -> Iterator[connection]:
     """Another program in the middle of a transaction."""
@@ -648,5 +682,5 @@ def test_the_journal_and_the_tables_of_olvido_hold_no_identity(shop: PostgresTar
     shop.add("customers", a_customer(1, email=CANARY))
     with a_sink(WITHOUT_INVOICES) as sink:
         sink.apply([an_erasure(email=CANARY)])
-    for table in ("applied", "consent_state", "objections", "row_words"):
+    for table in ("applied", "consent_state", "objections", "row_words", "shared_rows"):
         assert CANARY not in str(shop.run(f"SELECT * FROM olvido.{table}"))

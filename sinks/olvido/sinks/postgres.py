@@ -520,6 +520,7 @@ class _PostgresRows:
 
     def prune(self, name: str, keys: Sequence[Key]) -> Sequence[Key]:
         table = self._map.tables[name]
+        self._run("lock_shared_rows", table=name, row_keys=list({str(key) for key in keys}))
         unpointed = sql.SQL(" AND ").join(
             sql.SQL("NOT EXISTS (SELECT 1 FROM {} AS x WHERE x.{} = t.{})").format(
                 _table(sharer.table), _name(sharer.column), _name(table.key)
@@ -537,7 +538,10 @@ class _PostgresRows:
             ),
             (array_of(keys),),
         )
-        return [row[0] for row in self._cursor.fetchall()]
+        gone = [row[0] for row in self._cursor.fetchall()]
+        if gone:
+            self._run("forget_shared_rows", table=name, row_keys=[str(key) for key in gone])
+        return gone
 
     def set_columns(self, name: str, values: Mapping[str, Scalar], keys: Sequence[Key]) -> None:
         table = self._map.tables[name]

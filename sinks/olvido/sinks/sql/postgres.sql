@@ -19,13 +19,15 @@ SELECT now(), CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'rem
 -- name: installed
 -- Whether all of Olvido's own tables are there.
 SELECT bool_and(to_regclass(name) IS NOT NULL)
-FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words']) AS t (name);
+FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words',
+    'olvido.shared_rows']) AS t (name);
 
 -- name: usable
 -- Whether this role may do with Olvido's own tables what the sink does.
 SELECT bool_and(has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
     AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE'))
-FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words']) AS t (name);
+FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words',
+    'olvido.shared_rows']) AS t (name);
 
 -- name: install
 -- Olvido's own tables in the target: the journal of tasks and what people said. No identity is in them.
@@ -65,6 +67,12 @@ CREATE TABLE IF NOT EXISTS olvido.row_words (
     occurred_at timestamptz NOT NULL,
     event_id uuid NOT NULL,
     PRIMARY KEY (table_name, row_key, purpose)
+);
+CREATE TABLE IF NOT EXISTS olvido.shared_rows (
+    table_name text NOT NULL,
+    row_key text NOT NULL,
+    left_at timestamptz NOT NULL,
+    PRIMARY KEY (table_name, row_key)
 );
 
 -- name: remembered
@@ -135,6 +143,21 @@ RETURNING row_key, purpose;
 -- name: forget_row_words
 -- The rows are gone.
 DELETE FROM olvido.row_words
+WHERE table_name = %(table)s AND row_key = ANY(%(row_keys)s::text[]);
+
+-- name: lock_shared_rows
+-- Before anybody asks who else points at a shared row. Two transactions that each erase one of the last two people
+-- would each still see the other's row in their snapshot, and leave the shared one behind; a lock on that row
+-- itself would make the second wait and then go on with its old snapshot. Both write here, so the second gets
+-- a serialization failure, and begins again. In order, or two batches could wait for each other.
+INSERT INTO olvido.shared_rows AS known (table_name, row_key, left_at)
+SELECT %(table)s, row_key, now() FROM unnest(%(row_keys)s::text[]) AS t (row_key)
+ORDER BY row_key
+ON CONFLICT (table_name, row_key) DO UPDATE SET left_at = excluded.left_at;
+
+-- name: forget_shared_rows
+-- The rows are gone.
+DELETE FROM olvido.shared_rows
 WHERE table_name = %(table)s AND row_key = ANY(%(row_keys)s::text[]);
 
 -- name: tables
