@@ -257,8 +257,8 @@ def test_a_file_that_is_no_database_is_waited_for(shop: DuckDBTarget, sink: Duck
         ("DROP TABLE contacts", "no such table"),
         ("DROP INDEX by_email; ALTER TABLE customers RENAME phone TO mobile", "'phone'"),
         ("DROP TABLE contacts; CREATE TABLE contacts (id double, customer_id bigint)", "DOUBLE"),
-        ("DROP TABLE contacts; CREATE TABLE contacts AS SELECT 1::bigint AS id, 2::bigint AS customer_id"
-         " FROM range(2)", "not unique"),
+        ("DROP TABLE enquiries; CREATE TABLE enquiries AS SELECT 1::bigint AS id, 2::bigint AS customer_id,"
+         " 'a' AS from_email, 'b' AS body, now() AS received_at FROM range(2)", "not unique"),
         ("DROP TABLE tickets; CREATE TABLE tickets (id bigint, customer_id bigint NOT NULL, author_name text,"
          " body text)", "refuses null"),
         ("CREATE TABLE loans (customer_id bigint REFERENCES customers (id))", "FOREIGN KEY"),

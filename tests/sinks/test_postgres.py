@@ -63,10 +63,10 @@ MISFITS = {
     "a parent column that fits no key": (
         "ALTER TABLE contacts ALTER customer_id TYPE text", "contacts.parent", "text"),
     "a key that is not unique": (
-        "ALTER TABLE contacts DROP CONSTRAINT contacts_pkey", "contacts.key", "primary key"),
+        "ALTER TABLE customers DROP CONSTRAINT customers_pkey", "customers.key", "primary key"),
     "a key that may be null": (
-        "ALTER TABLE contacts DROP CONSTRAINT contacts_pkey; ALTER TABLE contacts ALTER id DROP NOT NULL;"
-        "CREATE UNIQUE INDEX ON contacts (id)", "contacts.key", "SET NOT NULL"),
+        "ALTER TABLE customers DROP CONSTRAINT customers_pkey; ALTER TABLE customers ALTER id DROP NOT NULL;"
+        "CREATE UNIQUE INDEX ON customers (id)", "customers.key", "SET NOT NULL"),
     "a generated column that is emptied": (
         "ALTER TABLE tickets DROP body;"
         "ALTER TABLE tickets ADD body text GENERATED ALWAYS AS (author_name) STORED",

@@ -270,6 +270,24 @@ def test_only_installing_makes_something_in_the_target(tables_target: Any) -> No
     sink.close()
 
 
+def test_a_table_that_is_done_by_its_parents_needs_no_key(tables_target: Any) -> None:
+    """A join table has a key of two columns, a log has none; neither could be mapped, nor left out."""
+    tables_target.run("DROP TABLE contacts")
+    tables_target.run("CREATE TABLE contacts (id bigint, customer_id bigint, note text)")
+    tables_target.add("customers", a_customer(1), a_customer(2))
+    tables_target.add(
+        "contacts",
+        {"id": 7, "customer_id": 1, "note": "a"},
+        {"id": 7, "customer_id": 2, "note": "b"},
+        {"id": None, "customer_id": 1, "note": "c"},
+    )
+    sink = tables_target.sink()
+    [receipt] = sink.apply([an_erasure(customer_id="C-1")])
+    sink.close()
+    assert receipt.counts == {"customers.deleted": 1, "contacts.deleted": 2}
+    assert tables_target.rows("contacts") == [(7, 2, "b")]
+
+
 def test_not_found_says_what_was_searched_by(target: Target, sink: Sink) -> None:
     [receipt] = sink.apply([an_erasure(customer_id="C-9", email="nobody@x.org")])
     assert (receipt.outcome, receipt.detail) == (Outcome.NOT_FOUND, "searched by customer_id, email")

@@ -171,6 +171,14 @@ class DataMap:
         children = any(table.parent and table.parent.table == name for table in self.tables.values())
         return children or bool(self.sharers(name))
 
+    def uses_key(self, name: str) -> bool:
+        """Whether rows of a table are ever addressed by their key.
+
+        Else all are done by the column that points at their parent. A join table or a log needs no key.
+        """
+        table = self.tables[name]
+        return bool(table.identities or table.marked or table.shared_by) or self.has_dependants(name)
+
     def erasing_order(self) -> tuple[str, ...]:
         """The tables, those first that point at others, so that no reference is ever left dangling."""
         return _pointing_first(self.tables, self._references())

@@ -25,7 +25,8 @@ def look(conn: duckdb.DuckDBPyConnection, data_map: DataMap) -> Types:
     """
     types = look_at_columns(conn, data_map)
     for name, mapped in data_map.tables.items():
-        _check_key(conn, f"sinks.{data_map.sink}.tables.{name}.key", name, mapped)
+        if data_map.uses_key(name):
+            _check_key(conn, f"sinks.{data_map.sink}.tables.{name}.key", name, mapped)
     return types
 
 

@@ -104,7 +104,7 @@ def _check_columns(
             raise fault(
                 f"{place}.{key}", f"column {column!r} is of type {has[column].full}, which cannot be one"
             )
-    if not has[table.key].not_null:
+    if data_map.uses_key(name) and not has[table.key].not_null:
         raise fault(
             f"{place}.key",
             f"column {table.key!r} of {name} may be null, and such a row could be neither deleted nor read "
@@ -188,7 +188,7 @@ def _check_indexes(
         if alone_unique:
             alone[name].add(expression)
     for name, table in data_map.tables.items():
-        if table.key not in alone[name]:
+        if data_map.uses_key(name) and table.key not in alone[name]:
             raise fault(
                 f"{place}.{name}.key", f"column {table.key!r} is not unique in {name}; name its primary key"
             )
