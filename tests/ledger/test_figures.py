@@ -47,3 +47,11 @@ def test_the_timeline_shows_no_verification_of_somebody_else(ledger, figures):
     assert [row["verified_at"] for row in figures.story(an_id(1))["verifications"]] == [
         own.verified.verified_at
     ]
+
+
+def test_the_request_that_was_received_last_is_the_newest(ledger, figures):
+    """Its id is made upstream, which may make it at random, or long before it sends it."""
+    for number in (3, 1, 5, 2, 4):
+        ask(ledger, an_erasure(number), received_at=NOW + number * MINUTE)
+    found = [row["request_id"] for row in figures.requests(now=NOW, limit=3)]
+    assert found == [an_id(5), an_id(4), an_id(3)]

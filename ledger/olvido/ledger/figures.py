@@ -37,7 +37,7 @@ class Figures:
         marks: Sequence[bytes] = (),
         limit: int,
     ) -> list[Record]:
-        """Requests, newest first.
+        """Requests, the one that was received last first: upstream makes the ids, and they tell no time.
 
         Args:
             now: to tell what is overdue by.

@@ -1,5 +1,5 @@
 -- name: find_requests
--- Requests, newest first, and which of them wait for longer than the law allows. Of a person: those of a
+-- Requests, the one that was received last first, and which of them wait for longer than the law allows. Of a person: those of a
 -- subject, and those whose stored event names one of their handles. No index has that; it reads what it skips.
 select r.request_id, r.right_, r.subject_id, r.state, r.tasks, r.answered, r.requested_at, r.received_at,
        r.finished_at, r.finished_at is null and r.requested_at < %(due_before)s as overdue
@@ -16,7 +16,7 @@ where (%(state)s::text is null or r.state = %(state)s)
        or exists (select from tasks t where t.source_id = r.request_id
                   and (%(sink)s::text is null or t.sink = %(sink)s)
                   and (%(outcome)s::text is null or coalesce(t.outcome, 'none') = %(outcome)s)))
-order by r.request_id desc
+order by r.received_at desc, r.request_id
 limit %(limit)s;
 
 -- name: consents_of
@@ -49,7 +49,7 @@ group by cause order by letters desc, cause;
 select t.sink, count(*) as receipts,
        percentile_cont(array[0.5, 0.95, 0.99]) within group (
            order by extract(epoch from t.applied_at - r.received_at)) as seconds
-from (select request_id, received_at from requests order by request_id desc limit %(limit)s) r
+from (select request_id, received_at from requests order by received_at desc, request_id limit %(limit)s) r
 join tasks t on t.source_id = r.request_id
 where t.outcome is not null and t.outcome not in ${not_final} and t.generation = 0
 group by t.sink order by t.sink;
