@@ -56,6 +56,17 @@ def test_a_ledger_of_an_older_form_is_refused_with_the_command_that_mends_it(
     assert "olvido ledger migrate" in done.stderr
 
 
+def test_a_full_disk_is_told_in_a_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "olvido.operators.cli", "topics", "list"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False, cwd=PROJECT,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        Exit.FAILURE, "olvido: cannot write: no space left on device\n",
+    )  # fmt: skip
+
+
 def test_ctrl_c_is_no_failure():
     """A person who presses it knows what happened: no traceback."""
     command = [sys.executable, "-m", "olvido.operators.cli", "request", "erase", "--identities-from", "-"]

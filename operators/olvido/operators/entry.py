@@ -11,6 +11,8 @@ def main() -> NoReturn:
     try:
         from olvido.operators.cli.app import main as run
     except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "olvido":
+            raise  # no extra brings that: the installation is broken, and the traceback says where
         sys.stderr.write(f"olvido: the command line needs {error.name}: pip install 'olvido[cli]'\n")
         sys.exit(EXIT_USAGE)
     run()

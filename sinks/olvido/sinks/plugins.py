@@ -52,6 +52,13 @@ def _factory(entry: EntryPoint, settings: SinkSettings) -> SinkFactory:
     try:
         factory: SinkFactory = entry.load()
     except ImportError as error:
+        wanted = (error.name or "").partition(".")[0]
+        if wanted in {"olvido", entry.module.partition(".")[0]}:
+            # No extra brings what one of our own modules, or one of the plugin's, has not got.
+            raise fault(
+                f"sinks.{settings.name}.kind",
+                f"{entry.name!r} cannot be imported from {entry.module}: {error}",
+            ) from None
         raise fault(
             f"sinks.{settings.name}.kind",
             f"{entry.name!r} needs {error.name or 'a package'}, which is not installed: "

@@ -1,5 +1,6 @@
 """The `olvido` command: everything an operator, a sink's machine or a shell script asks of Olvido."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -64,6 +65,8 @@ def _options(
     logs.set_up(level="INFO" if verbose else "WARNING")
 
 
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # there is no room for what is printed
+
 # What lists the things of a kind.
 _LISTED = {
     "request": "olvido requests list",
@@ -87,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = command.main(
             args=None if arguments is None else list(arguments), prog_name="olvido", standalone_mode=False
         )
+        sys.stdout.flush()  # here, where a full disk can still be told
         sys.exit(code if isinstance(code, int) else 0)
     except (ConfigError, InvalidInput) as error:
         _complain(str(error), Exit.USAGE)
@@ -103,13 +107,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(end.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted", Exit.INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except OSError as error:
+        _end_of_output(error)
     except Exception as error:
         if not helping.show_misuse(error):
             raise
         sys.exit(Exit.USAGE)
+
+
+def _end_of_output(error: OSError) -> NoReturn:
+    """End where nothing more can be printed: a reader like `head` has gone, or the disk is full."""
+    if not isinstance(error, BrokenPipeError) and error.errno not in FULL:
+        raise error
+    # What is left in the buffer would fail once more when Python ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        sys.exit(0)
+    _complain(f"cannot write: {os.strerror(error.errno or 0).lower()}", Exit.FAILURE)
 
 
 def _complain(text: str, code: Exit) -> NoReturn:
