@@ -121,7 +121,7 @@ def _erased_without_looking() -> None:
         return 0 if name == "accounts" else left(self, name, column, values)
 
     _PostgresRows.erase, _PostgresRows.left = claimed, none_left  # type: ignore[method-assign]
-    relational._Batch._read_back = lambda self, asking: None  # type: ignore[method-assign]
+    relational._Batch._read_back = lambda self, asking, judgement: frozenset()  # type: ignore[method-assign]
 
 
 def _old_consent_wins() -> None:
@@ -169,7 +169,7 @@ def _receipt_for_another_task() -> None:
 def _fence_ignored() -> None:
     from olvido.sinks import relational
 
-    relational._Work.fence = property(lambda self: None)  # type: ignore[assignment, method-assign]
+    relational._Progress.fence = property(lambda self: None)  # type: ignore[assignment, method-assign]
 
 
 def _change_batches(change: Callable[[list[Any]], list[Any]]) -> None:

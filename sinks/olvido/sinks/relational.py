@@ -151,7 +151,7 @@ def carry_out(
 
 
 @dataclass(slots=True)
-class _Work:
+class _Progress:
     """What has come of one task so far."""
 
     task: Task
@@ -160,12 +160,12 @@ class _Work:
     outcome: Outcome | None = None  # None: it must still look for rows
     counts: dict[str, int] = field(default_factory=dict)
     details: list[str] = field(default_factory=list)
-    says: tuple[tuple[str, int], ...] = ()  # purpose and rank that its rows must be marked with
+    decisions: tuple[tuple[str, int], ...] = ()  # purpose and rank that its rows must be marked with
     verified: bool = False
 
     @property
     def searches(self) -> bool:
-        return self.outcome is None or bool(self.says)
+        return self.outcome is None or bool(self.decisions)
 
     @property
     def fence(self) -> datetime | None:
@@ -174,7 +174,7 @@ class _Work:
     @property
     def restrains(self) -> bool:
         """Whether it only ever protects, so that it may reach everybody who shares an identity."""
-        return bool(self.says) and all(rank != GRANTED for _, rank in self.says)
+        return bool(self.decisions) and all(rank != GRANTED for _, rank in self.decisions)
 
     def count(self, what: str, rows: int = 1) -> None:
         self.counts[what] = self.counts.get(what, 0) + rows
@@ -212,12 +212,12 @@ class _Batch:
         self._map = data_map
         self._purposes = settings.purposes
         self._order = data_map.erasing_order()
-        self._work = [_Work(one.task, one.identities, _spelled(one.identities)) for one in todo]
+        self._work = [_Progress(one.task, one.identities, _spelled(one.identities)) for one in todo]
 
     def answers(self, at: datetime) -> Mapping[TaskKey, Answer]:
         self._decline()
-        self._hear_objections()
-        self._hear_consents()
+        self._record_objections()
+        self._record_consents()
         if any(work.searches for work in self._work):
             judgement = self._find(range(len(self._work)))
             self._leave_shared(judgement)
@@ -227,7 +227,7 @@ class _Batch:
             self._erase(owned, judgement)
         return {key_of(work.task): work.answer(at) for work in self._work}
 
-    def _of(self, action: Action) -> Iterator[tuple[int, _Work]]:
+    def _of(self, action: Action) -> Iterator[tuple[int, _Progress]]:
         """The tasks of one action that are still to be done."""
         return (
             (n, work)
@@ -257,7 +257,7 @@ class _Batch:
                 case _:
                     assert_never(work.task.what)
 
-    def _decline_objection(self, work: _Work, purposes: tuple[str, ...]) -> None:
+    def _decline_objection(self, work: _Progress, purposes: tuple[str, ...]) -> None:
         asked = purposes or self._purposes  # against nothing named is against everything
         used = [purpose for purpose in asked if purpose in self._purposes]
         if not used:
@@ -267,17 +267,17 @@ class _Batch:
 
     # --- what people said --------------------------------------------------------------------
 
-    def _hear_objections(self) -> None:
-        told: dict[tuple[str, str], tuple[str, str, datetime, UUID]] = {}
+    def _record_objections(self) -> None:
+        objections: dict[tuple[str, str], tuple[str, str, datetime, UUID]] = {}
         for _, work in self._of(Action.OBJECT):
             task, what = work.task, work.task.what
             assert isinstance(what, Object)
             used = [p for p in (what.purposes or self._purposes) if p in self._purposes]
             covered = [p for p in used if self._map.objects_to(p)]
-            work.says = tuple((purpose, OBJECTED) for purpose in covered)
+            work.decisions = tuple((purpose, OBJECTED) for purpose in covered)
             for purpose in covered:
                 for handle in task.handles:
-                    told.setdefault(
+                    objections.setdefault(
                         (handle.value, purpose), (handle.value, purpose, task.occurred_at, task.source_id)
                     )
             missing = [p for p in used if p not in covered]
@@ -286,10 +286,10 @@ class _Batch:
                 work.close(Outcome.UNSUPPORTED, done)
             else:
                 work.close(Outcome.SUPPRESSED)
-        if told:
-            self._rows.save_objections([told[pair] for pair in sorted(told)])
+        if objections:
+            self._rows.save_objections([objections[pair] for pair in sorted(objections)])
 
-    def _hear_consents(self) -> None:
+    def _record_consents(self) -> None:
         """Keep the latest word of each (handle, purpose), and see which tasks still have it."""
         latest: dict[tuple[str, str], ConsentState] = {}
         tasks = list(self._of(Action.CONSENT))
@@ -302,10 +302,10 @@ class _Batch:
         holds = self._rows.save_states([latest[pair] for pair in sorted(latest)])
         objected = self._rows.objected(sorted(latest))
         for _, work in tasks:
-            self._hear_consent(work, holds, objected)
+            self._record_consent(work, holds, objected)
 
-    def _hear_consent(
-        self, work: _Work, holds: Mapping[tuple[str, str], UUID], objected: Set[tuple[str, str]]
+    def _record_consent(
+        self, work: _Progress, holds: Mapping[tuple[str, str], UUID], objected: Set[tuple[str, str]]
     ) -> None:
         task, what = work.task, work.task.what
         assert isinstance(what, Consent)
@@ -313,12 +313,12 @@ class _Batch:
         if not any(holds[pair] == task.source_id for pair in pairs):
             work.close(Outcome.SUPERSEDED, "a later word is known")
         elif what.decision is Decision.WITHDRAWN:
-            work.says = ((what.purpose, WITHDRAWN),)
+            work.decisions = ((what.purpose, WITHDRAWN),)
             work.close(Outcome.SUPPRESSED)
         elif any(pair in objected for pair in pairs):
             work.close(Outcome.SUPPRESSED, f"an objection to {what.purpose} stands")
         else:
-            work.says = ((what.purpose, GRANTED),)
+            work.decisions = ((what.purpose, GRANTED),)
             work.close(Outcome.CONSENT_APPLIED)
 
     # --- whose rows --------------------------------------------------------------------------
@@ -346,7 +346,7 @@ class _Batch:
         for n in judgement.shared:
             work = self._work[n]
             if not work.restrains:
-                work.says = ()
+                work.decisions = ()
                 work.close(Outcome.AMBIGUOUS, f"no row was changed: {_SHARED}")
 
     def _own(self, judgement: Judgement) -> Owned:
@@ -377,7 +377,7 @@ class _Batch:
     # --- marks -------------------------------------------------------------------------------
 
     def _mark(self, owned: Owned, judgement: Judgement) -> None:
-        asking = [(n, work) for n, work in enumerate(self._work) if work.says]
+        asking = [(n, work) for n, work in enumerate(self._work) if work.decisions]
         if not asking:
             return
         reached: set[int] = set()
@@ -399,7 +399,7 @@ class _Batch:
     def _words(self, table: Table, key: Key, row: Row) -> Iterator[RowWord]:
         for n in row.owners:
             task = self._work[n].task
-            for purpose, rank in self._work[n].says:
+            for purpose, rank in self._work[n].decisions:
                 if purpose in table.consent or purpose in table.objection:
                     yield RowWord(
                         n=n,
@@ -500,7 +500,7 @@ class _Batch:
             for key in self._rows.prune(name, list(left_by)):
                 self._work[left_by[key]].count(f"{name}.deleted")
 
-    def _read_back(self, asking: Mapping[int, _Work], judgement: Judgement) -> Set[int]:
+    def _read_back(self, asking: Mapping[int, _Progress], judgement: Judgement) -> Set[int]:
         """Search again, in the same transaction: nothing that was to go may be found.
 
         Returns:
@@ -515,7 +515,7 @@ class _Batch:
                 raise _still_there(name)
         return again.named
 
-    def _searched(self, work: _Work) -> str:
+    def _searched(self, work: _Progress) -> str:
         kinds = [kind for kind in self._map.kinds if any(i.kind is kind for i in work.identities)]
         return (
             f"searched by {_list(kinds)}"
@@ -523,7 +523,7 @@ class _Batch:
             else "none of its identities is of a kind that is held here"
         )
 
-    def _grounds(self, work: _Work) -> list[str]:
+    def _grounds(self, work: _Progress) -> list[str]:
         return [
             f"{name}: {table.ground}"
             for name, table in self._map.tables.items()
@@ -544,7 +544,7 @@ def spellings(identity: Identity) -> Sequence[str]:
     return [value for value in spelled if value.strip() and "\0" not in value]
 
 
-def _first_owners(rows: Mapping[Key, Row], asking: Mapping[int, _Work]) -> Mapping[Key, int]:
+def _first_owners(rows: Mapping[Key, Row], asking: Mapping[int, _Progress]) -> Mapping[Key, int]:
     """Each row once, for the first task that asks for it: so it is destroyed and counted once."""
     first: dict[Key, int] = {}
     for key, row in rows.items():

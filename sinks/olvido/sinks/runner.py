@@ -110,8 +110,8 @@ class SinkRunner:
                     letters.append(self._letter(work.read, answer, now))
                 else:
                     receipts.append((answer, work.read))
-            # Killed before this line: the effects and their memory are in the target, nobody was told.
-            # The batch comes again and is answered from the memory. Killed after it: told twice, with
+            # Killed before this line: the effects and their memory are in the target, no receipt is out.
+            # The batch comes again and is answered from the memory. Killed after it: published twice, with
             # the same ids.
             self._publish(receipts, letters, hand_on)
         self._busy_at = time.monotonic()
@@ -129,9 +129,9 @@ class SinkRunner:
             try:
                 self._sink.ping()
             except (Unavailable, ConfigError) as error:
-                self._hear(str(error))
+                self._note(str(error))
             else:
-                self._hear("")
+                self._note("")
 
     def reach(self) -> None:
         """Say how the target was when it was last spoken to. It is not asked: another thread works with it.
@@ -142,7 +142,7 @@ class SinkRunner:
         if self._problem:
             raise Unavailable(self._problem)
 
-    def _hear(self, problem: str) -> None:
+    def _note(self, problem: str) -> None:
         self._problem, self._heard_at = problem, time.monotonic()
 
     def _open(self, task: Task) -> OpenedTask:
@@ -169,13 +169,13 @@ class SinkRunner:
         try:
             receipts = self._sink.apply([work.opened for work in works])
         except Unavailable as error:
-            self._hear(str(error))
+            self._note(str(error))
             raise
         except Refused as refused:
             if len(works) == 1:
                 return [(works[0], refused)]
             return [answer for part in _parts(works, refused.cause) for answer in self._apply(part)]
-        self._hear("")
+        self._note("")
         return list(zip(works, receipts, strict=True))
 
     def _recall(
