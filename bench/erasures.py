@@ -45,7 +45,7 @@ from olvido.operators.settings import private_keys
 from olvido.processors.emission import Emission
 from olvido.producers.build import Builder
 from olvido.schemas.registry import Registry
-from olvido.schemas.topics import PARTITIONS, RECEIPTS, sink_group, tasks_topic
+from olvido.schemas.topics import RECEIPTS, sink_group, tasks_topic
 
 SINK, REGION = "crm", "cn"
 PEOPLE = 100_000  # at the least; half of them stay
@@ -190,8 +190,9 @@ def _email(row: int) -> str:
 
 
 def _make_topics(stage: Measured, *names: str) -> None:
-    admin = AdminClient({"bootstrap.servers": stage.deployment.kafka.bootstrap_servers})
-    for made in admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names]).values():
+    kafka = stage.deployment.kafka
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for made in admin.create_topics([NewTopic(name, kafka.partitions, 1) for name in names]).values():
         made.result()
 
 

@@ -59,7 +59,7 @@ from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
-from olvido.schemas.topics import PARTITIONS, RECEIPTS, REQUESTS
+from olvido.schemas.topics import RECEIPTS, REQUESTS
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.postgres import PostgresSink
 
@@ -67,6 +67,7 @@ HERE = Path(__file__).parent
 OLVIDO = (sys.executable, "-m", "olvido.operators.cli")
 PROCESSORS = (*OLVIDO, "run", "processors")
 ENGINES = {"faust": PROCESSORS, "loop": (*PROCESSORS, "--engine", "loop")}
+PARTITIONS = "OLVIDO_KAFKA__PARTITIONS"
 ENVIRONMENT = {"OLVIDO_RECONCILER__FIRST_AFTER_S": "36000"}  # no sink answers: nothing is to be sent twice
 WARM_UP = 2_000
 POLL_S = 0.02
@@ -174,6 +175,7 @@ def at_work(
     *,
     processes: int = 1,
     recorder: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Line]:
     """Real processes for as long as the block lasts; it begins when they wait for work."""
     supervisor = stage.stack.supervisor
@@ -192,6 +194,7 @@ def at_work(
                     **known["processors"].environment,
                     **ENVIRONMENT,
                     PORT: str(port),
+                    **(environment or {}),
                 },
                 address="",
                 autorestart=False,
@@ -286,7 +289,7 @@ def processes(runs: int, engines: Sequence[str], most: int, requests: int) -> li
                     costs.setdefault(own, {}).setdefault(several, []).append(requests / burst.cpu_s)
                     costs.setdefault(every, {}).setdefault(several, []).append(requests / burst.cpu_s_all)
                     say(f"  turn {turn + 1}, {engine}, {several}: {burst.rate:,.0f} requests/s")
-    x = f"processes (topics of {PARTITIONS} partitions)"
+    x = f"processes (topics of {stage.deployment.kafka.partitions} partitions)"
     return [
         Curve(title="growth: requests to five tasks, by processes", x=x, y="requests/s", lines=rates),
         Curve(title="growth: what a CPU second gives, by processes", x=x, y="requests/CPU s", lines=costs),
@@ -302,9 +305,8 @@ def partitions(runs: int, counts: Sequence[int], requests: int) -> list[Curve]:
     with staged() as stage:
         records = _records(asked(stage.deployment, requests))
         for many in counts:
-            olvido = (sys.executable, str(HERE / "contestants" / "partitioned.py"), str(many))
-            _make_topics_anew(stage, [*olvido, "topics", "apply"], many)
-            with at_work(stage, [*olvido, "run", "processors"]) as line:
+            _make_topics_anew(stage, many)
+            with at_work(stage, environment={PARTITIONS: str(many)}) as line:
                 line.work(records[:WARM_UP])
                 for turn in range(runs):
                     line.forget()
@@ -321,7 +323,7 @@ def partitions(runs: int, counts: Sequence[int], requests: int) -> list[Curve]:
     ]
 
 
-def _make_topics_anew(stage: Measured, command: Sequence[str], many: int) -> None:
+def _make_topics_anew(stage: Measured, many: int) -> None:
     kafka = stage.deployment.kafka
     client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     deadline = time.monotonic() + START_S_MAX
@@ -332,7 +334,8 @@ def _make_topics_anew(stage: Measured, command: Sequence[str], many: int) -> Non
         time.sleep(0.5)
     with ledger_of(stage) as cursor:
         cursor.execute(f"{FORGET}, progress")
-    environment = {**os.environ, "OLVIDO_ENV_FILES": "none"}
+    command = [*OLVIDO, "topics", "apply"]
+    environment = {**os.environ, "OLVIDO_ENV_FILES": "none", PARTITIONS: str(many)}
     deadline = time.monotonic() + START_S_MAX
     # A broker that is making hundreds of partitions may not answer in the time that a person has.
     while (told := _run(command, environment, stage.stack.directory)).returncode:
@@ -509,7 +512,7 @@ def sinks(runs: int, counts: Sequence[int]) -> list[Curve]:
         records = [
             Received(
                 record.topic,
-                partition_of(record.key, PARTITIONS),
+                partition_of(record.key, stage.deployment.kafka.partitions_of(record.topic)),
                 offset,
                 record.key,
                 record.value,
@@ -576,8 +579,8 @@ select n, {ID} as id,
 from generate_series(%(first)s::bigint, %(last)s::bigint) as n;
 insert into requests (request_id, right_, subject_id, requested_at, received_at, state, tasks, answered,
                       finished_at, digest, source_partition, source_offset)
-select id, 'ERASE', subject, at, at, 'fulfilled', 1, 1, at, sha256(n::text::bytea), n %% {PARTITIONS},
-       n / {PARTITIONS}
+select id, 'ERASE', subject, at, at, 'fulfilled', 1, 1, at, sha256(n::text::bytea),
+       n %% %(partitions)s, n / %(partitions)s
 from filled order by n;
 insert into events (source_id, topic, event) select id, '{REQUESTS.name}', %(event)s from filled order by n;
 insert into tasks (source_id, sink, generation, task_id, action, sent_at, due_at, outcome, counts, detail,
@@ -595,6 +598,7 @@ class Past:
     began: datetime
     step: timedelta
     event: bytes  # that of each of them: nobody reads it here
+    partitions: int
 
     def fill(self, cursor: Cursor, held: int, wanted: int) -> None:
         """The rows that are left of it, made in the database, for time's sake."""
@@ -602,7 +606,16 @@ class Past:
         firsts = range(held + 1, wanted + 1, FILLED_AT_ONCE)
         for first in track(firsts, f"{wanted:,} requests", transient=True, console=Console(stderr=True)):
             last = min(first + FILLED_AT_ONCE - 1, wanted)
-            cursor.execute(FILLED, {**self._instants(), "first": first, "last": last, "event": self.event})
+            cursor.execute(
+                FILLED,
+                {
+                    **self._instants(),
+                    "first": first,
+                    "last": last,
+                    "event": self.event,
+                    "partitions": self.partitions,
+                },
+            )
         for table in ("requests", "events", "tasks"):
             cursor.execute(f"vacuum analyze {table}")
         say(f"  {wanted:,} requests in the ledger, {_size(cursor)}: {time.perf_counter() - started:.0f} s")
@@ -632,7 +645,12 @@ def ledger(runs: int, counts: Sequence[int], requests: int) -> list[Curve]:
         deployment = stage.deployment
         store = Ledger(Database(deployment.ledger_dsn, application="bench"))
         event = asked(deployment, 1, regions=["cn"])[0][1].value
-        past = Past(began=datetime.now(UTC) - YEAR, step=YEAR / max(counts), event=event or b"")
+        past = Past(
+            began=datetime.now(UTC) - YEAR,
+            step=YEAR / max(counts),
+            event=event or b"",
+            partitions=deployment.kafka.partitions_of(REQUESTS.name),
+        )
         held = 0
         for many in counts:
             with ledger_of(stage) as cursor:

@@ -50,7 +50,7 @@ from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
-from olvido.schemas.topics import PARTITIONS, REQUESTS
+from olvido.schemas.topics import REQUESTS
 
 CHUNK = 10_000
 AHEAD = 4  # chunks that are made while others are written
@@ -114,7 +114,7 @@ def fill(deployment: Deployment, requests: int) -> None:
     """Put the year onto the topic, into the ledger and into the journals, chunk by chunk."""
     ledger = psycopg2.connect(deployment.ledger_dsn)
     journals = {sink: psycopg2.connect(os.environ[variable(sink)]) for sink in SINKS}
-    ends = dict.fromkeys(range(PARTITIONS), 0)
+    ends = dict.fromkeys(range(deployment.kafka.partitions_of(REQUESTS.name)), 0)
     began = datetime.now(UTC) - YEAR
     with KafkaPublisher(deployment.kafka, client_id="bench") as publisher, ProcessPoolExecutor(2) as pool:
         firsts = list(range(0, requests, CHUNK))
@@ -168,7 +168,7 @@ def _copy_chunk(ledger, journals, chunk, ends) -> None:  # noqa: ANN001
     requests, events, tasks = io.StringIO(), io.StringIO(), io.StringIO()
     applied = {sink: io.StringIO() for sink in SINKS}
     for request_id, at, key, value, _, digest in chunk:
-        partition = partition_of(key, PARTITIONS)
+        partition = partition_of(key, len(ends))
         offset, ends[partition] = ends[partition], ends[partition] + 1
         when = at.isoformat()
         requests.write(

@@ -106,7 +106,7 @@ def read_receipts(kafka: KafkaSection, registry: Registry) -> list[Receipt]:
     codec = receipts_codec(registry)
     consumer = open_consumer(kafka, group="olvido.demo", client_id="olvido-demo")
     try:
-        return [codec.decode(value) for value in _values(consumer, RECEIPTS.name, RECEIPTS.partitions)]
+        return [codec.decode(value) for value in _values(consumer, RECEIPTS.name)]
     finally:
         consumer.close()
 
@@ -140,9 +140,10 @@ def _still_known(cast: Cast) -> Mapping[int, frozenset[str]]:
     return known
 
 
-def _values(consumer: Consumer, topic: str, partitions: int) -> Iterator[bytes | None]:
+def _values(consumer: Consumer, topic: str) -> Iterator[bytes | None]:
     """The values of all records that are on a topic now."""
-    places = [TopicPartition(topic, number, 0) for number in range(partitions)]
+    there = consumer.list_topics(topic, timeout=READ_S_MAX).topics[topic].partitions
+    places = [TopicPartition(topic, number, 0) for number in there]
     left = sum(_length(consumer, place) for place in places)
     consumer.assign(places)
     give_up_at = time.monotonic() + READ_S_MAX

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -27,7 +28,7 @@ from olvido.core.subject import IdentityKind
 from olvido.operators.local.stack import temporary_stack
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KafkaSection
-from olvido.schemas.topics import REQUEST_STATUS, REQUESTS, tasks_topic, topics_of
+from olvido.schemas.topics import CANARIES, REQUEST_STATUS, REQUESTS, tasks_topic, topics_of
 
 NOBODY = KafkaSection(bootstrap_servers="127.0.0.1:1")  # no broker ever listens there
 
@@ -148,7 +149,29 @@ def test_another_count_of_partitions_is_refused_and_never_changed(
     (told,) = of_sink(admin.diff(kafka_section, registry, catalogue), sink)
     assert (told.what, told.is_, told.should, told.remedy) == ("partitions", "3", "6", Remedy.REFUSED)
     assert "keys would move" in str(told)
+    assert f'"{tasks_topic(sink).name}" = 3 under [kafka.topic_partitions]' in told.fix
     assert len(admin.end_offsets(kafka_section, [tasks_topic(sink).name])) == 3
+    as_told = kafka_section.model_copy(update={"topic_partitions": {tasks_topic(sink).name: 3}})
+    assert of_sink(admin.diff(as_told, registry, catalogue), sink) == []
+
+
+def test_topics_are_made_with_the_partitions_of_the_settings_and_the_canaries_alone_grow(
+    own_kafka: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
+) -> None:
+    """No canary has an order to keep: more partitions move nothing that matters."""
+    one = own_kafka.model_copy(update={"partitions": 1})
+    topics = [topic.name for topic in topics_of(catalogue) if topic != tasks_topic(sink)]
+    admin.apply(one, registry, dataclasses.replace(catalogue, sinks=catalogue.sinks[:-1]))
+    assert sorted(admin.end_offsets(one, topics)) == [(name, 0) for name in sorted(topics)]
+    own = {tasks_topic(sink).name: 24, REQUESTS.name: 2}
+    more = one.model_copy(update={"topic_partitions": own})
+    told = [each for each in admin.apply(more, registry, catalogue) if each.what == "partitions"]
+    assert [(each.topic, each.is_, each.should, each.remedy) for each in told] == [
+        (REQUESTS.name, "1", "2", Remedy.REFUSED),
+        (CANARIES.name, "1", "24", Remedy.MEND),
+    ]
+    counted = Counter(name for name, _ in admin.end_offsets(more, [*topics, tasks_topic(sink).name]))
+    assert counted == {**dict.fromkeys(topics, 1), tasks_topic(sink).name: 24, CANARIES.name: 24}
 
 
 def test_compaction_of_events_is_refused_and_never_changed(
@@ -172,21 +195,29 @@ def test_a_process_does_not_start_on_topics_that_are_not_as_declared(
 
 
 @pytest.mark.parametrize(
-    ("how", "says"),
+    ("how", "says", "fix"),
     [
-        ({"partitions": 3}, "partitions is 3, should be 6 (keys would move"),
-        ({"cleanup_policy": "compact"}, "cleanup.policy is compact, should be delete"),
-        ({"retention_ms": "60000"}, "retention.ms is 60000, should be"),
+        (
+            {"partitions": 3},
+            "partitions is 3, should be 6 (keys would move",
+            " = 3 under [kafka.topic_partitions]",
+        ),
+        (
+            {"cleanup_policy": "compact"},
+            "cleanup.policy is compact, should be delete",
+            "; find out who turned it on, and replay from the source",
+        ),
+        ({"retention_ms": "60000"}, "retention.ms is 60000, should be", "; run: olvido topics apply"),
     ],
 )
 def test_nobody_starts_to_read_a_topic_that_loses_or_mixes_up_records(
-    kafka_section: KafkaSection, sink: str, how: dict[str, Any], says: str
+    kafka_section: KafkaSection, sink: str, how: dict[str, Any], says: str, fix: str
 ) -> None:
     make(kafka_section, sink, **how)
     with pytest.raises(ConfigError) as told:
         admin.check_fit(kafka_section, [tasks_topic(sink)])
     assert f"{tasks_topic(sink).name}: {says}" in str(told.value)
-    assert "olvido topics" in str(told.value)
+    assert str(told.value).endswith(fix)
 
 
 def test_a_topic_that_keeps_longer_or_is_not_there_yet_stops_nobody(

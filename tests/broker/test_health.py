@@ -19,7 +19,7 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
 from olvido.broker.memory import MemoryBroker
 from olvido.broker.partitioning import partition_of
-from olvido.broker.runtime.canaries import KEYS, Canaries
+from olvido.broker.runtime.canaries import Canaries, keys_for
 from olvido.broker.runtime.health import LOOKED_S_MAX, ReaderHealth
 from olvido.broker.runtime.movement import STILL_S_MAX, Activity
 from olvido.broker.runtime.serving import serving
@@ -27,7 +27,9 @@ from olvido.core.errors import ConfigError, Unavailable
 from olvido.schemas.codec import canaries_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import KafkaSection, MetricsSection
-from olvido.schemas.topics import CANARIES, PARTITIONS
+from olvido.schemas.topics import CANARIES
+
+PARTITIONS = KafkaSection().partitions
 
 
 def a_port() -> int:
@@ -90,15 +92,16 @@ def test_a_port_that_is_taken_is_refused_with_the_fix() -> None:
             pass
 
 
-def test_canaries_land_on_each_partition_once(registry: Registry) -> None:
-    broker = MemoryBroker({CANARIES.name: PARTITIONS})
+@pytest.mark.parametrize("partitions", [1, 6, 24, 1000])
+def test_canaries_land_on_each_partition_once(registry: Registry, partitions: int) -> None:
+    broker = MemoryBroker({CANARIES.name: partitions})
     now = datetime(2026, 11, 23, 12, tzinfo=UTC)
     codec = canaries_codec(registry)
-    Canaries(codec, broker, source="test", clock=lambda: now).write()
+    Canaries(codec, broker, partitions=partitions, source="test", clock=lambda: now).write()
     written = broker.records(CANARIES.name)
-    assert [record.partition for record in written] == list(range(PARTITIONS))
+    assert [record.partition for record in written] == list(range(partitions))
     assert {codec.decode(record.value) for record in written} == {now}
-    assert [partition_of(key, PARTITIONS) for key in KEYS] == list(range(PARTITIONS))
+    assert [partition_of(key, partitions) for key in keys_for(partitions)] == list(range(partitions))
 
 
 @dataclass
@@ -161,7 +164,13 @@ def reader(kafka_section: KafkaSection, registry: Registry, make_topic: MakeTopi
 @pytest.fixture
 def canaries(kafka_section: KafkaSection, registry: Registry) -> Iterator[Canaries]:
     with KafkaPublisher(kafka_section, client_id="test") as publisher:
-        yield Canaries(canaries_codec(registry), publisher, source="test", clock=lambda: datetime.now(UTC))
+        yield Canaries(
+            canaries_codec(registry),
+            publisher,
+            partitions=PARTITIONS,
+            source="test",
+            clock=lambda: datetime.now(UTC),
+        )
 
 
 def waits(kafka: KafkaSection, reader: Reader, topic: str) -> int:

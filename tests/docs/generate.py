@@ -37,7 +37,8 @@ ALIKE_MIN = 6  # commands beside each other with as many lines in common are sho
 
 def topics() -> str:
     """docs/topics.md"""
-    declared = topics_of(Deployment.load(PROJECT / "olvido.toml").catalogue)
+    deployment = Deployment.load(PROJECT / "olvido.toml")
+    declared = topics_of(deployment.catalogue)
     lines = [
         "# Topics",
         "",
@@ -48,7 +49,8 @@ def topics() -> str:
             [topics.py](../schemas/olvido/schemas/topics.py); `olvido topics check`, `olvido topics diff` and
             `olvido topics apply` compare a cluster with it and mend it. `writers` and `readers` are also the
             access rights to give: nobody else need read or write there. The tasks' topics are those of the
-            sinks in [olvido.toml](../olvido.toml).
+            sinks in [olvido.toml](../olvido.toml). How many partitions a topic has is
+            [a setting](configuration.md), fixed when the topic is made.
         """),
         "",
         "| topic | key | schema | partitions | cleanup | kept | writers | readers |",
@@ -56,7 +58,8 @@ def topics() -> str:
         *(
             f"| `{topic.name}` | {topic.key} "
             f"| [{topic.schema}](../schemas/olvido/schemas/avsc/{topic.schema}.avsc) "
-            f"| {topic.partitions} | {topic.cleanup.value} | {_span(topic.retention)} "
+            f"| {deployment.kafka.partitions_of(topic.name)} "
+            f"| {topic.cleanup.value} | {_span(topic.retention)} "
             f"| {', '.join(topic.writers)} | {', '.join(topic.readers)} |"
             for topic in declared
         ),

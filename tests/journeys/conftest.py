@@ -273,10 +273,10 @@ STANDING = pytest.StashKey[Standing]()
 
 
 @contextmanager
-def running() -> Iterator[Chain]:
+def running(toml: str = TOML) -> Iterator[Chain]:
     """A stack with processors, recorder and two sinks; when its tests are done, nobody is named on it."""
     with temporary_stack() as stack:
-        (stack.directory / "olvido.toml").write_text(TOML)
+        (stack.directory / "olvido.toml").write_text(toml)
         with operated(stack):
             deployment = Deployment.load(stack.directory / "olvido.toml")
             prepare(deployment, stack.directory, lambda _: None)

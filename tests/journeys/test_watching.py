@@ -71,8 +71,9 @@ def test_every_group_reads_the_canaries_while_nobody_asks_for_anything(chain):
         return sum(one.committed or 0 for one in lag(chain.deployment.kafka, group, [CANARIES.name]))
 
     before = {group: committed(group) for group in GROUPS}
+    canaries = chain.deployment.kafka.partitions_of(CANARIES.name)
     chain.until(
-        lambda: all(committed(group) >= before[group] + CANARIES.partitions for group in GROUPS),
+        lambda: all(committed(group) >= before[group] + canaries for group in GROUPS),
         what="a canary for each partition of each group", within_s=120,
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ from olvido.processors.handlers import ConsentsHandler, ReceiptsHandler, Request
 from olvido.processors.reconciler import Reconciler
 from olvido.schemas.codec import Codec, request_status_codec, tasks_codec
 from olvido.schemas.registry import Registry
-from olvido.schemas.topics import PARTITIONS
+from olvido.schemas.settings.deployment import KafkaSection
 
 MINUTE = timedelta(minutes=1)
 _ids = count(1)
@@ -139,8 +139,9 @@ class Town:
 
     def _read(self, codec: Codec, value) -> Received:
         key = value.subject_id.encode()
+        partitions = KafkaSection().partitions_of(codec.topic.name)
         return received(
-            next(self.offsets), partition=partition_of(key, PARTITIONS), topic=codec.topic.name, key=key,
+            next(self.offsets), partition=partition_of(key, partitions), topic=codec.topic.name, key=key,
             value=codec.encode(value),
         )  # fmt: skip
 

@@ -64,7 +64,7 @@ def writer(builder: Builder, memory_registry: Registry) -> Writer:
 
 @pytest.fixture
 def memory() -> MemoryBroker:
-    return MemoryBroker.of((REQUESTS, CONSENTS, VERIFICATIONS))
+    return MemoryBroker.of((REQUESTS, CONSENTS, VERIFICATIONS), KafkaSection())
 
 
 @pytest.fixture

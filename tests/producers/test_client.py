@@ -58,7 +58,9 @@ def test_what_was_accepted_is_there_under_the_subjects_key(
         accepted = olvido.request_erasure(identities=ANA)
     (record,) = since(connections.kafka, before)
     assert requests_codec(registry).decode(record.value).request_id == accepted.id
-    assert record.partition == partition_of(accepted.subject_id.encode(), REQUESTS.partitions)
+    assert record.partition == partition_of(
+        accepted.subject_id.encode(), KafkaSection().partitions_of(REQUESTS.name)
+    )
 
 
 def test_no_byte_of_a_person_is_on_the_broker(connections: Connections) -> None:

@@ -8,6 +8,7 @@ from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError
 from olvido.core.subject import IdentityKind
 from olvido.schemas.settings.deployment import Connections, Deployment, Secret
+from olvido.schemas.topics import CANARIES, FIXED, REQUESTS
 
 PROJECT = Path(__file__).parents[2]
 MINIMAL = """
@@ -59,6 +60,43 @@ def test_the_environment_is_above_the_file(tmp_path: Path, monkeypatch: pytest.M
         tmp_path, MINIMAL + '[kafka]\nbootstrap_servers = "from-file:9092"\nreplication_factor = 3\n'
     ).kafka
     assert (kafka.bootstrap_servers, kafka.replication_factor) == ("from-environment:9092", 3)
+
+
+def test_a_topic_has_as_many_partitions_as_all_or_as_are_given_for_it(tmp_path: Path) -> None:
+    kafka = load(
+        tmp_path,
+        MINIMAL + '[kafka]\npartitions = 3\n[kafka.topic_partitions]\n"olvido.tasks.crm.v1" = 24\n',
+    ).kafka
+    assert kafka.partitions_of(REQUESTS.name) == 3
+    assert kafka.partitions_of("olvido.tasks.crm.v1") == 24
+    assert kafka.partitions_of(CANARIES.name) == 24  # beside each partition of work there is one
+
+
+def test_without_a_word_a_topic_has_six_partitions(tmp_path: Path) -> None:
+    kafka = load(tmp_path, MINIMAL).kafka
+    assert {kafka.partitions_of(topic.name) for topic in (*FIXED, CANARIES)} == {6}
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("partitions = 0", "kafka.partitions: Input should be greater than or equal to 1"),
+        ("partitions = 100000", "kafka.partitions: Input should be less than or equal to 10000"),
+        ("[kafka.topic_partitions]\n'olvido.requests.v1' = 0", "greater than or equal to 1"),
+        (
+            "[kafka.topic_partitions]\n'olvido.request.v1' = 3",
+            "there is no such topic; did you mean 'olvido.requests.v1'?",
+        ),
+        (
+            "[kafka.topic_partitions]\n'olvido.canaries.v1' = 5",
+            "olvido.canaries.v1 needs 6, as many as the largest topic has",
+        ),
+    ],
+)
+def test_a_number_of_partitions_that_cannot_be_is_refused(tmp_path: Path, setting: str, says: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        load(tmp_path, f"{MINIMAL}[kafka]\n{setting}\n")
+    assert says in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,9 @@ import pytest
 from simulation.coverage import least, missing
 from simulation.examine import examine, report, seeds_for_ever
 from simulation.run import Result, examine_all
+from simulation.world import Makers
+
+from olvido.schemas.settings.deployment import KafkaSection
 
 CHUNK = 50
 SHORT = range(0, 300, CHUNK)  # first seeds of the chunks that guard each change; which seeds is arbitrary
@@ -47,6 +50,15 @@ def test_nothing_is_wrong_with_fifty_worlds_and_the_last_chunk_has_seen_everythi
     assert not result.red, report(examine(result.red[0]))
     # Of so few worlds, what is rare may come once or twice: each must come at all.
     assert seen_by_all(SHORT, reached, at_least=1) == []
+
+
+@pytest.mark.xdist_group("worlds of other partitions")
+@pytest.mark.parametrize("partitions", [1, 24])
+def test_the_number_of_partitions_changes_nothing(partitions: int):
+    makers = Makers(kafka=KafkaSection(partitions=partitions))
+    for seed in range(CHUNK // 2):
+        finding = examine(seed, makers=makers)
+        assert not finding.violations, report(finding)
 
 
 @pytest.mark.proof

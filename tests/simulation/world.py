@@ -52,6 +52,7 @@ from olvido.processors.telling import GIVEN_UP_AFTER, Telling
 from olvido.processors.watchdog import Watchdog
 from olvido.schemas import codec as codec_module
 from olvido.schemas.codec import Codec, dead_letters_codec, receipts_codec, tasks_codec
+from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import (
     CANARIES,
     CONSENTS,
@@ -86,6 +87,7 @@ class Makers:
     opener: Callable[[Process, Vault, str], OpenerTwin] = OpenerTwin
     loop: Callable[..., Loop] = Loop
     audits: bool = True
+    kafka: KafkaSection = field(default_factory=KafkaSection)  # how many partitions the topics have
     patches: Sequence[tuple[Any, str, Any]] = ()  # (module, name, instead)
 
 
@@ -104,7 +106,7 @@ class World:
         self.scheduler = Scheduler(self.rng)
         self.faults = Faults.swarm(self.rng, self.without)
         self.topics = tuple(topic for topic in topics_of(CATALOGUE) if topic != CANARIES)
-        self.broker = MemoryBroker.of(self.topics, clock=lambda: self.scheduler.now)
+        self.broker = MemoryBroker.of(self.topics, self.makers.kafka, clock=lambda: self.scheduler.now)
         self.registry = RegistryTwin(self.topics)
         self.vault = Vault()
         self.tables = Tables(clock=lambda: self.scheduler.now)

@@ -21,6 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are pu
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     OffsetSpec,
     TopicMetadata,
@@ -32,7 +33,7 @@ from olvido.core.catalogue import Catalogue
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import KafkaSection
-from olvido.schemas.topics import Cleanup, Topic, topics_of
+from olvido.schemas.topics import CANARIES, Cleanup, Topic, topics_of
 
 TIMEOUT_S = 10.0
 POLL_S = 0.1
@@ -80,6 +81,7 @@ class Difference:
     should: str
     remedy: Remedy
     why: str = ""  # it is refused
+    fix: str = "run: olvido topics apply"
 
     def __str__(self) -> str:
         tail = f" ({self.why})" if self.why else ""
@@ -148,8 +150,7 @@ def check(kafka: KafkaSection, registry: Registry, catalogue: Catalogue) -> None
     differences = diff(kafka, registry, catalogue)
     if differences:
         first, more = differences[0], len(differences) - 1
-        fix = "run: olvido topics apply" if first.remedy is Remedy.MEND else "see: olvido topics diff"
-        raise ConfigError(f"{first}{f', and {more} more' if more else ''}; {fix}")
+        raise ConfigError(f"{first}{f', and {more} more' if more else ''}; {first.fix}")
 
 
 def check_fit(kafka: KafkaSection, topics: Sequence[Topic]) -> None:
@@ -176,8 +177,7 @@ def check_fit(kafka: KafkaSection, topics: Sequence[Topic]) -> None:
         known = settings.get(topic.name)
         for one in _topic_differences(topic, metadata[topic.name], known or {}, kafka):
             if one.what == "partitions" or (known and one.what in {"cleanup.policy", "retention.ms"}):
-                fix = "run: olvido topics apply" if one.remedy is Remedy.MEND else "see: olvido topics diff"
-                raise ConfigError(f"{one}; {fix}")
+                raise ConfigError(f"{one}; {one.fix}")
 
 
 def diff(kafka: KafkaSection, registry: Registry, catalogue: Catalogue) -> list[Difference]:
@@ -221,7 +221,8 @@ def apply(kafka: KafkaSection, registry: Registry, catalogue: Catalogue) -> list
             registry.register(topic.subject, topic.schema)
     with _asking(kafka) as admin:
         _create(admin, [topic for topic in topics if topic.name in missing], kafka)
-        _alter(admin, [d for d in to_mend if d.what not in {"topic", "schema"}])
+        _grow(admin, [d for d in to_mend if d.what == "partitions"])
+        _alter(admin, [d for d in to_mend if d.what not in {"topic", "schema", "partitions"}])
         _wait_for(admin, missing)
     return differences
 
@@ -247,32 +248,39 @@ def settings_for(topic: Topic, kafka: KafkaSection) -> dict[str, str]:
 def _topic_differences(
     topic: Topic, there: TopicMetadata | None, settings: Mapping[str, str], kafka: KafkaSection
 ) -> Iterator[Difference]:
-    def difference(what: str, is_: object, should: object, why: str = "") -> Difference:
-        remedy = Remedy.REFUSED if why else Remedy.MEND
+    def difference(what: str, is_: object, should: object, **refused: str) -> Difference:
+        remedy = Remedy.REFUSED if refused else Remedy.MEND
         return Difference(
-            topic=topic.name, what=what, is_=str(is_), should=str(should), remedy=remedy, why=why
+            topic=topic.name, what=what, is_=str(is_), should=str(should), remedy=remedy, **refused
         )
 
     if there is None:
         yield difference("topic", "missing", "there")
         return
-    partitions = len(there.partitions)
-    if partitions != topic.partitions:
+    is_, should = len(there.partitions), kafka.partitions_of(topic.name)
+    if topic == CANARIES and is_ < should:
+        yield difference("partitions", is_, should)  # no canary has an order to keep
+    elif is_ != should:
         yield difference(
             "partitions",
-            partitions,
-            topic.partitions,
-            "keys would move, and a person's records lose their order",
+            is_,
+            should,
+            why="keys would move, and a person's records lose their order",
+            fix=f'a topic keeps its number: write "{topic.name}" = {is_} under [kafka.topic_partitions]',
         )
     replicas = min((len(partition.replicas) for partition in there.partitions.values()), default=0)
     if replicas < kafka.replication_factor:
         yield difference(
-            "replicas", replicas, kafka.replication_factor, "reassign them with kafka-reassign-partitions"
+            "replicas",
+            replicas,
+            kafka.replication_factor,
+            why="the broker alone can copy them",
+            fix="run: kafka-reassign-partitions",
         )
-    for name, should in settings_for(topic, kafka).items():
-        is_ = settings.get(name, "unknown")
-        if not _keeps_as_much(name, is_, should):
-            yield difference(name, is_, should, _why_not(topic, name, is_))
+    for name, declared in settings_for(topic, kafka).items():
+        given = settings.get(name, "unknown")
+        if not _keeps_as_much(name, given, declared):
+            yield difference(name, given, declared, **_why_not(topic, name, given))
 
 
 def _keeps_as_much(name: str, is_: str, should: str) -> bool:
@@ -287,10 +295,13 @@ def _keeps_as_much(name: str, is_: str, should: str) -> bool:
     return is_ == should
 
 
-def _why_not(topic: Topic, name: str, is_: str) -> str:
+def _why_not(topic: Topic, name: str, is_: str) -> dict[str, str]:
     if name == "cleanup.policy" and topic.cleanup is Cleanup.DELETE and "compact" in is_:
-        return "compaction may have removed records; find out who turned it on, and replay from the source"
-    return ""
+        return {
+            "why": "compaction may have removed records",
+            "fix": "find out who turned it on, and replay from the source",
+        }
+    return {}
 
 
 def _schema_differences(topic: Topic, registry: Registry) -> Iterator[Difference]:
@@ -305,6 +316,7 @@ def _schema_differences(topic: Topic, registry: Registry) -> Iterator[Difference
             should=f"{topic.schema}.avsc",
             remedy=Remedy.REFUSED if problem else Remedy.MEND,
             why=problem or "",
+            **({"fix": "see: olvido topics diff"} if problem else {}),
         )
 
 
@@ -325,7 +337,7 @@ def _create(admin: AdminClient, topics: Sequence[Topic], kafka: KafkaSection) ->
     new = [
         NewTopic(
             topic.name,
-            num_partitions=topic.partitions,
+            num_partitions=kafka.partitions_of(topic.name),
             replication_factor=kafka.replication_factor,
             config=settings_for(topic, kafka),
         )
@@ -345,6 +357,13 @@ def _create(admin: AdminClient, topics: Sequence[Topic], kafka: KafkaSection) ->
             if reason.code() in {KafkaError.POLICY_VIOLATION, KafkaError.INVALID_CONFIG}:
                 raise ConfigError(f"the cluster refuses to make {name}: {reason.str()}") from None
             raise
+
+
+def _grow(admin: AdminClient, differences: Sequence[Difference]) -> None:
+    new = [NewPartitions(one.topic, int(one.should)) for one in differences]
+    if new:
+        for answer in admin.create_partitions(new, request_timeout=TIMEOUT_S).values():
+            _result(answer)
 
 
 def _alter(admin: AdminClient, differences: Sequence[Difference]) -> None:

@@ -13,6 +13,7 @@ from typing import Self
 from olvido.broker.contract import Handler, Received, Record
 from olvido.broker.partitioning import partition_of
 from olvido.core.errors import Unavailable
+from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import Topic
 
 Place = tuple[str, int]  # topic, partition
@@ -42,9 +43,11 @@ class MemoryBroker:
         self._lock = threading.RLock()
 
     @classmethod
-    def of(cls, topics: Iterable[Topic], *, clock: Callable[[], datetime] = _never) -> Self:
-        """A broker with the topics of the table."""
-        return cls({topic.name: topic.partitions for topic in topics}, clock=clock)
+    def of(
+        cls, topics: Iterable[Topic], kafka: KafkaSection, *, clock: Callable[[], datetime] = _never
+    ) -> Self:
+        """A broker with the topics of the table, each with as many partitions as a deployment gives it."""
+        return cls({topic.name: kafka.partitions_of(topic.name) for topic in topics}, clock=clock)
 
     def publish(self, records: Sequence[Record]) -> None:
         """Write all of them, or none.

@@ -28,7 +28,7 @@ from olvido.processors.stream import NoMonitor, Stream
 from olvido.processors.transport import Transport
 from olvido.processors.watchdog import EXIT_TRY_AGAIN
 from olvido.schemas.settings.deployment import KafkaSection
-from olvido.schemas.topics import CANARIES, PARTITIONS
+from olvido.schemas.topics import CANARIES
 
 logger = logging.getLogger("olvido.processors")
 
@@ -94,13 +94,13 @@ def build_app(
         stream_wait_empty=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
-        topic_partitions=PARTITIONS,
         web_enabled=False,
     )
     app.transport = Transport(app.conf.broker_consumer, app)
     # One thread for each agent and one for the timers: a step blocks its own topic only.
     pool = ThreadPoolExecutor(max_workers=len(handlers) + 2, thread_name_prefix="step")
-    # Faust gives a worker the same partitions of all topics that have as many: its canaries are of its work.
+    # Faust shares out topics that have as many partitions alike, and others on their own. There are as many
+    # canaries as the largest topic has partitions: no worker that has work is left without.
     for topic, handler in {**handlers, CANARIES.name: _arrived}.items():
         _read(app, topic, handler, pool, activity)
     for timer in timers:

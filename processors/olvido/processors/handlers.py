@@ -15,7 +15,6 @@ from typing import TypeVar
 from uuid import UUID
 
 from olvido.broker.contract import Received
-from olvido.broker.partitioning import partition_of
 from olvido.broker.reading import Read, dead_letter_of, read_batch
 from olvido.broker.runtime.metrics import RECEIPTS, TIME_TO_ERASE
 from olvido.broker.runtime.tracing import HandOn, following
@@ -43,7 +42,7 @@ from olvido.schemas.codec import (
     verifications_codec,
 )
 from olvido.schemas.registry import Registry
-from olvido.schemas.topics import PARTITIONS, REQUESTS
+from olvido.schemas.topics import REQUESTS
 
 logger = logging.getLogger("olvido.processors")
 
@@ -358,14 +357,6 @@ def _until_not_overtaken(save: Callable[[], T]) -> T:
 
 
 def _tell(topic: str, batch: Sequence[Received], duplicates: int, letters: Sequence[DeadLetter]) -> None:
-    strays = sum(
-        1 for record in batch if record.key and record.partition != partition_of(record.key, PARTITIONS)
-    )
-    if strays:
-        logger.error(
-            "PARTITIONER: %d of %d records of %s are not on their key's partition; the order of a subject's "
-            "events is lost: have that producer use murmur2_random", strays, len(batch), topic,
-        )  # fmt: skip
     if duplicates:
         logger.info("%s: %d of %d were duplicates and changed nothing", topic, duplicates, len(batch))
     for letter in letters:

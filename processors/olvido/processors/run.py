@@ -41,12 +41,14 @@ from olvido.processors.handlers import (
     VerificationsHandler,
 )
 from olvido.processors.reconciler import Reconciler
+from olvido.processors.strays import LogsStrays
 from olvido.processors.telling import Telling
 from olvido.processors.watchdog import EXIT_TRY_AGAIN, Watchdog
 from olvido.schemas.codec import canaries_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import (
+    CANARIES,
     CONSENTS,
     DEAD_LETTERS,
     RECEIPTS,
@@ -189,7 +191,7 @@ def run_recorder(deployment: Deployment, stop: threading.Event) -> None:
             deployment.kafka,
             group=receipts.GROUP,
             topics=topics,
-            handler=handler,
+            handler=LogsStrays(handler, deployment.kafka.partitions_of),
             batch_max=RECEIPTS_MAX,
             activity=activity,
             canaries=True,
@@ -262,7 +264,13 @@ def _audit_for_ever(audit: Audit) -> None:
 
 def _canaries(parts: Parts) -> Canaries:
     codec = canaries_codec(parts.registry)
-    return Canaries(codec, parts.publisher, source=parts.deployment.source, clock=utc_now)
+    return Canaries(
+        codec,
+        parts.publisher,
+        partitions=parts.deployment.kafka.partitions_of(CANARIES.name),
+        source=parts.deployment.source,
+        clock=utc_now,
+    )
 
 
 def _retention(parts: Parts) -> Retention:
@@ -288,7 +296,7 @@ def _verifications(parts: Parts) -> VerificationsHandler:
 
 def _handlers(parts: Parts, verifications: VerificationsHandler) -> dict[str, Handler]:
     """The handler of each topic that upstream writes to."""
-    return {
+    handlers: dict[str, Handler] = {
         REQUESTS.name: RequestsHandler(
             parts.registry, parts.ledger, parts.emission, parts.catalogue,
             clock=utc_now, due_after=parts.first_after,
@@ -299,6 +307,8 @@ def _handlers(parts: Parts, verifications: VerificationsHandler) -> dict[str, Ha
         ),
         VERIFICATIONS.name: verifications,
     }  # fmt: skip
+    partitions_of = parts.deployment.kafka.partitions_of
+    return {topic: LogsStrays(handler, partitions_of) for topic, handler in handlers.items()}
 
 
 def _or_exit(loop: Loop, stop: threading.Event) -> None:

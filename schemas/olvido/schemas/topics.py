@@ -1,4 +1,7 @@
-"""The table of topics: the one place that says what travels where, keyed how, kept how long, by whom."""
+"""The table of topics: the one place that says what travels where, keyed how, kept how long, by whom.
+
+How many partitions each has is a setting of the deployment: ``KafkaSection.partitions_of``.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +9,6 @@ from enum import StrEnum
 
 from olvido.core.catalogue import Catalogue
 
-PARTITIONS = 6  # the unit of scale-out; may not change while a topic lives, or keys would move
 YEAR = timedelta(days=400)  # a year and a month: a year can be replayed at any time
 HOUR = timedelta(hours=1)
 HALF_YEAR = timedelta(days=180)  # twice the longest legal clock (GDPR art. 12(3): three months)
@@ -28,7 +30,6 @@ class Topic:
     key: str  # in words
     writers: tuple[str, ...]
     readers: tuple[str, ...]
-    partitions: int = PARTITIONS
     retention: timedelta | None = YEAR  # None: for ever (compacted)
     cleanup: Cleanup = Cleanup.DELETE
 

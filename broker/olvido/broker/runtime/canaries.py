@@ -16,33 +16,44 @@ from olvido.broker.partitioning import partition_of
 from olvido.core.errors import Refused, Unavailable
 from olvido.schemas.codec import Codec
 from olvido.schemas.envelope import headers_of
-from olvido.schemas.topics import CANARIES
 
 logger = logging.getLogger("olvido.broker")
 
 EVERY_S = 10.0
 
 
-def _keys() -> tuple[bytes, ...]:
+def keys_for(partitions: int) -> tuple[bytes, ...]:
     """For each partition the first number that lands on it: so they are keyed as every record is."""
     found: dict[int, bytes] = {}
     number = 0
-    while len(found) < CANARIES.partitions:
+    while len(found) < partitions:
         key = str(number).encode()
-        found.setdefault(partition_of(key, CANARIES.partitions), key)
+        found.setdefault(partition_of(key, partitions), key)
         number += 1
     return tuple(key for _, key in sorted(found.items()))
-
-
-KEYS = _keys()
 
 
 class Canaries:
     """Writes them."""
 
     def __init__(
-        self, codec: Codec[datetime], publisher: Publisher, *, source: str, clock: Callable[[], datetime]
+        self,
+        codec: Codec[datetime],
+        publisher: Publisher,
+        *,
+        partitions: int,
+        source: str,
+        clock: Callable[[], datetime],
     ) -> None:
+        """
+        Args:
+            codec: of their topic.
+            publisher: carries them.
+            partitions: how many their topic has.
+            source: the CloudEvents source.
+            clock: what they say they were sent at.
+        """
+        self._keys = keys_for(partitions)
         self._codec = codec
         self._publisher = publisher
         self._source = source
@@ -57,7 +68,7 @@ class Canaries:
         now = self._clock()
         value = self._codec.encode(now)
         headers = headers_of(uuid7(), "olvido.canary.v1", source=self._source, at=now)
-        self._publisher.publish([Record(self._codec.topic.name, key, value, headers) for key in KEYS])
+        self._publisher.publish([Record(self._codec.topic.name, key, value, headers) for key in self._keys])
 
     def write_for_ever(self, stop: threading.Event) -> None:
         """Write every ten seconds until ``stop`` is set. For a thread of its own."""

@@ -40,18 +40,19 @@ def list_topics(output: Form = Output.TABLE) -> None:
     from olvido.operators.settings import deployment
     from olvido.schemas.topics import topics_of
 
+    declared = deployment()
     rows = [
         {
             "name": topic.name,
             "key": topic.key,
             "schema": topic.schema,
-            "partitions": topic.partitions,
+            "partitions": declared.kafka.partitions_of(topic.name),
             "cleanup": topic.cleanup,
             "retention": topic.retention,
             "writers": ", ".join(topic.writers),
             "readers": ", ".join(topic.readers),
         }
-        for topic in topics_of(deployment().catalogue)
+        for topic in topics_of(declared.catalogue)
     ]
     if output is Output.TABLE:
         rows = [{**row, "retention": row["retention"] or "for ever"} for row in rows]
@@ -114,11 +115,11 @@ def _tell(differences, output: Output) -> None:  # type: ignore[no-untyped-def] 
     rows = [
         {
             "topic": one.topic, "what": one.what, "is": one.is_, "should": one.should,
-            "remedy": one.remedy, "why": one.why,
+            "remedy": one.remedy, "why": one.why, "fix": one.fix,
         }
         for one in differences
     ]  # fmt: skip
-    columns = ("topic", "what", "is", "should", "remedy", "why")
+    columns = ("topic", "what", "is", "should", "remedy", "why", "fix")
     show(rows, columns, output=output, empty="topics and schemas are as declared")
     if rows:
         raise typer.Exit(Exit.FAILURE)

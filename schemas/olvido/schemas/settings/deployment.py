@@ -11,9 +11,9 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,12 +27,13 @@ from olvido.core.events import Right
 from olvido.core.rates import rate_of
 from olvido.core.subject import IdentityKind
 from olvido.schemas.settings.lines import line_of
-from olvido.schemas.topics import YEAR
+from olvido.schemas.topics import CANARIES, YEAR, topics_of
 
 FILE_NAME = "olvido.toml"
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # What a person may set for every deployment they look at: where things are, and how it is shown to them.
 USER_KEYS = ("cli", "kafka", "ledger", "registry")
+PARTITIONS_MAX = 10_000  # of one topic: more is a slip of the finger
 RESERVED_SINK_NAMES = frozenset({"processors", "recorder", "relay", "kafka", "registry", "postgres"})
 
 
@@ -49,6 +50,28 @@ class KafkaSection(_Section):
     bootstrap_servers: str = Field(default="127.0.0.1:9092", min_length=1)
     options: dict[str, str] = Field(default_factory=dict)
     replication_factor: int = Field(default=1, ge=1)
+    # The unit of scale-out. Fixed when a topic is made: in a topic that grows, keys would move.
+    partitions: int = Field(default=6, ge=1, le=PARTITIONS_MAX)
+    topic_partitions: dict[str, Annotated[int, Field(ge=1, le=PARTITIONS_MAX)]] = Field(default_factory=dict)
+
+    def partitions_of(self, topic: str) -> int:
+        """How many partitions a topic has: what is given for it, or else as many as all have.
+
+        The topic of the canaries has as many as the largest: each partition of work has one beside it.
+        """
+        return self.topic_partitions.get(topic, self._most if topic == CANARIES.name else self.partitions)
+
+    @property
+    def _most(self) -> int:
+        return max((self.partitions, *self.topic_partitions.values()))
+
+    @model_validator(mode="after")
+    def _canaries_reach_all(self) -> Self:
+        if self.partitions_of(CANARIES.name) < self._most:
+            raise ValueError(
+                f"topic_partitions: {CANARIES.name} needs {self._most}, as many as the largest topic has"
+            )
+        return self
 
 
 class RegistrySection(_Section):
@@ -239,8 +262,12 @@ class Deployment(Connections):
         """Check what one key says against another.
 
         Raises:
-            ConfigError: a sink names a region or purpose that is not declared.
+            ConfigError: a sink names a region or purpose that is not declared, or there is no such topic.
         """
+        names = [topic.name for topic in topics_of(self.catalogue)]
+        for topic in sorted(set(self.kafka.topic_partitions) - set(names))[:1]:
+            key = ("kafka", "topic_partitions", topic)
+            raise _fault(str(path), text, key, f"there is no such topic{did_you_mean(topic, names)}")
         for name, sink in self.sinks.items():
             if sink.region not in self.regions:
                 raise _fault(
