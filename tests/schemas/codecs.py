@@ -1,12 +1,17 @@
 """A registry in memory, and the codec and the values of each topic."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from io import BytesIO
 from typing import Any
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from fastavro import schemaless_reader, schemaless_writer
 
+from olvido.core.status import RequestStatus
+from olvido.core.subject import IdentityKind
+from olvido.core.tasks import Consent, Task
 from olvido.schemas import codec
 from olvido.schemas.codec import Codec
 from olvido.schemas.registry import Registry, schema_of
@@ -24,6 +29,37 @@ CODECS: dict[str, tuple[MakeCodec, Any]] = {
     "consent-state": (codec.consent_state_codec, any_.consent_states),
     "dead-letters": (codec.dead_letters_codec, any_.dead_letters),
 }
+
+
+def raw_of(value: object) -> Any:
+    """A value as fastavro writes it, found without what the product has for it."""
+    match value:
+        case IdentityKind():
+            return value.name
+        case Enum():
+            return value.value
+        case tuple():
+            return [raw_of(part) for part in value]
+        case Mapping():
+            return {key: raw_of(part) for key, part in value.items()}
+        case Task(what=what):
+            flat = {name: raw_of(getattr(value, name)) for name in ("task_id", "generation", "sink", "box")}
+            flat |= {name: raw_of(getattr(value, name)) for name in ("action", "request_id", "event_id")}
+            flat |= {name: raw_of(getattr(value, name)) for name in ("subject_id", "handles", "occurred_at")}
+            purposes = [what.purpose] if isinstance(what, Consent) else getattr(what, "purposes", ())
+            decision = raw_of(getattr(what, "decision", None))
+            version = getattr(what, "policy_version", "")
+            return {**flat, "purposes": list(purposes), "decision": decision, "policy_version": version}
+        case RequestStatus(outcomes=outcomes):
+            return {**_fields(value), "answered": len(outcomes)}
+        case _ if is_dataclass(value):
+            return _fields(value)
+        case _:
+            return value
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {one.name: raw_of(getattr(value, one.name)) for one in fields(value)}
 
 
 def forged(schema: str, data: bytes, **changes: object) -> bytes:

@@ -13,7 +13,7 @@ import fastavro
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schemas.codecs import CODECS, MemoryRegistry
+from schemas.codecs import CODECS, MemoryRegistry, raw_of
 from values import CATALOGUE, a_change, a_receipt, an_erasure, received
 
 from olvido.broker.reading import read_batch
@@ -24,7 +24,6 @@ from olvido.core.plan import plan_tasks
 from olvido.schemas.codec import (
     VALUE_BYTES_MAX,
     Codec,
-    _request_to_raw,
     consents_codec,
     receipts_codec,
     requests_codec,
@@ -59,7 +58,7 @@ def zigzag(number: int) -> bytes:
 
 def raw(**changes: object) -> dict[str, Any]:
     """The request as fastavro writes it, with something changed."""
-    return {**_request_to_raw(REQUEST), **changes}
+    return {**raw_of(REQUEST), **changes}
 
 
 def framed(codec: Codec[Any], body: bytes) -> bytes:

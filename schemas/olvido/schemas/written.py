@@ -1,4 +1,4 @@
-"""Our own schemas, written out as Python functions: bytes to fields and back, two or three times as fast.
+"""Our own schemas, written out as Python functions: bytes to values and back, with nothing in between.
 
 Each function is straight lines for one schema, made once from the text of its ``.avsc``, as a dataclass's
 ``__init__`` is made from its fields. A reader takes only the one encoding that the writer gives; of
@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-Fields = dict[str, Any]
+from olvido.schemas.shapes import ENUMS, RECORDS, Shape
 
 _UINT_MAX = 2**32 - 1  # of 32 bits, before the sign is told from the number
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,13 +27,20 @@ class NotCanonical(Exception):
     """These are not the bytes that the writer gives for anything."""
 
 
-def reader_of(schema: Mapping[str, Any]) -> Callable[[bytes, int], Fields]:
-    """A function that reads a record of this schema from some place of its bytes to their end.
+class NewerSymbol(Exception):
+    """An enum has a symbol that no value of this version has."""
+
+
+def reader_of(
+    schema: Mapping[str, Any], records: Mapping[str, Shape] = RECORDS
+) -> Callable[[bytes, int], Any]:
+    """A function that reads a value of this schema from some place of its bytes to their end.
 
     It raises ``NotCanonical``, ``IndexError`` or another ``ValueError`` or ``OverflowError`` where the bytes
-    are not what :func:`writer_of` writes for the fields it would give: see ``UNREADABLE``.
+    are not what :func:`writer_of` writes for the value it would give: see ``UNREADABLE``. It raises
+    ``NewerSymbol``, and ``Refused`` where a record's fields do not fit together.
     """
-    text = _Text("read(b, i)", schema)
+    text = _Text("read(b, i)", schema, records)
     whole = text.read(schema)
     text.line("if i != len(b): raise NotCanonical")
     text.line(f"return {whole}")
@@ -43,11 +50,11 @@ def reader_of(schema: Mapping[str, Any]) -> Callable[[bytes, int], Fields]:
 UNREADABLE = (NotCanonical, IndexError, ValueError, OverflowError)  # what a reader raises
 
 
-def writer_of(schema: Mapping[str, Any]) -> Callable[[Fields], bytes]:
-    """A function that writes a record of this schema."""
-    text = _Text("write(fields)", schema)
+def writer_of(schema: Mapping[str, Any], records: Mapping[str, Shape] = RECORDS) -> Callable[[Any], bytes]:
+    """A function that writes a value of this schema."""
+    text = _Text("write(value)", schema, records)
     text.line("o = bytearray()")
-    text.write(schema, "fields")
+    text.write(schema, "value")
     text.line("return bytes(o)")
     return text.made()
 
@@ -87,7 +94,8 @@ def _instant(instant: datetime) -> bytes:
 
 _SMALL = tuple(zigzag(number) for number in range(64))  # most lengths and counts
 _GIVEN = {
-    "NotCanonical": NotCanonical, "UUID": UUID, "EPOCH": _EPOCH, "timedelta": timedelta, "small": _SMALL,
+    "NotCanonical": NotCanonical, "NewerSymbol": NewerSymbol, "UUID": UUID, "EPOCH": _EPOCH,
+    "timedelta": timedelta, "small": _SMALL,
     "longer": _longer, "instant": _instant, "zigzag": zigzag, "uuid_at": _UUID.match,
     "zero": "\0",  # PostgreSQL holds no text with one: the codec refuses it
 }  # fmt: skip
@@ -96,7 +104,8 @@ _GIVEN = {
 class _Text:
     """One function while it is written: its lines, and the values they name."""
 
-    def __init__(self, head: str, schema: Mapping[str, Any]) -> None:
+    def __init__(self, head: str, schema: Mapping[str, Any], records: Mapping[str, Shape]) -> None:
+        self._records = records
         self._lines = [f"def {head}:"]
         self._name = head.partition("(")[0]
         self._depth = 1
@@ -124,14 +133,16 @@ class _Text:
             case "union":
                 return self._read_union(schema)
             case "record":
-                read = [(field["name"], self.read(field["type"])) for field in self._of(schema)["fields"]]
-                return "{" + ", ".join(f"{name!r}: {value}" for name, value in read) + "}"
+                found = self._of(schema)
+                read = [(field["name"], self.read(field["type"])) for field in found["fields"]]
+                make = self._new(self._records[found["name"]].make)
+                return f"{make}(" + ", ".join(f"{name}={value}" for name, value in read) + ")"
             case "array":
                 value = self._new()
                 self.line(f"{value} = []")
                 with self._read_block():
                     self.line(f"{value}.append({self.read(schema['items'])})")
-                return value
+                return f"tuple({value})"
             case "map":
                 return self._read_map(schema)
             case kind:
@@ -151,9 +162,12 @@ class _Text:
                 self._read_number(value)
                 self.line(f"{value} = EPOCH + timedelta(0, 0, {value} >> 1 ^ -({value} & 1))")
             case "enum":
-                symbols = self._new(tuple(self._of(schema)["symbols"]))
+                found = self._of(schema)
+                members = [ENUMS[found["name"]].get(symbol) for symbol in found["symbols"]]
                 self._read_length(value)
-                self.line(f"{value} = {symbols}[{value}]")
+                self.line(f"{value} = {self._new(tuple(members))}[{value}]")
+                if None in members:
+                    self.line(f"if {value} is None: raise NewerSymbol")
             case "uuid":
                 self.line(f"{value} = uuid_at(b, i); i += 37")
                 self.line(f"if {value} is None: raise NotCanonical")
@@ -218,9 +232,11 @@ class _Text:
                     self.line("o.append(2)")
                     self.write(schema[1], held)
             case "record":
-                held = self._held(value)
-                for field in self._of(schema)["fields"]:
-                    self.write(field["type"], f"{held}[{field['name']!r}]")
+                held, found = self._held(value), self._of(schema)
+                views = self._records[found["name"]].views
+                for name, of_type in ((field["name"], field["type"]) for field in found["fields"]):
+                    view = f"{self._new(views[name])}({held})" if name in views else f"{held}.{name}"
+                    self.write(of_type, view)
             case "array":
                 with (
                     self._write_block(value) as items,
@@ -247,9 +263,14 @@ class _Text:
             case "timestamp-micros":
                 self.line(f"o += instant({value})")
             case "enum":
-                symbols = self._of(schema)["symbols"]
-                written = self._new({symbol: zigzag(number) for number, symbol in enumerate(symbols)})
-                self.line(f"o += {written}[{value}]")
+                found = self._of(schema)
+                members = ENUMS[found["name"]]
+                written = {
+                    members[symbol]: zigzag(number)
+                    for number, symbol in enumerate(found["symbols"])
+                    if symbol in members
+                }
+                self.line(f"o += {self._new(written)}[{value}]")
             case "uuid":
                 self.line(f"o += b'\\x48'; o += str({value}).encode()")
             case "string" | "bytes":
