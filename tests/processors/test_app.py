@@ -20,7 +20,7 @@ def test_a_start_leaves_no_folder_behind(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     app = build_app(
-        KafkaSection(bootstrap_servers="127.0.0.1:1"), group="tests", handlers={}, timers=(),
+        KafkaSection(bootstrap_servers="127.0.0.1:1"), group="tests", handlers={},
         activity=Activity(),
     )  # fmt: skip
     asyncio.run(app.on_first_start())
@@ -38,7 +38,6 @@ class Town:
             KafkaSection(bootstrap_servers="127.0.0.1:1"),
             group="tests",
             handlers={TOPIC: self.handle},
-            timers=(),
             activity=self.activity,
         )
         [self.read] = [agent.fun for name, agent in app.agents.items() if TOPIC in name]

@@ -43,7 +43,7 @@ def log_in(listener: Listener, options: Mapping[str, str], *, tls: ssl.SSLContex
     async def connect() -> None:
         async with listener.listening(tls):
             kafka = KafkaSection(bootstrap_servers=f"127.0.0.1:{listener.port}", options=dict(options))
-            app = build_app(kafka, group="tests", handlers={}, timers=(), activity=Activity())
+            app = build_app(kafka, group="tests", handlers={}, activity=Activity())
             auth = credentials_to_aiokafka_auth(app.conf.broker_credentials, app.conf.ssl_context)
             connection = await create_conn("127.0.0.1", listener.port, request_timeout_ms=TIMEOUT_MS, **auth)
             connection.close()
@@ -172,7 +172,7 @@ def test_what_it_does_not_understand_is_refused_by_name_and_shows_no_value(
     with pytest.raises(ConfigError, match=re.escape(f"kafka.options.{named} ")) as refused:
         build_app(
             KafkaSection(bootstrap_servers="127.0.0.1:1", options=dict(options)), group="tests", handlers={},
-            timers=(), activity=Activity(),
+            activity=Activity(),
         )  # fmt: skip
     assert PASSWORD not in str(refused.value)
 

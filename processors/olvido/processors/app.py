@@ -1,9 +1,9 @@
 """The Faust app: it hosts the steps, and is told nothing it could lose.
 
-Measured (docs/decisions/0002): ``noack_take`` and an ``ack`` for each event after the flush lose
-nothing under SIGKILL and SIGTERM; an exception that leaves an agent loses a quarter of what
-flows. So none ever leaves one: what is down is waited for, anything else ends the process
-before a single ack, and the supervisor starts it again.
+Measured (docs/decisions/0002): batches taken without acknowledgement (``stream.py``), and an ``ack``
+for each event after the flush, lose nothing under SIGKILL and SIGTERM; an exception that leaves an
+agent loses a quarter of what flows. So none ever leaves one: what is down is waited for, anything
+else ends the process before a single ack, and the supervisor starts it again.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import logging
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -38,15 +37,6 @@ PATIENCE = timedelta(minutes=4)  # below the group's patience with us; then a fr
 EXIT_BUG = 70  # EX_SOFTWARE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timer:
-    """Something that is done again and again, in a thread."""
-
-    name: str
-    every: timedelta
-    act: Callable[[], object]
-
-
 class _App(faust.App):  # type: ignore[misc]  # Faust is untyped to us
     """An app that leaves nothing on the disk."""
 
@@ -59,7 +49,6 @@ def build_app(
     *,
     group: str,
     handlers: Mapping[str, Handler],
-    timers: Sequence[Timer],
     activity: Activity,
 ) -> Any:  # noqa: ANN401 - Faust is untyped to us
     """A Faust app that reads each topic with its handler, and the canaries beside them.
@@ -68,7 +57,6 @@ def build_app(
         kafka: where the broker is.
         group: the consumer group; also Faust's app id.
         handlers: by topic name.
-        timers: what else is done now and then.
         activity: is told what is in hand and which partitions are read.
 
     Raises:
@@ -97,14 +85,12 @@ def build_app(
         web_enabled=False,
     )
     app.transport = Transport(app.conf.broker_consumer, app)
-    # One thread for each agent and one for the timers: a step blocks its own topic only.
-    pool = ThreadPoolExecutor(max_workers=len(handlers) + 2, thread_name_prefix="step")
+    # One thread for each agent, that of the canaries too: a step blocks its own topic only.
+    pool = ThreadPoolExecutor(max_workers=len(handlers) + 1, thread_name_prefix="step")
     # Faust shares out topics that have as many partitions alike, and others on their own. There are as many
     # canaries as the largest topic has partitions: no worker that has work is left without.
     for topic, handler in {**handlers, CANARIES.name: _arrived}.items():
         _read(app, topic, handler, pool, activity)
-    for timer in timers:
-        _repeat(app, timer, pool)
     activity.add_reader(lambda: [(place.topic, place.partition) for place in app.consumer.assignment()])
     return app
 
@@ -166,19 +152,6 @@ async def _carry_out(
                 RECORDS_HANDLED.labels(topic).inc(len(batch))
                 BATCH_SECONDS.labels(topic).observe(loop.time() - began)
             return
-
-
-def _repeat(app: Any, timer: Timer, pool: ThreadPoolExecutor) -> None:  # noqa: ANN401
-    async def tick() -> None:
-        try:
-            await asyncio.get_running_loop().run_in_executor(pool, timer.act)
-        except Unavailable as error:
-            logger.warning("%s: %s; trying again in %s", timer.name, error, timer.every)
-
-    async def guarded() -> None:
-        await _or_end(tick)
-
-    app.timer(interval=timer.every.total_seconds(), name=timer.name)(guarded)
 
 
 async def _or_end(act: Callable[[], Awaitable[None]]) -> None:

@@ -5,7 +5,6 @@ import io
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,12 +16,12 @@ from olvido.broker.contract import Handler
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
 from olvido.broker.runtime import tracing
+from olvido.broker.runtime.canaries import EVERY_S as CANARIES_EVERY_S
 from olvido.broker.runtime.canaries import Canaries
 from olvido.broker.runtime.health import ReaderHealth
 from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import Stopped, patiently
 from olvido.broker.runtime.serving import serving
-from olvido.core.errors import Unavailable
 from olvido.ledger import schema
 from olvido.ledger.clocks import check_clock
 from olvido.ledger.connection import Database
@@ -30,7 +29,7 @@ from olvido.ledger.retention import Retention
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
 from olvido.processors import receipts, requests
-from olvido.processors.app import Timer, build_app
+from olvido.processors.app import build_app
 from olvido.processors.audit import Audit
 from olvido.processors.emission import Emission
 from olvido.processors.figures import Observer
@@ -43,6 +42,7 @@ from olvido.processors.handlers import (
 from olvido.processors.reconciler import Reconciler
 from olvido.processors.strays import LogsStrays
 from olvido.processors.telling import Telling
+from olvido.processors.timers import Timer, running
 from olvido.processors.watchdog import EXIT_TRY_AGAIN, Watchdog
 from olvido.schemas.codec import canaries_codec
 from olvido.schemas.registry import Registry
@@ -125,44 +125,15 @@ def run_processors(deployment: Deployment) -> None:
 
 
 def _plan(deployment: Deployment, activity: Activity, health: ReaderHealth) -> None:
-    never = threading.Event()
-    parts = patiently("processors", lambda: Parts(deployment, name=requests.GROUP, reads=UPSTREAM), never)
-    verifications = _verifications(parts)
-    handlers = _handlers(parts, verifications)
-    reconciler = Reconciler(
-        parts.registry,
-        parts.ledger,
-        SinkOperations(parts.ledger.database),
-        parts.emission,
-        parts.catalogue,
-        clock=utc_now,
-        first_after=parts.first_after,
-        unread=partial(unread, deployment.kafka),
-    )
-    audit = Audit(deployment.kafka, parts.ledger, group=requests.GROUP, handlers=handlers)
-    every = timedelta(seconds=deployment.reconciler.every_s)
-    app = build_app(
-        deployment.kafka,
-        group=requests.GROUP,
-        handlers=handlers,
-        timers=(
-            Timer(name="reconciler", every=every, act=reconciler.run_once),
-            Timer(name="crossed verifications", every=every, act=verifications.release_crossed),
-            Timer(name="tellings", every=every, act=Telling(parts.ledger, parts.emission).run_once),
-            Timer(name="retention", every=every, act=_retention(parts).run_once),
-        ),
-        activity=activity,
-    )
+    stop = threading.Event()
+    parts = patiently("processors", lambda: Parts(deployment, name=requests.GROUP, reads=UPSTREAM), stop)
+    handlers, timers = _work(parts)
+    app = build_app(deployment.kafka, group=requests.GROUP, handlers=handlers, activity=activity)
     health.started(parts.ask())
-    # In threads of their own: canaries are written and looked for also when the event loop stands still.
-    for name, act in (
-        ("audit", lambda: _audit_for_ever(audit)),
-        ("canaries", lambda: _canaries(parts).write_for_ever(never)),
-        ("health", lambda: health.watch(never)),
-    ):
-        threading.Thread(target=act, name=name, daemon=True).start()
+    # In a thread of its own: it looks also when the event loop stands still.
+    threading.Thread(target=health.watch, args=(stop,), name="health", daemon=True).start()
     logger.info("processors start: %d sinks, ledger and registry answer", len(parts.catalogue.sinks))
-    with contextlib.suppress(SystemExit):
+    with running(timers, stop), contextlib.suppress(SystemExit):
         faust.Worker(
             app, quiet=True, loglevel="WARNING", override_logging=False, redirect_stdouts=False,
             stdout=io.StringIO(), stderr=io.StringIO(),  # its spinner is not for logs
@@ -208,7 +179,7 @@ def run_recorder(deployment: Deployment, stop: threading.Event) -> None:
 
 
 def run_loop_engine(deployment: Deployment, stop: threading.Event) -> None:
-    """Run the same steps on the plain loop instead of Faust: for large replays, and to compare.
+    """Run the same steps and timers on the plain loop instead of Faust.
 
     Raises:
         ConfigError: before anything is read.
@@ -229,7 +200,7 @@ def run_loop_engine(deployment: Deployment, stop: threading.Event) -> None:
             )
         except Stopped:
             return
-        handlers = _handlers(parts, _verifications(parts))
+        handlers, timers = _work(parts)
         loops = [
             Loop(
                 deployment.kafka, group=requests.GROUP, topics=[topic], handler=handler,
@@ -238,28 +209,15 @@ def run_loop_engine(deployment: Deployment, stop: threading.Event) -> None:
             for topic, handler in handlers.items()
         ]  # fmt: skip
         health.started(parts.ask())
-        for watch in (health.watch, _canaries(parts).write_for_ever):
-            threading.Thread(target=watch, args=(stop,), daemon=True).start()
+        threading.Thread(target=health.watch, args=(stop,), name="health", daemon=True).start()
         threads = [threading.Thread(target=_or_exit, args=(loop, stop), daemon=True) for loop in loops]
         for thread in threads:
             thread.start()
-        while not stop.is_set():
-            time.sleep(0.2)
+        with running(timers, stop):
+            stop.wait()
         for thread in threads:
             thread.join(timeout=10)
         parts.publisher.close()
-
-
-def _audit_for_ever(audit: Audit) -> None:
-    while True:
-        time.sleep(AUDIT_EVERY.total_seconds())
-        try:
-            audit.run_once()
-        except Unavailable as error:
-            logger.warning("offset audit: %s; trying again in %s", error, AUDIT_EVERY)
-        except Exception as error:  # noqa: BLE001 - the process ends; nothing is swallowed
-            logger.critical("the offset audit failed with %s; ending the process", type(error).__name__)
-            os._exit(EXIT_TRY_AGAIN)
 
 
 def _canaries(parts: Parts) -> Canaries:
@@ -294,8 +252,9 @@ def _verifications(parts: Parts) -> VerificationsHandler:
     )
 
 
-def _handlers(parts: Parts, verifications: VerificationsHandler) -> dict[str, Handler]:
-    """The handler of each topic that upstream writes to."""
+def _work(parts: Parts) -> tuple[dict[str, Handler], tuple[Timer, ...]]:
+    """The handler of each topic that upstream writes to, and what is done now and then."""
+    verifications = _verifications(parts)
     handlers: dict[str, Handler] = {
         REQUESTS.name: RequestsHandler(
             parts.registry, parts.ledger, parts.emission, parts.catalogue,
@@ -308,7 +267,22 @@ def _handlers(parts: Parts, verifications: VerificationsHandler) -> dict[str, Ha
         VERIFICATIONS.name: verifications,
     }  # fmt: skip
     partitions_of = parts.deployment.kafka.partitions_of
-    return {topic: LogsStrays(handler, partitions_of) for topic, handler in handlers.items()}
+    handlers = {topic: LogsStrays(handler, partitions_of) for topic, handler in handlers.items()}
+    kafka, every = parts.deployment.kafka, timedelta(seconds=parts.deployment.reconciler.every_s)
+    reconciler = Reconciler(
+        parts.registry, parts.ledger, SinkOperations(parts.ledger.database), parts.emission, parts.catalogue,
+        clock=utc_now, first_after=parts.first_after, unread=partial(unread, kafka),
+    )  # fmt: skip
+    audit = Audit(kafka, parts.ledger, group=requests.GROUP, handlers=handlers)
+    left_behind = Telling(parts.ledger, parts.emission)
+    return handlers, (
+        Timer(name="reconciler", every=every, act=reconciler.run_once),
+        Timer(name="crossed verifications", every=every, act=verifications.release_crossed),
+        Timer(name="publications left behind", every=every, act=left_behind.run_once),
+        Timer(name="retention", every=every, act=_retention(parts).run_once),
+        Timer(name="offset audit", every=AUDIT_EVERY, act=audit.run_once),
+        Timer(name="canaries", every=timedelta(seconds=CANARIES_EVERY_S), act=_canaries(parts).write),
+    )
 
 
 def _or_exit(loop: Loop, stop: threading.Event) -> None:

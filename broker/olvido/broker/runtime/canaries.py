@@ -4,8 +4,6 @@ So a reader that is alive and does not read is found within a minute or so, also
 anything.
 """
 
-import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime
 
@@ -13,11 +11,8 @@ from uuid_utils.compat import uuid7
 
 from olvido.broker.contract import Publisher, Record
 from olvido.broker.partitioning import partition_of
-from olvido.core.errors import Refused, Unavailable
 from olvido.schemas.codec import Codec
 from olvido.schemas.envelope import headers_of
-
-logger = logging.getLogger("olvido.broker")
 
 EVERY_S = 10.0
 
@@ -69,11 +64,3 @@ class Canaries:
         value = self._codec.encode(now)
         headers = headers_of(uuid7(), "olvido.canary.v1", source=self._source, at=now)
         self._publisher.publish([Record(self._codec.topic.name, key, value, headers) for key in self._keys])
-
-    def write_for_ever(self, stop: threading.Event) -> None:
-        """Write every ten seconds until ``stop`` is set. For a thread of its own."""
-        while not stop.wait(EVERY_S):
-            try:
-                self.write()
-            except (Unavailable, Refused) as error:
-                logger.warning("canaries: %s; trying again in %.0f s", error, EVERY_S)

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run_processors(
-    engine: Annotated[str, typer.Option(help="faust, or loop for large replays.")] = "faust",
+    engine: Annotated[str, typer.Option(help="faust, or loop: the same without Faust.")] = "faust",
 ) -> None:
     """Plan: requests and consent changes become tasks; the reconciler and the offset audit run here too.
 
