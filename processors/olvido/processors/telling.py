@@ -1,26 +1,29 @@
-"""Telling: the last word on a compacted topic is what is so.
+"""Publishes states to the compacted topics, and checks afterwards that they are not stale.
 
-Between reading a state and telling it a process may stand still, and somebody else tell a newer one. So
-whoever has told looks at the ledger once more, and tells what is no more as it was told, until all is:
+A process that read a state may stand still before it publishes it, and another process may publish a newer
+one meanwhile. So each process that has published reads the ledger once more, and publishes again what has
+changed since, until nothing has:
 
-    begin (a row)  ▸  publish  ▸  look: is it so?  ▸  end (the row is deleted)
-                         ▲                │ no
+    begin (a row)  ▸  publish  ▸  read again: has it changed?  ▸  end (the row is deleted)
+                         ▲                │ yes
                          └────────────────┘
 
-Let the last word about something be an older one. Whoever told it has looked afterwards. Then it was no
-more so, and was told anew; or it was so, and changed after the look: then whoever changed it has told that
-still later. Both contradict that it was the last. What is left is who dies before the look:
+Claim: the last record about a request or a consent is not stale. Suppose that it is. Its writer read the
+ledger after it had published. Either the ledger had changed by then, and the writer published again; or the
+ledger changed later, and the process that changed it published after that. So it was not the last record.
 
-- before ``begin``: nothing was told. The batch comes again, or the timer's next look finds the same. Requests
-  and consents begin in the transaction that saves them: their batch may never come again, if another process
-  whose clock is behind has refused the same records meanwhile.
-- after it: the row stays, and :meth:`Telling.run_once` of anybody tells what is so, in a telling of its own.
-  A batch that comes again would do as well, but who died may have been a zombie, whose batch was done by
-  the next owner meanwhile: nobody would be brought it again.
-- at the delete: the row is there or is not; if it is, the same is told once more.
+What is left is a process that dies before it reads again:
+
+- before ``begin``: it has published nothing. The batch comes again, or the timer's next look finds the same.
+  Requests and consents begin in the transaction that saves them: their batch may never come again, if
+  another process whose clock is behind has refused the same records meanwhile.
+- after ``begin``: the row stays, and :meth:`Telling.run_once` of any process publishes the present state.
+  The batch alone would not do. The dead process may have been a zombie, and the next owner of its partition
+  may have done the batch meanwhile: then nobody is brought it again.
+- at the delete: the row is there or is not. If it is, the same state is published once more.
 
 A row counts as left behind after ``GIVEN_UP_AFTER``. Nobody heals a process that stands still for longer
-than that and then, within the millisecond after its publish, dies.
+than that and then dies within the millisecond after its publish.
 """
 
 import logging
