@@ -1,11 +1,14 @@
 """A process that reads a topic as every process does, and whose handler stands still while a file is there.
 
 python blocked_reader.py BOOTSTRAP_SERVERS TOPIC GROUP PORT FILE
+
+Its clock runs three times as fast as ours, so the minute after which it counts as dead takes 20 seconds.
 """
 
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,16 +20,20 @@ from olvido.broker.runtime.serving import serving
 from olvido.schemas.settings.deployment import KafkaSection, MetricsSection
 
 
+def clock() -> float:
+    return time.monotonic() * 3
+
+
 def main() -> None:
     servers, topic, group, port, file = sys.argv[1:]
-    kafka, stop, activity = KafkaSection(bootstrap_servers=servers), threading.Event(), Activity()
+    kafka, stop, activity = KafkaSection(bootstrap_servers=servers), threading.Event(), Activity(clock=clock)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
     def handle(_: Sequence[Received]) -> None:
         while Path(file).exists() and not stop.is_set():
             threading.Event().wait(0.1)
 
-    health = ReaderHealth(kafka, group=group, topics=[topic], activity=activity)
+    health = ReaderHealth(kafka, group=group, topics=[topic], activity=activity, clock=clock)
     with serving(MetricsSection(port=int(port)), health):
         health.started({})
         threading.Thread(target=health.watch, args=(stop,), daemon=True).start()
