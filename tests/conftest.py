@@ -4,6 +4,7 @@ A part that is given but broken, or that is to be had nowhere, fails the tests t
 says what to do. Nothing is skipped in silence.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -42,6 +43,16 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Take back from the collector what Hypothesis gave it to call.
+
+    What is called there lives until the interpreter is gone, and what it reaches lives as long: functions of
+    tests and sinks, and by their annotations the types of DuckDB, whose library then prints each as leaked.
+    """
+    gc.callbacks.clear()
 
 
 @pytest.hookimpl(trylast=True)  # after the files were shuffled
