@@ -106,4 +106,4 @@ def check_known(declared: Deployment, name: str) -> None:
         raise InvalidInput("sink", f"olvido.toml has no sink {name!r}{did_you_mean(name, declared.sinks)}")
     topic = tasks_topic(name).name
     if not end_offsets(declared.kafka, [topic]):
-        raise InvalidInput("sink", f"its topic {topic} is not there: topics and schemas are not applied yet")
+        raise InvalidInput("sink", f"its topic {topic} is not there; make it with: olvido topics apply")

@@ -121,7 +121,7 @@ def _windows(
     for topic in asked.topics:
         there = [partition for name, partition in lags if name == topic]
         if not there:
-            raise InvalidInput("topic", f"{topic} is not there: topics and schemas are not applied yet")
+            raise InvalidInput("topic", f"{topic} is not there; make it with: olvido topics apply")
         wanted = [*asked.partitions, *(one.partition for one in asked.ranges if one.topic == topic)]
         unknown = sorted(set(wanted) - set(there))
         if unknown:
