@@ -106,8 +106,8 @@ def committed(kafka: KafkaSection, group: str, topics: list[str]) -> dict[tuple[
 
 
 @pytest.fixture
-def loop_engine(tmp_path: Path, parts, ledger_dsn: str) -> Iterator[Callable[[], None]]:
-    """`olvido run processors --engine loop`, as a process."""
+def run_engine(tmp_path: Path, parts, ledger_dsn: str) -> Iterator[Callable[[str], None]]:
+    """`olvido run processors --engine …`, as a process."""
     (tmp_path / "olvido.toml").write_bytes((PROJECT / "olvido.toml").read_bytes())
     environment = {
         **os.environ,
@@ -116,20 +116,22 @@ def loop_engine(tmp_path: Path, parts, ledger_dsn: str) -> Iterator[Callable[[],
         "OLVIDO_LEDGER__DSN": ledger_dsn,
         "OLVIDO_RECONCILER__EVERY_S": "0.5",
     }
-    command = [str(Path(sys.executable).with_name("olvido")), "run", "processors", "--engine", "loop"]
+    command = [str(Path(sys.executable).with_name("olvido")), "run", "processors", "--engine"]
     processes: list[subprocess.Popen[bytes]] = []
-    yield lambda: processes.append(subprocess.Popen(command, cwd=tmp_path, env=environment))
+    yield lambda engine: processes.append(subprocess.Popen([*command, engine], cwd=tmp_path, env=environment))
     for process in processes:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
 
 
-def test_the_plain_loop_sends_again_what_is_owed_and_reads_again_what_was_committed_over(
+@pytest.mark.parametrize("engine", ["faust", "loop"])
+def test_each_engine_sends_again_what_is_owed_and_reads_again_what_was_committed_over(
     registry: Registry,
     kafka_section: KafkaSection,
     ledger: Ledger,
     deployment: Deployment,
-    loop_engine: Callable[[], None],
+    run_engine: Callable[[str], None],
+    engine: str,
 ):
     kafka, codec, now = kafka_section, requests_codec(registry), datetime.now(UTC)
     # Owed since an hour, and never sent: a record that was lost on its way.
@@ -153,7 +155,7 @@ def test_the_plain_loop_sends_again_what_is_owed_and_reads_again_what_was_commit
     sinks = sorted({task.sink for task in output.tasks})
     before = {sink: committed(kafka, sink_group(sink), [tasks_topic(sink).name]) for sink in sinks}
 
-    loop_engine()
+    run_engine(engine)
     until(lambda: skipped.request_id in ledger.requests.known([skipped.request_id])[0], "the audit")
 
     def sent() -> set:
