@@ -152,3 +152,6 @@ class Journal:
     def publish(self, records: Sequence) -> None:
         """Remember records."""
         self.records.extend(records)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""

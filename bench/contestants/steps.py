@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from olvido.broker.kafka import KafkaPublisher
-from olvido.broker.runtime.collector import collect_rarely
+from olvido.broker.runtime.garbage import collect_rarely
 from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.processors.emission import Emission

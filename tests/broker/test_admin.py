@@ -19,8 +19,8 @@ from confluent_kafka.admin import (
 )
 
 from olvido.broker import admin
-from olvido.broker.admin import Cluster, Difference, GroupState, Lag, Remedy
-from olvido.broker.contract import Record
+from olvido.broker.admin import Cluster, Difference, GroupState, Remedy
+from olvido.broker.contract import Lag, Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, Unavailable

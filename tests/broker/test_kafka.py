@@ -163,13 +163,13 @@ class FatalOnce(KafkaPublisher):
 
     made = 0
 
-    def _new_line(self) -> Any:
-        line = super()._new_line()
+    def _new_connection(self) -> Any:
+        connection = super()._new_connection()
         type(self).made += 1
         if self.made == 1:
-            line.producer.purge()
-            line.producer = Dying()  # type: ignore[assignment]
-        return line
+            connection.producer.purge()
+            connection.producer = Dying()  # type: ignore[assignment]
+        return connection
 
 
 class Dying:

@@ -1,8 +1,10 @@
 """Whether a reader moves: the rule, on a clock of its own."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 
-from olvido.broker.admin import Lag
+from olvido.broker.contract import Lag
 from olvido.broker.runtime.movement import Activity, Movement, Still
 
 
@@ -100,3 +102,8 @@ def test_a_batch_that_rests_because_something_is_down_is_no_fault_until_it_is_tr
         movement.look(lags(5, 10), clock())
         assert movement.still(clock()) == Still(records=5, for_s=61, busy=True, down="the target is down")
     assert movement.still(clock()) == Still(records=5, for_s=61, busy=False, down="")
+
+
+def test_the_rule_needs_no_kafka():
+    imports = "import sys, olvido.broker.runtime.movement; sys.exit('confluent_kafka' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", imports], check=False).returncode == 0

@@ -127,6 +127,9 @@ class Slow:
     def __init__(self, inner: MemoryBroker, go_on: threading.Event) -> None:
         self.inner, self.go_on = inner, go_on
 
+    def close(self) -> None:
+        self.inner.close()
+
     def publish(self, records: Sequence[Record]) -> None:
         assert self.go_on.wait(30)
         self.inner.publish(records)
@@ -198,6 +201,9 @@ class Flaky:
 
     def __init__(self, inner: MemoryBroker, failures: int) -> None:
         self.inner, self.failures = inner, failures
+
+    def close(self) -> None:
+        self.inner.close()
 
     def publish(self, records: Sequence[Record]) -> None:
         if self.failures:

@@ -213,6 +213,9 @@ class PublishesAndDies:
     def __init__(self, inner: MemoryBroker) -> None:
         self.inner = inner
 
+    def close(self) -> None:
+        self.inner.close()
+
     def publish(self, records: Sequence[Record]) -> None:
         self.inner.publish(records)
         raise Dies
@@ -236,6 +239,9 @@ class Down:
         self.inner = inner
         self.up = threading.Event()
         self.asked = threading.Event()
+
+    def close(self) -> None:
+        self.inner.close()
 
     def publish(self, records: Sequence[Record]) -> None:
         self.asked.set()
@@ -345,6 +351,8 @@ def test_while_one_relay_works_another_stands_by(
     class Looks:
         def publish(self, records: Sequence[Record]) -> None:
             seen.append(Relay(dsn, memory).turn())
+
+        def close(self) -> None: ...
 
     Relay(dsn, Looks()).turn()
     assert seen == [0]

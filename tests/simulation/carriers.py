@@ -12,8 +12,7 @@ from typing import Any
 from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, TopicPartition
 from simulation.process import Process
 
-from olvido.broker.admin import Lag
-from olvido.broker.contract import Received, Record
+from olvido.broker.contract import Lag, Received, Record
 from olvido.broker.memory import MemoryBroker
 from olvido.core.errors import Unavailable
 
@@ -29,6 +28,9 @@ class PublisherTwin:
     def __init__(self, process: Process, broker: MemoryBroker) -> None:
         self._process = process
         self._broker = broker
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
     def publish(self, records: Sequence[Record]) -> None:
         """Append all of them; or some, and say that it is not known which."""

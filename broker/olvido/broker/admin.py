@@ -27,7 +27,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are pu
     TopicMetadata,
 )
 
-from olvido.broker.contract import Received
+from olvido.broker.contract import Lag, Received
 from olvido.broker.kafka import admin_options, library_logger, naming_bad_options, open_consumer, received
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import ConfigError, Unavailable
@@ -86,27 +86,6 @@ class Difference:
     def __str__(self) -> str:
         tail = f" ({self.why})" if self.why else ""
         return f"{self.topic}: {self.what} is {self.is_}, should be {self.should}{tail}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lag:
-    """How far a group is in one partition."""
-
-    topic: str
-    partition: int
-    committed: int | None  # None: the group has never committed here
-    start: int  # the oldest offset that is still kept
-    end: int  # the offset that the next record will get
-
-    @property
-    def behind(self) -> int:
-        """Records that the group has yet to handle."""
-        return max(0, self.end - max(self.start, self.committed or 0))
-
-    @property
-    def fell_off(self) -> int:
-        """Offsets that retention removed before the group had read them: an alarm, never normal."""
-        return max(0, self.start - self.committed) if self.committed is not None else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -479,16 +458,7 @@ def lag(kafka: KafkaSection, group: str, topics: Sequence[str]) -> tuple[Lag, ..
         # Committed before end: so a group at work never seems ahead of its topic.
         committed = _committed(kafka, group, places)
         ends = _offsets(admin, places, _LATEST)
-    return tuple(
-        Lag(
-            topic=place[0],
-            partition=place[1],
-            committed=committed.get(place),
-            start=starts[place],
-            end=ends[place],
-        )
-        for place in places
-    )
+    return _lags(places, starts, committed, ends)
 
 
 def unread(kafka: KafkaSection, group: str, topics: Sequence[str], *, written_before: datetime) -> int:
@@ -502,7 +472,7 @@ def unread(kafka: KafkaSection, group: str, topics: Sequence[str], *, written_be
         starts = _offsets(admin, places, _EARLIEST)
         committed = _committed(kafka, group, places)
         ends = _offsets_at(admin, places, written_before)
-    return sum(max(0, ends[place] - max(starts[place], committed.get(place, 0))) for place in places)
+    return sum(one.behind for one in _lags(places, starts, committed, ends))
 
 
 def group_state(kafka: KafkaSection, group: str) -> GroupState:
@@ -565,15 +535,30 @@ class Groups:
                 group=group,
                 state=state,
                 members=members,
-                behind=sum(
-                    max(0, ends[place] - max(starts[place], committed[group].get(place, 0)))
-                    for place in places[group]
-                ),
+                behind=sum(one.behind for one in _lags(places[group], starts, committed[group], ends)),
                 handled=sum(committed[group].values()),
             )
             for group in names
             for state, members in [_described(described[group])]
         ]
+
+
+def _lags(
+    places: Sequence[Place],
+    starts: Mapping[Place, int],
+    committed: Mapping[Place, int],
+    ends: Mapping[Place, int],
+) -> tuple[Lag, ...]:
+    return tuple(
+        Lag(
+            topic=place[0],
+            partition=place[1],
+            committed=committed.get(place),
+            start=starts[place],
+            end=ends[place],
+        )
+        for place in places
+    )
 
 
 def _described(answer: "Future[Any]") -> tuple[str, int]:

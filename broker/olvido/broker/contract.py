@@ -1,4 +1,4 @@
-"""What travels: records read and records written, and who carries them.
+"""What travels: records read and records written, who carries them, and how far a group has come.
 
 Two carriers keep this contract: ``kafka.py`` and, for simulation, ``memory.py``.
 """
@@ -33,6 +33,27 @@ class Record:
     headers: Headers = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """How far a group is in one partition."""
+
+    topic: str
+    partition: int
+    committed: int | None  # None: the group has never committed here
+    start: int  # the oldest offset that is still kept
+    end: int  # the offset that the next record will get
+
+    @property
+    def behind(self) -> int:
+        """Records that the group has yet to handle."""
+        return max(0, self.end - max(self.start, self.committed or 0))
+
+    @property
+    def fell_off(self) -> int:
+        """Offsets that retention removed before the group had read them: an alarm, never normal."""
+        return max(0, self.start - self.committed) if self.committed is not None else 0
+
+
 class Publisher(Protocol):
     """Writes records, and says so only when the broker has them."""
 
@@ -43,6 +64,14 @@ class Publisher(Protocol):
 
         Raises:
             Unavailable: the broker did not confirm all in time; some may be there.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the broker. A repeat does nothing.
+
+        Raises:
+            NotDelivered: the broker did not confirm what another thread had begun to write.
         """
         ...
 

@@ -85,7 +85,7 @@ class KafkaPublisher:
         own = {**_PRODUCER, "client.id": client_id, "message.timeout.ms": int(timeout_s * 1000)}
         self._options = _merged(kafka, own, _PRODUCER_FIXED)
         self._lock = threading.Lock()
-        self._line: _Line | None = self._new_line()
+        self._connection: _Connection | None = self._new_connection()
 
     def publish(self, records: Sequence[Record]) -> None:
         """Write all of them and wait for every delivery report.
@@ -98,23 +98,23 @@ class KafkaPublisher:
         """
         if not records:
             return
-        line = self._current()
+        connection = self._current()
         reports = _Reports()
         deadline = time.monotonic() + self._timeout_s + GRACE_S
         try:
             with reports.sending():
                 for record in records:
-                    self._produce(line, record, reports, deadline)
+                    self._produce(connection, record, reports, deadline)
             reports.wait(deadline)
         finally:
             if reports.open:
                 # Nothing of this call may arrive after it has failed: it would overtake a repeat.
                 # If the process dies before this line nothing arrives either: the queue dies with it.
-                self._discard(line)
+                self._discard(connection)
                 reports.wait(time.monotonic() + GRACE_S)
         if reports.error is not None:
             if _fatal(reports.error):
-                self._discard(line)
+                self._discard(connection)
             raise self._unavailable(reports.topic, reports.error.name())
         if reports.open:
             raise self._unavailable(records[0].topic, f"{reports.open} of {len(records)} not confirmed")
@@ -126,11 +126,11 @@ class KafkaPublisher:
             NotDelivered: the broker did not confirm some records.
         """
         with self._lock:
-            line, self._line = self._line, None
-        if line is None or line.pid != os.getpid():
+            connection, self._connection = self._connection, None
+        if connection is None or connection.pid != os.getpid():
             return
-        left = line.producer.flush(self._timeout_s)
-        line.end()
+        left = connection.producer.flush(self._timeout_s)
+        connection.end()
         if left:
             raise NotDelivered(
                 f"Kafka at {self._kafka.bootstrap_servers} did not confirm {left} records; send them again"
@@ -147,10 +147,12 @@ class KafkaPublisher:
     def __repr__(self) -> str:
         return f"KafkaPublisher({self._kafka.bootstrap_servers})"
 
-    def _produce(self, line: "_Line", record: Record, reports: "_Reports", deadline: float) -> None:
+    def _produce(
+        self, connection: "_Connection", record: Record, reports: "_Reports", deadline: float
+    ) -> None:
         while True:
             try:
-                line.producer.produce(
+                connection.producer.produce(
                     record.topic,
                     value=record.value,
                     key=record.key,
@@ -159,46 +161,46 @@ class KafkaPublisher:
                 )
             except BufferError:
                 # The queue is full. Reports make room, and at its time-out each record is reported.
-                line.producer.poll(POLL_S)
+                connection.producer.poll(POLL_S)
                 if time.monotonic() > deadline:
                     raise self._unavailable(record.topic, "its queue stays full") from None
             except KafkaException as error:
-                raise self._refusal(line, record.topic, error.args[0]) from None
+                raise self._refusal(connection, record.topic, error.args[0]) from None
             else:
                 reports.one_sent()
                 return
 
-    def _refusal(self, line: "_Line", topic: str, error: KafkaError) -> Unavailable | Refused:
+    def _refusal(self, connection: "_Connection", topic: str, error: KafkaError) -> Unavailable | Refused:
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return Refused(Cause.TOO_LARGE, field="value", reason=f"larger than {topic} takes")
         if _fatal(error):
-            self._discard(line)
+            self._discard(connection)
         return self._unavailable(topic, error.name())
 
-    def _current(self) -> "_Line":
+    def _current(self) -> "_Connection":
         with self._lock:
-            if self._line is None:
-                self._line = self._new_line()
-            elif self._line.pid != os.getpid():
-                # We were forked: librdkafka's threads stayed behind. The parent's line is left alone,
+            if self._connection is None:
+                self._connection = self._new_connection()
+            elif self._connection.pid != os.getpid():
+                # We were forked: librdkafka's threads stayed behind. The parent's connection is left alone,
                 # since to destroy it here would wait for those threads for ever.
-                _left_behind.append(self._line)
-                self._line = self._new_line()
-            return self._line
+                _left_behind.append(self._connection)
+                self._connection = self._new_connection()
+            return self._connection
 
-    def _discard(self, line: "_Line") -> None:
+    def _discard(self, connection: "_Connection") -> None:
         """Throw a producer away, with all it has not sent: after a fatal error it sends nothing again.
 
         Other threads that wait on it see their records reported as purged, and say unavailable.
         """
         with self._lock:
-            if self._line is line:
-                self._line = None
-        line.end()
+            if self._connection is connection:
+                self._connection = None
+        connection.end()
 
-    def _new_line(self) -> "_Line":
+    def _new_connection(self) -> "_Connection":
         with naming_bad_options(self._kafka):
-            return _Line(Producer(self._options, logger=library_logger))
+            return _Connection(Producer(self._options, logger=library_logger))
 
     def _unavailable(self, topic: str, what: str) -> Unavailable:
         return Unavailable(
@@ -207,7 +209,7 @@ class KafkaPublisher:
         )
 
 
-class _Line:
+class _Connection:
     """One librdkafka producer, and the thread that brings its delivery reports as they come."""
 
     def __init__(self, producer: Producer) -> None:
@@ -272,7 +274,7 @@ def _fatal(error: KafkaError) -> bool:
     return error.fatal() or error.code() == KafkaError._FATAL
 
 
-_left_behind: list[_Line] = []  # of the process that we were forked from
+_left_behind: list[_Connection] = []  # of the process that we were forked from
 
 _HINTS = {
     "UNKNOWN_TOPIC_OR_PART": "; make it with: olvido topics apply",

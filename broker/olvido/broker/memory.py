@@ -62,6 +62,9 @@ class MemoryBroker:
             for record in records:
                 self.append(record)
 
+    def close(self) -> None:
+        """Nothing: memory has no connection to let go of."""
+
     def records(self, topic: str) -> tuple[Received, ...]:
         """All that was written to a topic, partition by partition, in order."""
         with self._lock:

@@ -94,8 +94,7 @@ class Producer(Emitter[Accepted]):
             NotDelivered: another thread was still sending, and the broker did not confirm it.
         """
         self._closed = True
-        if isinstance(self._publisher, KafkaPublisher):
-            self._publisher.close()
+        self._publisher.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from olvido.broker.admin import Lag
+from olvido.broker.contract import Lag
 
 STILL_S_MAX = 60.0  # six canaries; a rebalance takes ten seconds at most
 

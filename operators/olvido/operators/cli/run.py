@@ -92,7 +92,7 @@ def run_relay(
 
 
 def _as_a_service() -> None:
-    from olvido.broker.runtime.collector import collect_rarely
+    from olvido.broker.runtime.garbage import collect_rarely
 
     logs.as_a_service()
     collect_rarely()
