@@ -37,7 +37,7 @@ COPY --from=build /opt/olvido /opt/olvido
 COPY --chmod=755 <<'PYTHON' /usr/local/bin/in-group
 #!/opt/olvido/bin/python
 import sys
-from olvido.broker.admin import group_state
+from olvido.broker.groups import group_state
 from olvido.schemas.settings.deployment import Connections
 sys.exit(0 if group_state(Connections.from_env().kafka, sys.argv[1]).members else 1)
 PYTHON

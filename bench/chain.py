@@ -29,8 +29,8 @@ from figures import Comparison, Curve, Runs, options, tell
 from psycopg2.extensions import connection
 from stage import SINKS, Measured, staged
 
-from olvido.broker.admin import group_state
 from olvido.broker.contract import Record
+from olvido.broker.groups import group_state
 from olvido.broker.kafka import KafkaPublisher
 from olvido.operators.local.probes import kafka_answers, postgres_refuses, registry_answers
 from olvido.processors import receipts, requests

@@ -25,7 +25,7 @@ from figures import Comparison, options, tell
 from rich.progress import track
 from stage import HANDLED
 
-from olvido.broker import admin
+from olvido.broker import topics
 from olvido.ledger import schema
 from olvido.operators.desk.prepare import create_keys
 from olvido.operators.local.stack import Stack, temporary_stack
@@ -63,7 +63,7 @@ def main() -> None:
         environ = _environment(stack, Path(folder))
         os.environ.update(environ)
         deployment = Deployment.load()
-        admin.apply(deployment.kafka, Registry(deployment.registry.url), deployment.catalogue)
+        topics.apply(deployment.kafka, Registry(deployment.registry.url), deployment.catalogue)
         schema.migrate(deployment.ledger_dsn)
         create_keys(deployment, Path(folder))
         _emit(deployment, Path(folder), arguments.requests)

@@ -37,8 +37,8 @@ from psycopg2.extensions import connection as Connection
 from rich.progress import track
 from stage import Measured, staged
 
-from olvido.broker.admin import end_offsets
 from olvido.broker.contract import Record
+from olvido.broker.groups import end_offsets
 from olvido.broker.kafka import KafkaPublisher
 from olvido.core.plan import plan_tasks
 from olvido.operators.settings import private_keys

@@ -33,7 +33,8 @@ from rich.progress import track
 from stage import HANDLED, HEAD, PORT, SINK, Measured, staged, variable
 from uuid_utils.compat import uuid7
 
-from olvido.broker import admin
+from olvido.broker import groups as broker_groups
+from olvido.broker import topics as broker_topics
 from olvido.broker.contract import Handler, Received, Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.partitioning import partition_of
@@ -145,9 +146,9 @@ class Line:
 
     def _members(self, group: str, topic: str, processes: int) -> int:
         kafka = self._stage.deployment.kafka
-        state = admin.group_state(kafka, group)
+        state = broker_groups.group_state(kafka, group)
         whole = state.state == "STABLE" and state.members and state.members % processes == 0
-        read = whole and sum(one.behind for one in admin.lag(kafka, group, [topic])) == 0
+        read = whole and sum(one.behind for one in broker_groups.lag(kafka, group, [topic])) == 0
         return state.members if read else 0
 
     def _handled(self, topic: str) -> int:
@@ -341,7 +342,7 @@ def _make_topics_anew(stage: Measured, many: int) -> None:
     while (told := _run(command, environment, stage.stack.directory)).returncode:
         if time.monotonic() > deadline:
             raise SystemExit(f"topics of {many} partitions: {told.stderr}")
-    assert len(admin.end_offsets(kafka, [REQUESTS.name])) == many, "as many as asked for"
+    assert len(broker_groups.end_offsets(kafka, [REQUESTS.name])) == many, "as many as asked for"
 
 
 def _run(
@@ -555,7 +556,7 @@ def _with_sinks(stage: Measured, many: int, publisher: KafkaPublisher) -> Handle
     deployment = Deployment.load(path)
     began = time.perf_counter()
     registry = Registry(deployment.registry.url)
-    admin.apply(deployment.kafka, registry, deployment.catalogue)
+    broker_topics.apply(deployment.kafka, registry, deployment.catalogue)
     say(f"  {many} sinks: topics made in {time.perf_counter() - began:.1f} s")
     return RequestsHandler(
         registry, Ledger(Database(deployment.ledger_dsn, application="bench")),

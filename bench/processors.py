@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from olvido.broker import admin
+from olvido.broker import topics
 from olvido.broker.contract import Received, Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.ledger import schema
@@ -51,7 +51,7 @@ def main() -> None:
         os.environ.update(stack.environment)
         deployment = Deployment.load(PROJECT / "olvido.toml")
         registry = Registry(deployment.registry.url)
-        admin.apply(deployment.kafka, registry, deployment.catalogue)
+        topics.apply(deployment.kafka, registry, deployment.catalogue)
         schema.migrate(deployment.ledger_dsn)
         create_keys(deployment, Path(folder))
         batches = _batches(deployment, registry, Path(folder), arguments.requests)

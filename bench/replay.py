@@ -27,8 +27,8 @@ from confluent_kafka.admin import AdminClient
 from stage import SINKS, staged, variable
 from uuid_utils.compat import uuid7
 
-from olvido.broker.admin import end_offsets, lag
 from olvido.broker.contract import Record
+from olvido.broker.groups import end_offsets, lag
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.partitioning import partition_of
 from olvido.core.acts import Act, Verb

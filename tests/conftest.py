@@ -147,7 +147,7 @@ def kafka_section(parts: Parts) -> KafkaSection:
 @pytest.fixture(scope="session")
 def registry(parts: Parts, kafka_section: KafkaSection, deployment: Deployment) -> Registry:
     """The registry, with all topics and schemas of olvido.toml applied."""
-    from olvido.broker.admin import apply
+    from olvido.broker.topics import apply
 
     registry = Registry(parts.registry_url)
     apply(kafka_section, registry, deployment.catalogue)

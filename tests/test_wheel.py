@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT, Parts
 
-from olvido.broker.admin import end_offsets, read_range
+from olvido.broker.groups import end_offsets
+from olvido.broker.ranges import read_range
 from olvido.broker.runtime.patience import patiently
 from olvido.core.subject import Identity, IdentityKind
 from olvido.schemas.codec import requests_codec

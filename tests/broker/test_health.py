@@ -13,8 +13,8 @@ import pytest
 from broker.test_loop import until
 from broker.topics import MakeTopic
 
-from olvido.broker.admin import lag
 from olvido.broker.contract import Received, Record
+from olvido.broker.groups import lag
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
 from olvido.broker.memory import MemoryBroker

@@ -13,9 +13,10 @@ from aiokafka.partitioner import DefaultPartitioner
 from broker.topics import MakeTopic, make_topic_at
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from olvido.broker.admin import end_offsets, read_range
 from olvido.broker.contract import Record
+from olvido.broker.groups import end_offsets
 from olvido.broker.kafka import KafkaPublisher
+from olvido.broker.ranges import read_range
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, NotDelivered, Refused, Unavailable
 from olvido.operators.local.stack import Stack

@@ -16,8 +16,8 @@ from uuid import uuid4
 import pytest
 from broker.topics import MakeTopic, make_topic_at
 
-from olvido.broker.admin import group_state, lag
 from olvido.broker.contract import Received, Record
+from olvido.broker.groups import group_state, lag
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Counters, Loop
 from olvido.broker.runtime.patience import delays

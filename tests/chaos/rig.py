@@ -19,7 +19,7 @@ from chaos.proxy import Line
 from chaos.stage import Stage
 from chaos.upstream import Upstream
 from chaos.witness import Before, Findings, Witness
-from olvido.broker.admin import group_state
+from olvido.broker.groups import group_state
 from olvido.core.errors import Unavailable
 
 SETTLE_S_MAX = 300.0  # the reconciler doubles its waits: a task lost four times is due after four minutes

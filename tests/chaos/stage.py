@@ -21,7 +21,7 @@ from journeys.conftest import CRM, STORE, TOML, Chain
 from chaos.bugs import BUG, HEALERS
 from chaos.points import NAME, ORDERS, order_path
 from chaos.proxy import HttpFaults, Proxies
-from olvido.broker.admin import lag
+from olvido.broker.groups import lag
 from olvido.core.errors import Unavailable
 from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger

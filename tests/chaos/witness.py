@@ -13,7 +13,8 @@ from typing import Any
 from chaos.journal import Journal, Told
 from chaos.people import NEW_LIFE, WORD, Part, Person, people
 from chaos.stage import Stage
-from olvido.broker.admin import end_offsets, read_range, start_offsets
+from olvido.broker.groups import end_offsets, start_offsets
+from olvido.broker.ranges import read_range
 from olvido.schemas.codec import receipts_codec, tasks_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import RECEIPTS, tasks_topic

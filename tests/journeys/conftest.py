@@ -20,7 +20,7 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from olvido.broker.admin import end_offsets, lag
+from olvido.broker.groups import end_offsets, lag
 from olvido.core.errors import Unavailable
 from olvido.ledger.connection import Database
 from olvido.ledger.letters import Letters

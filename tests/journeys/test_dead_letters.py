@@ -21,8 +21,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from shell import olvido, told
 
-from olvido.broker.admin import end_offsets
 from olvido.broker.contract import Record
+from olvido.broker.groups import end_offsets
 from olvido.broker.kafka import KafkaPublisher
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import REDRIVE_HEADER, DeadLetter

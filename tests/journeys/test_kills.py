@@ -8,7 +8,7 @@ from itertools import cycle
 import psycopg2
 import pytest
 
-from olvido.broker.admin import reach
+from olvido.broker.groups import reach
 from olvido.broker.runtime.patience import patiently
 from olvido.core.errors import Unavailable
 from olvido.producers import Accepted

@@ -7,7 +7,7 @@ import pytest
 from journeys.conftest import TOML, Chain, operated, running
 from shell import olvido, told
 
-from olvido.broker.admin import end_offsets
+from olvido.broker.groups import end_offsets
 from olvido.schemas.topics import CANARIES, REQUESTS, tasks_topic
 
 pytestmark = [

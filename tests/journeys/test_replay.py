@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 from shell import olvido, told
 
-from olvido.broker.admin import end_offsets, read_range
+from olvido.broker.groups import end_offsets
+from olvido.broker.ranges import read_range
 from olvido.core.replay import ReplayState
 from olvido.ledger.connection import Database
 from olvido.ledger.replays import Replays

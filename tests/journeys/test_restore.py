@@ -10,7 +10,7 @@ import pytest
 from psycopg2 import sql
 from shell import olvido, told
 
-from olvido.broker.admin import end_offsets
+from olvido.broker.groups import end_offsets
 from olvido.ledger.connection import Database
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.schemas.codec import request_status_codec
@@ -190,7 +190,7 @@ def test_a_restored_crm_forgets_the_500_again_and_nobody_else(chain, backup, reg
 
 def told_states(chain, registry, request_id: str) -> list[str]:
     """What the topic of states said of a request, in order."""
-    from olvido.broker.admin import read_range
+    from olvido.broker.ranges import read_range
 
     codec = request_status_codec(registry)
     topic = codec.topic.name

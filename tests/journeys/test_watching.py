@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 from journeys.test_kills import _connections, _erase
 
-from olvido.broker.admin import lag
+from olvido.broker.groups import lag
 from olvido.schemas.topics import CANARIES
 
 pytestmark = [

@@ -16,9 +16,10 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient
 from values import an_erasure, an_id, read
 
-from olvido.broker.admin import end_offsets, read_range
 from olvido.broker.contract import Record
+from olvido.broker.groups import end_offsets
 from olvido.broker.kafka import KafkaPublisher
+from olvido.broker.ranges import read_range
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused, Unavailable
 from olvido.ledger.store import Ledger

@@ -13,11 +13,12 @@ from uuid import UUID
 
 import pytest
 
-from olvido.broker.admin import end_offsets, read_range
 from olvido.broker.contract import Received, Record
+from olvido.broker.groups import end_offsets
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.memory import MemoryBroker
 from olvido.broker.partitioning import partition_of
+from olvido.broker.ranges import read_range
 from olvido.producers import (
     Accepted,
     AsyncProducer,

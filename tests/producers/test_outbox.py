@@ -378,7 +378,7 @@ def test_without_psycopg2_a_relay_says_what_to_install(
 
 
 def test_from_the_outbox_to_kafka(dsn: str, connection: Connection, connections: Connections) -> None:
-    from olvido.broker.admin import end_offsets
+    from olvido.broker.groups import end_offsets
 
     before = sum(end_offsets(connections.kafka, [CONSENTS.name]).values())
     fill(connection, Outbox.of(connections), 20)

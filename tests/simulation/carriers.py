@@ -300,7 +300,7 @@ class ConsumerTwin:
 
 
 class AdminTwin:
-    """What ``olvido.broker.admin`` asks of a broker. Stands where a ``KafkaSection`` would."""
+    """What ``olvido.broker.groups`` and ``ranges`` ask of a broker. Stands where a ``KafkaSection`` would."""
 
     def __init__(self, process: Process, broker: MemoryBroker) -> None:
         self._process = process

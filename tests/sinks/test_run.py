@@ -12,7 +12,7 @@ from confluent_kafka import Consumer
 from sinks.shop import a_customer, a_handle, an_erasure, identities
 from sinks.targets import DuckDBTarget
 
-from olvido.broker import admin
+from olvido.broker import topics
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.core.errors import ConfigError
@@ -71,7 +71,7 @@ def test_a_task_becomes_a_receipt(
         update={"kafka": kafka_section, "registry": ours.registry.model_copy(update={"url": registry.url})}
     )
     [name] = ours.sinks
-    admin.apply(kafka_section, registry, ours.catalogue)
+    topics.apply(kafka_section, registry, ours.catalogue)
     person = identities(customer_id="C-1")
     task = an_erasure(customer_id="C-1", source_id=UUID(int=5)).task
     subject_id = a_handle(person[0]).value

@@ -8,8 +8,9 @@ query finds; it becomes a late delivery with an alarm.
 import logging
 from collections.abc import Mapping, Sequence
 
-from olvido.broker.admin import lag, read_range
 from olvido.broker.contract import Handler, Lag
+from olvido.broker.groups import lag
+from olvido.broker.ranges import read_range
 from olvido.broker.runtime.metrics import AUDIT_GAPS, AUDIT_REREAD
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.store import Ledger

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from olvido.broker.admin import lag
+from olvido.broker.groups import lag
 from olvido.broker.runtime.metrics import FIGURES
 from olvido.core.errors import Unavailable
 from olvido.core.sinks import Standing

@@ -11,8 +11,8 @@ from functools import partial
 
 import faust
 
-from olvido.broker.admin import check_fit, unread
 from olvido.broker.contract import Handler
+from olvido.broker.groups import unread
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
 from olvido.broker.runtime import tracing
@@ -22,6 +22,7 @@ from olvido.broker.runtime.health import ReaderHealth
 from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import Stopped, patiently
 from olvido.broker.runtime.serving import serving
+from olvido.broker.topics import check_fit
 from olvido.ledger import schema
 from olvido.ledger.clocks import check_clock
 from olvido.ledger.connection import Database

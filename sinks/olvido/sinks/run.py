@@ -4,7 +4,6 @@ import logging
 import threading
 from datetime import UTC, datetime
 
-from olvido.broker.admin import check_fit
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
 from olvido.broker.runtime import tracing
@@ -12,6 +11,7 @@ from olvido.broker.runtime.health import ReaderHealth
 from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import Stopped, patiently
 from olvido.broker.runtime.serving import serving
+from olvido.broker.topics import check_fit
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
 from olvido.schemas.privacy.sealing import Opener

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from olvido.broker.admin import lag
+from olvido.broker.groups import lag
 from olvido.broker.runtime.metrics import PART_UP, READY, STANDING_STILL
 from olvido.broker.runtime.movement import STILL_S_MAX, Activity, Movement, Still
 from olvido.core.errors import OlvidoError, Unavailable

@@ -160,12 +160,12 @@ def _status(directory: Path) -> "Report":
 
 
 def _topics(_directory: Path) -> list[str]:
-    from olvido.broker import admin
+    from olvido.broker import topics
     from olvido.operators.settings import deployment
     from olvido.schemas.registry import Registry
 
     declared = deployment()
-    return list(map(str, admin.diff(declared.kafka, Registry(declared.registry.url), declared.catalogue)))
+    return list(map(str, topics.diff(declared.kafka, Registry(declared.registry.url), declared.catalogue)))
 
 
 def _acts(_directory: Path) -> list[Mapping[str, Any]]:

@@ -79,7 +79,7 @@ class Watcher:
     """Looks again and again, in a thread of its own: so that a key is noticed while a part is silent."""
 
     def __init__(self) -> None:
-        from olvido.broker.admin import Groups
+        from olvido.broker.groups import Groups
         from olvido.ledger.connection import Database
         from olvido.ledger.figures import Figures
         from olvido.ledger.sink_operations import SinkOperations

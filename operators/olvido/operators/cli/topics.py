@@ -66,13 +66,13 @@ def check() -> None:
     Examples:
         olvido topics check && olvido run processors
     """
-    from olvido.broker import admin
+    from olvido.broker import topics as broker_topics
     from olvido.operators.settings import deployment
     from olvido.schemas.registry import Registry
 
     declared = deployment()
     with messages.status("asking the broker and the registry"):
-        admin.check(declared.kafka, Registry(declared.registry.url), declared.catalogue)
+        broker_topics.check(declared.kafka, Registry(declared.registry.url), declared.catalogue)
     messages.print("topics and schemas are as declared")
 
 
@@ -82,13 +82,13 @@ def diff(output: Form = Output.TABLE) -> None:
     Examples:
         olvido topics diff
     """
-    from olvido.broker import admin
+    from olvido.broker import topics as broker_topics
     from olvido.operators.settings import deployment
     from olvido.schemas.registry import Registry
 
     declared = deployment()
     with messages.status("asking the broker and the registry"):
-        differences = admin.diff(declared.kafka, Registry(declared.registry.url), declared.catalogue)
+        differences = broker_topics.diff(declared.kafka, Registry(declared.registry.url), declared.catalogue)
     _tell(differences, output)
 
 
@@ -98,14 +98,14 @@ def apply(output: Form = Output.TABLE) -> None:
     Examples:
         olvido topics apply
     """
-    from olvido.broker import admin
+    from olvido.broker import topics as broker_topics
     from olvido.operators.settings import deployment
     from olvido.schemas.registry import Registry
 
     declared = deployment()
     with messages.status("making what is missing"):
-        differences = admin.apply(declared.kafka, Registry(declared.registry.url), declared.catalogue)
-    refused = [one for one in differences if one.remedy is admin.Remedy.REFUSED]
+        differences = broker_topics.apply(declared.kafka, Registry(declared.registry.url), declared.catalogue)
+    refused = [one for one in differences if one.remedy is broker_topics.Remedy.REFUSED]
     messages.print(f"mended {len(differences) - len(refused)}, refused {len(refused)}")
     if refused:
         _tell(refused, output)

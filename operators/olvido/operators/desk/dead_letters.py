@@ -9,7 +9,8 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from olvido.broker import admin
+from olvido.broker import groups
+from olvido.broker import ranges as broker_ranges
 from olvido.broker.contract import Publisher, Received, Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.reading import digest_of, redrive_of, sent_headers
@@ -258,7 +259,7 @@ def find(kafka: KafkaSection, letters: Sequence[DeadLetter]) -> Iterator[Found]:
         return letter.topic, letter.partition
 
     ordered = sorted(letters, key=lambda letter: (*place(letter), letter.offset))
-    kept = admin.start_offsets(kafka, sorted({letter.topic for letter in letters}))
+    kept = groups.start_offsets(kafka, sorted({letter.topic for letter in letters}))
     for (topic, partition), here in groupby(ordered, key=place):
         wanted = list(here)
         records: dict[int, Received] = {}
@@ -266,7 +267,7 @@ def find(kafka: KafkaSection, letters: Sequence[DeadLetter]) -> Iterator[Found]:
             ranges = ranges_of((topic, partition, letter.offset) for letter in wanted)
             records = {
                 record.offset: record
-                for record in admin.read_range(
+                for record in broker_ranges.read_range(
                     kafka, topic, partition, [(one.low, one.high) for one in ranges]
                 )
             }

@@ -10,7 +10,8 @@ from typing import TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-from olvido.broker import admin
+from olvido.broker import groups as broker_groups
+from olvido.broker import topics as broker_topics
 from olvido.core.errors import ConfigError, OlvidoError, Unavailable
 from olvido.core.sinks import Standing
 from olvido.ledger import schema
@@ -135,7 +136,7 @@ def overall(directory: Path) -> Report:
             problems.append(f"{one.name} is {one.state}; see {one.log}")
         elif one.not_ready:
             problems.append(f"{one.name} is not ready: {one.not_ready}")
-    groups = admin.Groups(declared.kafka, readers_of(declared))
+    groups = broker_groups.Groups(declared.kafka, readers_of(declared))
     readers = _told(problems, lambda: [_reader(one) for one in groups.look()])
     problems += [
         f"nobody reads for {one.reader}; {counted(one.behind, 'record waits', 'records wait')}"
@@ -252,7 +253,7 @@ def _finding(check: Callable[[], str]) -> Finding:
 
 
 def _check_broker(declared: Deployment) -> str:
-    cluster = admin.reach(declared.kafka)
+    cluster = broker_groups.reach(declared.kafka)
     at = declared.kafka.bootstrap_servers
     return f"Kafka at {at}: cluster {cluster.cluster_id}, {counted(cluster.brokers, 'broker')}"
 
@@ -263,7 +264,7 @@ def _check_registry(declared: Deployment) -> str:
 
 
 def _check_topics(declared: Deployment) -> str:
-    admin.check(declared.kafka, Registry(declared.registry.url), declared.catalogue)
+    broker_topics.check(declared.kafka, Registry(declared.registry.url), declared.catalogue)
     return "topics and schemas are as declared"
 
 
@@ -313,8 +314,8 @@ def _check_sink(declared: Deployment, name: str) -> str:
 
 
 def _check_reader(declared: Deployment, group: str, topics: list[str]) -> str:
-    [row] = admin.Groups(declared.kafka, {group: topics}).look()
-    fell_off = sum(one.fell_off for one in admin.lag(declared.kafka, group, topics))
+    [row] = broker_groups.Groups(declared.kafka, {group: topics}).look()
+    fell_off = sum(one.fell_off for one in broker_groups.lag(declared.kafka, group, topics))
     if fell_off:
         raise _Wrong(
             f"{group}: retention removed {counted(fell_off, 'record')} before they were read",
@@ -389,7 +390,7 @@ def why_not_ready(address: str) -> str:
         return ""
 
 
-def _reader(one: admin.GroupFigures) -> Reader:
+def _reader(one: broker_groups.GroupFigures) -> Reader:
     return Reader(
         reader=one.group,
         state=one.state.lower(),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from olvido.broker import admin
+from olvido.broker import topics as broker_topics
 from olvido.broker.runtime.patience import patiently
 from olvido.ledger import schema
 from olvido.operators.settings import private_keys
@@ -59,6 +59,8 @@ def prepare(deployment: Deployment, directory: Path, say: Callable[[str], None])
     if applied:
         say(f"ledger migrated: {', '.join(applied)}")
     registry = Registry(deployment.registry.url)
-    mended = patiently("topics", lambda: admin.apply(deployment.kafka, registry, deployment.catalogue), stop)
+    mended = patiently(
+        "topics", lambda: broker_topics.apply(deployment.kafka, registry, deployment.catalogue), stop
+    )
     if mended:
         say(f"topics and schemas applied: {len({difference.topic for difference in mended})} topics")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from olvido.broker.admin import end_offsets
+from olvido.broker.groups import end_offsets
 from olvido.core.errors import InvalidInput, did_you_mean
 from olvido.core.sinks import Standing
 from olvido.ledger.figures import Figures

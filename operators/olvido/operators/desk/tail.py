@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from olvido.broker import admin
+from olvido.broker import groups, ranges
 from olvido.broker.contract import Received
 from olvido.core.acts import Act
 from olvido.core.errors import ConfigError, InvalidInput, Refused, did_you_mean
@@ -99,7 +99,7 @@ class Tail:
 
     def follow(self) -> Iterator[Line]:
         """What comes after that, without an end."""
-        yield from self._lines(admin.follow(self._kafka, self._ends))
+        yield from self._lines(ranges.follow(self._kafka, self._ends))
 
     def _lines(self, records: Iterable[Received]) -> Iterator[Line]:
         for record in records:
@@ -135,7 +135,7 @@ class Tail:
 def _range(kafka: KafkaSection, asked: Asked) -> tuple[dict[Place, int], dict[Place, int]]:
     """Where to begin and where to end in each partition."""
     name = asked.topic.name
-    oldest, ends = admin.start_offsets(kafka, [name]), admin.end_offsets(kafka, [name])
+    oldest, ends = groups.start_offsets(kafka, [name]), groups.end_offsets(kafka, [name])
     if not ends:
         raise ConfigError(f"the broker has no topic {name}; make it with: olvido topics apply")
     for number in asked.partitions:
@@ -144,7 +144,7 @@ def _range(kafka: KafkaSection, asked: Asked) -> tuple[dict[Place, int], dict[Pl
 
     def offsets(end: End) -> dict[Place, int]:
         if end.instant is not None:
-            return admin.offsets_at(kafka, [name], end.instant)
+            return groups.offsets_at(kafka, [name], end.instant)
         return oldest if end.oldest else ends
 
     starts, stops = offsets(asked.start), offsets(asked.stop)
@@ -164,7 +164,7 @@ def _read(
     def of(place: Place) -> Iterator[Received]:
         # The newest of all are among the newest of each partition.
         low = starts[place] if last is None else max(starts[place], ends[place] - last)
-        return admin.read_range(kafka, *place, [(low, ends[place])] if low < ends[place] else [])
+        return ranges.read_range(kafka, *place, [(low, ends[place])] if low < ends[place] else [])
 
     merged = heapq.merge(*map(of, sorted(starts)), key=lambda record: record.timestamp_ms)
     return merged if last is None else deque(merged, maxlen=last)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from olvido.broker import admin
+from olvido.broker import groups
 from olvido.core.errors import Unavailable
 from olvido.operators.desk.checking import checked
 from olvido.operators.desk.prepare import prepare
@@ -135,6 +135,6 @@ def _restarts(running: Stack) -> dict[str, int]:
 
 def _has_members(declared: Deployment, group: str) -> bool:
     try:
-        return admin.group_state(declared.kafka, group).members > 0
+        return groups.group_state(declared.kafka, group).members > 0
     except Unavailable:  # the broker still looks for the group's coordinator
         return False

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from olvido.broker.admin import read_range
+from olvido.broker.ranges import read_range
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, PrivacyRequest

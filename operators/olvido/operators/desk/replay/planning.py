@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from olvido.broker.admin import lag, offsets_at, reach
 from olvido.broker.contract import Lag
+from olvido.broker.groups import lag, offsets_at, reach
 from olvido.core.errors import InvalidInput, OlvidoError
 from olvido.core.rates import rate_of
 from olvido.core.replay import Kept, PlaceCount, Plan, SinkCount, Window, check_times, window

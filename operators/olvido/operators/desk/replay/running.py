@@ -14,8 +14,9 @@ from threading import Event
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
-from olvido.broker.admin import end_offsets, lag, read_range
 from olvido.broker.contract import Handler, Publisher, Received
+from olvido.broker.groups import end_offsets, lag
+from olvido.broker.ranges import read_range
 from olvido.broker.runtime.patience import patiently
 from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError, Refused, Unavailable

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from olvido.broker.admin import lag, read_range
+from olvido.broker.groups import lag
+from olvido.broker.ranges import read_range
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.replay import FIRST, Plan
 from olvido.core.source import id_of

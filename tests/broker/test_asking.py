@@ -18,10 +18,13 @@ from confluent_kafka.admin import (
     NewTopic,
 )
 
-from olvido.broker import admin
-from olvido.broker.admin import Cluster, Difference, GroupState, Remedy
+from olvido.broker import groups as broker_groups
+from olvido.broker import ranges as broker_ranges
+from olvido.broker import topics as broker_topics
 from olvido.broker.contract import Lag, Record
+from olvido.broker.groups import Cluster, GroupState
 from olvido.broker.kafka import KafkaPublisher
+from olvido.broker.topics import Difference, Remedy
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.core.subject import IdentityKind
@@ -55,7 +58,10 @@ def of_sink(differences: list[Difference], sink: str) -> list[Difference]:
 def make(kafka: KafkaSection, sink: str, partitions: int = 6, **config: str) -> None:
     client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     topic = tasks_topic(sink)
-    settings = {**admin.settings_for(topic, kafka), **{k.replace("_", "."): v for k, v in config.items()}}
+    settings = {
+        **broker_topics.settings_for(topic, kafka),
+        **{k.replace("_", "."): v for k, v in config.items()},
+    }
     client.create_topics([NewTopic(topic.name, partitions, 1, config=settings)])[topic.name].result(30)
 
 
@@ -84,31 +90,31 @@ def test_what_is_missing_is_made_and_a_repeat_changes_nothing(
             topic=topic.name, what="schema", is_="not registered", should="task.avsc", remedy=Remedy.MEND
         ),
     ]
-    assert admin.diff(kafka_section, registry, catalogue) == missing
-    assert admin.apply(kafka_section, registry, catalogue) == missing
-    assert admin.apply(kafka_section, registry, catalogue) == []
-    assert admin.diff(kafka_section, registry, catalogue) == []
+    assert broker_topics.diff(kafka_section, registry, catalogue) == missing
+    assert broker_topics.apply(kafka_section, registry, catalogue) == missing
+    assert broker_topics.apply(kafka_section, registry, catalogue) == []
+    assert broker_topics.diff(kafka_section, registry, catalogue) == []
 
 
 def test_every_topic_of_the_table_is_there_with_its_settings(
     kafka_section: KafkaSection, registry: Registry, deployment: Deployment
 ) -> None:
     for topic in topics_of(deployment.catalogue):
-        wanted = admin.settings_for(topic, kafka_section)
+        wanted = broker_topics.settings_for(topic, kafka_section)
         there = settings(kafka_section, topic.name)
         assert {name: there[name] for name in wanted} == wanted
 
 
 def test_events_are_kept_by_time_and_states_for_ever(kafka_section: KafkaSection) -> None:
-    kept = admin.settings_for(REQUESTS, kafka_section)
-    compacted = admin.settings_for(REQUEST_STATUS, kafka_section)
+    kept = broker_topics.settings_for(REQUESTS, kafka_section)
+    compacted = broker_topics.settings_for(REQUEST_STATUS, kafka_section)
     assert (kept["cleanup.policy"], kept["retention.ms"]) == ("delete", str(400 * 24 * 3600 * 1000))
     assert (compacted["cleanup.policy"], "retention.ms" in compacted) == ("compact", False)
 
 
 @pytest.mark.parametrize(("replicas", "in_sync"), [(1, "1"), (2, "1"), (3, "2"), (5, "2")])
 def test_one_broker_may_be_away_without_stopping_anybody(replicas: int, in_sync: str) -> None:
-    told = admin.settings_for(REQUESTS, KafkaSection(replication_factor=replicas))
+    told = broker_topics.settings_for(REQUESTS, KafkaSection(replication_factor=replicas))
     assert told["min.insync.replicas"] == in_sync
 
 
@@ -116,8 +122,8 @@ def test_another_retention_is_mended(
     kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
 ) -> None:
     make(kafka_section, sink, retention_ms="1000")
-    should = admin.settings_for(tasks_topic(sink), kafka_section)["retention.ms"]
-    told = of_sink(admin.apply(kafka_section, registry, catalogue), sink)
+    should = broker_topics.settings_for(tasks_topic(sink), kafka_section)["retention.ms"]
+    told = of_sink(broker_topics.apply(kafka_section, registry, catalogue), sink)
     assert (
         Difference(
             topic=tasks_topic(sink).name, what="retention.ms", is_="1000", should=should, remedy=Remedy.MEND
@@ -133,11 +139,11 @@ def test_another_retention_is_mended(
 def test_what_keeps_longer_or_is_safer_is_no_difference_and_is_never_changed(
     kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str, name: str, kept: str
 ) -> None:
-    admin.apply(kafka_section, registry, catalogue)
+    broker_topics.apply(kafka_section, registry, catalogue)
     change_setting(kafka_section, tasks_topic(sink).name, name, kept)
-    assert of_sink(admin.diff(kafka_section, registry, catalogue), sink) == []
-    admin.check(kafka_section, registry, catalogue)
-    assert of_sink(admin.apply(kafka_section, registry, catalogue), sink) == []
+    assert of_sink(broker_topics.diff(kafka_section, registry, catalogue), sink) == []
+    broker_topics.check(kafka_section, registry, catalogue)
+    assert of_sink(broker_topics.apply(kafka_section, registry, catalogue), sink) == []
     assert settings(kafka_section, tasks_topic(sink).name)[name] == kept
 
 
@@ -145,14 +151,14 @@ def test_another_count_of_partitions_is_refused_and_never_changed(
     kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
 ) -> None:
     make(kafka_section, sink, partitions=3)
-    admin.apply(kafka_section, registry, catalogue)
-    (told,) = of_sink(admin.diff(kafka_section, registry, catalogue), sink)
+    broker_topics.apply(kafka_section, registry, catalogue)
+    (told,) = of_sink(broker_topics.diff(kafka_section, registry, catalogue), sink)
     assert (told.what, told.is_, told.should, told.remedy) == ("partitions", "3", "6", Remedy.REFUSED)
     assert "keys would move" in str(told)
     assert f'"{tasks_topic(sink).name}" = 3 under [kafka.topic_partitions]' in told.fix
-    assert len(admin.end_offsets(kafka_section, [tasks_topic(sink).name])) == 3
+    assert len(broker_groups.end_offsets(kafka_section, [tasks_topic(sink).name])) == 3
     as_told = kafka_section.model_copy(update={"topic_partitions": {tasks_topic(sink).name: 3}})
-    assert of_sink(admin.diff(as_told, registry, catalogue), sink) == []
+    assert of_sink(broker_topics.diff(as_told, registry, catalogue), sink) == []
 
 
 def test_topics_are_made_with_the_partitions_of_the_settings_and_the_canaries_alone_grow(
@@ -161,16 +167,16 @@ def test_topics_are_made_with_the_partitions_of_the_settings_and_the_canaries_al
     """No canary has an order to keep: more partitions move nothing that matters."""
     one = own_kafka.model_copy(update={"partitions": 1})
     topics = [topic.name for topic in topics_of(catalogue) if topic != tasks_topic(sink)]
-    admin.apply(one, registry, dataclasses.replace(catalogue, sinks=catalogue.sinks[:-1]))
-    assert sorted(admin.end_offsets(one, topics)) == [(name, 0) for name in sorted(topics)]
+    broker_topics.apply(one, registry, dataclasses.replace(catalogue, sinks=catalogue.sinks[:-1]))
+    assert sorted(broker_groups.end_offsets(one, topics)) == [(name, 0) for name in sorted(topics)]
     own = {tasks_topic(sink).name: 24, REQUESTS.name: 2}
     more = one.model_copy(update={"topic_partitions": own})
-    told = [each for each in admin.apply(more, registry, catalogue) if each.what == "partitions"]
+    told = [each for each in broker_topics.apply(more, registry, catalogue) if each.what == "partitions"]
     assert [(each.topic, each.is_, each.should, each.remedy) for each in told] == [
         (REQUESTS.name, "1", "2", Remedy.REFUSED),
         (CANARIES.name, "1", "24", Remedy.MEND),
     ]
-    counted = Counter(name for name, _ in admin.end_offsets(more, [*topics, tasks_topic(sink).name]))
+    counted = Counter(name for name, _ in broker_groups.end_offsets(more, [*topics, tasks_topic(sink).name]))
     assert counted == {**dict.fromkeys(topics, 1), tasks_topic(sink).name: 24, CANARIES.name: 24}
 
 
@@ -178,17 +184,17 @@ def test_compaction_of_events_is_refused_and_never_changed(
     kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
 ) -> None:
     make(kafka_section, sink, cleanup_policy="compact")
-    admin.apply(kafka_section, registry, catalogue)
-    (told,) = of_sink(admin.diff(kafka_section, registry, catalogue), sink)
+    broker_topics.apply(kafka_section, registry, catalogue)
+    (told,) = of_sink(broker_topics.diff(kafka_section, registry, catalogue), sink)
     assert (told.what, told.is_, told.remedy) == ("cleanup.policy", "compact", Remedy.REFUSED)
 
 
 def test_a_process_does_not_start_on_topics_that_are_not_as_declared(
     kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, deployment: Deployment, sink: str
 ) -> None:
-    admin.check(kafka_section, registry, deployment.catalogue)
+    broker_topics.check(kafka_section, registry, deployment.catalogue)
     with pytest.raises(ConfigError) as told:
-        admin.check(kafka_section, registry, catalogue)
+        broker_topics.check(kafka_section, registry, catalogue)
     assert str(told.value) == (
         f"{tasks_topic(sink).name}: topic is missing, should be there, and 1 more; run: olvido topics apply"
     )
@@ -215,7 +221,7 @@ def test_nobody_starts_to_read_a_topic_that_loses_or_mixes_up_records(
 ) -> None:
     make(kafka_section, sink, **how)
     with pytest.raises(ConfigError) as told:
-        admin.check_fit(kafka_section, [tasks_topic(sink)])
+        broker_topics.check_fit(kafka_section, [tasks_topic(sink)])
     assert f"{tasks_topic(sink).name}: {says}" in str(told.value)
     assert str(told.value).endswith(fix)
 
@@ -223,22 +229,24 @@ def test_nobody_starts_to_read_a_topic_that_loses_or_mixes_up_records(
 def test_a_topic_that_keeps_longer_or_is_not_there_yet_stops_nobody(
     kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
 ) -> None:
-    admin.check_fit(kafka_section, [tasks_topic(sink)])
+    broker_topics.check_fit(kafka_section, [tasks_topic(sink)])
     make(kafka_section, sink, retention_ms="-1")
-    admin.check_fit(kafka_section, [tasks_topic(sink)])
-    admin.apply(kafka_section, registry, catalogue)
-    admin.check_fit(kafka_section, [tasks_topic(sink)])
+    broker_topics.check_fit(kafka_section, [tasks_topic(sink)])
+    broker_topics.apply(kafka_section, registry, catalogue)
+    broker_topics.check_fit(kafka_section, [tasks_topic(sink)])
 
 
 def test_groups_are_looked_at_together(
     kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
 ) -> None:
-    admin.apply(kafka_section, registry, catalogue)
+    broker_topics.apply(kafka_section, registry, catalogue)
     topic = tasks_topic(sink).name
-    groups = admin.Groups(kafka_section, {f"olvido.sink.{sink}": [topic], "nobody": ["no.such.topic"]})
+    groups = broker_groups.Groups(
+        kafka_section, {f"olvido.sink.{sink}": [topic], "nobody": ["no.such.topic"]}
+    )
     assert groups.look() == [
-        admin.GroupFigures(group=f"olvido.sink.{sink}", state="DEAD", members=0, behind=0, handled=0),
-        admin.GroupFigures(group="nobody", state="DEAD", members=0, behind=0, handled=0),
+        broker_groups.GroupFigures(group=f"olvido.sink.{sink}", state="DEAD", members=0, behind=0, handled=0),
+        broker_groups.GroupFigures(group="nobody", state="DEAD", members=0, behind=0, handled=0),
     ]
     written(kafka_section, topic, 5)
     assert [one.behind for one in groups.look()] == [5, 0]
@@ -249,7 +257,7 @@ def test_more_copies_than_brokers_is_an_error_that_names_the_setting(
 ) -> None:
     three = kafka_section.model_copy(update={"replication_factor": 3})
     with pytest.raises(ConfigError, match=r"kafka\.replication_factor: the cluster has fewer than 3 brokers"):
-        admin.apply(three, registry, catalogue)
+        broker_topics.apply(three, registry, catalogue)
 
 
 def test_a_schema_that_the_registry_refuses_is_told_with_its_reason_and_nothing_is_registered(
@@ -258,15 +266,15 @@ def test_a_schema_that_the_registry_refuses_is_told_with_its_reason_and_nothing_
     fields = [{"name": "x", "type": "int"}]
     other = json.dumps({"type": "record", "name": "Task", "namespace": "olvido.v1", "fields": fields})
     registry.register_text(tasks_topic(sink).subject, other)
-    admin.apply(kafka_section, registry, catalogue)
-    (told,) = of_sink(admin.diff(kafka_section, registry, catalogue), sink)
+    broker_topics.apply(kafka_section, registry, catalogue)
+    (told,) = of_sink(broker_topics.diff(kafka_section, registry, catalogue), sink)
     assert (told.what, told.is_, told.remedy) == ("schema", "not registered", Remedy.REFUSED)
     assert told.why
     assert len(registry.versions(tasks_topic(sink).subject)) == 1
 
 
 def test_a_cluster_says_who_it_is(kafka_section: KafkaSection) -> None:
-    told = admin.reach(kafka_section)
+    told = broker_groups.reach(kafka_section)
     assert told == Cluster(cluster_id=told.cluster_id, brokers=1)
     assert told.cluster_id
 
@@ -274,12 +282,12 @@ def test_a_cluster_says_who_it_is(kafka_section: KafkaSection) -> None:
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda: admin.reach(NOBODY, timeout_s=0.5),
-        lambda: next(admin.read_range(NOBODY, "t", 0, [(0, 1)])),
+        lambda: broker_groups.reach(NOBODY, timeout_s=0.5),
+        lambda: next(broker_ranges.read_range(NOBODY, "t", 0, [(0, 1)])),
     ],
 )
 def test_a_broker_that_is_silent_is_unavailable(ask: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admin, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(broker_ranges, "TIMEOUT_S", 0.5)
     with pytest.raises(Unavailable, match=r"^Kafka at 127\.0\.0\.1:1 does not answer: "):
         ask()  # type: ignore[operator]
 
@@ -294,7 +302,7 @@ def test_a_group_that_never_read_is_behind_by_all_there_is(
 ) -> None:
     topic = make_topic(1)
     written(kafka_section, topic, 5)
-    (told,) = admin.lag(kafka_section, "never-read", [topic, "no-such-topic"])
+    (told,) = broker_groups.lag(kafka_section, "never-read", [topic, "no-such-topic"])
     assert told == Lag(topic=topic, partition=0, committed=None, start=0, end=5)
     assert (told.behind, told.fell_off) == (5, 0)
 
@@ -311,7 +319,7 @@ def test_what_was_written_before_an_instant_and_not_read_is_counted(
 
     def unread(minutes: float) -> int:
         instant = at + timedelta(minutes=minutes)
-        return admin.unread(kafka_section, group, [topic, "no-such-topic"], written_before=instant)
+        return broker_groups.unread(kafka_section, group, [topic, "no-such-topic"], written_before=instant)
 
     assert [unread(minutes) for minutes in (-1, 0, 0.5, 3, 60)] == [0, 0, 1, 3, 10]
     reader = Consumer({"bootstrap.servers": kafka_section.bootstrap_servers, "group.id": group})
@@ -326,7 +334,7 @@ def test_what_retention_removed_before_it_was_read_is_told() -> None:
 
 
 def test_a_group_that_nobody_knows_is_dead(kafka_section: KafkaSection) -> None:
-    assert admin.group_state(kafka_section, "nobody-knows") == GroupState(
+    assert broker_groups.group_state(kafka_section, "nobody-knows") == GroupState(
         group="nobody-knows", state="DEAD", members=0
     )
 
@@ -337,7 +345,9 @@ def test_ranges_are_read_as_they_stand_and_nothing_else(
     topic = make_topic(1)
     written(kafka_section, topic, 10)
     ranges = [(0, 2), (4, 5), (8, 12), (20, 30)]
-    read = [(record.offset, record.value) for record in admin.read_range(kafka_section, topic, 0, ranges)]
+    read = [
+        (record.offset, record.value) for record in broker_ranges.read_range(kafka_section, topic, 0, ranges)
+    ]
     assert read == [(n, str(n).encode()) for n in (0, 1, 4, 8, 9)]
 
 
@@ -351,9 +361,12 @@ def test_what_retention_removed_is_not_there_and_the_rest_is(
     client = AdminClient({"bootstrap.servers": kafka_section.bootstrap_servers})
     place = TopicPartition(topic, 0, 6)
     client.delete_records([place])[place].result(30)
-    read = [record.offset for record in admin.read_range(kafka_section, topic, 0, [(0, 3), (4, 8)])]
+    read = [record.offset for record in broker_ranges.read_range(kafka_section, topic, 0, [(0, 3), (4, 8)])]
     assert read == [6, 7]
-    assert (admin.start_offsets(kafka_section, [topic]), admin.end_offsets(kafka_section, [topic])) == (
+    assert (
+        broker_groups.start_offsets(kafka_section, [topic]),
+        broker_groups.end_offsets(kafka_section, [topic]),
+    ) == (
         {(topic, 0): 6},
         {(topic, 0): 10},
     )
@@ -362,16 +375,16 @@ def test_what_retention_removed_is_not_there_and_the_rest_is(
 def test_reading_a_range_joins_no_group(kafka_section: KafkaSection, make_topic: MakeTopic) -> None:
     topic = make_topic(1)
     written(kafka_section, topic, 2)
-    assert len(list(admin.read_range(kafka_section, topic, 0, [(0, 2)]))) == 2
-    assert admin.group_state(kafka_section, "olvido-read-range").members == 0
+    assert len(list(broker_ranges.read_range(kafka_section, topic, 0, [(0, 2)]))) == 2
+    assert broker_groups.group_state(kafka_section, "olvido-read-range").members == 0
 
 
 def test_a_setting_changed_by_hand_is_found(
     kafka_section: KafkaSection, registry: Registry, catalogue: Catalogue, sink: str
 ) -> None:
-    admin.apply(kafka_section, registry, catalogue)
+    broker_topics.apply(kafka_section, registry, catalogue)
     change_setting(kafka_section, tasks_topic(sink).name, "unclean.leader.election.enable", "true")
-    (told,) = of_sink(admin.diff(kafka_section, registry, catalogue), sink)
+    (told,) = of_sink(broker_topics.diff(kafka_section, registry, catalogue), sink)
     assert str(told) == (f"{tasks_topic(sink).name}: unclean.leader.election.enable is true, should be false")
 
 
@@ -382,4 +395,4 @@ def test_a_broker_that_has_just_come_up_is_asked_for_a_groups_offsets() -> None:
         client = AdminClient({"bootstrap.servers": stack.bootstrap_servers})
         for made in client.create_topics([NewTopic("fresh", 2, 1)]).values():
             made.result(30)
-        assert [one.committed for one in admin.lag(kafka, "nobody", ["fresh"])] == [None, None]
+        assert [one.committed for one in broker_groups.lag(kafka, "nobody", ["fresh"])] == [None, None]

@@ -1,0 +1,263 @@
+"""Groups and offsets: how far a group is, where a partition begins and ends. Nothing is joined or moved."""
+
+# pyright: reportPrivateImportUsage=false
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are public, and not marked so
+    AdminClient,
+    OffsetSpec,
+)
+
+from olvido.broker.asking import NOT_YET, TIMEOUT_S, asking, result_of, settled, silent
+from olvido.broker.contract import Lag
+from olvido.broker.kafka import admin_options, library_logger, naming_bad_options, open_consumer
+from olvido.schemas.settings.deployment import KafkaSection
+
+REACH_TIMEOUT_S = 3.0  # a person is waiting for `olvido doctor`
+EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+Place = tuple[str, int]  # topic, partition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupState:
+    """How the broker sees a consumer group."""
+
+    group: str
+    state: str  # such as STABLE, EMPTY, PREPARING_REBALANCING; DEAD where there is no such group
+    members: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFigures:
+    """How a consumer group is and how far, over all of its topics."""
+
+    group: str
+    state: str  # as in GroupState
+    members: int
+    behind: int  # records that it has yet to handle
+    handled: int  # offsets that it has left behind itself: what is added between two looks is its rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A cluster that answered."""
+
+    cluster_id: str
+    brokers: int
+
+
+def reach(kafka: KafkaSection, *, timeout_s: float = REACH_TIMEOUT_S) -> Cluster:
+    """Ask the cluster who it is.
+
+    Raises:
+        Unavailable: it does not answer in time.
+    """
+    with asking(kafka) as admin:
+        metadata = admin.list_topics(timeout=timeout_s)
+    return Cluster(cluster_id=metadata.cluster_id or "", brokers=len(metadata.brokers))
+
+
+def start_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Place, int]:
+    """The oldest offset that is still kept, of each partition. Topics that are not there are left out.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    with asking(kafka) as admin:
+        return offsets_of(admin, places_of(admin, topics), EARLIEST)
+
+
+def end_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Place, int]:
+    """The offset that the next record will get, of each partition. Topics that are not there are left out.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    with asking(kafka) as admin:
+        return offsets_of(admin, places_of(admin, topics), LATEST)
+
+
+def offsets_at(kafka: KafkaSection, topics: Sequence[str], instant: datetime) -> dict[Place, int]:
+    """The offset of the first record that was written at an instant or later, of each partition.
+
+    Where there is none yet, the offset that the next record will get. Topics that are not there
+    are left out.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    with asking(kafka) as admin:
+        return _offsets_at(admin, places_of(admin, topics), instant)
+
+
+def lag(kafka: KafkaSection, group: str, topics: Sequence[str]) -> tuple[Lag, ...]:
+    """How far a group is in each partition of its topics.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    with asking(kafka) as admin:
+        places = places_of(admin, topics)
+        starts = offsets_of(admin, places, EARLIEST)
+        # Committed before end: so a group at work never seems ahead of its topic.
+        committed = _committed(kafka, group, places)
+        ends = offsets_of(admin, places, LATEST)
+    return _lags(places, starts, committed, ends)
+
+
+def unread(kafka: KafkaSection, group: str, topics: Sequence[str], *, written_before: datetime) -> int:
+    """How many records of its topics, written before an instant, a group has yet to handle.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    with asking(kafka) as admin:
+        places = places_of(admin, topics)
+        starts = offsets_of(admin, places, EARLIEST)
+        committed = _committed(kafka, group, places)
+        ends = _offsets_at(admin, places, written_before)
+    return sum(one.behind for one in _lags(places, starts, committed, ends))
+
+
+def group_state(kafka: KafkaSection, group: str) -> GroupState:
+    """How the broker sees a group; ``DEAD`` without members where it has never heard of it.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    with asking(kafka) as admin:
+        try:
+            described = settled(
+                lambda: result_of(admin.describe_consumer_groups([group], request_timeout=TIMEOUT_S)[group])
+            )
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise
+            return GroupState(group=group, state="DEAD", members=0)
+    return GroupState(group=group, state=described.state.name, members=len(described.members))
+
+
+class Groups:
+    """Consumer groups that are looked at again and again: everything is asked at once, over one connection.
+
+    Args:
+        kafka: where the broker is.
+        topics: what each group reads.
+    """
+
+    def __init__(self, kafka: KafkaSection, topics: Mapping[str, Sequence[str]]) -> None:
+        self._kafka = kafka
+        self._topics = topics
+        with naming_bad_options(kafka):
+            self._admin = AdminClient(admin_options(kafka, client_id="olvido-admin"), logger=library_logger)
+
+    def look(self) -> list[GroupFigures]:
+        """How every group is now, in the order given.
+
+        Raises:
+            Unavailable: the broker does not answer.
+        """
+        try:
+            return self._look()
+        except KafkaException as error:
+            raise silent(self._kafka, error.args[0].str()) from error
+
+    def _look(self) -> list[GroupFigures]:
+        names = list(self._topics)
+        there = self._admin.list_topics(timeout=REACH_TIMEOUT_S).topics
+        described = self._admin.describe_consumer_groups(names, request_timeout=TIMEOUT_S)
+        places = {
+            group: [(name, number) for name in topics if name in there for number in there[name].partitions]
+            for group, topics in self._topics.items()
+        }
+        # Committed before end: so a group at work never seems ahead of its topic.
+        committed = {group: _committed(self._kafka, group, places[group]) for group in names}
+        everywhere = [place for group in names for place in places[group]]
+        starts, ends = (offsets_of(self._admin, everywhere, which) for which in (EARLIEST, LATEST))
+        return [
+            GroupFigures(
+                group=group,
+                state=state,
+                members=members,
+                behind=sum(one.behind for one in _lags(places[group], starts, committed[group], ends)),
+                handled=sum(committed[group].values()),
+            )
+            for group in names
+            for state, members in [_described(described[group])]
+        ]
+
+
+def _lags(
+    places: Sequence[Place],
+    starts: Mapping[Place, int],
+    committed: Mapping[Place, int],
+    ends: Mapping[Place, int],
+) -> tuple[Lag, ...]:
+    return tuple(
+        Lag(
+            topic=place[0],
+            partition=place[1],
+            committed=committed.get(place),
+            start=starts[place],
+            end=ends[place],
+        )
+        for place in places
+    )
+
+
+def _described(answer: "Future[Any]") -> tuple[str, int]:
+    try:
+        described = result_of(answer)
+    except KafkaException as error:
+        if error.args[0].code() not in {KafkaError.GROUP_ID_NOT_FOUND, *NOT_YET}:
+            raise
+        return "DEAD", 0
+    return described.state.name, len(described.members)
+
+
+def places_of(admin: AdminClient, topics: Sequence[str]) -> tuple[Place, ...]:
+    there = admin.list_topics(timeout=TIMEOUT_S).topics
+    return tuple(
+        (name, partition) for name in topics if name in there for partition in sorted(there[name].partitions)
+    )
+
+
+def offsets_of(admin: AdminClient, places: Sequence[Place], which: OffsetSpec) -> dict[Place, int]:
+    if not places:
+        return {}
+    asked = {TopicPartition(topic, partition): which for topic, partition in places}
+
+    def ask() -> dict[Place, int]:
+        answers = admin.list_offsets(asked, request_timeout=TIMEOUT_S)
+        return {(place.topic, place.partition): result_of(answer).offset for place, answer in answers.items()}
+
+    return settled(ask)
+
+
+def _offsets_at(admin: AdminClient, places: Sequence[Place], instant: datetime) -> dict[Place, int]:
+    spec: Any = OffsetSpec.for_timestamp(int(instant.timestamp() * 1000))
+    found = offsets_of(admin, places, spec)
+    ends = offsets_of(admin, places, LATEST)
+    return {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
+
+
+def _committed(kafka: KafkaSection, group: str, places: Sequence[Place]) -> dict[Place, int]:
+    # Asked by a consumer that joins nothing. librdkafka's admin client ends the process with SIGSEGV when a
+    # broker that has just come back says that it is not the group's coordinator yet: confluentinc's
+    # confluent-kafka-python#1982, confluent-kafka-javascript#374; still so in 2.16.
+    if not places:
+        return {}
+    consumer = open_consumer(kafka, group=group, client_id="olvido-admin")
+    try:
+        asked = [TopicPartition(*place) for place in places]
+        answer = settled(lambda: consumer.committed(asked, timeout=TIMEOUT_S))
+    finally:
+        consumer.close()
+    return {(one.topic, one.partition): one.offset for one in answer if one.offset >= 0}
