@@ -194,13 +194,14 @@ def test_a_box_for_another_region_or_request_is_a_dead_letter_at_the_sink(chain,
         accepted = producer.request_erasure(identities={"email": email}, regions=CN_SG)
     chain.until(lambda: state_of(chain, accepted.id) == "fulfilled", what="the request", within_s=30)
     from olvido.core.plan import plan_tasks
+    from olvido.core.tasks import RequestId
 
     event = requests_codec(registry).decode(chain.ledger.requests.events([accepted.id])[accepted.id])
     crm, store = plan_tasks(event, chain.deployment.catalogue)
     codec = tasks_codec(registry, "crm")
     wrong = [
         replace(crm, task_id=uuid4(), box=store.box),
-        replace(crm, task_id=uuid4(), request_id=uuid4()),
+        replace(crm, task_id=uuid4(), source=RequestId(uuid4())),
         replace(crm, task_id=uuid4(), sink="store-sg"),
     ]
     before = chain.overview()["dead_letters"]

@@ -1,6 +1,8 @@
 """The schema registry, over Confluent's client: which schema ids stand under a topic's subject."""
 
 import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -21,6 +23,8 @@ from olvido.core.errors import ConfigError, Unavailable
 COMPATIBILITY = (
     ConfigCompatibilityLevel.FULL_TRANSITIVE
 )  # any old event can be replayed, any old consumer survives
+
+_REFUSED = range(400, 500)  # statuses by which the registry says that the question is wrong
 
 
 @cache
@@ -50,15 +54,12 @@ class Registry:
             Unavailable: the registry does not answer.
         """
         try:
-            found = self._client.lookup_schema(subject, Schema(schema_text(schema), "AVRO"))
-        except SchemaRegistryError as error:
-            if error.http_status_code == 404:
-                raise ConfigError(
-                    f"schema {schema} is not registered under {subject}; run: olvido topics apply"
-                ) from None
-            raise self._unavailable(error) from error
-        except (HTTPError, OSError) as error:
-            raise self._unavailable(error) from error
+            with self._asking(refusals={404}):
+                found = self._client.lookup_schema(subject, Schema(schema_text(schema), "AVRO"))
+        except SchemaRegistryError:
+            raise ConfigError(
+                f"schema {schema} is not registered under {subject}; run: olvido topics apply"
+            ) from None
         assert found.schema_id is not None
         return found.schema_id
 
@@ -69,15 +70,11 @@ class Registry:
             Unavailable: the registry does not answer.
         """
         try:
-            found = [
-                self._client.get_version(subject, version) for version in self._client.get_versions(subject)
-            ]
-        except SchemaRegistryError as error:
-            if error.http_status_code == 404:
-                return {}
-            raise self._unavailable(error) from error
-        except (HTTPError, OSError) as error:
-            raise self._unavailable(error) from error
+            with self._asking(refusals={404}):
+                numbers = self._client.get_versions(subject)
+                found = [self._client.get_version(subject, number) for number in numbers]
+        except SchemaRegistryError:
+            return {}
         return {
             version.schema_id: _parse(version.schema) for version in found if version.schema_id is not None
         }
@@ -89,13 +86,10 @@ class Registry:
             Unavailable: the registry does not answer.
         """
         try:
-            self._client.get_schema(schema_id)
-        except SchemaRegistryError as error:
-            if 400 <= error.http_status_code < 500:
-                return False
-            raise self._unavailable(error) from error
-        except (HTTPError, OSError) as error:
-            raise self._unavailable(error) from error
+            with self._asking(refusals=_REFUSED):
+                self._client.get_schema(schema_id)
+        except SchemaRegistryError:
+            return False
         return True
 
     def reach(self) -> None:
@@ -104,10 +98,8 @@ class Registry:
         Raises:
             Unavailable: it does not.
         """
-        try:
+        with self._asking():
             self._client.get_schema_types()
-        except (SchemaRegistryError, HTTPError, OSError) as error:
-            raise self._unavailable(error) from error
 
     def problem_with(self, subject: str, schema: str) -> str | None:
         """What the registry has against our schema as the subject's next version; None if nothing.
@@ -118,13 +110,10 @@ class Registry:
         if not self.versions(subject):
             return None
         try:
-            compatible = self._client.test_compatibility(subject, Schema(schema_text(schema), "AVRO"))
+            with self._asking(refusals=_REFUSED):
+                compatible = self._client.test_compatibility(subject, Schema(schema_text(schema), "AVRO"))
         except SchemaRegistryError as error:
-            if 400 <= error.http_status_code < 500:
-                return error.error_message
-            raise self._unavailable(error) from error
-        except (HTTPError, OSError) as error:
-            raise self._unavailable(error) from error
+            return error.error_message
         return None if compatible else f"{schema}.avsc is not {COMPATIBILITY.value} with a registered version"
 
     def register(self, subject: str, schema: str) -> int:
@@ -139,21 +128,27 @@ class Registry:
     def register_text(self, subject: str, text: str) -> int:
         """The same for a schema given as text."""
         try:
-            # The rule first: a crash between the two leaves a subject that is too strict, never too lax.
-            self._client.set_config(subject, ServerConfig(compatibility=COMPATIBILITY))
-            return self._client.register_schema(subject, Schema(text, "AVRO"))
+            with self._asking(refusals={409, 422}):
+                # The rule first: a crash between the two leaves a subject that is too strict, never too lax.
+                self._client.set_config(subject, ServerConfig(compatibility=COMPATIBILITY))
+                return self._client.register_schema(subject, Schema(text, "AVRO"))
         except SchemaRegistryError as error:
-            if error.http_status_code in {409, 422}:
-                raise ConfigError(
-                    f"the registry refuses the schema under {subject} as not {COMPATIBILITY.value}: "
-                    f"{error.error_message}"
-                ) from None
-            raise self._unavailable(error) from error
-        except (HTTPError, OSError) as error:
-            raise self._unavailable(error) from error
+            raise ConfigError(
+                f"the registry refuses the schema under {subject} as not {COMPATIBILITY.value}: "
+                f"{error.error_message}"
+            ) from None
 
-    def _unavailable(self, error: Exception) -> Unavailable:
-        return Unavailable(f"schema registry at {self.url} does not answer: {type(error).__name__}")
+    @contextmanager
+    def _asking(self, *, refusals: Collection[int] = ()) -> Iterator[None]:
+        """Turn silence into ``Unavailable``; an answer of one of these statuses is left to the caller."""
+        try:
+            yield
+        except (SchemaRegistryError, HTTPError, OSError) as error:
+            if isinstance(error, SchemaRegistryError) and error.http_status_code in refusals:
+                raise
+            raise Unavailable(
+                f"schema registry at {self.url} does not answer: {type(error).__name__}"
+            ) from error
 
 
 def _parse(schema: Schema) -> AvroSchema:

@@ -3,7 +3,7 @@
 A record is a frozen dataclass with the schema's names of fields, unless a shape here says otherwise.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -171,6 +171,18 @@ RECORDS: Mapping[str, Shape] = {
     "DeadLetter": Shape(DeadLetter),
     "Canary": Shape(lambda *, sent_at: sent_at, {"sent_at": lambda sent_at: sent_at}),
 }
+
+
+def wire_fields(record: str, names: Iterable[str], value: object) -> dict[str, Any]:
+    """A value's fields under the names that they have on the wire.
+
+    Args:
+        record: the name of the Avro record, such as ``Task``.
+        names: its fields, in their order.
+        value: what the codec made of such a record.
+    """
+    views = RECORDS[record].views
+    return {name: views[name](value) if name in views else getattr(value, name) for name in names}
 
 
 def _by_value(members: type[Enum]) -> dict[str, Enum]:

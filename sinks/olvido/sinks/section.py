@@ -3,9 +3,10 @@
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from olvido.core.errors import ConfigError, did_you_mean
-from olvido.schemas.settings.deployment import FILE_NAME
+from olvido.schemas.settings.deployment import FILE_NAME, Secret
 from olvido.sinks.contract import SinkSettings
 
 M = TypeVar("M", bound=BaseModel)
@@ -42,12 +43,16 @@ def read_part(model: type[M], content: object, *, place: str) -> M:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join([place, *(str(part) for part in first["loc"])])
-        raise fault(where, _fix(first["type"], str(first["msg"]), first["loc"], model)) from None
+        raise fault(where, _fix(first, model)) from None
 
 
-def _fix(kind: str, message: str, place: tuple[int | str, ...], model: type[BaseModel]) -> str:
+def _fix(error: ErrorDetails, model: type[BaseModel]) -> str:
+    kind, message, place = error["type"], str(error["msg"]), error["loc"]
     if kind == "missing":
         return "is missing; give it"
+    if kind == "model_type" and error.get("ctx", {}).get("class_name") == Secret.__name__:
+        # A password would stand in the file, so the value itself is not taken.
+        return f'is a secret: write {place[-1]} = {{ env = "NAME" }} or {{ file = "path" }}'
     if kind == "extra_forbidden":
         return f"there is no such key{did_you_mean(str(place[-1]), _keys_at(model, place[:-1]))}"
     return message.removeprefix("Value error, ")

@@ -25,6 +25,7 @@ from olvido.processors import receipts, requests
 from olvido.schemas import codec
 from olvido.schemas.registry import Registry, schema_of
 from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.shapes import wire_fields
 from olvido.schemas.topics import Topic, sink_group, topics_of
 
 DUMP_BYTES_MAX = 512  # of a record that cannot be decoded
@@ -208,13 +209,23 @@ class Reader:
             "bytes": len(received.value or b""),
         }
         if seen.refused is None:
-            return {**row, "value": self.legible.value(seen.value)}
+            return {**row, "value": self._value(seen)}
         return {
             **row,
             "cause": seen.refused.cause.value,
             "field": seen.refused.field,
             "reason": seen.refused.reason,
             "hex": self.legible.dump(received.value or b""),
+        }
+
+    def _value(self, seen: Seen) -> dict[str, Any]:
+        """A record's fields as it has them on the wire: by those names people filter, too."""
+        topic = self._topics[seen.received.topic]
+        schema: Any = schema_of(topic.schema)
+        record = schema["name"].rpartition(".")[2]
+        names = [field["name"] for field in fields_of(topic)]
+        return {
+            name: self.legible.value(item) for name, item in wire_fields(record, names, seen.value).items()
         }
 
 
