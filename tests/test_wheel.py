@@ -144,7 +144,7 @@ def test_the_wheel_has_the_licence_and_leaves_the_namespace_open(wheel: Path):
 
 
 def test_the_wheel_has_what_the_rooms_hold_and_no_more(wheel: Path):
-    """Neither the demo with its people nor the tools that write our own files are installed beside a sink."""
+    """Neither the demo nor the tools that write our own files are installed beside a sink."""
     tracked = subprocess.run(
         ["git", "ls-files", "--", "*/olvido/**"], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
@@ -153,13 +153,7 @@ def test_the_wheel_has_what_the_rooms_hold_and_no_more(wheel: Path):
         [metadata] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         needs = archive.read(metadata).decode()
     assert {name for name in names_in(wheel) if ".dist-info/" not in name} == rooms
-    assert {Path(name).stem for name in rooms} & {
-        "demo",
-        "people",
-        "picture",
-        "dashboards",
-        "pinning",
-    } == set()
+    assert {Path(name).stem for name in rooms} & {"demo", "picture", "dashboards", "pinning"} == set()
     assert "faker" not in needs.lower()
 
 

@@ -344,9 +344,10 @@ def _move_databases(stack: Stack, place: Path) -> None:
 
 
 def _move_kafka(stack: Stack, place: Path) -> None:
+    home = Path(psutil.Process(stack.supervisor.status()["kafka"].pid).cwd())  # where the setting counts from
     stack.supervisor.stop("kafka")
     settings = stack.folder.path / "kafka" / "server.properties"
-    shutil.move(_setting(settings, "log.dirs"), place)
+    shutil.move(home / _setting(settings, "log.dirs"), place)
     _set_setting(settings, "log.dirs", str(place))
     stack.supervisor.start("kafka")
 

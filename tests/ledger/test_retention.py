@@ -14,6 +14,7 @@ from olvido.core.acts import Act, Verb
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import Decision
+from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Outcome
 from olvido.core.replay import Plan, ReplayState, Selection
 from olvido.core.sinks import OperationKind
@@ -71,9 +72,7 @@ def ask(ledger: Ledger, number: int, *, at: datetime = NOW, done: bool = True, *
 
 
 def settle(ledger: Ledger, number: int, outcome: Outcome, *, at: datetime = NOW, generation: int = 0) -> None:
-    tasks = [
-        replace(task, generation=generation) for task in requests.plan_request(an_erasure(number), CATALOGUE)
-    ]
+    tasks = [replace(task, generation=generation) for task in plan_tasks(an_erasure(number), CATALOGUE)]
     with ledger.recording([an_id(number)]) as recording:
         recording.settle([a_receipt(task, outcome, applied_at=at) for task in tasks])
         recording.write_states(fold(recording.heads, recording.outcomes())[0], now=at)

@@ -89,5 +89,5 @@ def test_a_topic_of_another_number_of_partitions_is_read_by_nobody(
     done = olvido("run", "sink", sink)
     assert done.returncode == 2, done.stderr
     assert f"{topic}: partitions is 3, should be 6" in done.stderr
-    assert "olvido topics diff" in done.stderr
+    assert f'write "{topic}" = 3 under [kafka.topic_partitions]' in done.stderr
     assert [text for text in wrong_findings() if f"{topic}: partitions is 3" in text]

@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 # An act that comes when all else is done, mostly after the faults have ended: a process may die at it still.
 LATE = "commit finish_operations"
 # Acts that few worlds come to: a process dies at them more often.
-RARE = ("commit start_requests", "commit delete_awaiting", "ask the journal", LATE)
+RARE = (
+    "processors: before commit write_request_states",
+    "processors: after commit write_request_states",
+    "commit delete_awaiting",
+    "ask the journal",
+    LATE,
+)
 # How often each fault strikes where it can, when a seed has it switched on.
 RATES = {
     "crash": 0.012,  # at each crash point

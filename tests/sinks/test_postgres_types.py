@@ -133,10 +133,18 @@ def test_a_value_that_nobody_has_erases_nobody(dsn: str, name_type: str, asked: 
 
 def test_what_a_collation_takes_for_equal_is_nobodys(dsn: str) -> None:
     """Two names that a case-blind collation calls one are perhaps two people: neither row is touched."""
+    try:
+        run(
+            dsn,
+            """
+            CREATE COLLATION IF NOT EXISTS blind (
+                provider = icu, locale = 'und-u-ks-level2', deterministic = false)
+        """,
+        )
+    except psycopg2.errors.FeatureNotSupported:
+        pytest.skip("this PostgreSQL was built without ICU, and so has no collation that is blind to case")
     run(dsn, """
         DROP TABLE IF EXISTS notes, people;
-        CREATE COLLATION IF NOT EXISTS blind (
-            provider = icu, locale = 'und-u-ks-level2', deterministic = false);
         CREATE TABLE people (ref int PRIMARY KEY, name text COLLATE blind NOT NULL);
         CREATE TABLE notes (id int PRIMARY KEY, person_ref int REFERENCES people);
         INSERT INTO people VALUES (1, 'ca-8');

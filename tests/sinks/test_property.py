@@ -224,18 +224,17 @@ def test_all_rows_of_the_person_are_dealt_with_and_all_others_are_as_they_were(
     """In one batch, or redelivered in a second one, which must then change nothing."""
     fill(dsn, world)
     batch: list[OpenedTask] = [an_erasure(**task) for task in world.tasks]
-    sink = sink_of(world, dsn)
-    receipts = sink.apply(batch)
-    after = held(dsn, world.tables)
-    assert after == expected(world)
-    for task, receipt in zip(world.tasks, receipts, strict=True):
-        left = _left(world, task, after)
-        assert (receipt.verified_at is None) == left
-        assert not left or receipt.outcome in {Outcome.AMBIGUOUS, Outcome.RETAINED}
-    assert sink.apply(batch if together else batch[::-1]) == (receipts if together else receipts[::-1])
-    assert held(dsn, world.tables) == expected(world)
-    again = sink.apply([an_erasure(**task) for task in world.tasks])
-    sink.close()
+    with closing(sink_of(world, dsn)) as sink:
+        receipts = sink.apply(batch)
+        after = held(dsn, world.tables)
+        assert after == expected(world)
+        for task, receipt in zip(world.tasks, receipts, strict=True):
+            left = _left(world, task, after)
+            assert (receipt.verified_at is None) == left
+            assert not left or receipt.outcome in {Outcome.AMBIGUOUS, Outcome.RETAINED}
+        assert sink.apply(batch if together else batch[::-1]) == (receipts if together else receipts[::-1])
+        assert held(dsn, world.tables) == expected(world)
+        again = sink.apply([an_erasure(**task) for task in world.tasks])
     assert all(r.counts == {} for r in again if r.outcome is Outcome.NOT_FOUND)
     total = sum(sum(receipt.counts.values()) for receipt in receipts)
     assert total == _touched(world)

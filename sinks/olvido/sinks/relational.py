@@ -455,16 +455,20 @@ class _Batch:
                 self._prune(name, owned, doomed)
             else:
                 self._erase_table(name, doomed)
-        named = self._read_back(asking, judgement)
+        left = self._read_back(asking, judgement)
         for n, work in asking.items():
-            work.verified = n not in named
-            if n in judgement.others and n in named:
+            named = left is not None and n in left.named
+            work.verified = not named
+            if named and n in judgement.others:
                 work.close(Outcome.AMBIGUOUS, _KEPT)
+            elif named:
+                # Rows that are retained, though an earlier task of the batch may have counted them.
+                work.close(Outcome.RETAINED)
             else:
                 work.close(_outcome(work.counts))
             if work.outcome is Outcome.NOT_FOUND:
                 work.details.append(self._searched(work))
-            work.details += self._grounds(work)
+            work.details += self._grounds(n, work, left)
 
     def _erase_table(self, name: str, doomed: Mapping[str, Mapping[Key, int]]) -> None:
         table = self._map.tables[name]
@@ -500,20 +504,21 @@ class _Batch:
             for key in self._rows.prune(name, list(left_by)):
                 self._work[left_by[key]].count(f"{name}.deleted")
 
-    def _read_back(self, asking: Mapping[int, _Progress], judgement: Judgement) -> Set[int]:
+    def _read_back(self, asking: Mapping[int, _Progress], judgement: Judgement) -> Judgement | None:
         """Search again, in the same transaction: nothing that was to go may be found.
 
         Returns:
-            The tasks whose identity some row still names: one that is retained, or somebody else's.
+            What still names the tasks' identities: rows that are retained, or somebody else's. None if
+            no row named them to begin with.
         """
         found = [n for n in asking if n in judgement.named]
         if not found:
-            return frozenset()  # the search that found nothing is the reading back
+            return None  # the search that found nothing is the reading back
         again = self._find(found)
         for name, rows in again.roots.items():
             if rows and self._map.tables[name].erase is not Erase.RETAIN:
                 raise _still_there(name)
-        return again.named
+        return again
 
     def _searched(self, work: _Progress) -> str:
         kinds = [kind for kind in self._map.kinds if any(i.kind is kind for i in work.identities)]
@@ -523,11 +528,14 @@ class _Batch:
             else "none of its identities is of a kind that is held here"
         )
 
-    def _grounds(self, work: _Progress) -> list[str]:
+    def _grounds(self, n: int, work: _Progress, left: Judgement | None) -> list[str]:
+        """Why rows of the task's person stay: those it counted, and those an earlier task has counted."""
+        roots = left.roots if left is not None else {}
+        kept = {name for name, rows in roots.items() if any(n in row.owners for row in rows.values())}
         return [
             f"{name}: {table.ground}"
             for name, table in self._map.tables.items()
-            if table.erase is Erase.RETAIN and f"{name}.{Erase.RETAIN.done}" in work.counts
+            if table.erase is Erase.RETAIN and (f"{name}.{Erase.RETAIN.done}" in work.counts or name in kept)
         ]
 
 
