@@ -1,9 +1,9 @@
 """A sink's own part of olvido.toml, read strictly: what passes is a frozen model, or the key at fault."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
 from olvido.core.errors import ConfigError, did_you_mean
 from olvido.schemas.settings.deployment import FILE_NAME, Secret
@@ -46,7 +46,7 @@ def read_part(model: type[M], content: object, *, place: str) -> M:
         raise fault(where, _fix(first, model)) from None
 
 
-def _fix(error: ErrorDetails, model: type[BaseModel]) -> str:
+def _fix(error: Mapping[str, Any], model: type[BaseModel]) -> str:
     kind, message, place = error["type"], str(error["msg"]), error["loc"]
     if kind == "missing":
         return "is missing; give it"
