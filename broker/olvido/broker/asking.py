@@ -33,11 +33,16 @@ NOT_YET = {
 T = TypeVar("T")
 
 
+def admin_client(kafka: KafkaSection) -> AdminClient:
+    """A client that asks and joins nothing; an option that librdkafka refuses is named."""
+    with naming_bad_options(kafka):
+        return AdminClient(admin_options(kafka, client_id="olvido-admin"), logger=library_logger)
+
+
 @contextmanager
 def asking(kafka: KafkaSection) -> Iterator[AdminClient]:
     """An admin client for one question; the broker's silence becomes ``Unavailable``."""
-    with naming_bad_options(kafka):
-        admin = AdminClient(admin_options(kafka, client_id="olvido-admin"), logger=library_logger)
+    admin = admin_client(kafka)
     try:
         yield admin
     except KafkaException as error:

@@ -13,9 +13,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are pu
     OffsetSpec,
 )
 
-from olvido.broker.asking import NOT_YET, TIMEOUT_S, asking, result_of, settled, silent
+from olvido.broker.asking import NOT_YET, TIMEOUT_S, admin_client, asking, result_of, settled, silent
 from olvido.broker.contract import Lag
-from olvido.broker.kafka import admin_options, library_logger, naming_bad_options, open_consumer
+from olvido.broker.kafka import open_consumer
 from olvido.schemas.settings.deployment import KafkaSection
 
 REACH_TIMEOUT_S = 3.0  # a person is waiting for `olvido doctor`
@@ -155,8 +155,7 @@ class Groups:
     def __init__(self, kafka: KafkaSection, topics: Mapping[str, Sequence[str]]) -> None:
         self._kafka = kafka
         self._topics = topics
-        with naming_bad_options(kafka):
-            self._admin = AdminClient(admin_options(kafka, client_id="olvido-admin"), logger=library_logger)
+        self._admin = admin_client(kafka)
 
     def look(self) -> list[GroupFigures]:
         """How every group is now, in the order given.
