@@ -40,10 +40,12 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.partitioning import partition_of
 from olvido.core.events import PrivacyRequest, SealedBox
 from olvido.core.ids import task_id
+from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
-from olvido.core.receipts import Outcome, receipt_for
+from olvido.core.receipts import receipt_for
+from olvido.core.rights.erase import Erase
 from olvido.core.subject import Handle, Identity, IdentityKind
-from olvido.core.tasks import Erase, RequestId, Task
+from olvido.core.tasks import RequestId, Task
 from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.operators.local.errors import tail
@@ -490,7 +492,7 @@ def _erasure(number: int, person: int) -> OpenedTask:
     handles = tuple(Handle(kind=kind, value=f"h1_{person:0>43}") for kind in values)
     task = Task(
         task_id=task_id(request_id, "crm", "ERASE"), generation=0, sink="crm",
-        what=Erase(fence=datetime(2026, 6, 1, tzinfo=UTC)),
+        what=Erase(asked_at=datetime(2026, 6, 1, tzinfo=UTC)),
         source=RequestId(request_id), subject_id=handles[0].value, handles=handles,
         box=SealedBox(region="cn", key_id="cn-2026-11", wrapped_key=b"", nonce=b"", ciphertext=b""),
     )  # fmt: skip

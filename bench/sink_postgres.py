@@ -22,8 +22,9 @@ import psycopg2
 
 from olvido.core.events import SealedBox
 from olvido.core.ids import task_id
+from olvido.core.rights.erase import Erase
 from olvido.core.subject import Handle, Identity, IdentityKind
-from olvido.core.tasks import Erase, RequestId, Task
+from olvido.core.tasks import RequestId, Task
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.postgres import PostgresSink
 
@@ -87,7 +88,7 @@ def an_erasure(n: int) -> OpenedTask:
     handles = tuple(Handle(kind=kind, value=f"h1_{n:0>43}") for kind in kinds)
     task = Task(
         task_id=task_id(request_id, "crm", "ERASE"), generation=0, sink="crm",
-        what=Erase(fence=ASKED_AT + timedelta(seconds=n)),
+        what=Erase(asked_at=ASKED_AT + timedelta(seconds=n)),
         source=RequestId(request_id), subject_id=handles[0].value, handles=handles,
         box=SealedBox(region="cn", key_id="cn-2026-11", wrapped_key=b"", nonce=b"", ciphertext=b""),
     )  # fmt: skip

@@ -8,17 +8,11 @@ from uuid import UUID, uuid5
 from olvido.broker.contract import Received
 from olvido.broker.reading import Read
 from olvido.core.catalogue import Catalogue, SinkEntry
-from olvido.core.events import (
-    ConsentChange,
-    Decision,
-    PrivacyRequest,
-    Right,
-    SealedBox,
-    Verification,
-    Verified,
-)
+from olvido.core.events import ConsentChange, Decision, PrivacyRequest, SealedBox, Verification, Verified
 from olvido.core.ids import NAMESPACE
-from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt, receipt_for
+from olvido.core.rights.names import Right
 from olvido.core.subject import Handle, IdentityKind
 from olvido.core.tasks import Task
 

@@ -13,7 +13,8 @@ from confluent_kafka import Consumer, TopicPartition
 from demo.evidence import Findings, LetterRow, RequestRow, Story, TaskRow
 from olvido.broker.kafka import open_consumer
 from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import Outcome, Receipt
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
 from olvido.schemas.codec import receipts_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import KafkaSection

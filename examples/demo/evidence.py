@@ -6,7 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import Outcome, Receipt
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
 from shop.leaks import Leak, Scan
 from shop.people import Cast, Person
 from shop.plan import Plan

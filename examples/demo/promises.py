@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from demo.evidence import Findings, NewRow, Promise, Said, Story, TaskRow
 from olvido.core.lifecycle import FINAL_STATES, RequestState
-from olvido.core.receipts import Outcome, Receipt
-from olvido.core.tasks import Action
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
+from olvido.core.rights.names import Action
 from shop.people import SYSTEMS
 from shop.plan import FATES, Fate
 

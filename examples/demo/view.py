@@ -17,7 +17,9 @@ from demo.evidence import Promise
 from demo.story import DOWN
 from demo.timing import Timing
 from demo.watch import Reading, Watch
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
+from olvido.core.rights.consent import Consent
+from olvido.core.rights.erase import Erase
 from shop.people import SYSTEMS
 
 LINE_EVERY_S = 2.0  # where there is no terminal
@@ -25,8 +27,7 @@ REFRESH_PER_S = 4
 BAR_WIDTH = 30
 WIDTH_MAX = 110
 
-_GONE = (Outcome.ERASED, Outcome.ANONYMISED, Outcome.RETAINED)
-_CONSENTS = (Outcome.CONSENT_APPLIED, Outcome.SUPERSEDED, Outcome.SUPPRESSED)
+_ERASED = Erase.done | {Outcome.RETAINED}
 
 
 class View:
@@ -117,7 +118,7 @@ class View:
         for name in SYSTEMS:
             sink = seen.sink(name)
             erased, consents = (
-                sum(sink.outcomes.get(one, 0) for one in kinds) for kinds in (_GONE, _CONSENTS)
+                sum(sink.outcomes.get(one, 0) for one in kinds) for kinds in (_ERASED, Consent.done)
             )
             numbers = (
                 sink.planned, sink.answered, erased, sink.outcomes.get(Outcome.NOT_FOUND, 0), consents,

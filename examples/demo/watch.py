@@ -10,7 +10,7 @@ from typing import Self
 import psycopg2
 
 from olvido.core.errors import OlvidoError
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 from olvido.operators.local.supervisor import ProcessStatus, Supervisor
 
 EVERY_S = 0.25

@@ -9,7 +9,8 @@ import pytest
 from values import NOW, a_box, a_change, an_erasure
 
 from olvido.core.digests import content_digest, same_content
-from olvido.core.events import Decision, Right
+from olvido.core.events import Decision
+from olvido.core.rights.names import Right
 
 # As the version before digests had a version stored them, of these very events.
 UNVERSIONED = [

@@ -4,15 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olvido.core.receipts import Outcome, outcome_of
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import outcome_of
+from olvido.core.rights.names import Action
+from olvido.core.rights.registry import ACTIONS
 from olvido.core.sinks import OperationKind, Standing, standing_of
-from olvido.core.tasks import Action
 
 said = st.one_of(st.none(), st.sampled_from(Outcome))
 
 
 def test_what_leaves_nothing_behind_is_not_asked_again():
-    assert {action for action in Action if not action.lasting} == {
+    assert {action for action, asked in ACTIONS.items() if not asked.lasting} == {
         Action.ACCESS, Action.PORTABILITY, Action.UNKNOWN,
     }  # fmt: skip
 

@@ -10,9 +10,11 @@ from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure
 from olvido.core.consents import later, order_key, states_of
 from olvido.core.events import Decision
 from olvido.core.lifecycle import FINAL_STATES, RequestState, state_of
+from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
-from olvido.core.receipts import Outcome, receipt_for, stands
-from olvido.core.tasks import DELAY_MAX, Action, delay_after
+from olvido.core.receipts import receipt_for, stands
+from olvido.core.rights.names import Right
+from olvido.core.tasks import DELAY_MAX, delay_after
 
 changes = st.builds(
     lambda number, decision, seconds: a_change(
@@ -73,26 +75,26 @@ def test_a_final_receipt_is_never_displaced_by_one_that_is_not(one, two):
         assert stands(one, two).outcome.final
 
 
-@given(st.sampled_from(Action), st.lists(st.one_of(st.none(), outcomes)), st.randoms())
-def test_request_state_depends_on_the_set_of_outcomes_alone(action, some, random):
+@given(st.sampled_from(Right), st.lists(st.one_of(st.none(), outcomes)), st.randoms())
+def test_request_state_depends_on_the_set_of_outcomes_alone(right, some, random):
     shuffled = [*some, *random.choices(some, k=len(some))] if some else []
     random.shuffle(shuffled)
-    assert state_of(action, some) == state_of(action, shuffled)
+    assert state_of(right, some) == state_of(right, shuffled)
 
 
-@given(st.sampled_from(Action), st.lists(outcomes.filter(lambda outcome: outcome.final), min_size=1))
-def test_a_request_whose_tasks_all_have_final_receipts_is_final(action, some):
-    assert state_of(action, some) in FINAL_STATES
+@given(st.sampled_from(Right), st.lists(outcomes.filter(lambda outcome: outcome.final), min_size=1))
+def test_a_request_whose_tasks_all_have_final_receipts_is_final(right, some):
+    assert state_of(right, some) in FINAL_STATES
 
 
-@given(st.sampled_from(Action), st.lists(outcomes))
-def test_a_request_with_a_task_that_has_no_receipt_is_in_progress(action, some):
+@given(st.sampled_from(Right), st.lists(outcomes))
+def test_a_request_with_a_task_that_has_no_receipt_is_in_progress(right, some):
     """ "Executed" before the acknowledgements is the field's commonest bug."""
-    assert state_of(action, [*some, None]) is RequestState.IN_PROGRESS
+    assert state_of(right, [*some, None]) is RequestState.IN_PROGRESS
 
 
 def test_what_is_left_of_a_person_is_said():
-    erase = Action.ERASE
+    erase = Right.ERASE
     assert state_of(erase, [Outcome.ERASED, Outcome.NOT_FOUND]) is RequestState.FULFILLED
     assert state_of(erase, [Outcome.ERASED, Outcome.ANONYMISED]) is RequestState.FULFILLED
     assert state_of(erase, [Outcome.ERASED, Outcome.RETAINED]) is RequestState.PARTIALLY_FULFILLED
@@ -105,7 +107,7 @@ def test_what_is_left_of_a_person_is_said():
     assert state_of(erase, [Outcome.AMBIGUOUS, Outcome.ERASED]) is RequestState.PARTIALLY_FULFILLED
     assert state_of(erase, []) is RequestState.NOT_APPLICABLE
     assert state_of(erase, [Outcome.ERASED, Outcome.DEFERRED]) is RequestState.IN_PROGRESS
-    assert state_of(Action.OBJECT, [Outcome.SUPPRESSED]) is RequestState.FULFILLED
+    assert state_of(Right.OBJECT, [Outcome.SUPPRESSED]) is RequestState.FULFILLED
 
 
 def test_tries_are_spaced_by_doubling_up_to_a_day():

@@ -15,8 +15,9 @@ from olvido.core.lifecycle import (
     state_of,
     step,
 )
-from olvido.core.receipts import DONE, PARTLY, Outcome
-from olvido.core.tasks import Action
+from olvido.core.outcomes import PARTLY, Outcome
+from olvido.core.rights.names import Right
+from olvido.core.rights.registry import ACTIONS
 
 ASKED = [RequestState.IN_PROGRESS, *sorted(FINAL_STATES - NOT_ASKED)]
 
@@ -28,10 +29,10 @@ def test_what_a_person_decided_no_receipt_undoes(state: RequestState, event: Eve
 
 
 @given(
-    st.sampled_from(ASKED), st.sampled_from(Action), st.lists(st.sampled_from([None, *Outcome]), max_size=4)
+    st.sampled_from(ASKED), st.sampled_from(Right), st.lists(st.sampled_from([None, *Outcome]), max_size=4)
 )
-def test_once_sinks_are_asked_the_state_follows_from_their_answers_alone(before, action, outcomes):
-    assert step(before, event_of(action, outcomes)) is state_of(action, outcomes)
+def test_once_sinks_are_asked_the_state_follows_from_their_answers_alone(before, right, outcomes):
+    assert step(before, event_of(right, outcomes)) is state_of(right, outcomes)
 
 
 def test_asking_a_sink_again_puts_every_such_request_in_progress():
@@ -53,6 +54,6 @@ def test_from_the_beginning_every_state_of_the_table_is_reached():
 
 
 def test_a_promise_and_a_missing_answer_are_not_done():
-    for action in Action:
-        assert DONE[action].isdisjoint({Outcome.DEFERRED, Outcome.FAILED, Outcome.NOT_FOUND})
+    for asked in ACTIONS.values():
+        assert asked.done.isdisjoint({Outcome.DEFERRED, Outcome.FAILED, Outcome.NOT_FOUND})
     assert PARTLY.isdisjoint({Outcome.DEFERRED, Outcome.FAILED, Outcome.NOT_FOUND})

@@ -7,10 +7,11 @@ from values import CATALOGUE, NOW, a_box, a_change, a_handle, an_erasure
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
-from olvido.core.events import RIGHTS, Right
 from olvido.core.plan import check_consent, check_request, plan_tasks
+from olvido.core.rights.consent import Consent
+from olvido.core.rights.names import Right
+from olvido.core.rights.registry import RIGHTS, of_right
 from olvido.core.subject import IdentityKind
-from olvido.core.tasks import Action, Consent
 
 
 def sinks(tasks):
@@ -30,12 +31,12 @@ def test_a_sink_that_knows_none_of_the_identities_gets_no_task():
     assert sinks(plan_tasks(request, CATALOGUE)) == ["analytics"]
 
 
-@pytest.mark.parametrize("right", RIGHTS)
+@pytest.mark.parametrize("right", list(RIGHTS))
 def test_every_right_reaches_every_sink_concerned_also_one_that_may_not_support_it(right):
     tasks = plan_tasks(an_erasure(right=right), CATALOGUE)
     assert [(task.sink, task.action) for task in tasks] == [
-        ("crm", Action(right.value)),
-        ("marketing", Action(right.value)),
+        ("crm", of_right(right).action),
+        ("marketing", of_right(right).action),
     ]
 
 
@@ -62,7 +63,7 @@ def test_the_fence_of_an_erasure_is_when_the_person_asked():
     assert {task.occurred_at for task in plan_tasks(request, CATALOGUE)} == {NOW - timedelta(days=3)}
 
 
-@pytest.mark.parametrize("right", RIGHTS)
+@pytest.mark.parametrize("right", list(RIGHTS))
 def test_a_task_has_what_its_right_has_and_nothing_else(right):
     """Purposes of another right than an objection are nothing to it; the request as such is not refused."""
     request = replaced(an_erasure(right=right), purposes=("marketing",))

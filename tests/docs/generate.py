@@ -16,8 +16,8 @@ import typer
 
 from olvido.core.causes import Cause
 from olvido.core.lifecycle import FINAL_STATES, TABLE, RequestState, state_of
-from olvido.core.receipts import Outcome
-from olvido.core.tasks import Action
+from olvido.core.outcomes import Outcome
+from olvido.core.rights.registry import RIGHTS
 from olvido.operators.cli import app as cli
 from olvido.operators.cli import helping
 from olvido.operators.cli.exits import Exit
@@ -134,11 +134,10 @@ def states() -> str:
     assert set(STATES) == set(RequestState)
     assert set(OUTCOMES) == set(Outcome)
     reached = set(TABLE)
-    actions = [action for action in Action if action not in {Action.UNKNOWN, Action.CONSENT}]
     lines = [
         "# States and outcomes",
         "",
-        NOTE.format(source="core/olvido/core/lifecycle.py and receipts.py"),
+        NOTE.format(source="core/olvido/core/lifecycle.py, outcomes.py and rights/"),
         "",
         *_prose("""
             A request's state is a pure function of what its sinks have said: receipts in any order and any
@@ -185,10 +184,10 @@ def states() -> str:
             says so; `unsupported` never counts as done.
         """),
         "",
-        f"| outcome | {' | '.join(action.value for action in actions)} |",
-        f"|---|{'---|' * len(actions)}",
+        f"| outcome | {' | '.join(RIGHTS)} |",
+        f"|---|{'---|' * len(RIGHTS)}",
         *(
-            _row(f"`{outcome.value}`", *(f"`{state_of(action, [outcome]).value}`" for action in actions))
+            _row(f"`{outcome.value}`", *(f"`{state_of(right, [outcome]).value}`" for right in RIGHTS))
             for outcome in Outcome
         ),
         "",

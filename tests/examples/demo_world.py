@@ -23,8 +23,9 @@ from demo.promises import BLANK, FATES, FLAGS, KINDS
 from demo.story import consents_of
 from olvido.core.ids import NAMESPACE, receipt_id, task_id
 from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import Outcome, Receipt
-from olvido.core.tasks import Action
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
+from olvido.core.rights.names import Action
 from shop.leaks import Scan
 from shop.people import SYSTEMS, Person, Scale, make_cast
 from shop.plan import Fate, Table, plan_rows

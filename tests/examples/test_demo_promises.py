@@ -22,7 +22,7 @@ from examples.demo_world import (
 from demo import promises
 from demo.evidence import LetterRow
 from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 from shop.leaks import Leak
 
 Break = Callable[[World], World]

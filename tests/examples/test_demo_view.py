@@ -12,7 +12,7 @@ from demo.timing import timing_of
 from demo.view import View
 from demo.watch import Reading, SinkReading, Watch
 from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 from shop.people import SYSTEMS
 
 T0 = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -26,8 +26,9 @@ from olvido.broker.groups import end_offsets
 from olvido.broker.kafka import KafkaPublisher
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import REDRIVE_HEADER, DeadLetter
-from olvido.core.receipts import Outcome, Receipt
-from olvido.core.tasks import Action
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
+from olvido.core.rights.names import Action
 from olvido.ledger.acts import Acts
 from olvido.ledger.connection import Database
 from olvido.ledger.letters import Selection

@@ -16,7 +16,8 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import Decision
 from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import Outcome, receipt_for
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import receipt_for
 from olvido.ledger import schema
 from olvido.ledger.connection import Database, Overtaken
 from olvido.ledger.progress import OffsetRange, ranges_of

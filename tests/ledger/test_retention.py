@@ -14,8 +14,8 @@ from olvido.core.acts import Act, Verb
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import Decision
+from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
-from olvido.core.receipts import Outcome
 from olvido.core.replay import Plan, ReplayState, Selection
 from olvido.core.sinks import OperationKind
 from olvido.ledger import letters as keeping

@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 
 from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import LEFT_OVER, NOT_FINAL, Outcome
+from olvido.core.outcomes import LEFT_OVER, NOT_FINAL, Outcome
 from olvido.ledger import schema
 
 SQL = {

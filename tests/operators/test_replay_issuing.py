@@ -8,8 +8,8 @@ import pytest
 from values import CATALOGUE, a_change, an_erasure, an_id
 
 from olvido.core.catalogue import Catalogue
+from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
-from olvido.core.receipts import Outcome
 from olvido.ledger.replays import Source
 from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import destroyed_here

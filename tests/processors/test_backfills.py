@@ -12,8 +12,9 @@ from processors.town import MINUTE, Town, an_act
 from values import CATALOGUE, NOW, a_change, an_erasure, an_id
 
 from olvido.core.acts import Verb
-from olvido.core.events import Decision, Right
-from olvido.core.receipts import Outcome
+from olvido.core.events import Decision
+from olvido.core.outcomes import Outcome
+from olvido.core.rights.names import Right
 from olvido.core.sinks import OperationKind, Standing
 from olvido.ledger.acts import Acts
 from olvido.ledger.backfills import Phase

@@ -10,7 +10,7 @@ from values import NOW, an_erasure, an_id
 from olvido.broker.runtime.metrics import FIGURES, REGISTRY
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 from olvido.ledger.store import Ledger
 from olvido.processors.figures import Observer, readers_of
 from olvido.schemas.registry import Registry

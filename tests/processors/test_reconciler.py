@@ -8,7 +8,7 @@ from values import CATALOGUE, NOW, Journal, a_receipt, an_erasure, an_id, read
 
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import Unavailable
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 from olvido.ledger.connection import Database
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger

@@ -13,11 +13,10 @@ from olvido.broker.reading import dead_letter_of
 from olvido.core.acts import Verb
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused, Unavailable
-from olvido.core.events import Right
 from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
+from olvido.core.rights.names import Action, Right
 from olvido.core.sinks import OperationKind, Standing
-from olvido.core.tasks import Action
 from olvido.ledger.sink_operations import AlreadyOpen
 from olvido.processors import reconciler as reconciling
 from olvido.processors.receipts import fold

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from values import CATALOGUE, NOW, a_change, a_receipt, a_verification, an_erasure, an_id, read, received
 
 from olvido.core.causes import Cause
-from olvido.core.events import Decision, Right, Verified
+from olvido.core.events import Decision, Verified
 from olvido.core.lifecycle import RequestState
+from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
-from olvido.core.receipts import Outcome
+from olvido.core.rights.names import Right
 from olvido.ledger.rows import Known as KnownChange
 from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestHead
 from olvido.processors import consents, receipts, requests, verifications

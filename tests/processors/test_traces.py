@@ -20,7 +20,8 @@ from values import CATALOGUE, NOW, Journal
 from olvido.broker.contract import Received, Record
 from olvido.broker.runtime.tracing import KEYS, emitting, following, nameless
 from olvido.core.catalogue import Catalogue
-from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt, receipt_for
 from olvido.ledger.store import Ledger
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import ReceiptsHandler, RequestsHandler

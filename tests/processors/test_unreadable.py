@@ -16,7 +16,7 @@ from olvido.broker.contract import Received
 from olvido.core.acts import Verb
 from olvido.core.causes import Cause
 from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 from olvido.ledger import schema
 from olvido.operators.desk.backfill import Backfill
 from olvido.processors import requests, stored

@@ -13,7 +13,8 @@ from olvido.broker.partitioning import partition_of
 from olvido.core.acts import Act, Verb
 from olvido.core.catalogue import Catalogue
 from olvido.core.events import ConsentChange, PrivacyRequest
-from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Task
 from olvido.ledger.backfills import Backfills

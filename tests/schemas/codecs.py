@@ -9,9 +9,10 @@ from typing import Any
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from fastavro import schemaless_reader, schemaless_writer
 
+from olvido.core.rights.consent import Consent
 from olvido.core.status import RequestStatus
 from olvido.core.subject import IdentityKind
-from olvido.core.tasks import Consent, Task
+from olvido.core.tasks import Task
 from olvido.schemas import codec
 from olvido.schemas.codec import Codec
 from olvido.schemas.registry import Registry, schema_of

@@ -8,33 +8,22 @@ from hypothesis import strategies as st
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
 from olvido.core.dead_letters import DeadLetter
-from olvido.core.events import (
-    ConsentChange,
-    Decision,
-    PrivacyRequest,
-    Right,
-    SealedBox,
-    Verification,
-    Verified,
-)
+from olvido.core.events import ConsentChange, Decision, PrivacyRequest, SealedBox, Verification, Verified
 from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import Outcome, Receipt
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
+from olvido.core.rights.access import Access
+from olvido.core.rights.consent import Consent
+from olvido.core.rights.erase import Erase
+from olvido.core.rights.names import Action, Right
+from olvido.core.rights.object import Object
+from olvido.core.rights.portability import Portability
+from olvido.core.rights.rectify import Rectify
+from olvido.core.rights.restrict import Restrict
+from olvido.core.rights.unknown import Unknown
 from olvido.core.status import RequestStatus
 from olvido.core.subject import Handle, IdentityKind
-from olvido.core.tasks import (
-    Access,
-    Action,
-    Consent,
-    ConsentChangeId,
-    Erase,
-    Object,
-    Portability,
-    Rectify,
-    RequestId,
-    Restrict,
-    Task,
-    Unknown,
-)
+from olvido.core.tasks import ConsentChangeId, RequestId, Task
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -99,7 +88,7 @@ unknowns = st.builds(
     policy_version=texts,
 )
 of_requests = st.one_of(
-    st.builds(Erase, fence=instants),
+    st.builds(Erase, asked_at=instants),
     st.builds(Object, purposes=some(texts), asked_at=instants),
     *(st.builds(way, asked_at=instants) for way in (Access, Portability, Rectify, Restrict)),
     unknowns,

@@ -11,8 +11,9 @@ from values import CATALOGUE, a_change, an_erasure, an_id
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
-from olvido.core.events import RIGHTS, Decision
+from olvido.core.events import Decision
 from olvido.core.plan import plan_tasks
+from olvido.core.rights.registry import RIGHTS
 from olvido.core.subject import IdentityKind
 from olvido.schemas.codec import TaskPieces, tasks_codec
 
@@ -35,7 +36,7 @@ events = st.lists(
         st.builds(
             lambda number, right, kinds: plan_tasks(an_erasure(number, right=right, kinds=kinds), EVERYBODY),
             st.integers(0, 5),
-            st.sampled_from(RIGHTS),
+            st.sampled_from(list(RIGHTS)),
             st.lists(st.sampled_from(IdentityKind), min_size=1, unique=True),
         ),
         st.builds(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from simulation.faults import RATES
 
 from olvido.core.causes import Cause
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 
 PER_10_000 = 100  # how often each of these happens at least in ten thousand worlds
 

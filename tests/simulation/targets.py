@@ -16,9 +16,13 @@ from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState, later
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import Decision
-from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt, receipt_for
+from olvido.core.rights.consent import Consent
+from olvido.core.rights.erase import Erase
+from olvido.core.rights.object import Object
 from olvido.core.subject import Identity
-from olvido.core.tasks import Consent, Erase, Object, Task
+from olvido.core.tasks import Task
 from olvido.sinks.contract import OpenedTask
 from olvido.sinks.journal import TaskKey, key_of
 

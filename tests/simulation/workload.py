@@ -19,17 +19,14 @@ from simulation.targets import SYSTEMS, Row, System, Target
 from olvido.broker.contract import Record
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.causes import Cause
-from olvido.core.events import (
-    ConsentChange,
-    Decision,
-    PrivacyRequest,
-    Right,
-    Verification,
-    Verified,
-)
-from olvido.core.receipts import Outcome, Receipt
+from olvido.core.events import ConsentChange, Decision, PrivacyRequest, Verification, Verified
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
+from olvido.core.rights.erase import Erase
+from olvido.core.rights.names import Action, Right
+from olvido.core.rights.registry import of_right
 from olvido.core.subject import Handle, Identity, IdentityKind
-from olvido.core.tasks import Action, Erase, RequestId, Task
+from olvido.core.tasks import RequestId, Task
 from olvido.schemas.codec import (
     consents_codec,
     receipts_codec,
@@ -362,7 +359,7 @@ class _Author:
                 task = task_id(source_id, "another", request.right.value)
         receipt = Receipt(
             receipt_id=receipt_id(task, generation), task_id=task, generation=generation, sink=system.name,
-            action=Action(request.right.value), request_id=source_id, event_id=None,
+            action=of_right(request.right).action, request_id=source_id, event_id=None,
             subject_id=request.subject_id, outcome=Outcome.ERASED, counts={"forged": 1}, detail="",
             applied_at=BEGIN, verified_at=None,
         )  # fmt: skip
@@ -402,7 +399,7 @@ class _Author:
         box = next(box for box in request.boxes if box.region == system.region)
         task = Task(
             task_id=self._id(), generation=0, sink=system.name, source=RequestId(request.request_id),
-            what=Erase(fence=BEGIN), subject_id=request.subject_id, handles=request.handles, box=box,
+            what=Erase(asked_at=BEGIN), subject_id=request.subject_id, handles=request.handles, box=box,
         )  # fmt: skip
         task = replace(task, **changes)
         codec = self._tasks[system.name]

@@ -8,22 +8,18 @@ from uuid import UUID
 
 from olvido.core.events import Decision, SealedBox
 from olvido.core.ids import task_id
+from olvido.core.rights.access import Access
+from olvido.core.rights.consent import Consent
+from olvido.core.rights.erase import Erase
+from olvido.core.rights.names import Action
+from olvido.core.rights.object import Object
+from olvido.core.rights.portability import Portability
+from olvido.core.rights.rectify import Rectify
+from olvido.core.rights.restrict import Restrict
+from olvido.core.rights.unknown import Unknown
+from olvido.core.rights.what import What
 from olvido.core.subject import Handle, Identity, IdentityKind
-from olvido.core.tasks import (
-    Access,
-    Action,
-    Consent,
-    ConsentChangeId,
-    Erase,
-    Object,
-    Portability,
-    Rectify,
-    RequestId,
-    Restrict,
-    Task,
-    Unknown,
-    What,
-)
+from olvido.core.tasks import ConsentChangeId, RequestId, Task
 from olvido.sinks.contract import OpenedTask, SinkSettings
 
 SINK = "crm"
@@ -169,7 +165,7 @@ def what_of(action: Action, at: datetime, decision: Decision | None, purposes: t
         case Action.OBJECT:
             return Object(purposes=purposes, asked_at=at)
         case Action.ERASE:
-            return Erase(fence=at)
+            return Erase(asked_at=at)
         case _:
             ways = (Access, Portability, Rectify, Restrict, Unknown)
             return next(way(asked_at=at) for way in ways if way.action is action)

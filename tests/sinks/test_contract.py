@@ -28,8 +28,9 @@ from starlette.responses import Response
 
 from olvido.core.errors import Refused
 from olvido.core.events import Decision
-from olvido.core.receipts import Outcome, Receipt
-from olvido.core.tasks import Action
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
+from olvido.core.rights.names import Action
 from olvido.sinks.contract import Remembering, Sink
 
 GRANTED, WITHDRAWN = Decision.GRANTED, Decision.WITHDRAWN

@@ -15,7 +15,7 @@ from sinks.targets import DuckDBTarget
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.events import Decision
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 from olvido.sinks import duckdb as duckdb_sink
 from olvido.sinks.contract import OpenedTask
 from olvido.sinks.duckdb import COMPACTING, DuckDBSink

@@ -14,9 +14,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
+from olvido.core.rights.names import Action
 from olvido.core.subject import IdentityKind
-from olvido.core.tasks import Action
 from olvido.sinks.http import BODY_BYTES_MAX, TASKS_MAX, HttpSink, _retry_after
 
 CANARY = "canary@example.com"

@@ -19,7 +19,7 @@ from sinks.targets import PostgresTarget
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.events import Decision
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 from olvido.schemas.settings.deployment import Deployment
 from olvido.sinks.data_map import DataMap
 from olvido.sinks.journal import queries

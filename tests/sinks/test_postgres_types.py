@@ -13,7 +13,7 @@ from sinks.shop import an_erasure
 from sinks.shop import settings as sink_settings
 from sinks.targets import PostgresTarget
 
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 from olvido.sinks.contract import SinkSettings
 from olvido.sinks.data_map import DataMap
 from olvido.sinks.postgres import PostgresSink

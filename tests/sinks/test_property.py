@@ -15,7 +15,7 @@ from sinks.shop import ASKED_AT, an_erasure
 from sinks.shop import settings as sink_settings
 from sinks.targets import PostgresTarget
 
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 from olvido.sinks.contract import OpenedTask
 from olvido.sinks.postgres import PostgresSink
 

@@ -6,7 +6,7 @@ import pytest
 from sinks.shop import TABLES, a_customer, an_erasure, settings
 from sinks.targets import PostgresTarget, Target
 
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 from olvido.core.tasks import Task
 from olvido.sinks.contract import OpenedTask, Rehearsing, Sink
 from olvido.sinks.postgres import PostgresSink

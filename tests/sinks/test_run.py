@@ -16,7 +16,8 @@ from olvido.broker import topics
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.core.errors import ConfigError
-from olvido.core.receipts import Outcome, Receipt
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
 from olvido.schemas.codec import receipts_codec, tasks_codec
 from olvido.schemas.privacy.sealing import Sealer, create_region_key
 from olvido.schemas.registry import Registry

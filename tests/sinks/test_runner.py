@@ -19,7 +19,8 @@ from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.ids import dead_letter_id
-from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.subject import Identity
 from olvido.core.tasks import Task
 from olvido.schemas.codec import Codec, dead_letters_codec, receipts_codec, tasks_codec

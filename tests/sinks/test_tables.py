@@ -18,8 +18,8 @@ from sinks.shop import (
 from sinks.targets import Rows, Target, everything, make_sink
 
 from olvido.core.events import Decision
-from olvido.core.receipts import Outcome
-from olvido.core.tasks import Action
+from olvido.core.outcomes import Outcome
+from olvido.core.rights.names import Action
 from olvido.sinks.contract import OpenedTask, Sink
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from olvido.core.events import Right
+from olvido.core.rights.names import Right
 from olvido.core.subject import IdentityKind
 
 

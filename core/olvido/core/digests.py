@@ -10,9 +10,11 @@ SHA-256 over Python's ``repr``, 32 bytes alone: a ledger still holds such digest
 
 import hashlib
 import json
-from datetime import UTC
+from typing import assert_never
 
 from olvido.core.events import ConsentChange, PrivacyRequest
+from olvido.core.rights.consent import Consent
+from olvido.core.rights.registry import of_right
 
 VERSION = b"\x01"
 _UNVERSIONED_BYTES = 32
@@ -40,20 +42,13 @@ def _content(event: Event) -> dict[str, object]:
         "regions": sorted(event.regions),
     }
     match event:
-        case PrivacyRequest():
-            content |= {
-                "right": event.right.value,
-                "purposes": sorted(event.purposes),
-                "verification_required": event.verification_required,
-            }
+        case PrivacyRequest(right=right):
+            content |= {"right": right.value, "verification_required": event.verification_required}
+            return content | of_right(right).digest_part(event)
         case ConsentChange():
-            content |= {
-                "purpose": event.purpose,
-                "decision": event.decision.value,
-                "occurred_at": event.occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
-                "policy_version": event.policy_version,
-            }
-    return content
+            return content | Consent.digest_part(event)
+        case _:
+            assert_never(event)
 
 
 def _unversioned(event: Event) -> bytes:

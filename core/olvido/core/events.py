@@ -7,25 +7,11 @@ from uuid import UUID
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
+from olvido.core.rights.names import Right
 from olvido.core.subject import Handle
 
 CLOCK_SKEW_MAX = timedelta(minutes=5)  # how far ahead of ours an upstream clock may be
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before this an instant is a default, not a fact
-
-
-class Right(StrEnum):
-    """What a person may ask for (GDPR arts. 15-21; CCPA, PIPL and PDPA words are in the glossary)."""
-
-    ERASE = "ERASE"
-    ACCESS = "ACCESS"
-    PORTABILITY = "PORTABILITY"
-    RECTIFY = "RECTIFY"
-    RESTRICT = "RESTRICT"
-    OBJECT = "OBJECT"
-    UNKNOWN = "UNKNOWN"  # the Avro enum's default: a right of a newer version
-
-
-RIGHTS = tuple(right for right in Right if right is not Right.UNKNOWN)  # those that a person may name
 
 
 class Decision(StrEnum):

@@ -8,8 +8,9 @@ of times give the same event, and so the same state. ``docs/states.svg`` is draw
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from olvido.core.receipts import DONE, PARTLY, Outcome
-from olvido.core.tasks import Action
+from olvido.core.outcomes import PARTLY, Outcome
+from olvido.core.rights.names import Right
+from olvido.core.rights.registry import of_right
 
 
 class RequestState(StrEnum):
@@ -96,7 +97,7 @@ def begin(event: Event) -> RequestState:
     return TABLE[None][event]
 
 
-def event_of(action: Action, outcomes: Iterable[Outcome | None]) -> Event:
+def event_of(right: Right, outcomes: Iterable[Outcome | None]) -> Event:
     """What the outcome of each task of a request comes to; None is a task without one yet.
 
     Order and repetition of the outcomes make no difference.
@@ -106,7 +107,7 @@ def event_of(action: Action, outcomes: Iterable[Outcome | None]) -> Event:
         return Event.OWED
     if said <= {Outcome.NOT_FOUND}:
         return Event.NOBODY
-    done = DONE[action]
+    done = of_right(right).done
     if said <= done | {Outcome.NOT_FOUND}:
         return Event.DONE
     if said & (done | PARTLY):
@@ -114,6 +115,6 @@ def event_of(action: Action, outcomes: Iterable[Outcome | None]) -> Event:
     return Event.NOT_DONE
 
 
-def state_of(action: Action, outcomes: Iterable[Outcome | None]) -> RequestState:
+def state_of(right: Right, outcomes: Iterable[Outcome | None]) -> RequestState:
     """The state of a request that sinks were asked for, from the outcome of each of its tasks."""
-    return step(RequestState.IN_PROGRESS, event_of(action, outcomes))
+    return step(RequestState.IN_PROGRESS, event_of(right, outcomes))

@@ -8,11 +8,12 @@ from datetime import datetime
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
-from olvido.core.events import ConsentChange, PrivacyRequest, Right, SealedBox, check_instant
+from olvido.core.events import ConsentChange, PrivacyRequest, SealedBox, check_instant
 from olvido.core.ids import task_id
+from olvido.core.rights.names import Right
 from olvido.core.source import Source, ref_of, what_of
 from olvido.core.subject import IdentityKind, check_handles
-from olvido.core.tasks import Consent, Task
+from olvido.core.tasks import Task
 
 
 def check_request(request: PrivacyRequest, catalogue: Catalogue, now: datetime) -> None:
@@ -66,8 +67,7 @@ def plan_tasks(source: Source, catalogue: Catalogue, *, generation: int = 0) -> 
             box=boxes[sink.region],
         )
         for sink in catalogue.sinks
-        if (not isinstance(what, Consent) or what.purpose in sink.purposes)
-        and _concerns(sink, source.regions, kinds)
+        if what.concerns(sink.purposes) and _concerns(sink, source.regions, kinds)
     )
 
 

@@ -1,4 +1,4 @@
-"""A sink's acknowledgement of one (task_id, generation), and what the outcomes mean.
+"""A sink's acknowledgement of one (task_id, generation), and which of several stands.
 
 The algebra: the first final receipt of a (task_id, generation) stands. Receipts
 in any order and any number of times give the same request state.
@@ -7,57 +7,12 @@ in any order and any number of times give the same request state.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
 from olvido.core.ids import receipt_id
-from olvido.core.tasks import Action, Task
-
-
-class Outcome(StrEnum):
-    """The closed list. A hash or a mask is never ``erased``."""
-
-    ERASED = "erased"
-    ANONYMISED = "anonymised"
-    BLOCKED = "blocked"
-    RETAINED = "retained"
-    NOT_FOUND = "not_found"
-    AMBIGUOUS = "ambiguous"
-    SUPPRESSED = "suppressed"
-    RESTRICTED = "restricted"
-    RECTIFIED = "rectified"
-    EXPORTED = "exported"
-    CONSENT_APPLIED = "consent_applied"
-    SUPERSEDED = "superseded"
-    DEFERRED = "deferred"
-    UNSUPPORTED = "unsupported"
-    FAILED = "failed"
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more will come. Only ``deferred`` is a promise and not an end."""
-        return self not in NOT_FINAL
-
-
-# The groups of outcomes. The ledger's SQL is given them by name: nothing repeats one of these lists.
-NOT_FINAL = frozenset({Outcome.DEFERRED})
-# An operation is not at its end as long as a task of it came to one of these: a person takes it over.
-LEFT_OVER = frozenset({Outcome.FAILED})
-# No trace of the task is in the system. A later receipt of this kind hides no earlier effect.
-NO_EFFECT = frozenset({Outcome.NOT_FOUND, Outcome.FAILED, Outcome.UNSUPPORTED, Outcome.DEFERRED})
-# What counts as having done what was asked. A suppressed person was not erased, and rows that
-# were retained or blocked are still there: those make a request partial, and say so.
-DONE: Mapping[Action, frozenset[Outcome]] = {
-    Action.ERASE: frozenset({Outcome.ERASED, Outcome.ANONYMISED}),
-    Action.ACCESS: frozenset({Outcome.EXPORTED}),
-    Action.PORTABILITY: frozenset({Outcome.EXPORTED}),
-    Action.RECTIFY: frozenset({Outcome.RECTIFIED}),
-    Action.RESTRICT: frozenset({Outcome.RESTRICTED, Outcome.BLOCKED}),
-    Action.OBJECT: frozenset({Outcome.SUPPRESSED}),
-    Action.CONSENT: frozenset({Outcome.CONSENT_APPLIED, Outcome.SUPPRESSED, Outcome.SUPERSEDED}),
-    Action.UNKNOWN: frozenset(),
-}
-PARTLY = frozenset({Outcome.SUPPRESSED, Outcome.RETAINED, Outcome.BLOCKED, Outcome.SUPERSEDED})
+from olvido.core.outcomes import NO_EFFECT, Outcome
+from olvido.core.rights.names import Action
+from olvido.core.tasks import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

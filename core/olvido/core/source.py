@@ -3,20 +3,11 @@
 from typing import assert_never
 from uuid import UUID
 
-from olvido.core.events import ConsentChange, PrivacyRequest, Right
-from olvido.core.tasks import (
-    Access,
-    Consent,
-    ConsentChangeId,
-    Erase,
-    Object,
-    Portability,
-    Rectify,
-    RequestId,
-    Restrict,
-    Unknown,
-    What,
-)
+from olvido.core.events import ConsentChange, PrivacyRequest
+from olvido.core.rights.consent import Consent
+from olvido.core.rights.registry import of_right
+from olvido.core.rights.what import What
+from olvido.core.tasks import ConsentChangeId, RequestId
 
 Source = PrivacyRequest | ConsentChange
 
@@ -37,30 +28,12 @@ def ref_of(source: Source) -> RequestId | ConsentChangeId:
             assert_never(source)
 
 
-def what_of(source: Source) -> What:  # noqa: PLR0911 - one for each right
+def what_of(source: Source) -> What:
     """What is asked of each sink, with just what its right has."""
-    if isinstance(source, ConsentChange):
-        return Consent(
-            purpose=source.purpose,
-            decision=source.decision,
-            occurred_at=source.occurred_at,
-            policy_version=source.policy_version,
-        )
-    asked_at = source.requested_at
-    match source.right:
-        case Right.ERASE:
-            return Erase(fence=asked_at)
-        case Right.ACCESS:
-            return Access(asked_at=asked_at)
-        case Right.PORTABILITY:
-            return Portability(asked_at=asked_at)
-        case Right.RECTIFY:
-            return Rectify(asked_at=asked_at)
-        case Right.RESTRICT:
-            return Restrict(asked_at=asked_at)
-        case Right.OBJECT:
-            return Object(purposes=source.purposes, asked_at=asked_at)
-        case Right.UNKNOWN:
-            return Unknown(asked_at=asked_at)
+    match source:
+        case PrivacyRequest():
+            return of_right(source.right).of_request(source)
+        case ConsentChange():
+            return Consent.of_change(source)
         case _:
-            assert_never(source.right)
+            assert_never(source)

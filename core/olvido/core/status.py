@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from olvido.core.events import Right
 from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
+from olvido.core.rights.names import Right
 
 
 class Asked(Protocol):

@@ -14,10 +14,10 @@ from uuid import UUID
 
 from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError
-from olvido.core.events import Right
 from olvido.core.lifecycle import Event, step
+from olvido.core.rights.names import Action
+from olvido.core.rights.registry import RIGHTS
 from olvido.core.sinks import OperationKind
-from olvido.core.tasks import Action
 from olvido.ledger import states
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction
@@ -26,7 +26,7 @@ from olvido.ledger.sink_operations import OpenOperation, begin, note_position
 
 # What came in as long before the backfill began is looked at twice: a batch may have been in hand.
 OVERLAP = timedelta(minutes=10)
-RIGHTS = [right.value for right in (Right.ERASE, Right.RESTRICT, Right.OBJECT)]
+_RIGHTS = [right.value for right, asked in RIGHTS.items() if asked.backfilled]
 _FIRST = str(UUID(int=0))
 
 
@@ -91,7 +91,7 @@ class Backfills:
     ) -> OpenOperation:
         """Begin a backfill, or carry on with the one that is open; either way with the record of the act."""
         with self._database.transaction() as transaction:
-            size = transaction.rows("backfill_size", rights=RIGHTS, purposes=list(purposes))[0][0]
+            size = transaction.rows("backfill_size", rights=_RIGHTS, purposes=list(purposes))[0][0]
             operation, _ = begin(
                 transaction, OperationKind.BACKFILL, operation_id=operation_id, name=name, sink=sink,
                 plan={}, position=asdict(Position(size=size)), now=act.at,
@@ -170,7 +170,7 @@ class Batch:
         match position.phase:
             case Phase.REQUESTS | Phase.LATE_REQUESTS:
                 rows = run(
-                    "requests_after", after=UUID(position.after[0]), rights=RIGHTS, limit=self._limit,
+                    "requests_after", after=UUID(position.after[0]), rights=_RIGHTS, limit=self._limit,
                     since=since if position.phase is Phase.LATE_REQUESTS else None,
                 )  # fmt: skip
                 found = [(row[:1], row[0], Action(row[1]), *row[2:]) for row in rows]

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import ATTEMPTS_MAX, DeadLetter, LetterState
-from olvido.core.tasks import Action
+from olvido.core.rights.names import Action
 from olvido.ledger.connection import Database, Transaction
 from olvido.ledger.rows import Owed
 

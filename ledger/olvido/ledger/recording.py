@@ -8,8 +8,10 @@ from datetime import datetime
 from uuid import UUID
 
 from olvido.core.dead_letters import DeadLetter
-from olvido.core.receipts import Outcome, Receipt, outcome_of
-from olvido.core.tasks import DELAY_MAX, Action
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt, outcome_of
+from olvido.core.rights.names import Action
+from olvido.core.tasks import DELAY_MAX
 from olvido.ledger import letters, progress, states
 from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.progress import OffsetRange

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError
-from olvido.core.receipts import Outcome
+from olvido.core.outcomes import Outcome
 from olvido.core.replay import MOVES, Plan, Position, ReplayState
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction

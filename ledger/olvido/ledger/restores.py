@@ -7,14 +7,15 @@ from uuid import UUID
 
 from olvido.core.acts import Act
 from olvido.core.lifecycle import Event, RequestState, step
+from olvido.core.rights.names import Action
+from olvido.core.rights.registry import ACTIONS
 from olvido.core.sinks import OperationKind
-from olvido.core.tasks import Action
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction
 from olvido.ledger.sink_operations import AlreadyOpen, begin, find_open, note_position
 
 _REOPENED = step(RequestState.FULFILLED, Event.OWED).value  # as from every state that sinks were asked in
-_LASTING = [action.value for action in Action if action.lasting]
+_LASTING = [action.value for action, asked in ACTIONS.items() if asked.lasting]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

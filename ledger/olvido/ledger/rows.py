@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from olvido.core.consents import ConsentState
-from olvido.core.events import Right, Verified
+from olvido.core.events import Verified
 from olvido.core.lifecycle import FINAL_STATES, RequestState
-from olvido.core.receipts import Outcome, outcome_of
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import outcome_of
+from olvido.core.rights.names import Action, Right
 from olvido.core.status import RequestStatus
-from olvido.core.tasks import Action
 
 
 @dataclass(frozen=True, slots=True)

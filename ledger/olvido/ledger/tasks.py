@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from olvido.core.tasks import Action
+from olvido.core.rights.names import Action
 from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.rows import Owed, TaskRow, Try
 

@@ -23,7 +23,7 @@ from olvido.core.dead_letters import DeadLetter, latest
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import ConsentChange, PrivacyRequest, Verification
 from olvido.core.receipts import Receipt
-from olvido.core.tasks import Action
+from olvido.core.rights.names import Action
 from olvido.ledger.connection import Overtaken
 from olvido.ledger.progress import OffsetRange, ranges_of
 from olvido.ledger.rows import KnownRequest, Place, RequestHead, Settled, Snapshot, VerificationRow

@@ -12,7 +12,6 @@ from olvido.core.errors import Refused
 from olvido.core.lifecycle import event_of, step
 from olvido.core.receipts import Receipt, stands
 from olvido.core.status import RequestStatus, status_of
-from olvido.core.tasks import Action
 from olvido.ledger.rows import Outcomes, RequestHead, StateRow, TaskKey
 
 GROUP = "olvido.recorder"
@@ -53,7 +52,7 @@ def fold(
     rows: list[StateRow] = []
     for head in heads.values():
         if given := outcomes.get(head.request_id):
-            state = step(head.state, event_of(Action(head.right), given.values()))
+            state = step(head.state, event_of(head.right, given.values()))
             status = status_of(head, state, given)
             statuses.append(status)
             rows.append(

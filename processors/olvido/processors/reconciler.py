@@ -15,9 +15,11 @@ from olvido.broker.runtime.metrics import TASKS_RESENT
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import Refused
 from olvido.core.ids import receipt_id
-from olvido.core.receipts import Outcome, Receipt
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
+from olvido.core.rights.names import Action
 from olvido.core.sinks import OperationKind
-from olvido.core.tasks import Action, Task, delay_after
+from olvido.core.tasks import Task, delay_after
 from olvido.ledger.rows import About, Owed, Try
 from olvido.ledger.sink_operations import OpenOperation, SinkOperations
 from olvido.ledger.store import Ledger

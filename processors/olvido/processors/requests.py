@@ -15,7 +15,6 @@ from olvido.core.events import PrivacyRequest
 from olvido.core.lifecycle import FINAL_STATES, Event, RequestState, begin, event_of
 from olvido.core.plan import check_request, plan_tasks
 from olvido.core.requests import needs_verification
-from olvido.core.source import what_of
 from olvido.core.status import RequestStatus, status_of
 from olvido.core.tasks import Task
 from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestRow, TaskRow, VerificationKey
@@ -107,7 +106,7 @@ def unanswered(tasks: Sequence[Task]) -> dict[str, None]:
 
 def planned_event(request: PrivacyRequest, tasks: Sequence[Task]) -> Event:
     """What happens to a request whose tasks were just planned."""
-    return event_of(what_of(request).action, unanswered(tasks).values())
+    return event_of(request.right, unanswered(tasks).values())
 
 
 def task_row(task: Task) -> TaskRow:

@@ -12,7 +12,8 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, PrivacyRequest
 from olvido.core.plan import plan_tasks
-from olvido.core.tasks import Action, Task
+from olvido.core.rights.names import Action
+from olvido.core.tasks import Task
 from olvido.schemas.codec import consents_codec, requests_codec
 from olvido.schemas.registry import Registry
 

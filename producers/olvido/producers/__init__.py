@@ -1,7 +1,8 @@
 """Emit privacy requests, consent changes and verifications: ``from olvido.producers import Producer``."""
 
 from olvido.core.errors import ConfigError, InvalidInput, NotDelivered, Unavailable
-from olvido.core.events import Right, Verified
+from olvido.core.events import Verified
+from olvido.core.rights.names import Right
 from olvido.producers.asynchronous import AsyncProducer
 from olvido.producers.build import Accepted
 from olvido.producers.client import Batch, Closed, NotAccepted, Producer

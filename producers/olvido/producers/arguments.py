@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import NotRequired, TypedDict
 from uuid import UUID
 
-from olvido.core.events import Right, Verified
+from olvido.core.events import Verified
+from olvido.core.rights.names import Right
 
 
 class ErasureArguments(TypedDict):

@@ -14,17 +14,17 @@ from uuid_utils.compat import uuid7
 
 from olvido.core.errors import InvalidInput, Refused
 from olvido.core.events import (
-    RIGHTS,
     ConsentChange,
     Decision,
     PrivacyRequest,
-    Right,
     SealedBox,
     Verification,
     Verified,
     check_instant,
 )
 from olvido.core.ids import canonical_uuid
+from olvido.core.rights.names import Right
+from olvido.core.rights.registry import RIGHTS
 from olvido.core.subject import Handle, Identity, IdentityKind, is_handle
 from olvido.schemas.privacy.identities import identities_from
 from olvido.schemas.privacy.sealing import HandleKey, Sealer
@@ -217,9 +217,10 @@ class Builder:
     def _objected(self, right: Right, purposes: Sequence[str]) -> tuple[str, ...]:
         if isinstance(purposes, str):
             raise InvalidInput("purposes", 'is not a list of purposes such as ["marketing"]')
-        if purposes and right is not Right.OBJECT:
+        takes = RIGHTS[right].takes_purposes
+        if purposes and not takes:
             raise InvalidInput("purposes", f"is for OBJECT only, not for {right.value}")
-        if right is Right.OBJECT and not purposes:
+        if takes and not purposes:
             raise InvalidInput("purposes", "an objection names at least one")
         return tuple(dict.fromkeys(self._purpose(purpose, "purposes") for purpose in purposes))
 

@@ -14,7 +14,8 @@ from uuid import UUID
 from olvido.broker.contract import Record
 from olvido.broker.runtime.tracing import emitting
 from olvido.core.errors import InvalidInput
-from olvido.core.events import ConsentChange, Decision, PrivacyRequest, Right, Verification, Verified
+from olvido.core.events import ConsentChange, Decision, PrivacyRequest, Verification, Verified
+from olvido.core.rights.names import Right
 from olvido.producers.build import Accepted, Builder
 from olvido.schemas.codec import VALUE_BYTES_MAX, consents_codec, requests_codec, verifications_codec
 from olvido.schemas.envelope import headers_of

@@ -28,8 +28,9 @@ from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, PrivacyRequest, Verification
 from olvido.core.receipts import Receipt
+from olvido.core.rights.names import Action
 from olvido.core.status import RequestStatus
-from olvido.core.tasks import Action, Task
+from olvido.core.tasks import Task
 from olvido.schemas.registry import Registry, schema_of, schema_text
 from olvido.schemas.topics import (
     CANARIES,

@@ -7,41 +7,25 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, assert_never
+from typing import Any
 from uuid import UUID
 
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import Refused
-from olvido.core.events import (
-    ConsentChange,
-    Decision,
-    PrivacyRequest,
-    Right,
-    SealedBox,
-    Verification,
-    Verified,
-)
+from olvido.core.events import ConsentChange, Decision, PrivacyRequest, SealedBox, Verification, Verified
 from olvido.core.lifecycle import RequestState
-from olvido.core.receipts import Outcome, Receipt
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
+from olvido.core.rights.consent import Consent
+from olvido.core.rights.names import Action, Right
+from olvido.core.rights.registry import ACTIONS
+from olvido.core.rights.unknown import Unknown
+from olvido.core.rights.what import Particulars, What
 from olvido.core.status import RequestStatus
 from olvido.core.subject import Handle, IdentityKind
-from olvido.core.tasks import (
-    Access,
-    Action,
-    Consent,
-    ConsentChangeId,
-    Erase,
-    Object,
-    Portability,
-    Rectify,
-    RequestId,
-    Restrict,
-    Task,
-    Unknown,
-    What,
-)
+from olvido.core.tasks import ConsentChangeId, RequestId, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +57,7 @@ def _task(
     Raises:
         Refused: writing it again would not give the same bytes, so nobody of ours wrote it.
     """
-    what = _what(action, occurred_at, purposes, decision, policy_version)
+    what = ACTIONS[action].of_wire(occurred_at, Particulars(purposes, decision, policy_version))
     return Task(
         task_id=task_id,
         generation=generation,
@@ -100,50 +84,6 @@ def _source(what: What, request_id: UUID | None, event_id: UUID | None) -> Reque
     )
 
 
-def _what(  # noqa: PLR0911 - one for each right
-    action: Action,
-    at: datetime,
-    purposes: tuple[str, ...],
-    decision: Decision | None,
-    policy_version: str,
-) -> What:
-    if action is Action.UNKNOWN:
-        return Unknown(asked_at=at, purposes=purposes, decision=decision, policy_version=policy_version)
-    if action is Action.CONSENT:
-        if len(purposes) != 1 or decision is None:
-            raise Refused(Cause.NON_CANONICAL, field="decision", reason="a consent is about one purpose")
-        return Consent(purpose=purposes[0], decision=decision, occurred_at=at, policy_version=policy_version)
-    if decision is not None or policy_version:
-        raise Refused(Cause.NON_CANONICAL, field="decision", reason="only a consent has one")
-    if purposes and action is not Action.OBJECT:
-        raise Refused(Cause.NON_CANONICAL, field="purposes", reason="only an objection has some")
-    match action:
-        case Action.ERASE:
-            return Erase(fence=at)
-        case Action.ACCESS:
-            return Access(asked_at=at)
-        case Action.PORTABILITY:
-            return Portability(asked_at=at)
-        case Action.RECTIFY:
-            return Rectify(asked_at=at)
-        case Action.RESTRICT:
-            return Restrict(asked_at=at)
-        case Action.OBJECT:
-            return Object(purposes=purposes, asked_at=at)
-        case _:
-            assert_never(action)
-
-
-def _purposes(task: Task) -> tuple[str, ...]:
-    match task.what:
-        case Object(purposes=purposes) | Unknown(purposes=purposes):
-            return purposes
-        case Consent(purpose=purpose):
-            return (purpose,)
-        case _:
-            return ()
-
-
 def _status(*, answered: int, outcomes: Mapping[str, Outcome], **fields: Any) -> RequestStatus:  # noqa: ANN401
     if answered != len(outcomes):
         raise Refused(Cause.NON_CANONICAL, field="answered", reason="it is not the number of outcomes")
@@ -160,9 +100,9 @@ RECORDS: Mapping[str, Shape] = {
     "Task": Shape(
         _task,
         {
-            "purposes": _purposes,
-            "decision": lambda task: getattr(task.what, "decision", None),
-            "policy_version": lambda task: getattr(task.what, "policy_version", ""),
+            "purposes": lambda task: task.what.particulars.purposes,
+            "decision": lambda task: task.what.particulars.decision,
+            "policy_version": lambda task: task.what.particulars.policy_version,
         },
     ),
     "Receipt": Shape(Receipt),

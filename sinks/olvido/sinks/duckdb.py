@@ -25,7 +25,8 @@ from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState, later
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import Decision
-from olvido.core.receipts import Outcome, Receipt
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
 from olvido.core.subject import IdentityKind
 from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any, TypeVar, assert_never
+from typing import Annotated, Any, TypeVar
 
 import httpx2
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -20,21 +20,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import CLOCK_SKEW_MAX, EARLIEST
-from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt, receipt_for
+from olvido.core.rights.unknown import Unknown
+from olvido.core.rights.what import Particulars
 from olvido.core.subject import Identity, IdentityKind
-from olvido.core.tasks import (
-    Access,
-    Action,
-    Consent,
-    Erase,
-    Object,
-    Portability,
-    Rectify,
-    Restrict,
-    Task,
-    Unknown,
-    What,
-)
+from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.section import Part, fault, read_section
@@ -51,7 +42,6 @@ RETRY_AFTER_MIN = timedelta(seconds=1)
 RETRY_AFTER_MAX = timedelta(hours=1)
 DETAIL_MAX = 1000
 REFUSALS = frozenset({400, 404, 409, 413, 422})  # of what was sent; anything else may pass by itself
-READ_BACK = frozenset({Outcome.ERASED, Outcome.ANONYMISED})  # claims that a search can test
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 A = TypeVar("A", bound=BaseModel)
@@ -292,11 +282,15 @@ def _digest(keys: Iterable[str]) -> str:
 
 def _task(one: OpenedTask, kinds: Set[IdentityKind]) -> dict[str, object]:
     task = one.task
+    # What the fields of an action of a newer version mean is not known here, so they are not handed on.
+    asked = Particulars() if isinstance(task.what, Unknown) else task.what.particulars
     return {
         "idempotency_key": _key(task),
         "action": task.action.value,
         "occurred_at": task.occurred_at.isoformat(),
-        **_particulars(task.what),
+        "purposes": list(asked.purposes),
+        "decision": asked.decision.value if asked.decision else None,
+        "policy_version": asked.policy_version,
         "event_id": str(task.event_id) if task.event_id else None,
         "request_id": str(task.request_id) if task.request_id else None,
         "identities": _identities(one, kinds),
@@ -306,19 +300,6 @@ def _task(one: OpenedTask, kinds: Set[IdentityKind]) -> dict[str, object]:
             if handle.kind in kinds
         ],
     }
-
-
-def _particulars(what: What) -> dict[str, object]:
-    """What only an objection or a consent change has."""
-    match what:
-        case Object(purposes=purposes):
-            return {"purposes": list(purposes), "decision": None, "policy_version": ""}
-        case Consent(purpose=purpose, decision=decision, policy_version=version):
-            return {"purposes": [purpose], "decision": decision.value, "policy_version": version}
-        case Erase() | Access() | Portability() | Rectify() | Restrict() | Unknown():
-            return {"purposes": [], "decision": None, "policy_version": ""}
-        case _:
-            assert_never(what)
 
 
 def _lookup(one: OpenedTask, kinds: Set[IdentityKind]) -> dict[str, object]:
@@ -339,7 +320,7 @@ def _identities(one: OpenedTask, kinds: Set[IdentityKind]) -> list[dict[str, str
 
 
 def _claims_gone(task: Task, told: _Receipt) -> bool:
-    return task.action is Action.ERASE and told.outcome in READ_BACK
+    return told.outcome in task.what.gone
 
 
 def _detail(detail: str, identities: Sequence[Identity]) -> str:

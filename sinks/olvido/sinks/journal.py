@@ -11,7 +11,8 @@ from functools import cache
 from importlib.resources import files
 from uuid import UUID
 
-from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.sql import statements
 from olvido.core.tasks import Task
 

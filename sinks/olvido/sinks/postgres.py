@@ -22,7 +22,8 @@ from pydantic import Field
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
 from olvido.core.errors import ConfigError, Refused, Unavailable
-from olvido.core.receipts import Outcome, Receipt
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
 from olvido.core.sql import array_of
 from olvido.core.subject import IdentityKind
 from olvido.core.tasks import Task

@@ -9,27 +9,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
-from typing import Protocol, assert_never
+from typing import Protocol
 from uuid import UUID
 
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState, later
 from olvido.core.errors import Refused
 from olvido.core.events import Decision
-from olvido.core.receipts import Outcome, Receipt
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt
+from olvido.core.rights.consent import Consent
+from olvido.core.rights.erase import Erase as Erasure
+from olvido.core.rights.names import Action
+from olvido.core.rights.object import Object
+from olvido.core.rights.restrict import Restrict
 from olvido.core.subject import Identity, IdentityKind
-from olvido.core.tasks import (
-    Access,
-    Action,
-    Consent,
-    Object,
-    Portability,
-    Rectify,
-    Restrict,
-    Task,
-    Unknown,
-)
-from olvido.core.tasks import Erase as Erasure
+from olvido.core.tasks import Task
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
 from olvido.sinks.journal import Answer, TaskKey, key_of
@@ -251,11 +246,9 @@ class _Batch:
                         work.close(Outcome.UNSUPPORTED, f"not covered: no table has consent.{purpose}")
                 case Object(purposes=purposes):
                     self._decline_objection(work, purposes)
-                case (Access() | Portability() | Rectify() | Unknown()) as other:
+                case other:
                     way = other.action.value
                     work.close(Outcome.UNSUPPORTED, f"not covered: the data map has no way of {way}")
-                case _:
-                    assert_never(work.task.what)
 
     def _decline_objection(self, work: _Progress, purposes: tuple[str, ...]) -> None:
         asked = purposes or self._purposes  # against nothing named is against everything

@@ -16,7 +16,8 @@ from olvido.broker.runtime.tracing import HandOn, following
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import ConfigError, Refused, Unavailable
-from olvido.core.receipts import Outcome, Receipt, receipt_for
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.tasks import Task
 from olvido.schemas.codec import Codec
 from olvido.schemas.envelope import headers_of

@@ -10,7 +10,7 @@ from importlib.resources import files
 from string import Template
 
 from olvido.core.lifecycle import NOT_ASKED
-from olvido.core.receipts import LEFT_OVER, NOT_FINAL
+from olvido.core.outcomes import LEFT_OVER, NOT_FINAL
 from olvido.core.sql import statements
 
 

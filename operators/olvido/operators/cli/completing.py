@@ -124,7 +124,7 @@ def _operations() -> Iterable[str]:
 
 
 def _rights() -> Iterable[str]:
-    from olvido.core.events import RIGHTS
+    from olvido.core.rights.registry import RIGHTS
 
     return [right.value for right in RIGHTS]
 

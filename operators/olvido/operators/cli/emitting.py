@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from olvido.core.errors import Unavailable
-from olvido.core.events import RIGHTS, Right
+from olvido.core.rights.names import Right
+from olvido.core.rights.registry import RIGHTS
 from olvido.operators.cli.identities import Identities
 from olvido.operators.cli.options import spread
 from olvido.operators.cli.output import Form, Output, messages, show, show_one
@@ -37,22 +38,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(consent, name="consent")
 
 
-_HELP = {
-    Right.ERASE: "Ask for a person's data to be deleted or anonymised.",
-    Right.ACCESS: "Ask for a copy of a person's data.",
-    Right.PORTABILITY: "Ask for a person's data in a machine-readable form.",
-    Right.RECTIFY: "Ask for a person's data to be corrected.",
-    Right.RESTRICT: "Ask for a person's data to be kept but not used.",
-    Right.OBJECT: "Object to the use of a person's data for some purposes.",
-}
-
-
 def _help(right: Right) -> str:
     """What a command says: what it asks for, and how it is typed."""
-    purpose = " --purpose marketing" if right is Right.OBJECT else ""
+    asked = RIGHTS[right]
+    purpose = " --purpose marketing" if asked.takes_purposes else ""
     word = right.value.lower()
     return (
-        f"{_HELP[right]}\n\nExamples:\n"
+        f"{asked.summary}\n\nExamples:\n"
         f"    olvido request {word} --email ana@example.es{purpose}\n"
         f"    olvido request {word} --customer-id C-1042 --region cn{purpose}\n"
         f"    olvido request {word} --identities-from person.json{purpose}"

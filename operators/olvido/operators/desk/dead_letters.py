@@ -18,8 +18,8 @@ from olvido.core.acts import Act
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import ATTEMPTS_MAX, REDRIVE_HEADER, DeadLetter, LetterState, Redrive
 from olvido.core.errors import InvalidInput
+from olvido.core.outcomes import Outcome
 from olvido.core.rates import Pace
-from olvido.core.receipts import Outcome
 from olvido.ledger.acts import Acts
 from olvido.ledger.letters import Grouping, Kept, Letters, Selection
 from olvido.ledger.progress import ranges_of

@@ -23,8 +23,8 @@ from pydantic_settings import (
 
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, did_you_mean
-from olvido.core.events import Right
 from olvido.core.rates import rate_of
+from olvido.core.rights.names import Right
 from olvido.core.subject import IdentityKind
 from olvido.schemas.settings.lines import line_of
 from olvido.schemas.topics import CANARIES, YEAR, topics_of
