@@ -88,7 +88,22 @@ def test_a_flag_stands_above_the_environment_and_that_above_the_users_file(proje
 
 def test_a_configuration_is_checked_without_asking_any_system(project: Path):
     done = olvido("config", "check")
-    assert (done.returncode, done.stderr) == (0, "right: 1 sinks in regions cn\n")
+    assert (done.returncode, done.stderr) == (0, "right: 1 sink in regions cn\n")
+
+
+def test_every_sink_is_checked_whatever_is_wrong_with_another(project: Path, monkeypatch: pytest.MonkeyPatch):
+    """And a data map is read where the secret beside it is not at hand, as on a developer's machine."""
+    monkeypatch.delenv("CRM_DSN")
+    second = (
+        TOML[TOML.index("[sinks.crm]") :].replace("sinks.crm", "sinks.shop").replace('erase = "delete"', "")
+    )
+    (project / "olvido.toml").write_text(TOML + second)
+    done = olvido("config", "check")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "olvido: olvido.toml: sinks.crm.dsn: the environment variable CRM_DSN is not set\n"
+        "olvido.toml: sinks.shop.tables.customers.erase: is missing; give it\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,9 @@ class Obedient:
     def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
         return [receipt_for(one.task, Outcome.ERASED, applied_at=NOW) for one in batch]
 
-    def check(self) -> None:
+    def check(self) -> tuple[str, ...]:
         """Always there."""
+        return ()
 
     def install(self) -> None:
         pass

@@ -133,8 +133,9 @@ class SinkTwin:
         self.process = process
         self.target = target
 
-    def check(self) -> None:
+    def check(self) -> tuple[str, ...]:
         """The target fits."""
+        return ()
 
     def install(self) -> None:
         """The journal is there."""

@@ -48,6 +48,8 @@ WRONG: dict[str, tuple[Callable[[Tables], object], str, str]] = {
     "a quote in a name": (
         lambda t: t["contacts"].update(key='id"'), "sinks.crm.tables.contacts.key", "not a column's name"),
     "an empty name": (lambda t: t["contacts"].update(key=""), "contacts.key", "not a column's name"),
+    "a key of several columns": (
+        lambda t: t["contacts"].update(key=["id", "line"]), "contacts.key", "A key is one column"),
     "no key": (lambda t: t["contacts"].pop("key"), "sinks.crm.tables.contacts.key", "is missing"),
     "an unknown option": (
         lambda t: t["contacts"].update(keys="id"), "sinks.crm.tables.contacts.keys", "did you mean 'key'"),

@@ -67,7 +67,8 @@ class PickySink:
     idled: int = 0
     pinged: int = 0
 
-    def check(self) -> None: ...
+    def check(self) -> tuple[str, ...]:
+        return ()
 
     def install(self) -> None: ...
 

@@ -42,8 +42,11 @@ class Sink(Protocol):
     again is answered with the receipt of the first time and changes nothing.
     """
 
-    def check(self) -> None:
+    def check(self) -> Sequence[str]:
         """Look whether the target is as the sink's section says. Changes nothing in it.
+
+        Returns:
+            What fits and will be slow, such as a missing index: a sentence for each.
 
         Raises:
             ConfigError: the data map does not fit the target (a table or column is absent).

@@ -11,9 +11,9 @@ from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from olvido.core.errors import did_you_mean
+from olvido.core.errors import ConfigError, did_you_mean
 from olvido.core.subject import IdentityKind
 from olvido.sinks.contract import SinkSettings
 from olvido.sinks.section import Part, fault, read_part
@@ -24,6 +24,18 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")  # what PostgreSQL folds nothing of
 def _column(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError("is not a column's name: small letters, digits and _, at most 63")
+    return name
+
+
+ONE_COLUMN = "A key is one column: where no single one is unique, add one"
+
+
+def _key(name: object) -> object:
+    if isinstance(name, list | tuple):
+        raise ValueError(
+            f"cannot be several columns. {ONE_COLUMN}, or leave the table out. A table with a parent, with "
+            "nothing under it, no identities and no marks is found by its parent's column: there any will do"
+        )
     return name
 
 
@@ -72,7 +84,7 @@ class Consent(Part):
 class Table(Part):
     """One table. Rows are found by ``identities``, by their ``parent``, or by who shares them."""
 
-    key: ColumnName
+    key: Annotated[ColumnName, BeforeValidator(_key)]
     identities: Mapping[IdentityKind, ColumnName] = Field(default_factory=dict)
     person: ColumnName | None = None  # the identity column that tells two people apart for certain
     created: ColumnName | None = None  # the fence: rows made later are a new life
@@ -246,6 +258,22 @@ def _check_erase(place: str, table: Table) -> None:
         raise fault(f"{place}.unlink", "has no parent to unlink from; remove it")
 
 
+def refuses_null(place: str, name: str, table: Table, column: str) -> ConfigError:
+    """The error about a column that the map empties and the target does not let be empty."""
+    allow = f"ALTER TABLE {name} ALTER {column} DROP NOT NULL"
+    if table.unlink and table.parent is not None and table.parent.column == column:
+        # Nobody wrote `null` here: the key that asks for it is `unlink`.
+        return fault(
+            f"{place}.unlink",
+            f"column {column!r} of {name} refuses null, so its rows cannot be cut loose from "
+            f"{table.parent.table}: {allow}; or delete these rows as well; or keep those in "
+            f'{table.parent.table}, with erase = "anonymise"',
+        )
+    return fault(
+        f"{place}.null", f"column {column!r} of {name} refuses null; use set, or {allow}, or delete the rows"
+    )
+
+
 def _refuse(place: str, keys: Mapping[str, object], erase: str) -> None:
     for key, value in keys.items():
         if value:
@@ -315,7 +343,8 @@ def _check_references(place: str, name: str, table: Table, tables: Mapping[str, 
         if parent.erase is Erase.DELETE and table.erase is not Erase.DELETE and not table.unlink:
             raise fault(
                 f"{place}.unlink",
-                f"its rows stay while their parent in {table.parent.table} is deleted; write unlink = true",
+                f"its rows stay while their parent in {table.parent.table} is deleted; write unlink = true: "
+                f"{table.parent.column} becomes null, and a row that stays no longer says whose it was",
             )
     for number, sharer in enumerate(table.shared_by):
         pointing = _referred(f"{place}.shared_by.{number}.table", sharer.table, tables)

@@ -73,13 +73,13 @@ class DuckDBSink:
             ConfigError: naming the key and the fix.
         """
         section = read_section(_Section, settings)
-        path = Path(section.file.read(key=f"sinks.{settings.name}.file"))
-        return cls(settings, path, DataMap.of(settings, section.tables))
+        data_map = DataMap.of(settings, section.tables)  # first: it can be told on any machine
+        return cls(settings, Path(section.file.read(key=f"sinks.{settings.name}.file")), data_map)
 
     def __repr__(self) -> str:
         return f"DuckDBSink({self._settings.name})"
 
-    def check(self) -> None:
+    def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
         with self._opened() as conn:
             if self._named_twice():
@@ -88,6 +88,7 @@ class DuckDBSink:
                     "has a second name (a link), under which what is deleted would stay; remove one of them",
                 )
             look(conn, self._map)
+        return ()
 
     def install(self) -> None:
         """See :meth:`olvido.sinks.contract.Sink.install`."""

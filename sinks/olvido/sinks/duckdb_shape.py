@@ -5,7 +5,7 @@ from typing import Any
 
 import duckdb
 
-from olvido.sinks.data_map import DataMap, Erase, Table
+from olvido.sinks.data_map import ONE_COLUMN, DataMap, Erase, Table, refuses_null
 from olvido.sinks.journal import queries
 from olvido.sinks.section import fault
 
@@ -48,9 +48,7 @@ def look_at_columns(conn: duckdb.DuckDBPyConnection, data_map: DataMap) -> Types
         _check_columns(f"{place}.{name}", name, mapped, data_map, types)
         for column, value in mapped.declared.items():
             if value is None and (name, column) in filled:
-                raise fault(
-                    f"{place}.{name}.null", f"column {column!r} refuses null; use set, or delete the rows"
-                )
+                raise refuses_null(f"{place}.{name}", name, mapped, column)
     _check_references(conn, data_map, place)
     return types
 
@@ -96,7 +94,11 @@ def _check_key(conn: duckdb.DuckDBPyConnection, place: str, name: str, table: Ta
     counts = f"SELECT count(*), count(DISTINCT {quoted(table.key)}) FROM {quoted(name)}"  # noqa: S608 - quoted
     rows, keys = one(conn.execute(counts))
     if rows != keys:
-        raise fault(place, f"column {table.key!r} is not unique in {name}; name one that is, and never null")
+        raise fault(
+            place,
+            f"column {table.key!r} alone is not unique in {name}; name one that is, and never null. "
+            f"{ONE_COLUMN}",
+        )
 
 
 def _check_references(conn: duckdb.DuckDBPyConnection, data_map: DataMap, place: str) -> None:

@@ -114,7 +114,7 @@ class HttpSink:
     def __repr__(self) -> str:
         return f"HttpSink({self._name})"
 
-    def check(self) -> None:
+    def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`. Sends no task at all, and wants no receipt back."""
         try:
             answer = self._ask(TASKS_PATH, {"tasks": []}, _Receipts, keys=[])
@@ -122,6 +122,7 @@ class HttpSink:
             answer = None
         if answer is None or answer.receipts:
             raise fault(f"sinks.{self._name}.url", f"nothing there speaks the task protocol at {TASKS_PATH}")
+        return ()
 
     def install(self) -> None:
         """Nothing: the target keeps its own journal."""

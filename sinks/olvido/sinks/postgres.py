@@ -85,13 +85,13 @@ class PostgresSink:
             ConfigError: naming the key and the fix.
         """
         section = read_section(_Section, settings)
-        dsn = section.dsn.read(key=f"sinks.{settings.name}.dsn")
-        return cls(settings, dsn, DataMap.of(settings, section.tables))
+        data_map = DataMap.of(settings, section.tables)  # first: it can be told on any machine
+        return cls(settings, section.dsn.read(key=f"sinks.{settings.name}.dsn"), data_map)
 
     def __repr__(self) -> str:
         return f"PostgresSink({self._settings.name})"
 
-    def check(self) -> None:
+    def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
         conn = self._connected()
         try:
@@ -101,6 +101,7 @@ class PostgresSink:
             raise self._fault(error) from None
         if shape != self._shape:
             self._shape = None  # the next batch looks again
+        return shape.slow
 
     def install(self) -> None:
         """See :meth:`olvido.sinks.contract.Sink.install`."""

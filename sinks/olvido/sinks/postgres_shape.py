@@ -1,6 +1,5 @@
 """What a PostgreSQL target really has, held against the data map before a row is touched."""
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,11 +8,9 @@ from typing import Any
 from psycopg2.extensions import cursor
 
 from olvido.core.subject import IdentityKind
-from olvido.sinks.data_map import DataMap, Erase, Table
+from olvido.sinks.data_map import ONE_COLUMN, DataMap, Erase, Table, refuses_null
 from olvido.sinks.journal import queries
 from olvido.sinks.section import fault
-
-log = logging.getLogger(__name__)
 
 TEXTS = frozenset({"text", "character varying", "bpchar", "citext"})
 INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
@@ -34,9 +31,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """The types of all that the data map names."""
+    """The types of all that the data map names, and what of it is slow to look up."""
 
     columns: Mapping[str, Mapping[str, Column]]
+    slow: tuple[str, ...] = ()  # a sentence for each column that is searched without an index
 
     def key_type(self, name: str, column: str, data_map: DataMap) -> str:
         """The type to send values of a key or parent column as: that of the key they are."""
@@ -68,9 +66,9 @@ def look(cur: cursor, data_map: DataMap) -> Shape:
         )
     for name, table in data_map.tables.items():
         _check_columns(f"{place}.{name}", name, table, data_map, columns)
-    _check_indexes(cur, names, data_map, columns, place)
+    slow = _check_indexes(cur, names, data_map, columns, place)
     _check_references(cur, names, data_map, place)
-    return Shape(columns=columns)
+    return Shape(columns=columns, slow=tuple(slow))
 
 
 def _check_tables(cur: cursor, names: Mapping[str, Any], data_map: DataMap, place: str) -> None:
@@ -124,9 +122,7 @@ def _check_changes(place: str, name: str, table: Table, has: Mapping[str, Column
     """What the map sets must be possible to set."""
     for column, value in table.declared.items():
         if value is None and has[column].not_null:
-            raise fault(
-                f"{place}.null", f"column {column!r} of {name} refuses null; use set, or delete the rows"
-            )
+            raise refuses_null(place, name, table, column)
     for column in (*table.declared, *table.marked):
         if has[column].generated:
             raise fault(
@@ -175,8 +171,12 @@ def _check_indexes(
     data_map: DataMap,
     columns: Mapping[str, Mapping[str, Column]],
     place: str,
-) -> None:
-    """A key must be one row's; a value that is set on all must not have to be unique. Slow is only told."""
+) -> list[str]:
+    """A key must be one row's; a value that is set on all must not have to be unique.
+
+    Returns:
+        What is searched without an index: right, and slow.
+    """
     cur.execute(queries("postgres")["indexes"], names)
     first: dict[str, set[str]] = {name: set() for name in data_map.tables}
     alone: dict[str, set[str]] = {name: set() for name in data_map.tables}
@@ -190,19 +190,21 @@ def _check_indexes(
     for name, table in data_map.tables.items():
         if data_map.uses_key(name) and table.key not in alone[name]:
             raise fault(
-                f"{place}.{name}.key", f"column {table.key!r} is not unique in {name}; name its primary key"
+                f"{place}.{name}.key",
+                f"column {table.key!r} alone is not unique in {name}; name its primary key. "
+                f"{ONE_COLUMN}: "
+                f"ALTER TABLE {name} ADD COLUMN row_id bigint GENERATED ALWAYS AS IDENTITY UNIQUE",
             )
         taken = sorted(set(table.set_to) & unique[name])
         if taken:
             raise fault(
                 f"{place}.{name}.set", f"column {taken[0]!r} must be unique in {name}; put it in null"
             )
-    for name, expression in _looked_up(data_map, columns):
-        if _bare(expression) not in first[name]:
-            log.warning(
-                "sink %s: no index begins with %s on %s; each batch reads the whole table",
-                data_map.sink, expression, name,
-            )  # fmt: skip
+    return [
+        f"no index begins with {expression} on {name}; each batch reads the whole table"
+        for name, expression in _looked_up(data_map, columns)
+        if _bare(expression) not in first[name]
+    ]
 
 
 def _bare(expression: str) -> str:

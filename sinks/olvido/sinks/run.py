@@ -42,7 +42,8 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
     try:
         with serving(deployment.metrics, health):
             # The target first: whether it fits its data map can be told without a broker.
-            patiently(f"sink {name}", sink.check, stop)
+            for slow in patiently(f"sink {name}", sink.check, stop):
+                log.warning("sink %s: %s", name, slow)
             patiently(f"sink {name}", sink.install, stop)
             patiently(f"sink {name}", lambda: check_fit(deployment.kafka, [tasks_topic(name)]), stop)
             registry = Registry(deployment.registry.url)

@@ -10,7 +10,7 @@ import typer
 
 from olvido.core.redaction import redacted
 from olvido.operators.cli.output import Form, Output, console, messages, print_data
-from olvido.operators.desk.text import text_of
+from olvido.operators.desk.text import counted, text_of
 
 MASK = "***"
 _SECRET = re.compile(r"(password|secret|token|credential|\.pem|api[-_.]?key)s?$", re.IGNORECASE)
@@ -63,7 +63,7 @@ def check(output: Form = Output.TABLE) -> None:
     declared = checked()
     rows = [{"sink": n, "kind": s.kind, "region": s.region} for n, s in declared.sinks.items()]
     if not print_data(rows, output=output):
-        messages.print(f"right: {len(rows)} sinks in regions {', '.join(declared.regions)}")
+        messages.print(f"right: {counted(len(rows), 'sink')} in regions {', '.join(declared.regions)}")
 
 
 def settings() -> list[dict[str, Any]]:
