@@ -1,5 +1,7 @@
 """The desk without a terminal: values in, values out, by the real ledger."""
 
+import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -29,6 +31,7 @@ from olvido.processors import requests as processor
 from olvido.schemas.codec import avro_text
 from olvido.schemas.settings.deployment import Deployment
 
+AS_TOLD = health.Remedy.AS_TOLD  # another room's words
 MINUTE = timedelta(minutes=1)
 ERASES = {"crm", "marketing"}  # the sinks of CATALOGUE that an erasure concerns
 
@@ -69,6 +72,20 @@ def test_a_persons_requests_are_found_by_any_of_their_handles_and_nobody_elses(d
     assert found(declared, subject=a_handle(1).value) == [an_id(1)]
     with pytest.raises(InvalidInput, match=r"subject: .*never an identity"):
         found(declared, subject="ana@example.es")
+
+
+def test_what_health_finds_has_a_remedy_and_names_no_command(declared, monkeypatch):
+    """The ledger is there; broker, registry and targets are not."""
+    for name, section in declared.sinks.items():
+        for key in {"dsn", "url", "file"} & section.own.keys():
+            monkeypatch.setenv(section.own[key]["env"], f"http://127.0.0.1:1/{name}")
+    monkeypatch.setenv("OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("OLVIDO_REGISTRY__URL", "http://127.0.0.1:1")
+    findings = health.examine(Path(os.environ["OLVIDO_CONFIG"]).parent)
+    assert [one for one in findings if one.remedy is None] != []
+    assert health.Remedy.START_PART in {one.remedy for one in findings}
+    said = [one.text for one in findings] + [one.about for one in findings if one.remedy is not AS_TOLD]
+    assert [text for text in said if re.search(r"\bolvido [a-z]", text)] == []
 
 
 def test_a_request_is_found_by_how_long_it_is_open(declared, ledger):

@@ -13,7 +13,7 @@ from olvido.operators.cli import completing, helping, logs
 from olvido.operators.cli.acting import NotConfirmed
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.lazy import Root
-from olvido.operators.desk.faults import NotAllowed, NotThere
+from olvido.operators.desk.faults import NotAllowed, NoTopic, NotThere
 
 app = typer.Typer(
     name="olvido",
@@ -92,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         )
         sys.stdout.flush()  # here, where a full disk can still be told
         sys.exit(code if isinstance(code, int) else 0)
+    except NoTopic as error:
+        _complain(f"{error}; make it with: olvido topics apply", Exit.USAGE)
     except (ConfigError, InvalidInput) as error:
         _complain(str(error), Exit.USAGE)
     except Unavailable as error:

@@ -47,7 +47,7 @@ def named_as_typed(command: Any) -> Iterator[None]:  # noqa: ANN401 - Typer's co
         yield
     except InvalidInput as error:
         typed = next((_typed(param) for param in command.params if param.name == error.field), error.field)
-        raise InvalidInput(typed, error.reason) from None
+        raise type(error)(typed, error.reason) from None
 
 
 def _typed(param: Any) -> str:  # noqa: ANN401

@@ -40,6 +40,11 @@ def command_for(operation: "OpenOperation") -> str:
     return f"olvido {operation.kind.value} show {operation.name}"
 
 
+def and_how_to_see(text: str, operation: "OpenOperation | None") -> str:
+    """A text about a restore or backfill, with the command that shows it."""
+    return f"{text}; see: {command_for(operation)}" if operation else text
+
+
 def _row(one: "SinkRow") -> dict[str, Any]:
     if one.operation is not None:
         to_do = command_for(one.operation)

@@ -1,14 +1,17 @@
 """`olvido up | down | restart | doctor`: the whole of Olvido on one machine."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from olvido.operators.cli.acting import NoInput, NotConfirmed
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.output import Form, Output, console, messages, print_data
-from olvido.operators.settings import project
+from olvido.operators.settings import process_of, project
+
+if TYPE_CHECKING:
+    from olvido.operators.desk.health import Finding
 
 
 def register(app: typer.Typer) -> None:
@@ -99,13 +102,39 @@ def doctor(output: Form = Output.TABLE) -> None:
 
     with messages.status("checking every part"):
         findings = examine(project())
-    if not print_data(findings, output=output):
+    rows = [_row(finding) for finding in findings]
+    if not print_data(rows, output=output):
         # What is wrong comes last: there is more to say than fits on a small screen.
-        for finding in sorted(findings, key=lambda finding: not finding.good):
-            mark = "[green]✓[/green]" if finding.good else "[red]✗[/red]"
-            console.print(f"{mark} {'ok  ' if finding.good else 'WRONG'} ", end="")
-            console.print(finding.text, markup=False, soft_wrap=True)
-            if finding.fix:
-                console.print(f"        → {finding.fix}", markup=False, soft_wrap=True)
+        for row in sorted(rows, key=lambda row: not row["good"]):
+            mark = "[green]✓[/green]" if row["good"] else "[red]✗[/red]"
+            console.print(f"{mark} {'ok  ' if row['good'] else 'WRONG'} ", end="")
+            console.print(row["text"], markup=False, soft_wrap=True)
+            for text in row["slow"]:
+                console.print(f"        slow: {text}", markup=False, soft_wrap=True)
+            if row["fix"]:
+                console.print(f"        → {row['fix']}", markup=False, soft_wrap=True)
     if not all(finding.good for finding in findings):
         raise typer.Exit(Exit.UNHEALTHY)
+
+
+def _row(finding: "Finding") -> dict[str, Any]:
+    from olvido.operators.desk.health import Remedy
+
+    # What to do about it, as a command wherever there is one.
+    fixes = {
+        None: "",
+        Remedy.START_PART: "start it, or mend its address; here: olvido up",
+        Remedy.CREATE_KEYS: "olvido keys create",
+        Remedy.CLOSE_KEYS: f"chmod 600 {finding.about}/*.pem",
+        Remedy.RUN_READER: f"olvido run {process_of(finding.about).replace('-', ' ', 1)}",
+        Remedy.LENGTHEN_RETENTION: "lengthen retention; the reconciler sends again what has no receipt",
+        Remedy.FIND_SILENT_SINK: "find the sink that does not answer: olvido status",
+        Remedy.DECIDE_DEAD_LETTERS: "olvido dead-letters list --group-by cause",
+        Remedy.AS_TOLD: finding.about,
+    }
+    return {
+        "good": finding.good,
+        "text": finding.text,
+        "fix": fixes[finding.remedy],
+        "slow": finding.slow,
+    }

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.instants import span_of
-from olvido.operators.cli.output import Form, Output, console, messages, print_data, show
+from olvido.operators.cli.output import Form, Output, console, messages, print_data, record_of, show
+from olvido.operators.cli.sinks import and_how_to_see
 from olvido.operators.desk.text import span
 from olvido.operators.settings import process_of, project
 
@@ -73,9 +74,12 @@ def print_report(report: "Report", output: Output) -> None:
     """Print one look at everything; what is wrong comes first, on stderr."""
     rows = _readers(report)
     # A line of CSV is one reader: what else there is has no place in a row.
-    if print_data(rows if output is Output.CSV else report, output=output):
+    problems = [and_how_to_see(problem.text, problem.operation) for problem in report.problems]
+    if print_data(
+        rows if output is Output.CSV else {**record_of(report), "problems": problems}, output=output
+    ):
         return
-    for problem in report.problems:
+    for problem in problems:
         messages.print(f"! {problem}", markup=False, soft_wrap=True)
     # Two streams: what is wrong must stand above what is printed next.
     sys.stderr.flush()

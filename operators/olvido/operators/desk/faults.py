@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from olvido.core.errors import OlvidoError, did_you_mean
+from olvido.core.errors import InvalidInput, OlvidoError, did_you_mean
 
 
 class NotThere(OlvidoError):
@@ -19,6 +19,10 @@ class NotThere(OlvidoError):
         super().__init__(f"there is no {kind} {name}{did_you_mean(name, names) if names else ''}")
         self.kind = kind
         self.name = name
+
+
+class NoTopic(InvalidInput):
+    """What was named needs a topic that is not at the broker."""
 
 
 class NotAllowed(OlvidoError):

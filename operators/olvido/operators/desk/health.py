@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from olvido.core.sinks import Standing
 from olvido.ledger import schema
 from olvido.ledger.clocks import check_clock
 from olvido.ledger.figures import Figures
+from olvido.ledger.sink_operations import OpenOperation
 from olvido.operators.desk import sinks as desk_sinks
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.sinks import SinkRow
@@ -32,6 +34,20 @@ OWED_TOO_LONG = timedelta(minutes=10)
 AT_ONCE = 8  # checks; each mostly waits
 KAFKA, REGISTRY, LEDGER = "kafka", "registry", "ledger"
 NO_ANSWER = "it does not answer"
+
+
+class Remedy(StrEnum):
+    """What a person does about a finding. A face of the desk names the command for it."""
+
+    START_PART = "start_part"
+    CREATE_KEYS = "create_keys"
+    CLOSE_KEYS = "close_keys"  # so that their owner alone can read them
+    RUN_READER = "run_reader"
+    LENGTHEN_RETENTION = "lengthen_retention"
+    FIND_SILENT_SINK = "find_silent_sink"
+    DECIDE_DEAD_LETTERS = "decide_dead_letters"
+    AS_TOLD = "as_told"  # the part that found the fault says what to do
+
 
 T = TypeVar("T")
 
@@ -101,6 +117,14 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that is wrong."""
+
+    text: str
+    operation: OpenOperation | None = None  # the restore or backfill that tells more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything, looked at once. What did not answer is a problem, and is missing elsewhere."""
 
@@ -109,16 +133,22 @@ class Report:
     ledger: Overview | None = None
     sinks: tuple[SinkHealth, ...] = ()
     dead_letters: tuple[LetterCount, ...] = ()  # that nobody has decided about, by cause
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What one check has found."""
 
-    good: bool
     text: str
-    fix: str = ""
+    remedy: Remedy | None = None  # none where all is well
+    about: str = ""  # what the remedy is for: a group, a folder, or what is to be done itself
+    slow: tuple[str, ...] = ()  # what is right and takes long, a sentence for each
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.remedy is None
 
 
 def overall(directory: Path) -> Report:
@@ -128,18 +158,18 @@ def overall(directory: Path) -> Report:
         ConfigError: olvido.toml is missing or wrong.
     """
     declared = deployment()
-    problems: list[str] = []
+    problems: list[Problem] = []
     with ThreadPoolExecutor(AT_ONCE) as threads:
         processes = list(threads.map(_process, stack.status(directory)))
     for one in processes:
         if one.state not in {"running", "starting", "given"}:
-            problems.append(f"{one.name} is {one.state}; see {one.log}")
+            problems.append(Problem(text=f"{one.name} is {one.state}; see {one.log}"))
         elif one.not_ready:
-            problems.append(f"{one.name} is not ready: {one.not_ready}")
+            problems.append(Problem(text=f"{one.name} is not ready: {one.not_ready}"))
     groups = broker_groups.Groups(declared.kafka, readers_of(declared))
     readers = _told(problems, lambda: [_reader(one) for one in groups.look()])
     problems += [
-        f"nobody reads for {one.reader}; {counted(one.behind, 'record waits', 'records wait')}"
+        Problem(text=f"nobody reads for {one.reader}; {counted(one.behind, 'record waits', 'records wait')}")
         for one in readers
         if not one.members
     ]
@@ -150,7 +180,7 @@ def overall(directory: Path) -> Report:
     letters = _told(problems, lambda: [LetterCount(**row) for row in figures.dead_letters_by_cause()])
     count = sum(one.letters for one in letters)
     if count:
-        problems.append(_letters_wait(count))
+        problems.append(Problem(text=_letters_wait(count)))
     return Report(
         processes=tuple(processes),
         readers=tuple(readers),
@@ -166,17 +196,16 @@ def _letters_wait(count: int) -> str:
     return f"{counted(count, 'open dead letter waits', 'open dead letters wait')} for a decision"
 
 
-def _problems_of(one: SinkRow) -> list[str]:
-    problems, now = [], datetime.now(UTC)
+def _problems_of(one: SinkRow) -> list[Problem]:
+    problems, now = list[Problem](), datetime.now(UTC)
     oldest = one.owed.oldest_owed_at
     if oldest is not None and now - oldest > OWED_TOO_LONG:
         owes = counted(one.owed.owed, "receipt")
-        problems.append(f"{one.sink} owes {owes}, the oldest for {span(now - oldest)}; its log says why")
+        text = f"{one.sink} owes {owes}, the oldest for {span(now - oldest)}; its log says why"
+        problems.append(Problem(text=text))
     if one.operation is not None:
-        problems.append(
-            f"{one.sink} is {one.standing.value} since {one.operation.since:%Y-%m-%d %H:%M}Z; "
-            f"see: olvido {one.operation.kind.value} show {one.operation.name}"
-        )
+        text = f"{one.sink} is {one.standing.value} since {one.operation.since:%Y-%m-%d %H:%M}Z"
+        problems.append(Problem(text=text, operation=one.operation))
     return problems
 
 
@@ -202,12 +231,12 @@ def examine(directory: Path) -> list[Finding]:
         ConfigError: olvido.toml is missing or wrong.
     """
     declared = deployment()
-    parts: dict[str, Callable[[], str]] = {
+    parts: dict[str, Check] = {
         KAFKA: lambda: _check_broker(declared),
         REGISTRY: lambda: _check_registry(declared),
         LEDGER: lambda: _check_ledger(declared),
     }
-    checks: list[tuple[frozenset[str], Callable[[], str]]] = [
+    checks: list[tuple[frozenset[str], Check]] = [
         (frozenset({KAFKA, REGISTRY}), lambda: _check_topics(declared)),
         (frozenset({LEDGER}), lambda: _check_clock(declared)),
         (frozenset(), lambda: _check_producer_keys(declared, directory)),
@@ -229,27 +258,32 @@ def examine(directory: Path) -> list[Finding]:
         of_parts = dict(zip(parts, threads.map(_finding, parts.values()), strict=True))
         down = {name for name, finding in of_parts.items() if not finding.good}
         rest = threads.map(_finding, [check for needed, check in checks if not needed & down])
-        return [Finding(good=True, text=text), *of_parts.values(), *rest]
+        return [Finding(text=text), *of_parts.values(), *rest]
 
 
 class _Wrong(OlvidoError):
-    """Something is wrong, and there is a fix."""
+    """Something is wrong, and there is a remedy."""
 
-    def __init__(self, text: str, fix: str) -> None:
+    def __init__(self, text: str, remedy: Remedy, about: str = "") -> None:
         super().__init__(text)
-        self.fix = fix
+        self.remedy = remedy
+        self.about = about
 
 
-def _finding(check: Callable[[], str]) -> Finding:
+Check = Callable[[], str | Finding]
+
+
+def _finding(check: Check) -> Finding:
     try:
-        return Finding(good=True, text=check())
+        found = check()
     except _Wrong as wrong:
-        return Finding(good=False, text=str(wrong), fix=wrong.fix)
+        return Finding(text=str(wrong), remedy=wrong.remedy, about=wrong.about)
     except Unavailable as error:
-        return Finding(good=False, text=str(error), fix="start it, or mend its address; here: olvido up")
+        return Finding(text=str(error), remedy=Remedy.START_PART)
     except ConfigError as error:
         text, _, fix = str(error).partition("; ")
-        return Finding(good=False, text=text, fix=fix)
+        return Finding(text=text, remedy=Remedy.AS_TOLD, about=fix)
+    return Finding(text=found) if isinstance(found, str) else found
 
 
 def _check_broker(declared: Deployment) -> str:
@@ -278,7 +312,7 @@ def _check_clock(declared: Deployment) -> str:
         skew = check_clock(database(declared), datetime.now(UTC))
     except Unavailable as error:
         text, _, fix = str(error).partition(": ")
-        raise _Wrong(text, fix) from None
+        raise _Wrong(text, Remedy.AS_TOLD, fix) from None
     return f"our clock and the ledger's agree within {max(1, round(skew.total_seconds()))} s"
 
 
@@ -287,7 +321,7 @@ def _check_producer_keys(declared: Deployment, directory: Path) -> str:
     sealer = Sealer(directory / declared.keys.public_dir)
     missing = sorted(set(declared.regions) - set(sealer.regions))
     if missing:
-        raise _Wrong(f"no public key for region {', '.join(missing)}", "olvido keys create")
+        raise _Wrong(f"no public key for region {', '.join(missing)}", Remedy.CREATE_KEYS)
     return f"handle key, and public keys for {', '.join(sealer.regions)}"
 
 
@@ -298,19 +332,20 @@ def _check_region_key(region: str, directory: Path) -> str:
     Opener(region, folder)
     loose = [path.name for path in folder.glob("*.pem") if path.stat().st_mode & 0o077]
     if loose:
-        raise _Wrong(f"private key {loose[0]} of {region} can be read by others", f"chmod 600 {folder}/*.pem")
+        text = f"private key {loose[0]} of {region} can be read by others"
+        raise _Wrong(text, Remedy.CLOSE_KEYS, str(folder))
     return f"private keys of {region}, readable by their owner only"
 
 
-def _check_sink(declared: Deployment, name: str) -> str:
+def _check_sink(declared: Deployment, name: str) -> Finding:
     from olvido.sinks.plugins import load_sink
 
     sink = load_sink(declared, name)
     try:
-        sink.check()
+        slow = sink.check()
     finally:
         sink.close()
-    return f"sink {name}: target answers and fits its data map"
+    return Finding(text=f"sink {name}: target answers and fits its data map", slow=tuple(slow))
 
 
 def _check_reader(declared: Deployment, group: str, topics: list[str]) -> str:
@@ -319,17 +354,12 @@ def _check_reader(declared: Deployment, group: str, topics: list[str]) -> str:
     if fell_off:
         raise _Wrong(
             f"{group}: retention removed {counted(fell_off, 'record')} before they were read",
-            "lengthen retention; the reconciler sends again what has no receipt",
+            Remedy.LENGTHEN_RETENTION,
         )
     if not row.members:
         waits = counted(row.behind, "record waits", "records wait")
-        raise _Wrong(f"nobody reads for {group}; {waits}", f"olvido {_command_for(group)}")
+        raise _Wrong(f"nobody reads for {group}; {waits}", Remedy.RUN_READER, group)
     return f"{group}: {counted(row.members, 'member')}, {counted(row.behind, 'record')} behind"
-
-
-def _command_for(group: str) -> str:
-    kind, _, name = group.removeprefix("olvido.").partition(".")
-    return f"run {kind} {name}".rstrip()
 
 
 def _check_owed(declared: Deployment) -> str:
@@ -339,7 +369,7 @@ def _check_owed(declared: Deployment) -> str:
     if oldest is not None and datetime.now(UTC) - oldest > OWED_TOO_LONG:
         raise _Wrong(
             f"{owed} for a receipt, the oldest since {oldest:%Y-%m-%d %H:%M}Z",
-            "find the sink that does not answer: olvido status",
+            Remedy.FIND_SILENT_SINK,
         )
     return f"{owed} for a receipt, none for long"
 
@@ -354,7 +384,7 @@ def _check_audit(declared: Deployment) -> str:
 def _check_dead_letters(declared: Deployment) -> str:
     count = Figures(database(declared)).overview()["dead_letters"]
     if count:
-        raise _Wrong(_letters_wait(count), "olvido dead-letters list --group-by cause")
+        raise _Wrong(_letters_wait(count), Remedy.DECIDE_DEAD_LETTERS)
     return "no open dead letters"
 
 
@@ -400,10 +430,11 @@ def _reader(one: broker_groups.GroupFigures) -> Reader:
     )
 
 
-def _told(problems: list[str], ask: Callable[[], list[T]]) -> list[T]:
+def _told(problems: list[Problem], ask: Callable[[], list[T]]) -> list[T]:
     try:
         return ask()
     except OlvidoError as error:
-        if str(error) not in problems:
-            problems.append(str(error))
+        problem = Problem(text=str(error))
+        if problem not in problems:
+            problems.append(problem)
         return []

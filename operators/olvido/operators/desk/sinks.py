@@ -9,6 +9,7 @@ from olvido.core.errors import InvalidInput, did_you_mean
 from olvido.core.sinks import Standing
 from olvido.ledger.figures import Figures
 from olvido.ledger.sink_operations import OpenOperation, SinkOperations
+from olvido.operators.desk.faults import NoTopic
 from olvido.operators.desk.ledger import database
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import tasks_topic
@@ -99,11 +100,12 @@ def check_known(declared: Deployment, name: str) -> None:
     """Check that a sink can be asked for something.
 
     Raises:
-        InvalidInput: there is no such sink, or its topic is not there yet.
+        InvalidInput: there is no such sink.
+        NoTopic: its topic is not there yet.
         Unavailable: the broker does not answer.
     """
     if name not in declared.sinks:
         raise InvalidInput("sink", f"olvido.toml has no sink {name!r}{did_you_mean(name, declared.sinks)}")
     topic = tasks_topic(name).name
     if not end_offsets(declared.kafka, [topic]):
-        raise InvalidInput("sink", f"its topic {topic} is not there; make it with: olvido topics apply")
+        raise NoTopic("sink", f"its topic {topic} is not at the broker")

@@ -14,6 +14,7 @@ from olvido.broker.contract import Received
 from olvido.core.acts import Act
 from olvido.core.errors import ConfigError, InvalidInput, Refused, did_you_mean
 from olvido.ledger.acts import Acts
+from olvido.operators.desk.faults import NoTopic
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.records import Reader, Seen, boxes_of, fields_of
 from olvido.operators.desk.text import text_of
@@ -137,7 +138,7 @@ def _range(kafka: KafkaSection, asked: Asked) -> tuple[dict[Place, int], dict[Pl
     name = asked.topic.name
     oldest, ends = groups.start_offsets(kafka, [name]), groups.end_offsets(kafka, [name])
     if not ends:
-        raise ConfigError(f"the broker has no topic {name}; make it with: olvido topics apply")
+        raise NoTopic("topic", f"{name} is not at the broker")
     for number in asked.partitions:
         if (name, number) not in ends:
             raise InvalidInput("partition", f"{name} has 0 to {len(ends) - 1}")

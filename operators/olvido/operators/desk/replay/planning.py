@@ -16,6 +16,7 @@ from olvido.core.rates import rate_of
 from olvido.core.replay import Kept, PlaceCount, Plan, SinkCount, Window, check_times, window
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.replays import Counted, Replays
+from olvido.operators.desk.faults import NoTopic
 from olvido.operators.desk.replay.asking import Asked
 from olvido.processors.requests import GROUP
 from olvido.schemas.codec import avro_text
@@ -122,7 +123,7 @@ def _windows(
     for topic in asked.topics:
         there = [partition for name, partition in lags if name == topic]
         if not there:
-            raise InvalidInput("topic", f"{topic} is not there; make it with: olvido topics apply")
+            raise NoTopic("topic", f"{topic} is not at the broker")
         wanted = [*asked.partitions, *(one.partition for one in asked.ranges if one.topic == topic)]
         unknown = sorted(set(wanted) - set(there))
         if unknown:
