@@ -1,7 +1,9 @@
 """The real registry: incompatible schemas are refused, whatever its default is."""
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from uuid import uuid4
 
@@ -134,3 +136,53 @@ def test_a_registry_that_is_silent_is_not_a_bad_record(ask: Callable[[], object]
     """Or an outage would fill the dead letters."""
     with pytest.raises(Unavailable, match=r"^schema registry at http://127\.0\.0\.1:1"):
         ask()
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Answers everything with a page, as a proxy does that wants a login."""
+
+    def do_GET(self) -> None:
+        """Answer with HTML."""
+        page = b"<html>log in first</html>"
+        self.server.heard.append(self.headers["Authorization"])  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def proxy() -> Iterator[HTTPServer]:
+    with HTTPServer(("127.0.0.1", 0), _Proxy) as server:
+        server.heard = []  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_what_no_registry_answers_is_no_answer(proxy: HTTPServer) -> None:
+    """A page of a proxy must not make a schema id unknown, and its record a dead letter."""
+    registry = Registry(f"http://127.0.0.1:{proxy.server_port}/api")
+    for ask in (lambda: registry.knows(1), lambda: registry.versions("a-value"), registry.reach):
+        with pytest.raises(Unavailable):
+            ask()
+
+
+def test_a_password_in_the_address_is_sent_and_not_shown(proxy: HTTPServer) -> None:
+    registry = Registry(f"http://olvido:canary-password@127.0.0.1:{proxy.server_port}/api")
+    with pytest.raises(Unavailable) as error:
+        registry.reach()
+    assert str(error.value).startswith(f"schema registry at http://127.0.0.1:{proxy.server_port}/api ")
+    assert "canary-password" not in f"{error.value!r} {registry.url}"
+    assert proxy.heard == ["Basic b2x2aWRvOmNhbmFyeS1wYXNzd29yZA=="]  # type: ignore[attr-defined]
+
+
+def test_an_address_of_nothing_is_refused_without_showing_it() -> None:
+    with pytest.raises(ConfigError) as error:
+        Registry("http://olvido:canary-password@127.0.0.1:half")
+    assert "canary-password" not in str(error.value)

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-from confluent_kafka.schema_registry import SchemaRegistryClient
-from schemas.codecs import forged
+from schemas.codecs import MemoryRegistry, forged
 from sinks.shop import a_handle, an_erasure, identities
 
 from olvido.broker.contract import Received, Record
@@ -25,7 +24,6 @@ from olvido.core.subject import Identity
 from olvido.core.tasks import Task
 from olvido.schemas.codec import Codec, dead_letters_codec, receipts_codec, tasks_codec
 from olvido.schemas.privacy.sealing import Opener, Sealer, create_region_key
-from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import DEAD_LETTERS, RECEIPTS, tasks_topic
 from olvido.sinks.contract import OpenedTask, SinkSettings
@@ -104,9 +102,7 @@ class Bench:
         self.folder = folder
         create_region_key("cn", "2026-11", public_dir=folder / "public", private_dir=folder / "private")
         self.sealer = Sealer(folder / "public")
-        address = f"mock://{uuid4().hex}"
-        registry = Registry(address)
-        registry._client = SchemaRegistryClient.new_client({"url": address})  # Confluent's own, in memory
+        registry = MemoryRegistry("runner")
         for topic in (tasks_topic("crm"), RECEIPTS, DEAD_LETTERS):
             registry.register(topic.subject, topic.schema)
         self.tasks: Codec[Task] = tasks_codec(registry, "crm")

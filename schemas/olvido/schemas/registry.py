@@ -1,30 +1,31 @@
-"""The schema registry, over Confluent's client: which schema ids stand under a topic's subject."""
+"""The schema registry, by Confluent's HTTP API: which schema ids stand under a topic's subject.
+
+Olvido asks seven questions of that API, and asks them directly: Confluent's client brings two libraries for
+OAuth, and half of the CPU of a sink's imports went there (docs/decisions/0013).
+"""
 
 import json
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 import fastavro
-from confluent_kafka.schema_registry import (
-    ConfigCompatibilityLevel,
-    Schema,
-    SchemaRegistryClient,
-    ServerConfig,
-)
-from confluent_kafka.schema_registry.error import SchemaRegistryError
 from fastavro.types import Schema as AvroSchema
-from httpx2 import HTTPError
+from httpx2 import URL, Client, HTTPError, InvalidURL
 
-from olvido.core.errors import ConfigError, Unavailable
+from olvido.core.errors import ConfigError, OlvidoError, Unavailable
 
-COMPATIBILITY = (
-    ConfigCompatibilityLevel.FULL_TRANSITIVE
-)  # any old event can be replayed, any old consumer survives
+COMPATIBILITY = "FULL_TRANSITIVE"  # any old event can be replayed, any old consumer survives
+MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+ANSWER_S_MAX = 5.0
 
 _REFUSED = range(400, 500)  # statuses by which the registry says that the question is wrong
+
+
+class _RefusedByRegistry(OlvidoError):
+    """The registry understood the question and refuses it; the text is its own reason."""
 
 
 @cache
@@ -40,11 +41,22 @@ def schema_of(name: str) -> AvroSchema:
 
 
 class Registry:
-    """Asks one registry, and turns its answers into values and our faults."""
+    """Asks one registry, and turns its answers into values and our faults. Threads may share it."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        self._client = SchemaRegistryClient({"url": url, "timeout": 5, "max.retries": 1})
+        """
+        Args:
+            url: where the API is, such as ``http://127.0.0.1:8081/apis/ccompat/v7``. A user and a
+                password in it are sent as HTTP's basic authentication.
+
+        Raises:
+            ConfigError: it is not the address of anything.
+        """
+        try:
+            self._client = Client(base_url=url, timeout=ANSWER_S_MAX, headers={"Accept": MEDIA_TYPE})
+            self.url = str(URL(url).copy_with(username=None, password=None))
+        except InvalidURL:
+            raise ConfigError("registry.url is not the address of a schema registry") from None
 
     def id_of(self, subject: str, schema: str) -> int:
         """The id of our schema under a subject.
@@ -54,14 +66,14 @@ class Registry:
             Unavailable: the registry does not answer.
         """
         try:
-            with self._asking(refusals={404}):
-                found = self._client.lookup_schema(subject, Schema(schema_text(schema), "AVRO"))
-        except SchemaRegistryError:
+            found = self._ask(
+                "POST", "subjects", subject, body={"schema": schema_text(schema)}, refusals={404}
+            )
+        except _RefusedByRegistry:
             raise ConfigError(
                 f"schema {schema} is not registered under {subject}; run: olvido topics apply"
             ) from None
-        assert found.schema_id is not None
-        return found.schema_id
+        return int(found["id"])
 
     def versions(self, subject: str) -> dict[int, AvroSchema]:
         """All schemas under a subject, by id; none where the subject does not exist.
@@ -70,14 +82,11 @@ class Registry:
             Unavailable: the registry does not answer.
         """
         try:
-            with self._asking(refusals={404}):
-                numbers = self._client.get_versions(subject)
-                found = [self._client.get_version(subject, number) for number in numbers]
-        except SchemaRegistryError:
+            numbers = self._ask("GET", "subjects", subject, "versions", refusals={404})
+            found = [self._ask("GET", "subjects", subject, "versions", number) for number in numbers]
+        except _RefusedByRegistry:
             return {}
-        return {
-            version.schema_id: _parse(version.schema) for version in found if version.schema_id is not None
-        }
+        return {int(version["id"]): _parse(version["schema"]) for version in found}
 
     def knows(self, schema_id: int) -> bool:
         """Whether any subject has a schema of this id.
@@ -86,20 +95,18 @@ class Registry:
             Unavailable: the registry does not answer.
         """
         try:
-            with self._asking(refusals=_REFUSED):
-                self._client.get_schema(schema_id)
-        except SchemaRegistryError:
+            self._ask("GET", "schemas", "ids", schema_id, refusals=_REFUSED)
+        except _RefusedByRegistry:
             return False
         return True
 
     def reach(self) -> None:
-        """Ask whether it answers: from the registry itself, and never from what was learnt before.
+        """Ask whether it answers.
 
         Raises:
             Unavailable: it does not.
         """
-        with self._asking():
-            self._client.get_schema_types()
+        self._ask("GET", "schemas", "types")
 
     def problem_with(self, subject: str, schema: str) -> str | None:
         """What the registry has against our schema as the subject's next version; None if nothing.
@@ -109,12 +116,15 @@ class Registry:
         """
         if not self.versions(subject):
             return None
+        body = {"schema": schema_text(schema)}
+        path = ("compatibility", "subjects", subject, "versions", "latest")
         try:
-            with self._asking(refusals=_REFUSED):
-                compatible = self._client.test_compatibility(subject, Schema(schema_text(schema), "AVRO"))
-        except SchemaRegistryError as error:
-            return error.error_message
-        return None if compatible else f"{schema}.avsc is not {COMPATIBILITY.value} with a registered version"
+            answer = self._ask("POST", *path, body=body, refusals=_REFUSED)
+        except _RefusedByRegistry as error:
+            return str(error)
+        if answer["is_compatible"]:
+            return None
+        return f"{schema}.avsc is not {COMPATIBILITY} with a registered version"
 
     def register(self, subject: str, schema: str) -> int:
         """Make our schema the subject's newest version, under FULL_TRANSITIVE. A repeat changes nothing.
@@ -127,31 +137,46 @@ class Registry:
 
     def register_text(self, subject: str, text: str) -> int:
         """The same for a schema given as text."""
+        refusals = {409, 422}
         try:
-            with self._asking(refusals={409, 422}):
-                # The rule first: a crash between the two leaves a subject that is too strict, never too lax.
-                self._client.set_config(subject, ServerConfig(compatibility=COMPATIBILITY))
-                return self._client.register_schema(subject, Schema(text, "AVRO"))
-        except SchemaRegistryError as error:
+            # The rule first: a crash between the two leaves a subject that is too strict, never too lax.
+            self._ask("PUT", "config", subject, body={"compatibility": COMPATIBILITY}, refusals=refusals)
+            given = self._ask(
+                "POST", "subjects", subject, "versions", body={"schema": text}, refusals=refusals
+            )
+        except _RefusedByRegistry as error:
             raise ConfigError(
-                f"the registry refuses the schema under {subject} as not {COMPATIBILITY.value}: "
-                f"{error.error_message}"
+                f"the registry refuses the schema under {subject} as not {COMPATIBILITY}: {error}"
             ) from None
+        return int(given["id"])
 
-    @contextmanager
-    def _asking(self, *, refusals: Collection[int] = ()) -> Iterator[None]:
-        """Turn silence into ``Unavailable``; an answer of one of these statuses is left to the caller."""
+    def _ask(self, method: str, *path: str | int, body: object = None, refusals: Collection[int] = ()) -> Any:  # noqa: ANN401 - JSON
+        """One question and its answer in JSON. Each may be asked again: none does more the second time.
+
+        Raises:
+            _RefusedByRegistry: it answers with one of the statuses in ``refusals``.
+            Unavailable: it does not answer, or with what no registry says.
+        """
+        where = "/".join(quote(str(part), safe="") for part in path)
         try:
-            yield
-        except (SchemaRegistryError, HTTPError, OSError) as error:
-            if isinstance(error, SchemaRegistryError) and error.http_status_code in refusals:
-                raise
+            answer = self._client.request(method, where, json=body)
+            if answer.status_code in refusals:
+                raise _RefusedByRegistry(_reason(answer.text))
+            answer.raise_for_status()
+            return answer.json()
+        except (HTTPError, OSError, ValueError) as error:
             raise Unavailable(
                 f"schema registry at {self.url} does not answer: {type(error).__name__}"
             ) from error
 
 
-def _parse(schema: Schema) -> AvroSchema:
-    assert schema.schema_str is not None
-    parsed: Any = json.loads(schema.schema_str)
+def _reason(text: str) -> str:
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, TypeError, KeyError):
+        return "it gives no reason"
+
+
+def _parse(text: str) -> AvroSchema:
+    parsed: Any = json.loads(text)
     return fastavro.parse_schema(parsed)
