@@ -27,7 +27,7 @@ from stage import HANDLED
 
 from olvido.broker import topics
 from olvido.ledger import schema
-from olvido.operators.desk.prepare import create_keys
+from olvido.operators.desk import keys
 from olvido.operators.local.stack import Stack, temporary_stack
 from olvido.producers import Producer
 from olvido.schemas.registry import Registry
@@ -65,7 +65,7 @@ def main() -> None:
         deployment = Deployment.load()
         topics.apply(deployment.kafka, Registry(deployment.registry.url), deployment.catalogue)
         schema.migrate(deployment.ledger_dsn)
-        create_keys(deployment, Path(folder))
+        keys.create(deployment, Path(folder))
         _emit(deployment, Path(folder), arguments.requests)
         figures: dict[str, list[float]] = {name: [] for name in contestants}
         for _ in range(arguments.runs):

@@ -21,7 +21,7 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.ledger import schema
 from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
-from olvido.operators.desk.prepare import create_keys
+from olvido.operators.desk import keys
 from olvido.operators.local.stack import temporary_stack
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import RequestsHandler
@@ -53,7 +53,7 @@ def main() -> None:
         registry = Registry(deployment.registry.url)
         topics.apply(deployment.kafka, registry, deployment.catalogue)
         schema.migrate(deployment.ledger_dsn)
-        create_keys(deployment, Path(folder))
+        keys.create(deployment, Path(folder))
         batches = _batches(deployment, registry, Path(folder), arguments.requests)
         half = len(batches) // 2
         ledger = Ledger(Database(deployment.ledger_dsn, application="bench"))

@@ -33,6 +33,7 @@ PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8
 ROOMS: list[str] = PYPROJECT["tool"]["olvido"]["rooms"]
 CHECKED = [*ROOMS, "examples", "tools"]
 COMPOSE = "docker-compose.yml"
+TERMINAL = {"typer", "rich", "click", "termios", "curses", "readline"}
 
 
 @cache
@@ -81,6 +82,48 @@ def test_a_room_says_on_one_screen_what_goes_in_and_out(room: str):
     assert text.startswith(f"# {room}: ")
     assert {"in", "out", "may import", "read first"} <= said
     assert len(text.splitlines()) <= 20
+
+
+def of_the_terminal(tree: ast.AST) -> Iterator[str]:
+    """What a module does or imports that only somebody at a terminal has a use for."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (one.name for one in names if one.name.partition(".")[0] in TERMINAL)
+            case ast.ImportFrom(module=str(module)) if module.startswith("olvido.operators.cli"):
+                yield module
+            case ast.ImportFrom(module=str(module)) if module.partition(".")[0] in TERMINAL:
+                yield module
+            case ast.Call(func=ast.Name(id="print" | "input" | "exit" | "quit" as name)):
+                yield name
+            case ast.Attribute(
+                value=ast.Name(id="sys"), attr="stdout" | "stderr" | "stdin" | "exit" | "argv" as name
+            ):
+                yield f"sys.{name}"
+            case ast.Constant(value=str(text)) if re.search(r"(^|\s)--[a-z]", text) and "\n" not in text:
+                yield text
+
+
+def test_the_desk_prints_nothing_asks_nothing_and_knows_no_exit_code():
+    """Its use cases have other faces than the command line: values in, values out."""
+    desk = sorted((PROJECT / "operators" / "olvido" / "operators" / "desk").rglob("*.py"))
+    assert {"requests", "keys", "config", "bundle", "top", "health", "topics"} <= {path.stem for path in desk}
+    found = [
+        f"{path.stem}: {what}"
+        for path in desk
+        for what in of_the_terminal(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert found == []
+
+
+def test_what_is_of_the_terminal_is_found():
+    page = """
+import rich.console
+from typer import echo
+from olvido.operators.cli.output import show
+print(input()); sys.exit(sys.stdout.write("give --to"))
+"""
+    assert len(list(of_the_terminal(ast.parse(page)))) == 8
 
 
 @pytest.mark.parametrize("room", ROOMS)

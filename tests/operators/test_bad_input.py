@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from shell import olvido
 
-from olvido.operators.desk.prepare import create_keys
+from olvido.operators.desk import keys
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KafkaSection
 from olvido.schemas.topics import tasks_topic
@@ -59,7 +59,7 @@ def project(
         "TARGET_DSN": ledger_dsn,
     }.items():
         monkeypatch.setenv(name, value)
-    create_keys(Deployment.load(path), tmp_path)
+    keys.create(Deployment.load(path), tmp_path)
     return tmp_path
 
 

@@ -10,7 +10,7 @@ import pytest
 from shell import olvido
 
 from olvido.core.errors import InvalidInput
-from olvido.operators.cli import bundle
+from olvido.operators.desk import bundle
 
 CANARIES = ("ana.canary@example.es", "+34 600 123 456", "pw-c4n4ry", "tok-c4n4ry", "hidden-c4n4ry")
 TOML = """
@@ -77,7 +77,7 @@ def test_a_bundle_is_made_when_every_part_is_down_and_names_nobody(
     manifest = json.loads(files["manifest.json"])
     assert {*manifest["files"], "manifest.json"} == set(files)
     assert {"acts", "topics-diff"} <= set(manifest["missing"])
-    assert any(not finding["good"] for finding in json.loads(files["doctor.json"]))
+    assert any(finding["remedy"] for finding in json.loads(files["doctor.json"]))
     assert json.loads(files["status.json"])["problems"]
     assert {row["key"] for row in json.loads(files["config.json"])} >= {"ledger.dsn", "sinks.crm.token"}
 

@@ -21,11 +21,10 @@ from olvido.core.acts import Verb
 from olvido.core.causes import Cause
 from olvido.core.errors import InvalidInput
 from olvido.core.subject import IdentityKind
-from olvido.operators.desk import health, people, requests, sinks
+from olvido.operators.desk import health, keys, people, requests, sinks
 from olvido.operators.desk.acts import new_act
 from olvido.operators.desk.dead_letters import Chosen
 from olvido.operators.desk.faults import NotThere
-from olvido.operators.desk.prepare import create_keys
 from olvido.processors import consents
 from olvido.processors import requests as processor
 from olvido.schemas.codec import avro_text
@@ -43,7 +42,7 @@ def declared(ledger, ledger_dsn: str, monkeypatch, tmp_path: Path) -> Deployment
     monkeypatch.setenv("OLVIDO_CONFIG", str(tmp_path / "olvido.toml"))
     monkeypatch.setenv("OLVIDO_LEDGER__DSN", ledger_dsn)
     found = Deployment.load(tmp_path / "olvido.toml")
-    create_keys(found, tmp_path)
+    keys.create(found, tmp_path)
     return found
 
 

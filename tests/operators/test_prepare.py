@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from olvido.core.errors import ConfigError
-from olvido.operators.desk.prepare import create_keys
+from olvido.operators.desk import keys
 from olvido.operators.settings import private_keys
 from olvido.schemas.settings.deployment import Deployment
 
@@ -34,10 +34,10 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_repeat_changes_nothing(tmp_path: Path, deployment: Deployment) -> None:
-    assert len(create_keys(deployment, tmp_path, epoch="2026-11")) == 2
+    assert len(keys.create(deployment, tmp_path, epoch="2026-11")) == 2
     before = everything(tmp_path)
-    assert create_keys(deployment, tmp_path) == []
-    assert create_keys(deployment, tmp_path, epoch="2026-11") == []
+    assert keys.create(deployment, tmp_path) == ()
+    assert keys.create(deployment, tmp_path, epoch="2026-11") == ()
     assert everything(tmp_path) == before
 
 
@@ -45,20 +45,20 @@ def test_a_region_whose_private_keys_are_elsewhere_is_left_alone(
     tmp_path: Path, deployment: Deployment
 ) -> None:
     """An operator's machine in Singapore has China's public key, and never its private one."""
-    create_keys(deployment, tmp_path, epoch="2026-11")
+    keys.create(deployment, tmp_path, epoch="2026-11")
     (private_keys("cn", tmp_path) / "cn-2026-11.pem").unlink()
     before = everything(tmp_path)
-    assert create_keys(deployment, tmp_path) == []
+    assert keys.create(deployment, tmp_path) == ()
     with pytest.raises(ConfigError, match="private half is not in"):
-        create_keys(deployment, tmp_path, epoch="2026-11")
+        keys.create(deployment, tmp_path, epoch="2026-11")
     assert everything(tmp_path) == before
 
 
 def test_a_private_key_alone_gets_its_other_half(tmp_path: Path, deployment: Deployment) -> None:
     """Killed between the two, in another month."""
-    create_keys(deployment, tmp_path, epoch="2026-01")
+    keys.create(deployment, tmp_path, epoch="2026-01")
     before = everything(tmp_path)
     for path in tmp_path.rglob("public/cn-2026-01.pem"):
         path.unlink()
-    create_keys(deployment, tmp_path)
+    keys.create(deployment, tmp_path)
     assert everything(tmp_path) == before

@@ -6,12 +6,9 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime, timedelta
-from enum import Enum, StrEnum
+from enum import StrEnum
 from io import StringIO
 from typing import Annotated, Any
-from uuid import UUID
 
 from rich import box
 from rich.cells import cell_len
@@ -21,6 +18,7 @@ from rich.text import Text
 from typer import Context, Option
 
 from olvido.core.errors import ConfigError
+from olvido.operators.desk.data import plain, record_of
 from olvido.operators.desk.text import text_of
 
 
@@ -184,13 +182,6 @@ def _title(column: str) -> str:
     return column.replace("_", " ").strip()
 
 
-def record_of(value: Any) -> Any:  # noqa: ANN401 - any data
-    """A frozen value as a record, a field by its name; anything else as it is."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: getattr(value, one.name) for one in fields(value)}
-    return value
-
-
 def without_colour() -> None:
     """Print without colours from now on, in our own words and in those of what we start."""
     os.environ["NO_COLOR"] = "1"
@@ -261,22 +252,3 @@ def _cell(value: object) -> object:
             return f"'{value}" if value.startswith(FORMULA) else value
         case _:
             return _cell(plain(value))
-
-
-def plain(value: object) -> object:
-    """What `json` cannot write by itself, in a form that it can."""
-    match value:
-        case datetime():
-            return value.astimezone(UTC).isoformat()
-        case timedelta():
-            return value.total_seconds()
-        case Enum():
-            return value.value
-        case UUID() | os.PathLike():
-            return str(value)
-        case bytes() | memoryview():
-            return bytes(value).hex()
-        case _ if is_dataclass(value):
-            return record_of(value)
-        case _:
-            raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -19,13 +19,13 @@ from olvido.operators.cli.output import (
     messages,
     paper_width,
     print_data,
-    record_of,
     show,
     show_one,
 )
 from olvido.operators.cli.sinks import command_for
 from olvido.operators.cli.timeline import draw, moments_of, rows_of
 from olvido.operators.cli.words import uuid_of
+from olvido.operators.desk.data import record_of
 from olvido.operators.desk.text import counted, text_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from olvido.core.acts import Verb
 from olvido.core.sinks import OperationKind
 from olvido.operators.cli.acting import Agreement
 from olvido.operators.cli.options import spread
-from olvido.operators.cli.output import Form, Output, console, messages, print_data, record_of, show, show_one
+from olvido.operators.cli.output import Form, Output, console, messages, print_data, show, show_one
+from olvido.operators.desk.data import record_of
 
 if TYPE_CHECKING:
     from olvido.operators.desk.sink_operations import Operation

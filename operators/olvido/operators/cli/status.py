@@ -10,8 +10,9 @@ from rich.text import Text
 
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.instants import span_of
-from olvido.operators.cli.output import Form, Output, console, messages, print_data, record_of, show
+from olvido.operators.cli.output import Form, Output, console, messages, print_data, show
 from olvido.operators.cli.sinks import and_how_to_see
+from olvido.operators.desk.data import record_of
 from olvido.operators.desk.text import span
 from olvido.operators.settings import process_of, project
 

@@ -5,44 +5,28 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from olvido.core.errors import OlvidoError
 from olvido.core.sinks import Standing
 from olvido.operators.cli.output import console, table_of
-from olvido.operators.desk.text import span
 
+if TYPE_CHECKING:
+    from olvido.operators.desk.top import Look, Looking, ReaderPace
+
+MS = timedelta(milliseconds=1)
 EVERY_S = 1.0
 KEYS_S = 0.1  # how soon q is noticed
 REMEMBERED = 60  # looks: a minute of them is drawn where there is room
 BARS = "▁▂▃▄▅▆▇█"
 WIDE = 110  # columns
-
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Everything, at one instant. What did not answer is in ``problems`` and missing elsewhere."""
-
-    at: datetime
-    groups: Sequence[Any] = ()
-    rates: Mapping[str, float] = field(default_factory=dict)  # records handled a second, by group
-    owed: Mapping[str, Row] = field(default_factory=dict)  # by sink, as are the next two
-    times: Mapping[str, Row] = field(default_factory=dict)
-    standings: Mapping[str, Standing] = field(default_factory=dict)
-    dead_letters: Sequence[Row] = ()
-    problems: Sequence[str] = ()
-    took_s: float = 0.0
 
 
 def register(app: typer.Typer) -> None:
@@ -62,7 +46,10 @@ def top(
         olvido top
         olvido top --every 10 --count 6 | tee -a rates.log
     """
-    watcher = Watcher()
+    from olvido.operators.desk.top import Looking
+    from olvido.operators.settings import deployment
+
+    watcher = Watcher(Looking(deployment()))
     ended = threading.Event()
     looks = threading.Thread(target=watcher.watch, args=(every, count, ended), daemon=True)
     looks.start()
@@ -78,22 +65,10 @@ def top(
 class Watcher:
     """Looks again and again, in a thread of its own: so that a key is noticed while a part is silent."""
 
-    def __init__(self) -> None:
-        from olvido.broker.groups import Groups
-        from olvido.ledger.connection import Database
-        from olvido.ledger.figures import Figures
-        from olvido.ledger.sink_operations import SinkOperations
-        from olvido.operators.settings import deployment
-        from olvido.processors.figures import readers_of
-
-        declared = deployment()
-        database = Database(declared.ledger_dsn, application="olvido.top")
-        self._groups = Groups(declared.kafka, readers_of(declared))
-        self._figures = Figures(database)
-        self._operations = SinkOperations(database)
-        self._before: tuple[float, dict[str, int]] | None = None
+    def __init__(self, looking: "Looking") -> None:
+        self._looking = looking
         self.history: dict[str, deque[float]] = {}
-        self.seen = deque[Look](maxlen=REMEMBERED)
+        self.seen = deque["Look"](maxlen=1)
         self.changed = threading.Event()
 
     def watch(self, every_s: float, count: int | None, ended: threading.Event) -> None:
@@ -101,44 +76,15 @@ class Watcher:
         looks = 0
         while not ended.is_set():
             began = time.monotonic()
-            self.seen.append(self.look())
+            look = self._looking.look(self.seen[-1] if self.seen else None)
+            for one in look.readers:
+                self.history.setdefault(one.group, deque(maxlen=REMEMBERED)).append(one.rate)
+            self.seen.append(look)
             self.changed.set()
             looks += 1
             if count is not None and looks >= count:
                 ended.set()
             ended.wait(max(0.0, every_s - (time.monotonic() - began)))
-
-    def look(self) -> Look:
-        """Ask everybody once."""
-        began, problems = time.monotonic(), list[str]()
-        found: dict[str, Any] = {}
-        for ask in (self._broker, self._ledger):
-            try:
-                found |= ask()
-            except OlvidoError as error:
-                problems.append(str(error))
-        return Look(at=datetime.now(UTC), problems=problems, took_s=time.monotonic() - began, **found)
-
-    def _broker(self) -> dict[str, Any]:
-        groups = self._groups.look()
-        now, handled = time.monotonic(), {one.group: one.handled for one in groups}
-        then, before = self._before or (now - EVERY_S, handled)
-        self._before = (now, handled)
-        rates = {
-            name: max(0.0, (count - before.get(name, count)) / (now - then))
-            for name, count in handled.items()
-        }
-        for name, rate in rates.items():
-            self.history.setdefault(name, deque(maxlen=REMEMBERED)).append(rate)
-        return {"groups": groups, "rates": rates}
-
-    def _ledger(self) -> dict[str, Any]:
-        return {
-            "owed": {row["sink"]: row for row in self._figures.owed_by_sink()},
-            "times": {row["sink"]: row for row in self._figures.times_to_apply()},
-            "standings": {sink: standing for sink, (standing, _) in self._operations.standings().items()},
-            "dead_letters": self._figures.dead_letters_by_cause(),
-        }
 
 
 def sparkline(values: Sequence[float], room: int) -> str:
@@ -170,13 +116,12 @@ def _plainly(watcher: Watcher, ended: threading.Event) -> None:
             sys.stdout.flush()
 
 
-def _line(look: Look) -> str:
+def _line(look: "Look") -> str:
     readers = (
-        f"{one.group.removeprefix('olvido.')} {look.rates[one.group]:.0f}/s behind {one.behind}"
-        for one in look.groups
+        f"{one.group.removeprefix('olvido.')} {one.rate:.0f}/s behind {one.behind}" for one in look.readers
     )
-    owed = sum(row["owed"] for row in look.owed.values())
-    letters = sum(row["letters"] for row in look.dead_letters)
+    owed = sum(sink.owed for sink in look.sinks.values())
+    letters = sum(one.letters for one in look.dead_letters)
     problems = (f"! {problem}" for problem in look.problems)
     return "; ".join(
         [f"{look.at:%Y-%m-%dT%H:%M:%SZ} owed {owed}", f"dead letters {letters}", *readers, *problems]
@@ -186,16 +131,18 @@ def _line(look: Look) -> str:
 def _screen(watcher: Watcher) -> Group:
     look, wide = watcher.seen[-1], console.width >= WIDE
     rows = [
-        _row(look, one, watcher.history.get(one.group, ()), bars=40 if wide else 10) for one in look.groups
+        _row(look, one, watcher.history.get(one.group, ()), bars=40 if wide else 10) for one in look.readers
     ]
     columns = ["reader", "/s", "trend", "behind", "owed", "oldest", "p50", "p95"]
     if wide:
         columns += ["p99", "standing"]
-    letters = ", ".join(f"{row['letters']} {row['cause']}" for row in look.dead_letters) or "none"
-    unsafe = [f"{sink} is {standing.value}" for sink, standing in look.standings.items()]
+    letters = ", ".join(f"{one.letters} {one.cause}" for one in look.dead_letters) or "none"
+    unsafe = [
+        f"{name} is {one.standing}" for name, one in look.sinks.items() if one.standing != Standing.LIVE
+    ]
     lines: list[Any] = [
         Text(
-            f"olvido top   {look.at:%H:%M:%S} UTC   asked in {look.took_s * 1000:.0f} ms   q ends it",
+            f"olvido top   {look.at:%H:%M:%S} UTC   asked in {look.took / MS:.0f} ms   q ends it",
             style="bold",
         ),
         Text(""),
@@ -214,25 +161,23 @@ def _screen(watcher: Watcher) -> Group:
     return Group(*lines)
 
 
-def _row(look: Look, one: Any, rates: Sequence[float], *, bars: int) -> dict[str, Any]:  # noqa: ANN401
+def _row(look: "Look", one: "ReaderPace", rates: Sequence[float], *, bars: int) -> dict[str, Any]:
     name = one.group.removeprefix("olvido.")
     sink = name.removeprefix("sink.")
-    owed, times = look.owed.get(sink), look.times.get(sink)
-    p50, p95, p99 = (
-        (span(timedelta(seconds=one)) for one in times["seconds"]) if times else (None, None, None)
-    )
+    known = look.sinks.get(sink)
+    p50, p95, p99 = known.times if known and known.times else (None, None, None)
     is_sink = sink != name
     return {
         "reader": sink + ("" if one.members else " (nobody)"),
-        "/s": round(look.rates[one.group], 1),
+        "/s": round(one.rate, 1),
         "trend": sparkline(list(rates), bars),
         "behind": one.behind,
-        "owed": (owed["owed"] if owed else 0) if is_sink else None,
-        "oldest": span(look.at - owed["oldest_at"]) if owed else None,
+        "owed": (known.owed if known else 0) if is_sink else None,
+        "oldest": look.at - known.oldest_owed_at if known and known.oldest_owed_at else None,
         "p50": p50,
         "p95": p95,
         "p99": p99,
-        "standing": look.standings.get(sink, Standing.LIVE).value if is_sink else None,
+        "standing": (known.standing if known else Standing.LIVE) if is_sink else None,
     }
 
 

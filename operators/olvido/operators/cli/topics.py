@@ -1,12 +1,16 @@
 """`olvido topics …`, `olvido ledger …`, `olvido keys …`: what must be as it is declared."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from olvido.operators.cli import tail
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.output import Form, Output, console, messages, show
+
+if TYPE_CHECKING:
+    from olvido.broker.topics import Difference
 
 WIDE = 140  # columns; narrower, who writes and reads has no room
 
@@ -37,8 +41,8 @@ def list_topics(output: Form = Output.TABLE) -> None:
         olvido topics list
         olvido topics list -o yaml
     """
+    from olvido.operators.desk.topics import declared_topics
     from olvido.operators.settings import deployment
-    from olvido.schemas.topics import topics_of
 
     declared = deployment()
     rows = [
@@ -52,7 +56,7 @@ def list_topics(output: Form = Output.TABLE) -> None:
             "writers": ", ".join(topic.writers),
             "readers": ", ".join(topic.readers),
         }
-        for topic in topics_of(declared.catalogue)
+        for topic in declared_topics(declared)
     ]
     if output is Output.TABLE:
         rows = [{**row, "retention": row["retention"] or "for ever"} for row in rows]
@@ -66,13 +70,11 @@ def check() -> None:
     Examples:
         olvido topics check && olvido run processors
     """
-    from olvido.broker import topics as broker_topics
+    from olvido.operators.desk import topics
     from olvido.operators.settings import deployment
-    from olvido.schemas.registry import Registry
 
-    declared = deployment()
     with messages.status("asking the broker and the registry"):
-        broker_topics.check(declared.kafka, Registry(declared.registry.url), declared.catalogue)
+        topics.check(deployment())
     messages.print("topics and schemas are as declared")
 
 
@@ -82,14 +84,12 @@ def diff(output: Form = Output.TABLE) -> None:
     Examples:
         olvido topics diff
     """
-    from olvido.broker import topics as broker_topics
+    from olvido.operators.desk import topics
     from olvido.operators.settings import deployment
-    from olvido.schemas.registry import Registry
 
-    declared = deployment()
     with messages.status("asking the broker and the registry"):
-        differences = broker_topics.diff(declared.kafka, Registry(declared.registry.url), declared.catalogue)
-    _tell(differences, output)
+        differences = topics.differences(deployment())
+    _print(differences, output)
 
 
 def apply(output: Form = Output.TABLE) -> None:
@@ -98,20 +98,18 @@ def apply(output: Form = Output.TABLE) -> None:
     Examples:
         olvido topics apply
     """
-    from olvido.broker import topics as broker_topics
+    from olvido.operators.desk import topics
     from olvido.operators.settings import deployment
-    from olvido.schemas.registry import Registry
 
-    declared = deployment()
     with messages.status("making what is missing"):
-        differences = broker_topics.apply(declared.kafka, Registry(declared.registry.url), declared.catalogue)
-    refused = [one for one in differences if one.remedy is broker_topics.Remedy.REFUSED]
+        differences = topics.apply(deployment())
+    refused = topics.refused(differences)
     messages.print(f"mended {len(differences) - len(refused)}, refused {len(refused)}")
     if refused:
-        _tell(refused, output)
+        _print(refused, output)
 
 
-def _tell(differences, output: Output) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _print(differences: "Sequence[Difference]", output: Output) -> None:
     rows = [
         {
             "topic": one.topic, "what": one.what, "is": one.is_, "should": one.should,
@@ -150,10 +148,10 @@ def create_keys(
         olvido keys create
         olvido keys create --epoch 2026-12
     """
-    from olvido.operators.desk.prepare import create_keys
+    from olvido.operators.desk import keys
     from olvido.operators.settings import deployment, project
 
-    made = create_keys(deployment(), project(), epoch=epoch)
+    made = keys.create(deployment(), project(), epoch=epoch)
     for key_id in made:
         console.print(key_id)
     if not made:

@@ -1,0 +1,51 @@
+"""Topics and schemas: compared with the table of topics, and made as it declares them."""
+
+from olvido.broker import topics
+from olvido.broker.topics import Difference, Remedy
+from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.topics import Topic, topics_of
+
+
+def declared_topics(declared: Deployment) -> tuple[Topic, ...]:
+    """The table of topics of a deployment."""
+    return tuple(topics_of(declared.catalogue))
+
+
+def check(declared: Deployment) -> None:
+    """Check that everything is as declared.
+
+    Raises:
+        ConfigError: naming the first difference, and the fix.
+        Unavailable: broker or registry do not answer.
+    """
+    topics.check(declared.kafka, _registry(declared), declared.catalogue)
+
+
+def differences(declared: Deployment) -> tuple[Difference, ...]:
+    """What is not as declared. Changes nothing.
+
+    Raises:
+        Unavailable: broker or registry do not answer.
+    """
+    return tuple(topics.diff(declared.kafka, _registry(declared), declared.catalogue))
+
+
+def apply(declared: Deployment) -> tuple[Difference, ...]:
+    """Make and mend what can be; returns what was found, of which what is ``REFUSED`` is as it was.
+
+    A repeat changes nothing.
+
+    Raises:
+        Unavailable: broker or registry do not answer.
+    """
+    return tuple(topics.apply(declared.kafka, _registry(declared), declared.catalogue))
+
+
+def refused(found: tuple[Difference, ...]) -> tuple[Difference, ...]:
+    """Those that nobody but a person can mend."""
+    return tuple(one for one in found if one.remedy is Remedy.REFUSED)
+
+
+def _registry(declared: Deployment) -> Registry:
+    return Registry(declared.registry.url)
