@@ -109,30 +109,31 @@ def _no_dedupe() -> None:
 
 
 def _erased_without_looking() -> None:
-    from olvido.sinks import relational
     from olvido.sinks.postgres import _PostgresRows
+    from olvido.sinks.rights.erase import _Erasure
 
-    erase, left = _PostgresRows.erase, _PostgresRows.left
+    erase, remaining = _PostgresRows.erase, _PostgresRows.remaining
 
     def claimed(self: _PostgresRows, name: str, column: str, values: Sequence[Any]) -> Mapping[Any, int]:
         return dict.fromkeys(values, 1) if name == "accounts" else erase(self, name, column, values)
 
-    def none_left(self: _PostgresRows, name: str, column: str, values: Sequence[Any]) -> int:
-        return 0 if name == "accounts" else left(self, name, column, values)
+    def none_remains(self: _PostgresRows, name: str, column: str, values: Sequence[Any]) -> int:
+        return 0 if name == "accounts" else remaining(self, name, column, values)
 
-    _PostgresRows.erase, _PostgresRows.left = claimed, none_left  # type: ignore[method-assign]
-    relational._Batch._read_back = lambda self, asking, judgement: frozenset()  # type: ignore[method-assign]
+    _PostgresRows.erase, _PostgresRows.remaining = claimed, none_remains  # type: ignore[method-assign]
+    _Erasure.read_back = lambda self: None  # type: ignore[method-assign]
 
 
 def _old_consent_wins() -> None:
-    from olvido.sinks import postgres, relational
+    from olvido.sinks import postgres
     from olvido.sinks.journal import queries
+    from olvido.sinks.rights import consent
 
     told = dict(queries("postgres"))
-    for name in ("save_states", "save_row_words"):
+    for name in ("save_states", "save_row_marks"):
         told[name] = re.sub(r"\nWHERE.*?(?=\nRETURNING|;)", "", told[name], flags=re.DOTALL)
     postgres.queries = lambda dialect: told
-    relational.later = lambda one, other: other
+    consent.later = lambda one, other: other
 
 
 def _wrong_regions_key() -> None:
@@ -167,9 +168,9 @@ def _receipt_for_another_task() -> None:
 
 
 def _fence_ignored() -> None:
-    from olvido.sinks import relational
+    from olvido.sinks.rights.progress import Progress
 
-    relational._Progress.fence = property(lambda self: None)  # type: ignore[assignment, method-assign]
+    Progress.fence = property(lambda self: None)  # type: ignore[assignment, method-assign]
 
 
 def _change_batches(change: Callable[[list[Any]], list[Any]]) -> None:

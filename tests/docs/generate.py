@@ -122,7 +122,7 @@ OUTCOMES = {
     Outcome.RECTIFIED: "rows were corrected",
     Outcome.EXPORTED: "a copy was made",
     Outcome.CONSENT_APPLIED: "the system follows the consent change",
-    Outcome.SUPERSEDED: "a later word was applied before this one came",
+    Outcome.SUPERSEDED: "a later decision was applied before this one came",
     Outcome.DEFERRED: "promised for later: the one outcome that is not final",
     Outcome.UNSUPPORTED: "the system, or the sink that speaks to it, cannot do this",
     Outcome.FAILED: "it was tried and cannot be done",

@@ -35,7 +35,8 @@ from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
 from olvido.sinks.duckdb_shape import INTEGERS, TEXTS, Types, look, look_at_columns, one, quoted
 from olvido.sinks.journal import Answer, TaskKey, key_of, queries, recalled
 from olvido.sinks.ownership import Key, Match, same_text
-from olvido.sinks.relational import OBJECTED, Child, RowWord, Wanted, carry_out
+from olvido.sinks.relational import carry_out
+from olvido.sinks.rows import Child, Mark, RowMark, Search
 from olvido.sinks.section import Part, fault, read_section
 
 log = logging.getLogger("olvido.sinks")
@@ -198,7 +199,7 @@ class DuckDBSink:
             raise self._fault(error) from None
 
     def _fault(self, error: duckdb.Error) -> Exception:
-        """Our word for a fault of DuckDB's. Never its text, which may hold a row's values."""
+        """What a fault of DuckDB's is to the runner. Never its text, which may hold a row's values."""
         name, kind = self._settings.name, type(error).__name__
         if isinstance(error, _CHANGED):
             self._types = None
@@ -218,7 +219,7 @@ class DuckDBSink:
 
 
 class _DuckDBRows:
-    """One transaction, as :class:`olvido.sinks.relational.Rows` wants it.
+    """One transaction, as :class:`olvido.sinks.rows.Rows` wants it.
 
     Names come out of the data map, which lets nothing but ``[a-z0-9_]`` pass, and are quoted all
     the same; values are parameters.
@@ -264,10 +265,10 @@ class _DuckDBRows:
 
     # --- rows --------------------------------------------------------------------------------
 
-    def match(self, name: str, wanted: Mapping[IdentityKind, Sequence[Wanted]]) -> Sequence[Match]:
+    def match(self, name: str, searches: Mapping[IdentityKind, Sequence[Search]]) -> Sequence[Match]:
         table = self._map.tables[name]
         found: list[Match] = []
-        for kind, items in wanted.items():
+        for kind, items in searches.items():
             plain = self._types[name][table.identities[kind]]
             fitting = [item for item in items if _fits(item[1], plain)]
             if fitting:
@@ -281,7 +282,7 @@ class _DuckDBRows:
         return found
 
     def _matched(
-        self, name: str, table: Table, kind: IdentityKind, asked: Sequence[Wanted], row: tuple[Any, ...]
+        self, name: str, table: Table, kind: IdentityKind, asked: Sequence[Search], row: tuple[Any, ...]
     ) -> Match:
         place, held, key, person, parent, *shares = row
         n, value, _ = asked[place]
@@ -297,7 +298,7 @@ class _DuckDBRows:
         )
 
     def _search(self, name: str, table: Table, kind: IdentityKind) -> str:
-        """The rows of a table whose column of one kind is one of the wanted values."""
+        """The rows of a table whose column of one kind is one of the values searched for."""
         column = table.identities[kind]
         plain = self._types[name][column]
         equal = f"t.{_name(column)} = w.v"
@@ -351,7 +352,7 @@ class _DuckDBRows:
             self._update(name, column, values, table.declared)
         return counts
 
-    def left(self, name: str, column: str, values: Sequence[Key]) -> int:
+    def remaining(self, name: str, column: str, values: Sequence[Key]) -> int:
         declared = _numbered(self._map.tables[name].declared)
         otherwise = " OR ".join(
             f"t.{_name(c)} IS DISTINCT FROM {_parameter(place, value, self._types[name][c])}"
@@ -393,8 +394,8 @@ class _DuckDBRows:
             raise _not_a_key(name, key)
 
     def _delete(self, name: str, column: str, values: Sequence[Key]) -> None:
-        wanted = f"(SELECT v FROM {self._wanted(name, column)})"
-        self._select(f"DELETE FROM {quoted(name)} WHERE {_name(column)} IN {wanted}", list(values))
+        given = f"(SELECT v FROM {self._given_values(name, column)})"
+        self._select(f"DELETE FROM {quoted(name)} WHERE {_name(column)} IN {given}", list(values))
 
     def _update(
         self, name: str, column: str, values: Sequence[Key], columns: Mapping[str, Scalar | None]
@@ -403,17 +404,17 @@ class _DuckDBRows:
         assignments = ", ".join(
             f"{_name(c)} = {_parameter(place, value, self._types[name][c])}" for place, c, value in numbered
         )
-        wanted = f"(SELECT v FROM {self._wanted(name, column)})"
+        given = f"(SELECT v FROM {self._given_values(name, column)})"
         self._select(
-            f"UPDATE {quoted(name)} SET {assignments} WHERE {_name(column)} IN {wanted}",
+            f"UPDATE {quoted(name)} SET {assignments} WHERE {_name(column)} IN {given}",
             list(values),
             *_given(numbered),
         )
 
     def _joined(self, name: str, column: str) -> str:
-        return f"{self._wanted(name, column)} JOIN {quoted(name)} AS t ON t.{_name(column)} = w.v"
+        return f"{self._given_values(name, column)} JOIN {quoted(name)} AS t ON t.{_name(column)} = w.v"
 
-    def _wanted(self, name: str, column: str) -> str:
+    def _given_values(self, name: str, column: str) -> str:
         """The values to look for, the first parameter, as rows of the type of the key they are."""
         table = self._map.tables[name]
         plain = self._types[name][column]
@@ -451,27 +452,27 @@ class _DuckDBRows:
     def objected(self, pairs: Sequence[tuple[str, str]]) -> Set[tuple[str, str]]:
         return {(handle, purpose) for handle, purpose in self.run("objected", **_pairs(pairs))}
 
-    def save_row_words(self, name: str, words: Sequence[RowWord]) -> Set[tuple[Key, str]]:
-        places = {"row_keys": [str(word.key) for word in words], "purposes": [word.purpose for word in words]}
+    def save_row_marks(self, name: str, marks: Sequence[RowMark]) -> Set[tuple[Key, str]]:
+        places = {"row_keys": [str(one.key) for one in marks], "purposes": [one.purpose for one in marks]}
         known = {
-            (row_key, purpose): (rank == OBJECTED, occurred_at.replace(tzinfo=UTC), rank, str(event_id))
-            for row_key, purpose, rank, occurred_at, event_id in self.run("row_words", table=name, **places)
+            (row_key, purpose): (rank == Mark.OBJECTED, occurred_at.replace(tzinfo=UTC), rank, str(event_id))
+            for row_key, purpose, rank, occurred_at, event_id in self.run("row_marks", table=name, **places)
         }
-        ours = [word for word in words if word.order >= known.get((str(word.key), word.purpose), word.order)]
+        ours = [one for one in marks if one.order >= known.get((str(one.key), one.purpose), one.order)]
         if ours:
             self.run(
-                "save_row_words",
+                "save_row_marks",
                 table=name,
-                row_keys=[str(word.key) for word in ours],
-                purposes=[word.purpose for word in ours],
-                ranks=[word.rank for word in ours],
-                occurred_at=[_utc(word.occurred_at) for word in ours],
-                event_ids=[word.event_id for word in ours],
+                row_keys=[str(one.key) for one in ours],
+                purposes=[one.purpose for one in ours],
+                ranks=[one.mark.value for one in ours],
+                occurred_at=[_utc(one.occurred_at) for one in ours],
+                event_ids=[one.event_id for one in ours],
             )
-        return {(word.key, word.purpose) for word in ours}
+        return {(one.key, one.purpose) for one in ours}
 
-    def forget_row_words(self, name: str, keys: Sequence[Key]) -> None:
-        self.run("forget_row_words", table=name, row_keys=[str(key) for key in keys])
+    def forget_row_marks(self, name: str, keys: Sequence[Key]) -> None:
+        self.run("forget_row_marks", table=name, row_keys=[str(key) for key in keys])
 
 
 Numbered = Sequence[tuple[int, str, Scalar | None]]  # the parameter's place, the column, the value

@@ -33,7 +33,8 @@ from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
 from olvido.sinks.journal import Answer, TaskKey, key_of, queries, recalled
 from olvido.sinks.ownership import Key, Match, same_text
 from olvido.sinks.postgres_shape import INTEGERS, Shape, folds, look
-from olvido.sinks.relational import Child, RowWord, Wanted, carry_out
+from olvido.sinks.relational import carry_out
+from olvido.sinks.rows import Child, RowMark, Search
 from olvido.sinks.section import Part, fault, read_section
 
 log = logging.getLogger(__name__)
@@ -334,7 +335,7 @@ class PostgresSink:
 
 
 class _PostgresRows:
-    """One transaction, as :class:`olvido.sinks.relational.Rows` wants it."""
+    """One transaction, as :class:`olvido.sinks.rows.Rows` wants it."""
 
     def __init__(self, cur: cursor, at: datetime, data_map: DataMap, shape: Shape) -> None:
         self.at = at
@@ -383,30 +384,30 @@ class _PostgresRows:
 
     # --- rows --------------------------------------------------------------------------------
 
-    def match(self, name: str, wanted: Mapping[IdentityKind, Sequence[Wanted]]) -> Sequence[Match]:
+    def match(self, name: str, searches: Mapping[IdentityKind, Sequence[Search]]) -> Sequence[Match]:
         table = self._map.tables[name]
-        searches: list[sql.Composable] = []
+        parts: list[sql.Composable] = []
         values: list[object] = []
-        asked: list[tuple[IdentityKind, Wanted]] = []
-        for kind, items in wanted.items():
+        asked: list[tuple[IdentityKind, Search]] = []
+        for kind, items in searches.items():
             column = table.identities[kind]
             plain = self._shape.columns[name][column].plain
             fitting = [item for item in items if _fits(item[1], plain)]
             if fitting:
-                searches.append(self._search(name, table, kind))
+                parts.append(self._search(name, table, kind))
                 places = range(len(asked), len(asked) + len(fitting))
                 asked += [(kind, item) for item in fitting]
                 _, spelled, fences = zip(*fitting, strict=True)
                 values += [
                     array_of(places), array_of(spelled), array_of([self._instant(fence) for fence in fences])
                 ]  # fmt: skip
-        if not searches:
+        if not parts:
             return []
-        self._cursor.execute(sql.SQL(" UNION ALL ").join(searches), values)
+        self._cursor.execute(sql.SQL(" UNION ALL ").join(parts), values)
         return [self._matched(name, table, asked, row) for row in self._cursor.fetchall()]
 
     def _matched(
-        self, name: str, table: Table, asked: Sequence[tuple[IdentityKind, Wanted]], row: tuple[Any, ...]
+        self, name: str, table: Table, asked: Sequence[tuple[IdentityKind, Search]], row: tuple[Any, ...]
     ) -> Match:
         place, held, key, person, parent, *shares = row
         kind, (n, value, _) = asked[place]
@@ -429,7 +430,7 @@ class _PostgresRows:
         return self._instants.get(fence) or self._instants.setdefault(fence, str(fence))
 
     def _search(self, name: str, table: Table, kind: IdentityKind) -> sql.Composable:
-        """The rows of a table whose column of one kind is one of the wanted values."""
+        """The rows of a table whose column of one kind is one of the values searched for."""
         column = table.identities[kind]
         plain = self._shape.columns[name][column].plain
         equal = sql.SQL("lower(t.{0}) = lower(w.v)" if folds(kind, plain) else "t.{0} = w.v")
@@ -476,10 +477,10 @@ class _PostgresRows:
         table = self._map.tables[name]
         assert table.parent is not None
         self._cursor.execute(
-            sql.SQL("SELECT t.{key}, w.v{shares} FROM {wanted} JOIN {table} AS t ON t.{parent} = w.v").format(
+            sql.SQL("SELECT t.{key}, w.v{shares} FROM {given} JOIN {table} AS t ON t.{parent} = w.v").format(
                 key=_name(table.key),
                 shares=self._shares(name),
-                wanted=self._wanted(name, table.parent.column),
+                given=self._given_values(name, table.parent.column),
                 table=_table(name),
                 parent=_name(table.parent.column),
             ),
@@ -489,29 +490,29 @@ class _PostgresRows:
 
     def erase(self, name: str, column: str, values: Sequence[Key]) -> Mapping[Key, int]:
         table = self._map.tables[name]
-        parts = {"table": _table(name), "wanted": self._wanted(name, column), "column": _name(column)}
+        parts = {"table": _table(name), "given": self._given_values(name, column), "column": _name(column)}
         declared = table.declared
         if table.erase is Erase.DELETE:
-            deed = sql.SQL("DELETE FROM {table} AS t USING {wanted} WHERE t.{column} = w.v RETURNING w.v")
+            deed = sql.SQL("DELETE FROM {table} AS t USING {given} WHERE t.{column} = w.v RETURNING w.v")
         elif declared:
             assignments = self._assignments(name, declared)
             deed = sql.SQL(
-                "UPDATE {table} AS t SET {assignments} FROM {wanted} WHERE t.{column} = w.v RETURNING w.v"
+                "UPDATE {table} AS t SET {assignments} FROM {given} WHERE t.{column} = w.v RETURNING w.v"
             )
             parts["assignments"] = assignments
         else:
-            deed = sql.SQL("SELECT w.v FROM {wanted} JOIN {table} AS t ON t.{column} = w.v")
+            deed = sql.SQL("SELECT w.v FROM {given} JOIN {table} AS t ON t.{column} = w.v")
         counted = sql.SQL("WITH done AS ({}) SELECT v, count(*) FROM done GROUP BY v")
         self._cursor.execute(counted.format(deed.format(**parts)), [*_given(declared), array_of(values)])
         return dict(self._cursor.fetchall())
 
-    def left(self, name: str, column: str, values: Sequence[Key]) -> int:
+    def remaining(self, name: str, column: str, values: Sequence[Key]) -> int:
         table = self._map.tables[name]
         declared = table.declared
         otherwise = sql.SQL(" OR ").join(self._otherwise(name, c, v) for c, v in declared.items())
         self._cursor.execute(
-            sql.SQL("SELECT count(*) FROM {wanted} JOIN {table} AS t ON t.{column} = w.v{otherwise}").format(
-                wanted=self._wanted(name, column),
+            sql.SQL("SELECT count(*) FROM {given} JOIN {table} AS t ON t.{column} = w.v{otherwise}").format(
+                given=self._given_values(name, column),
                 table=_table(name),
                 column=_name(column),
                 otherwise=sql.SQL(" WHERE {}").format(otherwise) if declared else sql.SQL(""),
@@ -531,10 +532,10 @@ class _PostgresRows:
         )
         self._cursor.execute(
             sql.SQL(
-                "DELETE FROM {table} AS t USING {wanted} WHERE t.{key} = w.v AND {unpointed} RETURNING w.v"
+                "DELETE FROM {table} AS t USING {given} WHERE t.{key} = w.v AND {unpointed} RETURNING w.v"
             ).format(
                 table=_table(name),
-                wanted=self._wanted(name, table.key),
+                given=self._given_values(name, table.key),
                 key=_name(table.key),
                 unpointed=unpointed,
             ),
@@ -548,16 +549,16 @@ class _PostgresRows:
     def set_columns(self, name: str, values: Mapping[str, Scalar], keys: Sequence[Key]) -> None:
         table = self._map.tables[name]
         self._cursor.execute(
-            sql.SQL("UPDATE {table} AS t SET {assignments} FROM {wanted} WHERE t.{key} = w.v").format(
+            sql.SQL("UPDATE {table} AS t SET {assignments} FROM {given} WHERE t.{key} = w.v").format(
                 table=_table(name),
                 assignments=self._assignments(name, values),
-                wanted=self._wanted(name, table.key),
+                given=self._given_values(name, table.key),
                 key=_name(table.key),
             ),
             [*_given(values), array_of(keys)],
         )
 
-    def _wanted(self, name: str, column: str) -> sql.Composable:
+    def _given_values(self, name: str, column: str) -> sql.Composable:
         """The values to look for, as one array of the type of the key they are."""
         plain = self._shape.key_type(name, column, self._map)
         return sql.SQL("unnest(%s::{}[]) AS w (v)").format(sql.SQL(plain))
@@ -608,22 +609,22 @@ class _PostgresRows:
         self._run("objected", **_pairs(pairs))
         return {(handle, purpose) for handle, purpose in self._cursor.fetchall()}
 
-    def save_row_words(self, name: str, words: Sequence[RowWord]) -> Set[tuple[Key, str]]:
-        given = {(str(word.key), word.purpose): word for word in words}
+    def save_row_marks(self, name: str, marks: Sequence[RowMark]) -> Set[tuple[Key, str]]:
+        given = {(str(one.key), one.purpose): one for one in marks}
         ordered = [given[pair] for pair in sorted(given)]  # or two batches could wait for each other
         self._run(
-            "save_row_words",
+            "save_row_marks",
             table=name,
-            row_keys=[str(word.key) for word in ordered],
-            purposes=[word.purpose for word in ordered],
-            ranks=[word.rank for word in ordered],
-            occurred_at=[word.occurred_at for word in ordered],
-            event_ids=[str(word.event_id) for word in ordered],
+            row_keys=[str(one.key) for one in ordered],
+            purposes=[one.purpose for one in ordered],
+            ranks=[one.mark.value for one in ordered],
+            occurred_at=[one.occurred_at for one in ordered],
+            event_ids=[str(one.event_id) for one in ordered],
         )
         return {(given[row_key, purpose].key, purpose) for row_key, purpose in self._cursor.fetchall()}
 
-    def forget_row_words(self, name: str, keys: Sequence[Key]) -> None:
-        self._run("forget_row_words", table=name, row_keys=[str(key) for key in keys])
+    def forget_row_marks(self, name: str, keys: Sequence[Key]) -> None:
+        self._run("forget_row_marks", table=name, row_keys=[str(key) for key in keys])
 
     def _run(self, query: str, **values: str | Sequence[object]) -> None:
         given = {n: v if isinstance(v, str) else array_of(v) for n, v in values.items()}

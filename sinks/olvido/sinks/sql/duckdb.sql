@@ -61,7 +61,7 @@ FROM (SELECT unnest($handles::VARCHAR[]) AS handle, unnest($purposes::VARCHAR[])
 JOIN olvido.consent_state AS s USING (handle, purpose);
 
 -- name: save_states
--- The later words, as core.consents.later chose them.
+-- The later decisions, as core.consents.later chose them.
 INSERT OR REPLACE INTO olvido.consent_state
 SELECT unnest($handles::VARCHAR[]), unnest($purposes::VARCHAR[]), unnest($occurred_at::TIMESTAMP[]),
     unnest($decisions::VARCHAR[]), unnest($event_ids::UUID[]), unnest($policy_versions::VARCHAR[]);
@@ -78,20 +78,20 @@ SELECT o.handle, o.purpose
 FROM (SELECT unnest($handles::VARCHAR[]) AS handle, unnest($purposes::VARCHAR[]) AS purpose) AS t
 JOIN olvido.objections AS o USING (handle, purpose);
 
--- name: row_words
--- What was last said of these rows.
+-- name: row_marks
+-- The marks of these rows.
 SELECT w.row_key, w.purpose, w.rank, w.occurred_at, w.event_id
 FROM (SELECT unnest($row_keys::VARCHAR[]) AS row_key, unnest($purposes::VARCHAR[]) AS purpose) AS t
 JOIN olvido.row_words AS w USING (row_key, purpose)
 WHERE w.table_name = $table;
 
--- name: save_row_words
--- The words that hold.
+-- name: save_row_marks
+-- The marks that stand.
 INSERT OR REPLACE INTO olvido.row_words
 SELECT $table, unnest($row_keys::VARCHAR[]), unnest($purposes::VARCHAR[]), unnest($ranks::TINYINT[]),
     unnest($occurred_at::TIMESTAMP[]), unnest($event_ids::UUID[]);
 
--- name: forget_row_words
+-- name: forget_row_marks
 -- The rows are gone.
 DELETE FROM olvido.row_words
 WHERE table_name = $table AND row_key IN (SELECT unnest($row_keys::VARCHAR[]));

@@ -100,7 +100,7 @@ ORDER BY task_id, generation
 ON CONFLICT DO NOTHING;
 
 -- name: save_states
--- The later word holds: by time, then the withdrawal, then the event's id (core.consents.order_key).
+-- The later decision stands: by time, then the withdrawal, then the event's id (core.consents.order_key).
 INSERT INTO olvido.consent_state AS known (handle, purpose, occurred_at, decision, event_id, policy_version)
 SELECT * FROM unnest(%(handles)s::text[], %(purposes)s::text[], %(occurred_at)s::timestamptz[],
                      %(decisions)s::text[], %(event_ids)s::uuid[], %(policy_versions)s::text[])
@@ -129,8 +129,8 @@ SELECT o.handle, o.purpose
 FROM unnest(%(handles)s::text[], %(purposes)s::text[]) AS t (handle, purpose)
 JOIN olvido.objections AS o USING (handle, purpose);
 
--- name: save_row_words
--- The later word holds for the row too, and an objection stands above all. A repeat is returned again.
+-- name: save_row_marks
+-- The later mark stands, and an objection stands above all. A repeat is returned again.
 INSERT INTO olvido.row_words AS known (table_name, row_key, purpose, rank, occurred_at, event_id)
 SELECT %(table)s, t.* FROM unnest(%(row_keys)s::text[], %(purposes)s::text[], %(ranks)s::smallint[],
                                   %(occurred_at)s::timestamptz[], %(event_ids)s::uuid[]) AS t
@@ -140,7 +140,7 @@ WHERE (excluded.rank = 2, excluded.occurred_at, excluded.rank, excluded.event_id
     >= (known.rank = 2, known.occurred_at, known.rank, known.event_id)
 RETURNING row_key, purpose;
 
--- name: forget_row_words
+-- name: forget_row_marks
 -- The rows are gone.
 DELETE FROM olvido.row_words
 WHERE table_name = %(table)s AND row_key = ANY(%(row_keys)s::text[]);

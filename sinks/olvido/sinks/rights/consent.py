@@ -1,0 +1,76 @@
+"""A consent change: the later decision stands for each handle and purpose, and is marked in the rows."""
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from uuid import UUID
+
+from olvido.core.consents import ConsentState, later
+from olvido.core.events import Decision
+from olvido.core.outcomes import Outcome
+from olvido.core.rights.consent import Consent
+from olvido.core.tasks import Task
+from olvido.sinks.rights.progress import Progress
+from olvido.sinks.rights.target import Found, Target
+from olvido.sinks.rows import Mark
+
+
+class ConsentInTables:
+    """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
+
+    def begin(self, tasks: Sequence[Progress], target: Target) -> None:
+        """Record the latest decision of each (handle, purpose), and see which tasks' decisions stand."""
+        covered = [task for task in tasks if _is_covered(task, target)]
+        latest: dict[tuple[str, str], ConsentState] = {}
+        for task in covered:
+            for state in _states(task.task):
+                known = latest.setdefault((state.handle, state.purpose), state)
+                latest[state.handle, state.purpose] = later(known, state)
+        if not covered:
+            return
+        standing = target.rows.save_states([latest[pair] for pair in sorted(latest)])
+        objected = target.rows.objected(sorted(latest))
+        for task in covered:
+            _decide(task, standing, objected)
+
+    def apply(self, tasks: Sequence[Progress], found: Found, target: Target) -> None:
+        """Nothing: :meth:`begin` gave each task its outcome, and its marks."""
+
+
+def _is_covered(task: Progress, target: Target) -> bool:
+    purpose = _what(task.task).purpose
+    if purpose in target.data_map.purposes:
+        return True
+    task.close(Outcome.UNSUPPORTED, f"not covered: no table has consent.{purpose}")
+    return False
+
+
+def _decide(task: Progress, standing: Mapping[tuple[str, str], UUID], objected: Set[tuple[str, str]]) -> None:
+    what = _what(task.task)
+    pairs = [(handle.value, what.purpose) for handle in task.task.handles]
+    if not any(standing[pair] == task.task.source_id for pair in pairs):
+        task.close(Outcome.SUPERSEDED, "a later decision is known")
+    elif what.decision is Decision.WITHDRAWN:
+        task.marks = ((what.purpose, Mark.WITHDRAWN),)
+        task.close(Outcome.SUPPRESSED)
+    elif any(pair in objected for pair in pairs):
+        task.close(Outcome.SUPPRESSED, f"an objection to {what.purpose} stands")
+    else:
+        task.marks = ((what.purpose, Mark.GRANTED),)
+        task.close(Outcome.CONSENT_APPLIED)
+
+
+def _states(task: Task) -> Iterator[ConsentState]:
+    what = _what(task)
+    for handle in task.handles:
+        yield ConsentState(
+            handle=handle.value,
+            purpose=what.purpose,
+            decision=what.decision,
+            occurred_at=what.occurred_at,
+            event_id=task.source_id,
+            policy_version=what.policy_version,
+        )
+
+
+def _what(task: Task) -> Consent:
+    assert isinstance(task.what, Consent)
+    return task.what

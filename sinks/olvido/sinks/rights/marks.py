@@ -1,0 +1,81 @@
+"""Decisions about purposes, marked in the rows of the person: those of objections and of consent changes.
+
+One row may be reached by both in one batch, and by several people, so both are marked together.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from olvido.core.outcomes import Outcome
+from olvido.sinks.data_map import Scalar, Table
+from olvido.sinks.ownership import Key, Row
+from olvido.sinks.rights.progress import Progress
+from olvido.sinks.rights.target import KEPT, Found, Target
+from olvido.sinks.rows import Mark, RowMark
+
+
+def mark(tasks: Sequence[Progress], found: Found, target: Target) -> None:
+    """Mark each row with the decision that stands for it; a task that may mark none is ``ambiguous``.
+
+    Args:
+        tasks: all of the batch, each at its place.
+        found: their rows.
+        target: the open transaction.
+    """
+    asking = [task for task in tasks if task.marks]
+    if not asking:
+        return
+    reached: set[int] = set()
+    for name, table in target.data_map.tables.items():
+        marks: dict[tuple[Key, str], RowMark] = {}
+        for key, row in found.owned[name].items():
+            for each in _marks(tasks, table, key, row):
+                reached.add(each.n)
+                known = marks.get((key, each.purpose))
+                if known is None or each.order > known.order:
+                    marks[key, each.purpose] = each
+        if marks:
+            _mark_table(tasks, name, marks, target)
+    for task in asking:
+        # The decision is recorded for its handles, but of the rows that name the person none follows it.
+        if task.n in found.judgement.others and task.n not in reached:
+            task.close(Outcome.AMBIGUOUS, KEPT)
+
+
+def _marks(tasks: Sequence[Progress], table: Table, key: Key, row: Row) -> Iterator[RowMark]:
+    for n in row.owners:
+        task = tasks[n].task
+        for purpose, which in tasks[n].marks:
+            if purpose in table.consent or purpose in table.objection:
+                yield RowMark(
+                    n=n,
+                    key=key,
+                    purpose=purpose,
+                    mark=which,
+                    occurred_at=task.occurred_at,
+                    event_id=task.source_id,
+                )
+
+
+def _mark_table(
+    tasks: Sequence[Progress], name: str, marks: Mapping[tuple[Key, str], RowMark], target: Target
+) -> None:
+    standing = target.rows.save_row_marks(name, list(marks.values()))
+    ours = sorted((marks[pair] for pair in standing), key=lambda each: (each.purpose, each.mark))
+    for (purpose, which), group in groupby(ours, key=lambda each: (each.purpose, each.mark)):
+        values = _values(target.data_map.tables[name], purpose, which)
+        same = list(group)
+        if values:
+            target.rows.set_columns(name, values, [each.key for each in same])
+            for each in same:
+                tasks[each.n].count(f"{name}.{which.name.lower()}")
+
+
+def _values(table: Table, purpose: str, which: Mark) -> Mapping[str, Scalar]:
+    """The columns one mark sets; an objection falls back on what a withdrawal sets."""
+    if which is Mark.OBJECTED:
+        return table.objected(purpose) or {}
+    consent = table.consent.get(purpose)
+    if consent is None:
+        return {}
+    return consent.granted if which is Mark.GRANTED else consent.withdrawn

@@ -1,0 +1,81 @@
+"""What has come of one task of a batch so far: from nothing to its answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from olvido.core.outcomes import Outcome
+from olvido.core.rights.erase import Erase
+from olvido.core.subject import Identity, IdentityKind
+from olvido.core.tasks import Task
+from olvido.sinks.contract import OpenedTask
+from olvido.sinks.journal import Answer
+from olvido.sinks.rows import Mark
+
+DETAIL_MAX = 1000  # characters: a receipt is read by people
+
+
+@dataclass(slots=True)
+class Progress:
+    """One task, and what is known of it."""
+
+    n: int  # its place in the batch
+    task: Task
+    identities: tuple[Identity, ...]
+    spellings: Sequence[tuple[IdentityKind, str]]
+    outcome: Outcome | None = None  # None: its rows must be searched for
+    counts: dict[str, int] = field(default_factory=dict)
+    details: list[str] = field(default_factory=list)
+    marks: tuple[tuple[str, Mark], ...] = ()  # purposes, and what its rows are to be marked with for each
+    verified: bool = False  # a search after the work found no row that names the person
+
+    @classmethod
+    def of(cls, n: int, opened: OpenedTask) -> "Progress":
+        """A task that nothing was done for yet."""
+        spelled = [(identity.kind, value) for identity in opened.identities for value in spellings(identity)]
+        return cls(n, opened.task, opened.identities, spelled)
+
+    @property
+    def searches(self) -> bool:
+        """Whether its rows must be found."""
+        return self.outcome is None or bool(self.marks)
+
+    @property
+    def fence(self) -> datetime | None:
+        """Rows newer than this are not found."""
+        return self.task.what.fence if isinstance(self.task.what, Erase) else None
+
+    @property
+    def only_protects(self) -> bool:
+        """Whether it may reach everybody who shares an identity: it takes nothing from any of them."""
+        return bool(self.marks) and all(mark is not Mark.GRANTED for _, mark in self.marks)
+
+    def count(self, what: str, rows: int = 1) -> None:
+        """Count rows for the receipt, such as ``customers.deleted``."""
+        self.counts[what] = self.counts.get(what, 0) + rows
+
+    def close(self, outcome: Outcome, detail: str = "") -> None:
+        """Say what has come of it. A later outcome takes an earlier one's place; details are kept."""
+        self.outcome = outcome
+        if detail:
+            self.details.append(detail)
+
+    def answer(self, at: datetime) -> Answer:
+        """The answer, once there is an outcome."""
+        assert self.outcome is not None, f"task {self.task.task_id} was left without an outcome"
+        return Answer(
+            outcome=self.outcome,
+            counts=self.counts,
+            detail="; ".join(self.details)[:DETAIL_MAX],
+            applied_at=at,
+            verified_at=at if self.verified else None,
+        )
+
+
+def spellings(identity: Identity) -> Sequence[str]:
+    """The values to search for. A blank one is none: it would find strangers."""
+    first, given = identity.normalised, identity.value
+    if identity.kind is IdentityKind.EMAIL and given.isascii():
+        given = given.lower()  # addresses are compared without regard to case anyway
+    spelled = (first,) if first == given else (first, given)
+    return [value for value in spelled if value.strip() and "\0" not in value]

@@ -1,0 +1,40 @@
+"""Restriction: columns that the data map names say that a row is not to be used."""
+
+from collections.abc import Sequence
+
+from olvido.core.outcomes import Outcome
+from olvido.sinks.rights.progress import Progress
+from olvido.sinks.rights.target import KEPT, Found, Target
+
+
+class RestrictInTables:
+    """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
+
+    def begin(self, tasks: Sequence[Progress], target: Target) -> None:
+        """A map without ``restrict`` restricts nobody."""
+        if not target.data_map.restricts:
+            for task in tasks:
+                task.close(Outcome.UNSUPPORTED, "not covered: no table has restrict")
+
+    def apply(self, tasks: Sequence[Progress], found: Found, target: Target) -> None:
+        """Set the columns in every row of the persons."""
+        asking = {task.n: task for task in tasks}
+        for name, table in target.data_map.tables.items():
+            if not table.restrict:
+                continue
+            keys = {key: [n for n in row.owners if n in asking] for key, row in found.owned[name].items()}
+            keys = {key: owners for key, owners in keys.items() if owners}
+            if keys:
+                target.rows.set_columns(name, table.restrict, list(keys))
+            for owners in keys.values():
+                for n in owners:
+                    asking[n].count(f"{name}.restricted")
+        for task in tasks:
+            if task.counts:
+                task.close(Outcome.RESTRICTED)
+            elif task.n in found.judgement.others:
+                task.close(Outcome.AMBIGUOUS, KEPT)
+            elif task.n in found.judgement.named:
+                task.close(Outcome.UNSUPPORTED, "not covered: the tables of the rows found have no restrict")
+            else:
+                task.close(Outcome.NOT_FOUND, target.searched(task))
