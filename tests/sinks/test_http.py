@@ -161,6 +161,16 @@ def test_an_erasure_is_looked_up_afterwards(http_target: HttpTarget, sink: HttpS
     assert [url.rpartition("/")[2] for url, _, _ in http_target.app.requests] == ["tasks", "lookups"]
 
 
+def test_an_erasure_that_comes_again_is_looked_up_again_and_gets_the_same_receipt(
+    http_target: HttpTarget, sink: HttpSink
+) -> None:
+    task = an_erasure(email=CANARY)
+    first, again = sink.apply([task]), sink.apply([task])
+    assert first == again
+    assert first[0].verified_at == first[0].applied_at
+    assert [url.rpartition("/")[2] for url, _, _ in http_target.app.requests] == ["tasks", "lookups"] * 2
+
+
 def test_a_target_that_lies_is_found_out(http_target: HttpTarget, sink: HttpSink) -> None:
     told = {"outcome": "erased", "counts": {"customers.deleted": 1}, "applied_at": NOW.isoformat()}
     http_target.app._do_tasks = lambda body: {  # type: ignore[method-assign]

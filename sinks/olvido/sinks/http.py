@@ -160,27 +160,29 @@ class HttpSink:
         latest = datetime.now(UTC) + CLOCK_SKEW_MAX
         if not all(EARLIEST <= receipt.applied_at <= latest for receipt in told.values()):
             raise self._garbled("an applied_at that cannot be")
-        verified = self._read_back([one for key, one in asked.items() if _claims_gone(one.task, told[key])])
+        # The look is part of the work, and so named by the work's own instant, which the target remembers: a
+        # task that comes again is looked up again and gets the same receipt.
+        gone = self._read_back([one for key, one in asked.items() if _claims_gone(one.task, told[key])])
         return {
             key: receipt_for(
                 one.task,
                 told[key].outcome,
                 applied_at=told[key].applied_at.astimezone(UTC),
-                verified_at=verified.get(key),
+                verified_at=told[key].applied_at.astimezone(UTC) if key in gone else None,
                 counts=told[key].counts,
                 detail=_detail(told[key].detail, one.identities),
             )
             for key, one in asked.items()
         }
 
-    def _read_back(self, batch: Sequence[OpenedTask]) -> Mapping[str, datetime]:
-        """Search for those who are said to be gone; when, for each that really is.
+    def _read_back(self, batch: Sequence[OpenedTask]) -> Set[str]:
+        """Search for those who are said to be gone; the keys of the tasks of which that is so.
 
         Raises:
             Refused: ``STILL_THERE``.
         """
         if not batch or not self._lookups:
-            return {}
+            return frozenset()
         asked = {_key(one.task): one for one in batch}
         lookups = [_lookup(one, self._kinds) for one in batch]
         try:
@@ -190,14 +192,13 @@ class HttpSink:
             log.warning(
                 "sink %s: it has no lookups, so its erasures are attested and not verified", self._name
             )
-            return {}
+            return frozenset()
         found = self._each_once(answer.lookups, asked)
         if any(one.found for one in found.values()):
             raise Refused(
                 Cause.STILL_THERE, reason="looked up after the work, the target still finds the person"
             )
-        now = datetime.now(UTC)
-        return dict.fromkeys(asked, now)
+        return asked.keys()
 
     def _each_once(self, told: Sequence[Any], asked: Mapping[str, OpenedTask]) -> Mapping[str, Any]:
         by_key = {one.idempotency_key: one for one in told}
