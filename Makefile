@@ -9,8 +9,9 @@ ROOMS := $(shell sed -n 's/^rooms = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",'
 	@$(PYTHON) -c 'import sys; sys.exit("Olvido needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes -r requirements-bootstrap.lock
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q $(ROOMS)
 	@touch $@
 
 .PHONY: help setup demo test proof check simulate chaos fmt lock clean bench
@@ -64,6 +65,7 @@ lock: .venv/.ready ## compile the hashed lock files anew (names no index)
 	$(PYTHON) -m venv .venv-peers
 	$(BIN)/uv pip sync --quiet --python .venv-peers/bin/python --require-hashes bench/peers.lock
 	$(BIN)/uv pip install --python .venv-peers/bin/python --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q $(ROOMS)
 	@touch $@
 
 bench: .venv/.ready .venv-peers/.ready ## measure and draw: ONLY=engines|erasures|chain|growth

@@ -21,7 +21,7 @@ from olvido.core.acts import Verb
 from olvido.core.causes import Cause
 from olvido.core.errors import InvalidInput
 from olvido.core.subject import IdentityKind
-from olvido.operators.desk import health, keys, people, requests, sinks
+from olvido.operators.desk import doctor, health, keys, people, requests, sinks
 from olvido.operators.desk.acts import new_act
 from olvido.operators.desk.dead_letters import Chosen
 from olvido.operators.desk.faults import NotThere
@@ -30,7 +30,7 @@ from olvido.processors import requests as processor
 from olvido.schemas.codec import avro_text
 from olvido.schemas.settings.deployment import Deployment
 
-AS_TOLD = health.Remedy.AS_TOLD  # another room's words
+AS_TOLD = doctor.Remedy.AS_TOLD  # another room's words
 MINUTE = timedelta(minutes=1)
 ERASES = {"crm", "marketing"}  # the sinks of CATALOGUE that an erasure concerns
 
@@ -80,9 +80,9 @@ def test_what_health_finds_has_a_remedy_and_names_no_command(declared, monkeypat
             monkeypatch.setenv(section.own[key]["env"], f"http://127.0.0.1:1/{name}")
     monkeypatch.setenv("OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("OLVIDO_REGISTRY__URL", "http://127.0.0.1:1")
-    findings = health.examine(Path(os.environ["OLVIDO_CONFIG"]).parent)
+    findings = doctor.examine(Path(os.environ["OLVIDO_CONFIG"]).parent)
     assert [one for one in findings if one.remedy is None] != []
-    assert health.Remedy.START_PART in {one.remedy for one in findings}
+    assert doctor.Remedy.START_PART in {one.remedy for one in findings}
     said = [one.text for one in findings] + [one.about for one in findings if one.remedy is not AS_TOLD]
     assert [text for text in said if re.search(r"\bolvido [a-z]", text)] == []
 

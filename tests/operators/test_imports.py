@@ -7,6 +7,7 @@ import sys
 import pytest
 
 HEAVY = ("faust", "aiokafka", "confluent_kafka", "duckdb", "fastavro", "httpx2", "phonenumbers", "structlog")
+DOWNLOADS = ("requests", "urllib3", "cryptography")
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"  # refuses at once: how far a command came is enough
 
 
@@ -18,7 +19,12 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"  # refuses at once: how far 
         (("requests", "list"), HEAVY, ("psycopg2", "pydantic_settings")),
         (("requests", "show", "019ac8d2-9a4e-7c30-8f6b-2b1d4c5e6f70"), HEAVY, ("psycopg2",)),
         (("audit",), HEAVY, ("psycopg2",)),
-        (("sinks", "list"), ("faust", "aiokafka", "duckdb", "phonenumbers", "structlog"), ("psycopg2",)),
+        (("sinks", "list"), HEAVY, ("psycopg2",)),
+        (
+            ("status",),
+            tuple(one for one in HEAVY if one != "confluent_kafka") + DOWNLOADS,
+            ("confluent_kafka",),
+        ),
     ],
 )
 def test_a_command_loads_what_it_uses_and_no_more(arguments, unused, used):

@@ -11,7 +11,7 @@ from olvido.operators.cli.output import Form, Output, console, messages, print_d
 from olvido.operators.settings import process_of, project
 
 if TYPE_CHECKING:
-    from olvido.operators.desk.health import Finding
+    from olvido.operators.desk.doctor import Finding
 
 
 def register(app: typer.Typer) -> None:
@@ -98,7 +98,7 @@ def doctor(output: Form = Output.TABLE) -> None:
         olvido doctor
         olvido doctor -o json
     """
-    from olvido.operators.desk.health import examine
+    from olvido.operators.desk.doctor import examine
 
     with messages.status("checking every part"):
         findings = examine(project())
@@ -118,7 +118,7 @@ def doctor(output: Form = Output.TABLE) -> None:
 
 
 def _row(finding: "Finding") -> dict[str, Any]:
-    from olvido.operators.desk.health import Remedy
+    from olvido.operators.desk.doctor import Remedy
 
     # What to do about it, as a command wherever there is one.
     fixes = {

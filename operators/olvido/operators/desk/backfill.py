@@ -17,7 +17,7 @@ from olvido.ledger.sink_operations import OpenOperation
 from olvido.operators.desk.acts import new_act
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.sink_operations import Operation, newest
-from olvido.operators.desk.sinks import check_known
+from olvido.operators.desk.topics import check_sink
 from olvido.processors.stored import StoredEvents
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
@@ -105,7 +105,7 @@ def join(declared: Deployment, sink: str, reason: str, *, now: datetime) -> Join
         InvalidInput: there is no such sink, its topic is not there, or the reason cannot be recorded.
     """
     act = new_act(Verb.BACKFILL, reason, sink=sink)
-    check_known(declared, sink)
+    check_sink(declared, sink)
     backfills = Backfills(database(declared))
     operation = backfills.join(
         act,

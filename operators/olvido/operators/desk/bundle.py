@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from olvido.core.errors import InvalidInput, OlvidoError
 from olvido.core.redaction import redacted
 from olvido.ledger.figures import Figures
-from olvido.operators.desk import health, topics
+from olvido.operators.desk import doctor, health, topics
 from olvido.operators.desk.config import Setting, settings
 from olvido.operators.desk.data import plain
 from olvido.operators.desk.ledger import database
@@ -127,7 +127,7 @@ def _acts(_directory: Path) -> list[Mapping[str, Any]]:
 _LOOKS: dict[str, Callable[[Path], Any]] = {
     "versions": _versions,
     "config": _config,
-    "doctor": health.examine,
+    "doctor": doctor.examine,
     "status": health.overall,
     "topics-diff": _topics,
     "acts": _acts,

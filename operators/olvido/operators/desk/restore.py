@@ -10,7 +10,7 @@ from olvido.core.errors import InvalidInput
 from olvido.ledger.restores import Again, Restores
 from olvido.operators.desk.acts import new_act
 from olvido.operators.desk.ledger import database
-from olvido.operators.desk.sinks import check_known
+from olvido.operators.desk.topics import check_sink
 from olvido.schemas.settings.deployment import Deployment
 
 
@@ -47,7 +47,7 @@ def restore_of(
     """
     if backup_taken_at > now:
         raise InvalidInput("backup_taken_at", "is in the future: say when the backup was taken")
-    check_known(declared, sink)
+    check_sink(declared, sink)
     return Restore(
         sink=sink, backup_taken_at=backup_taken_at, since=backup_taken_at - margin, declared_at=now
     )

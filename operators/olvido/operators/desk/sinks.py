@@ -4,15 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from olvido.broker.groups import end_offsets
-from olvido.core.errors import InvalidInput, did_you_mean
 from olvido.core.sinks import Standing
 from olvido.ledger.figures import Figures
 from olvido.ledger.sink_operations import OpenOperation, SinkOperations
-from olvido.operators.desk.faults import NoTopic
 from olvido.operators.desk.ledger import database
 from olvido.schemas.settings.deployment import Deployment
-from olvido.schemas.topics import tasks_topic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,18 +90,3 @@ def not_live(declared: Deployment, sinks: Iterable[str]) -> list[tuple[Standing,
     """For each of these sinks that is not live what says so: its earlier receipts do not hold there now."""
     standings = SinkOperations(database(declared)).standings()
     return [standings[sink] for sink in sorted(standings.keys() & set(sinks))]
-
-
-def check_known(declared: Deployment, name: str) -> None:
-    """Check that a sink can be asked for something.
-
-    Raises:
-        InvalidInput: there is no such sink.
-        NoTopic: its topic is not there yet.
-        Unavailable: the broker does not answer.
-    """
-    if name not in declared.sinks:
-        raise InvalidInput("sink", f"olvido.toml has no sink {name!r}{did_you_mean(name, declared.sinks)}")
-    topic = tasks_topic(name).name
-    if not end_offsets(declared.kafka, [topic]):
-        raise NoTopic("sink", f"its topic {topic} is not at the broker")

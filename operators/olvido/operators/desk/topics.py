@@ -1,10 +1,13 @@
 """Topics and schemas: compared with the table of topics, and made as it declares them."""
 
 from olvido.broker import topics
+from olvido.broker.groups import end_offsets
 from olvido.broker.topics import Difference, Remedy
+from olvido.core.errors import InvalidInput, did_you_mean
+from olvido.operators.desk.faults import NoTopic
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
-from olvido.schemas.topics import Topic, topics_of
+from olvido.schemas.topics import Topic, tasks_topic, topics_of
 
 
 def declared_topics(declared: Deployment) -> tuple[Topic, ...]:
@@ -45,6 +48,21 @@ def apply(declared: Deployment) -> tuple[Difference, ...]:
 def refused(found: tuple[Difference, ...]) -> tuple[Difference, ...]:
     """Those that nobody but a person can mend."""
     return tuple(one for one in found if one.remedy is Remedy.REFUSED)
+
+
+def check_sink(declared: Deployment, name: str) -> None:
+    """Check that a sink can be asked for something.
+
+    Raises:
+        InvalidInput: there is no such sink.
+        NoTopic: its topic is not there yet.
+        Unavailable: the broker does not answer.
+    """
+    if name not in declared.sinks:
+        raise InvalidInput("sink", f"olvido.toml has no sink {name!r}{did_you_mean(name, declared.sinks)}")
+    topic = tasks_topic(name).name
+    if not end_offsets(declared.kafka, [topic]):
+        raise NoTopic("sink", f"its topic {topic} is not at the broker")
 
 
 def _registry(declared: Deployment) -> Registry:

@@ -22,8 +22,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from jgo.constants import MAVEN_CENTRAL_URL
-from jgo.util import http
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -122,7 +120,11 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
 def repository(environ: Mapping[str, str] = os.environ) -> str:
     """The address that files are fetched from, without a slash at its end."""
     settings = Path(environ.get("HOME", "~")).expanduser() / ".m2" / "settings.xml"
-    address = environ.get(MIRROR_VARIABLE) or _mirror_of_central(settings) or str(MAVEN_CENTRAL_URL)
+    address = environ.get(MIRROR_VARIABLE) or _mirror_of_central(settings)
+    if not address:
+        from jgo.constants import MAVEN_CENTRAL_URL  # with a client for HTTP, which only who downloads needs
+
+        address = str(MAVEN_CENTRAL_URL)
     return address.rstrip("/")
 
 
@@ -256,6 +258,8 @@ def _append(url: str, artifact: Artifact, partial: Path, advance: Advance) -> bo
         advance(have)
         return True
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    from jgo.util import http  # only who downloads waits for it
+
     with http.get(url, stream=True, timeout=TIMEOUT_S, headers=headers) as response:
         if response.status_code >= 500:
             raise ConnectionError(f"it answered {response.status_code}")

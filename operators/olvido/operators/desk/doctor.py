@@ -1,0 +1,219 @@
+"""Every part checked at its place: whether it answers, fits what is declared, and what to do if not."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from olvido.broker import groups as broker_groups
+from olvido.core.errors import ConfigError, OlvidoError, Unavailable
+from olvido.ledger import schema
+from olvido.ledger.clocks import check_clock
+from olvido.ledger.figures import Figures
+from olvido.operators.desk import topics as desk_topics
+from olvido.operators.desk.health import OWED_TOO_LONG, letters_wait
+from olvido.operators.desk.ledger import database
+from olvido.operators.desk.text import counted
+from olvido.operators.settings import deployment, private_keys
+from olvido.processors.figures import readers_of
+from olvido.schemas.privacy.sealing import HandleKey, Opener, Sealer
+from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import Deployment
+from olvido.sinks.plugins import load_sink
+
+AT_ONCE = 8  # checks; each mostly waits
+KAFKA, REGISTRY, LEDGER = "kafka", "registry", "ledger"
+
+
+class Remedy(StrEnum):
+    """What a person does about a finding. A face of the desk names the command for it."""
+
+    START_PART = "start_part"
+    CREATE_KEYS = "create_keys"
+    CLOSE_KEYS = "close_keys"  # so that their owner alone can read them
+    RUN_READER = "run_reader"
+    LENGTHEN_RETENTION = "lengthen_retention"
+    FIND_SILENT_SINK = "find_silent_sink"
+    DECIDE_DEAD_LETTERS = "decide_dead_letters"
+    AS_TOLD = "as_told"  # the part that found the fault says what to do
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check has found."""
+
+    text: str
+    remedy: Remedy | None = None  # none where all is well
+    about: str = ""  # what the remedy is for: a group, a folder, or what is to be done itself
+    slow: tuple[str, ...] = ()  # what is right and takes long, a sentence for each
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.remedy is None
+
+
+def examine(directory: Path) -> list[Finding]:
+    """Check every part, many at a time. Each finding that is not good says what to do.
+
+    What stands on a part that does not answer is not asked: it would say the same again, and take its time.
+
+    Raises:
+        ConfigError: olvido.toml is missing or wrong.
+    """
+    declared = deployment()
+    parts: dict[str, Check] = {
+        KAFKA: lambda: _check_broker(declared),
+        REGISTRY: lambda: _check_registry(declared),
+        LEDGER: lambda: _check_ledger(declared),
+    }
+    checks: list[tuple[frozenset[str], Check]] = [
+        (frozenset({KAFKA, REGISTRY}), lambda: _check_topics(declared)),
+        (frozenset({LEDGER}), lambda: _check_clock(declared)),
+        (frozenset(), lambda: _check_producer_keys(declared, directory)),
+        *(
+            (frozenset(), lambda region=region: _check_region_key(region, directory))
+            for region in declared.regions
+        ),
+        *((frozenset(), lambda name=name: _check_sink(declared, name)) for name in declared.sinks),
+        *(
+            (frozenset({KAFKA}), lambda group=group, topics=topics: _check_reader(declared, group, topics))
+            for group, topics in readers_of(declared).items()
+        ),
+        (frozenset({LEDGER}), lambda: _check_owed(declared)),
+        (frozenset({LEDGER}), lambda: _check_audit(declared)),
+        (frozenset({LEDGER}), lambda: _check_dead_letters(declared)),
+    ]
+    text = f"olvido.toml: {counted(len(declared.sinks), 'sink')}, regions {', '.join(declared.regions)}"
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        of_parts = dict(zip(parts, threads.map(_finding, parts.values()), strict=True))
+        down = {name for name, finding in of_parts.items() if not finding.good}
+        rest = threads.map(_finding, [check for needed, check in checks if not needed & down])
+        return [Finding(text=text), *of_parts.values(), *rest]
+
+
+class _Wrong(OlvidoError):
+    """Something is wrong, and there is a remedy."""
+
+    def __init__(self, text: str, remedy: Remedy, about: str = "") -> None:
+        super().__init__(text)
+        self.remedy = remedy
+        self.about = about
+
+
+Check = Callable[[], str | Finding]
+
+
+def _finding(check: Check) -> Finding:
+    try:
+        found = check()
+    except _Wrong as wrong:
+        return Finding(text=str(wrong), remedy=wrong.remedy, about=wrong.about)
+    except Unavailable as error:
+        return Finding(text=str(error), remedy=Remedy.START_PART)
+    except ConfigError as error:
+        text, _, fix = str(error).partition("; ")
+        return Finding(text=text, remedy=Remedy.AS_TOLD, about=fix)
+    return Finding(text=found) if isinstance(found, str) else found
+
+
+def _check_broker(declared: Deployment) -> str:
+    cluster = broker_groups.reach(declared.kafka)
+    at = declared.kafka.bootstrap_servers
+    return f"Kafka at {at}: cluster {cluster.cluster_id}, {counted(cluster.brokers, 'broker')}"
+
+
+def _check_registry(declared: Deployment) -> str:
+    Registry(declared.registry.url).knows(1)
+    return f"schema registry at {declared.registry.url} answers"
+
+
+def _check_topics(declared: Deployment) -> str:
+    desk_topics.check(declared)
+    return "topics and schemas are as declared"
+
+
+def _check_ledger(declared: Deployment) -> str:
+    schema.check(declared.ledger_dsn)
+    return "ledger database answers, all migrations applied"
+
+
+def _check_clock(declared: Deployment) -> str:
+    try:
+        skew = check_clock(database(declared), datetime.now(UTC))
+    except Unavailable as error:
+        text, _, fix = str(error).partition(": ")
+        raise _Wrong(text, Remedy.AS_TOLD, fix) from None
+    return f"our clock and the ledger's agree within {max(1, round(skew.total_seconds()))} s"
+
+
+def _check_producer_keys(declared: Deployment, directory: Path) -> str:
+    HandleKey.load(directory / declared.keys.handle_file)
+    sealer = Sealer(directory / declared.keys.public_dir)
+    missing = sorted(set(declared.regions) - set(sealer.regions))
+    if missing:
+        raise _Wrong(f"no public key for region {', '.join(missing)}", Remedy.CREATE_KEYS)
+    return f"handle key, and public keys for {', '.join(sealer.regions)}"
+
+
+def _check_region_key(region: str, directory: Path) -> str:
+    folder = private_keys(region, directory)
+    if not folder.exists():
+        return f"private keys of {region} are not on this machine"
+    Opener(region, folder)
+    loose = [path.name for path in folder.glob("*.pem") if path.stat().st_mode & 0o077]
+    if loose:
+        text = f"private key {loose[0]} of {region} can be read by others"
+        raise _Wrong(text, Remedy.CLOSE_KEYS, str(folder))
+    return f"private keys of {region}, readable by their owner only"
+
+
+def _check_sink(declared: Deployment, name: str) -> Finding:
+    sink = load_sink(declared, name)
+    try:
+        slow = sink.check()
+    finally:
+        sink.close()
+    return Finding(text=f"sink {name}: target answers and fits its data map", slow=tuple(slow))
+
+
+def _check_reader(declared: Deployment, group: str, topics: list[str]) -> str:
+    [row] = broker_groups.Groups(declared.kafka, {group: topics}).look()
+    fell_off = sum(one.fell_off for one in broker_groups.lag(declared.kafka, group, topics))
+    if fell_off:
+        raise _Wrong(
+            f"{group}: retention removed {counted(fell_off, 'record')} before they were read",
+            Remedy.LENGTHEN_RETENTION,
+        )
+    if not row.members:
+        waits = counted(row.behind, "record waits", "records wait")
+        raise _Wrong(f"nobody reads for {group}; {waits}", Remedy.RUN_READER, group)
+    return f"{group}: {counted(row.members, 'member')}, {counted(row.behind, 'record')} behind"
+
+
+def _check_owed(declared: Deployment) -> str:
+    overview = Figures(database(declared)).overview()
+    oldest = overview["oldest_owed_at"]
+    owed = counted(overview["tasks_owed"], "task waits", "tasks wait")
+    if oldest is not None and datetime.now(UTC) - oldest > OWED_TOO_LONG:
+        raise _Wrong(
+            f"{owed} for a receipt, the oldest since {oldest:%Y-%m-%d %H:%M}Z",
+            Remedy.FIND_SILENT_SINK,
+        )
+    return f"{owed} for a receipt, none for long"
+
+
+def _check_audit(declared: Deployment) -> str:
+    reread = Figures(database(declared)).overview()["reread"]
+    if reread:
+        return f"the offset audit has found and re-read {counted(reread, 'record')} committed over"
+    return "the offset audit has found nothing committed over"
+
+
+def _check_dead_letters(declared: Deployment) -> str:
+    count = Figures(database(declared)).overview()["dead_letters"]
+    if count:
+        raise _Wrong(letters_wait(count), Remedy.DECIDE_DEAD_LETTERS)
+    return "no open dead letters"
