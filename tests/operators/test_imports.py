@@ -28,11 +28,33 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"  # refuses at once: how far 
     ],
 )
 def test_a_command_loads_what_it_uses_and_no_more(arguments, unused, used):
+    loaded = loaded_by("-m", "olvido.operators.cli", *arguments)
+    assert set(used) <= loaded
+    assert loaded & set(unused) == set()
+
+
+OAUTH = ("authlib", "joserfc")
+
+
+@pytest.mark.parametrize(
+    ("process", "unused"),
+    [
+        ("from olvido.processors.run import run_processors", OAUTH),  # which loads Faust when it plans
+        ("from olvido.processors.run import run_recorder", ("faust", "aiokafka", "duckdb", *OAUTH)),
+        ("from olvido.sinks.run import run_sink", ("faust", "aiokafka", "duckdb", *OAUTH)),
+        ("from olvido.producers import Producer", ("faust", "psycopg2", *OAUTH)),
+    ],
+)
+def test_a_process_starts_with_what_it_runs_on_and_no_more(process, unused):
+    loaded = loaded_by("-c", process)
+    assert "confluent_kafka" in loaded
+    assert loaded & set(unused) == set()
+
+
+def loaded_by(*arguments: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "olvido.operators.cli", *arguments],
+        [sys.executable, "-X", "importtime", *arguments],
         capture_output=True, text=True, check=False, timeout=60,
         env={**os.environ, "OLVIDO_LEDGER__DSN": NOWHERE, "COLUMNS": "80"},
     )  # fmt: skip
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
-    assert set(used) <= loaded, done.stderr[-2000:]
-    assert loaded & set(unused) == set()
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
