@@ -5,6 +5,9 @@ BIN := .venv/bin
 # The list of rooms stands in pyproject.toml, under [tool.olvido].
 ROOMS := $(shell sed -n 's/^rooms = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
 
+# Every process of a stack and of the tests would compile each module that it imports, every time: half its start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .venv/.ready: requirements-bootstrap.lock requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Olvido needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv .venv
