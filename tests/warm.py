@@ -7,6 +7,7 @@ and its terminal when it is imported, and each command must find its own.
 """
 
 import array
+import gc
 import json
 import os
 import runpy
@@ -17,11 +18,16 @@ import sys
 from importlib import import_module
 
 LOADED = (
-    "confluent_kafka.admin", "fastavro", "httpx2", "psycopg2.extras", "pydantic_settings", "rich.console",
-    "rich.live", "rich.progress", "rich.table", "ruamel.yaml", "structlog", "typer", "uuid_utils.compat",
-    "olvido.broker.kafka", "olvido.broker.runtime.health", "olvido.ledger.connection",
-    "olvido.producers.client", "olvido.schemas.codec", "olvido.schemas.registry",
-    "olvido.schemas.settings.deployment",
+    "confluent_kafka.admin", "fastavro", "httpcore2", "httpx2", "psutil", "psycopg2.extras",
+    "pydantic_settings", "rich._emoji_codes", "rich.console", "rich.live", "rich.progress", "rich.status",
+    "rich.table", "ruamel.yaml", "structlog", "supervisor.xmlrpc", "tarfile", "typer", "typer._adapters",
+    "uuid_utils.compat",
+    "olvido.broker.kafka", "olvido.broker.runtime.health", "olvido.broker.topics", "olvido.core.acts",
+    "olvido.core.replay", "olvido.ledger.acts", "olvido.ledger.replays", "olvido.ledger.schema",
+    "olvido.ledger.store", "olvido.processors.figures", "olvido.processors.handlers",
+    "olvido.processors.reconciler", "olvido.producers.client", "olvido.schemas.codec",
+    "olvido.schemas.registry", "olvido.schemas.settings.deployment", "olvido.sinks.http",
+    "olvido.sinks.postgres",
 )  # fmt: skip
 REQUEST_MAX = 1 << 20  # bytes: arguments and environment of one command
 STREAMS = 3
@@ -92,6 +98,8 @@ def main() -> None:
     """Load, then serve at the listening socket of the file descriptor that is given."""
     for name in LOADED:
         import_module(name)
+    # A fork that ends would look through all of it for garbage: it costs eight times what `--help` does.
+    gc.freeze()
     serve(socket.socket(fileno=int(sys.argv[1])))
 
 
