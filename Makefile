@@ -5,7 +5,7 @@ BIN := .venv/bin
 # The list of rooms stands in pyproject.toml, under [tool.olvido].
 ROOMS := $(shell sed -n 's/^rooms = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
 
-# Every process of a stack and of the tests would compile each module that it imports, every time: half its start.
+# Every process of a stack and of the tests would compile what changed since the set-up, every time.
 unexport PYTHONDONTWRITEBYTECODE
 
 .venv/.ready: requirements-bootstrap.lock requirements.lock pyproject.toml
