@@ -23,14 +23,13 @@ from olvido.core.events import SealedBox
 from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Receipt
 from olvido.core.subject import Identity
-from olvido.core.tasks import Task
+from olvido.core.tasks import IdempotencyKey, Task
 from olvido.ledger.recording import Recording
 from olvido.processors import requests as request_steps
 from olvido.processors.emission import Prepared
 from olvido.processors.receipts import task_key
 from olvido.processors.telling import Telling
 from olvido.schemas.topics import CONSENT_STATE, REQUEST_STATUS
-from olvido.sinks.journal import TaskKey
 
 
 class _CommitsFirst(FaustWorker):
@@ -63,7 +62,7 @@ class _Raises(FaustWorker):
 
 
 class _Forgetful(SinkTwin):
-    def recall(self, key: TaskKey) -> Receipt | None:
+    def recall(self, key: IdempotencyKey) -> Receipt | None:
         return None
 
 

@@ -22,9 +22,8 @@ from olvido.core.rights.consent import Consent
 from olvido.core.rights.erase import Erase
 from olvido.core.rights.object import Object
 from olvido.core.subject import Identity
-from olvido.core.tasks import Task
+from olvido.core.tasks import IdempotencyKey, Task
 from olvido.sinks.contract import OpenedTask
-from olvido.sinks.journal import TaskKey, key_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +84,7 @@ class Target:
     refuses: Mapping[str, Cause] = field(
         default_factory=dict
     )  # subjects whose tasks it will not take, and why
-    journal: dict[TaskKey, Receipt] = field(default_factory=dict)
+    journal: dict[IdempotencyKey, Receipt] = field(default_factory=dict)
     words: dict[tuple[str, str], ConsentState] = field(default_factory=dict)
     objections: set[tuple[str, str]] = field(default_factory=set)
     backup: Callable[[], datetime] | None = None
@@ -158,14 +157,13 @@ class SinkTwin:
         if faults.strikes("sink_throttled"):
             after = faults.rng.choice((-5.0, 2.0, 60.0, 1e9))
             raise Unavailable("asked too often", retry_after=timedelta(seconds=after))
-        changes: dict[TaskKey, _Change] = {}
+        changes: dict[IdempotencyKey, _Change] = {}
         receipts: list[Receipt] = []
         try:
             for one in batch:
-                key = key_of(one.task)
+                key = one.task.key
+                assert key not in changes, "the runner brings no task twice in one batch"
                 known = self.recall(key)
-                if known is None and key in changes:
-                    known = changes[key].receipt
                 if known is None:
                     if one.task.subject_id in self.target.refuses:
                         faults.count("sink_refuses")
@@ -195,11 +193,11 @@ class SinkTwin:
         self.process.act("ask the journal")
         if self.process.faults.strikes("sink_down"):
             raise Unavailable(f"{self.target.system.name} does not answer")
-        return [self.recall(key_of(task)) for task in batch]
+        return [self.recall(task.key) for task in batch]
 
     # --- what a planted bug replaces ---------------------------------------------------------
 
-    def recall(self, key: TaskKey) -> Receipt | None:
+    def recall(self, key: IdempotencyKey) -> Receipt | None:
         """The answer that was given before."""
         return self.target.journal.get(key)
 
@@ -221,7 +219,7 @@ class SinkTwin:
 
     # --- the work ----------------------------------------------------------------------------
 
-    def _commit(self, key: TaskKey, change: _Change) -> None:
+    def _commit(self, key: IdempotencyKey, change: _Change) -> None:
         target, receipt = self.target, change.receipt
         target.journal[key] = receipt
         left = [

@@ -113,14 +113,6 @@ def test_the_next_generation_does_the_work_again(target: Target, sink: Sink) -> 
     assert len(target.rows("customers")) == 2
 
 
-def test_one_task_twice_in_a_batch_is_one_task(target: Target, sink: Sink) -> None:
-    target.add("customers", *THREE)
-    task = an_erasure(customer_id="C-2")
-    first, second = sink.apply([task, task])
-    assert first == second
-    assert first.counts == {"customers.deleted": 1}
-
-
 def test_one_person_twice_in_a_batch_is_counted_once(target: Target, sink: Sink) -> None:
     target.add("customers", *THREE)
     first, second = sink.apply([an_erasure(customer_id="C-2"), an_erasure(email="person2@example.com")])

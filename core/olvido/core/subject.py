@@ -42,8 +42,15 @@ class Identity:
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """The values a target may hold: as normalised and as given, each once."""
-        return (self.normalised,) if self.value == self.normalised else (self.normalised, self.value)
+        """The values a target may hold: as normalised and as given, each once. A blank one is none.
+
+        The case of an e-mail address is nothing that two of them differ by.
+        """
+        given = self.value
+        if self.kind is IdentityKind.EMAIL and given.isascii():
+            given = given.lower()
+        spelled = (self.normalised,) if given == self.normalised else (self.normalised, given)
+        return tuple(value for value in spelled if value.strip())  # a blank one would find strangers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

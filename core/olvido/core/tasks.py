@@ -14,6 +14,8 @@ from olvido.core.subject import Handle
 DELAY_FIRST = timedelta(minutes=1)
 DELAY_MAX = timedelta(days=1)
 
+IdempotencyKey = tuple[UUID, int]  # task_id and generation
+
 
 @dataclass(frozen=True, slots=True)
 class RequestId:
@@ -46,6 +48,11 @@ class Task:
     def action(self) -> Action:
         """The name of what is asked."""
         return self.what.action
+
+    @property
+    def key(self) -> IdempotencyKey:
+        """What a sink remembers it by: what has the same key is done once and answered alike."""
+        return (self.task_id, self.generation)
 
     @property
     def occurred_at(self) -> datetime:

@@ -75,8 +75,8 @@ class Sink(Protocol):
     def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
         """Do what the tasks ask, and answer each: one receipt for each task, in their order.
 
-        All of the batch is done, or none of it is. The same (task_id, generation) may come
-        twice, even within one batch, and gives the same receipt.
+        All of the batch is done, or none of it is. The same (task_id, generation) may come in a
+        later batch, and gives the same receipt; no batch has it twice.
 
         Raises:
             Unavailable: the target does not answer now. Nothing was done, or what was done

@@ -28,12 +28,12 @@ from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
 from olvido.core.subject import IdentityKind
-from olvido.core.tasks import Task
+from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
 from olvido.sinks.duckdb_shape import INTEGERS, TEXTS, Types, look, look_at_columns, one, quoted
-from olvido.sinks.journal import Answer, TaskKey, key_of, queries, recalled
+from olvido.sinks.journal import Answer, queries, recalled
 from olvido.sinks.ownership import Key, Match, same_text
 from olvido.sinks.relational import carry_out
 from olvido.sinks.rows import Child, Mark, RowMark, Search
@@ -119,7 +119,7 @@ class DuckDBSink:
         """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
         with self._opened() as conn:
             rows = _DuckDBRows(conn, self._map, self._types or self._prepare(conn))
-            return recalled(rows.remembered([key_of(task) for task in batch]), batch)
+            return recalled(rows.remembered([task.key for task in batch]), batch)
 
     def idle(self) -> None:
         """Write the file anew, if something was deleted since that was last done."""
@@ -238,7 +238,7 @@ class _DuckDBRows:
 
     # --- the journal -------------------------------------------------------------------------
 
-    def remembered(self, keys: Sequence[TaskKey]) -> Mapping[TaskKey, Answer]:
+    def remembered(self, keys: Sequence[IdempotencyKey]) -> Mapping[IdempotencyKey, Answer]:
         found = self.run("remembered", **_keys(keys))
         return {
             (task_id, generation): Answer(
@@ -251,7 +251,7 @@ class _DuckDBRows:
             for task_id, generation, outcome, counts, detail, applied_at, verified_at in found
         }
 
-    def remember(self, answers: Mapping[TaskKey, Answer]) -> None:
+    def remember(self, answers: Mapping[IdempotencyKey, Answer]) -> None:
         given = list(answers.values())
         self.run(
             "remember",
@@ -511,7 +511,7 @@ def _state(row: tuple[Any, ...]) -> ConsentState:
     )
 
 
-def _keys(keys: Sequence[TaskKey]) -> dict[str, object]:
+def _keys(keys: Sequence[IdempotencyKey]) -> dict[str, object]:
     return {"task_ids": [task_id for task_id, _ in keys], "generations": [number for _, number in keys]}
 
 

@@ -137,12 +137,10 @@ class HttpSink:
         A batch of more than 500 tasks is several requests. One that fails is brought again with
         those that did not, which the target answers from its memory by their keys.
         """
-        asked = {_key(one.task): one for one in batch}
-        receipts: dict[str, Receipt] = {}
-        ordered = list(asked.values())
-        for start in range(0, len(ordered), TASKS_MAX):
-            receipts |= self._apply(ordered[start : start + TASKS_MAX])
-        return [receipts[_key(one.task)] for one in batch]
+        receipts: list[Receipt] = []
+        for start in range(0, len(batch), TASKS_MAX):
+            receipts += self._apply(batch[start : start + TASKS_MAX])
+        return receipts
 
     def idle(self) -> None:
         """Nothing that could wait."""
@@ -151,7 +149,7 @@ class HttpSink:
         """Close the connections."""
         self._client.close()
 
-    def _apply(self, batch: Sequence[OpenedTask]) -> Mapping[str, Receipt]:
+    def _apply(self, batch: Sequence[OpenedTask]) -> list[Receipt]:
         asked = {_key(one.task): one for one in batch}
         answer = self._ask(
             TASKS_PATH, {"tasks": [_task(one, self._kinds) for one in batch]}, _Receipts, keys=asked
@@ -163,8 +161,8 @@ class HttpSink:
         # The look is part of the work, and so named by the work's own instant, which the target remembers: a
         # task that comes again is looked up again and gets the same receipt.
         gone = self._read_back([one for key, one in asked.items() if _claims_gone(one.task, told[key])])
-        return {
-            key: receipt_for(
+        return [
+            receipt_for(
                 one.task,
                 told[key].outcome,
                 applied_at=told[key].applied_at.astimezone(UTC),
@@ -173,7 +171,7 @@ class HttpSink:
                 detail=_detail(told[key].detail, one.identities),
             )
             for key, one in asked.items()
-        }
+        ]
 
     def _read_back(self, batch: Sequence[OpenedTask]) -> Set[str]:
         """Search for those who are said to be gone; the keys of the tasks of which that is so.
@@ -274,7 +272,8 @@ class _NotThere(Exception):
 
 
 def _key(task: Task) -> str:
-    return f"{task.task_id}.{task.generation}"
+    """The task's key as text."""
+    return "{}.{}".format(*task.key)
 
 
 def _digest(keys: Iterable[str]) -> str:

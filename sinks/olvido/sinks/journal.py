@@ -9,19 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from uuid import UUID
 
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.sql import statements
-from olvido.core.tasks import Task
-
-TaskKey = tuple[UUID, int]  # task_id and generation
+from olvido.core.tasks import IdempotencyKey, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a receipt says beyond its task."""
+    """What a receipt says beyond its task: all that the journal keeps, for a task brings the rest along."""
 
     outcome: Outcome
     counts: Mapping[str, int]
@@ -41,17 +38,12 @@ class Answer:
         )
 
 
-def recalled(answers: Mapping[TaskKey, Answer], batch: Sequence[Task]) -> Sequence[Receipt | None]:
+def recalled(answers: Mapping[IdempotencyKey, Answer], batch: Sequence[Task]) -> Sequence[Receipt | None]:
     """What was answered to each task, in their order."""
-    found = (answers.get(key_of(task)) for task in batch)
+    found = (answers.get(task.key) for task in batch)
     return [
         None if answer is None else answer.receipt(task) for answer, task in zip(found, batch, strict=True)
     ]
-
-
-def key_of(task: Task) -> TaskKey:
-    """What a task is remembered by."""
-    return (task.task_id, task.generation)
 
 
 @cache

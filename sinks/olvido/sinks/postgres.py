@@ -26,11 +26,11 @@ from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
 from olvido.core.sql import array_of
 from olvido.core.subject import IdentityKind
-from olvido.core.tasks import Task
+from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings
 from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
-from olvido.sinks.journal import Answer, TaskKey, key_of, queries, recalled
+from olvido.sinks.journal import Answer, queries, recalled
 from olvido.sinks.ownership import Key, Match, same_text
 from olvido.sinks.postgres_shape import INTEGERS, Shape, folds, look
 from olvido.sinks.relational import carry_out
@@ -139,10 +139,10 @@ class PostgresSink:
     ) -> Sequence[Rehearsal]:
         """See :meth:`olvido.sinks.contract.Rehearsing.rehearse`."""
         try:
-            known = self._rolled_back(lambda rows: rows.known([key_of(task) for task in batch]))
+            known = self._rolled_back(lambda rows: rows.known([task.key for task in batch]))
             return [
                 Rehearsal(task=task, remembered=True, receipt=None)
-                if key_of(task) in known
+                if task.key in known
                 else Rehearsal(task=task, remembered=False, receipt=self._try(opening(task)))
                 for task in batch
             ]
@@ -153,7 +153,7 @@ class PostgresSink:
         """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
         try:
             return recalled(
-                self._rolled_back(lambda rows: rows.remembered([key_of(task) for task in batch])), batch
+                self._rolled_back(lambda rows: rows.remembered([task.key for task in batch])), batch
             )
         except psycopg2.Error as error:
             raise self._fault(error) from None
@@ -342,12 +342,12 @@ class _PostgresRows:
         self._cursor = cur
         self._map = data_map
         self._shape = shape
-        self._known: dict[tuple[str, int], TaskKey] = {}
+        self._known: dict[tuple[str, int], IdempotencyKey] = {}
         self._instants: dict[datetime, str] = {}
 
     # --- the journal -------------------------------------------------------------------------
 
-    def remembered(self, keys: Sequence[TaskKey]) -> Mapping[TaskKey, Answer]:
+    def remembered(self, keys: Sequence[IdempotencyKey]) -> Mapping[IdempotencyKey, Answer]:
         self._run("remembered", **self._keys(keys))
         return {
             self._known[task_id, generation]: Answer(
@@ -360,12 +360,12 @@ class _PostgresRows:
             for task_id, generation, outcome, counts, detail, applied_at, verified_at in self._cursor
         }
 
-    def known(self, keys: Sequence[TaskKey]) -> Set[TaskKey]:
+    def known(self, keys: Sequence[IdempotencyKey]) -> Set[IdempotencyKey]:
         """Which of these tasks were done before; what was answered is not read."""
         self._run("known", **self._keys(keys))
         return {self._known[task_id, generation] for task_id, generation in self._cursor.fetchall()}
 
-    def remember(self, answers: Mapping[TaskKey, Answer]) -> None:
+    def remember(self, answers: Mapping[IdempotencyKey, Answer]) -> None:
         given = list(answers.values())
         self._run(
             "remember",
@@ -376,7 +376,7 @@ class _PostgresRows:
             verified=[answer.verified_at is not None for answer in given],
         )
 
-    def _keys(self, keys: Sequence[TaskKey]) -> dict[str, Sequence[object]]:
+    def _keys(self, keys: Sequence[IdempotencyKey]) -> dict[str, Sequence[object]]:
         """Task keys as two arrays; remembered, so that an answer's text need not be read again."""
         texts = [(str(task_id), generation) for task_id, generation in keys]
         self._known.update(zip(texts, keys, strict=True))

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
+from olvido.core.tasks import IdempotencyKey
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.data_map import DataMap
-from olvido.sinks.journal import Answer, TaskKey, key_of
+from olvido.sinks.journal import Answer
 from olvido.sinks.ownership import Judgement
 from olvido.sinks.rights.marks import mark
 from olvido.sinks.rights.progress import Progress
@@ -30,23 +31,23 @@ def carry_out(
 ) -> list[Receipt]:
     """Do what a batch asks for inside one transaction, and answer each task in its order.
 
-    A task that was done before, or stands twice in the batch, gets the answer of the first time.
+    A task that was done before gets the answer of the first time.
 
     Raises:
         Refused: a task is malformed, or ``STILL_THERE`` after reading back: roll back.
     """
-    opened = {key_of(one.task): one for one in batch}
-    answers = dict(rows.remembered(list(opened)))
-    new = [one for key, one in opened.items() if key not in answers]
+    keys = [one.task.key for one in batch]
+    answers = dict(rows.remembered(keys))
+    new = [one for one in batch if one.task.key not in answers]
     if new:
         given = _answers(Target(rows, data_map, settings.purposes), new)
         rows.remember(given)
         answers.update(given)
-    return [answers[key_of(one.task)].receipt(one.task) for one in batch]
+    return [answers[one.task.key].receipt(one.task) for one in batch]
 
 
-def _answers(target: Target, new: Sequence[OpenedTask]) -> Mapping[TaskKey, Answer]:
-    """The answers to tasks that were never done before, in the target or in this batch."""
+def _answers(target: Target, new: Sequence[OpenedTask]) -> Mapping[IdempotencyKey, Answer]:
+    """The answers to tasks that were never done before."""
     tasks = [Progress.of(n, one) for n, one in enumerate(new)]
     asked = [
         (in_tables, [task for task in tasks if task.task.action is action])
@@ -63,7 +64,7 @@ def _answers(target: Target, new: Sequence[OpenedTask]) -> Mapping[TaskKey, Answ
         for in_tables, group in asked:
             if unanswered := [task for task in group if task.outcome is None]:
                 in_tables.apply(unanswered, found, target)
-    return {key_of(task.task): task.answer(target.rows.at) for task in tasks}
+    return {task.task.key: task.answer(target.rows.at) for task in tasks}
 
 
 def _keep_what_is_shared(tasks: Sequence[Progress], judgement: Judgement) -> None:

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from olvido.core.consents import ConsentState
 from olvido.core.subject import IdentityKind
+from olvido.core.tasks import IdempotencyKey
 from olvido.sinks.data_map import Scalar
-from olvido.sinks.journal import Answer, TaskKey
+from olvido.sinks.journal import Answer
 from olvido.sinks.ownership import Key, Match
 
 Search = tuple[int, str, datetime | None]  # the task's place, one spelling, and the fence if there is one
@@ -54,11 +55,11 @@ class Rows(Protocol):
         """When the transaction began, by the target's clock if it has one."""
         ...
 
-    def remembered(self, keys: Sequence[TaskKey]) -> Mapping[TaskKey, Answer]:
+    def remembered(self, keys: Sequence[IdempotencyKey]) -> Mapping[IdempotencyKey, Answer]:
         """The answers given before."""
         ...
 
-    def remember(self, answers: Mapping[TaskKey, Answer]) -> None:
+    def remember(self, answers: Mapping[IdempotencyKey, Answer]) -> None:
         """Keep new answers; the transaction fails if somebody else has done one of these tasks meanwhile."""
         ...
 

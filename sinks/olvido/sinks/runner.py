@@ -18,12 +18,11 @@ from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt, receipt_for
-from olvido.core.tasks import Task
+from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.codec import Codec
 from olvido.schemas.envelope import headers_of
 from olvido.schemas.privacy.sealing import Forgotten, Opener
 from olvido.sinks.contract import OpenedTask, Remembering, Sink
-from olvido.sinks.journal import TaskKey, key_of
 
 log = logging.getLogger("olvido.sinks")
 
@@ -95,12 +94,12 @@ class SinkRunner:
         )
         traces = (one.traceparent for one in read)
         with following("apply", self._tasks.topic.name, traces) as hand_on:
-            todo: dict[TaskKey, _Work] = {}
+            todo: dict[IdempotencyKey, _Work] = {}
             receipts: list[tuple[Receipt, Read[Task]]] = []
             closed: list[tuple[Read[Task], str]] = []
             for one in read:
                 try:
-                    todo.setdefault(key_of(one.value), _Work(self._open(one.value), one))
+                    todo.setdefault(one.value.key, _Work(self._open(one.value), one))
                 except Forgotten as forgotten:
                     closed.append((one, str(forgotten)))
                 except Refused as refused:

@@ -32,7 +32,12 @@ class Progress:
     @classmethod
     def of(cls, n: int, opened: OpenedTask) -> "Progress":
         """A task that nothing was done for yet."""
-        spelled = [(identity.kind, value) for identity in opened.identities for value in spellings(identity)]
+        spelled = [
+            (identity.kind, value)
+            for identity in opened.identities
+            for value in identity.spellings
+            if "\0" not in value  # no column holds it
+        ]
         return cls(n, opened.task, opened.identities, spelled)
 
     @property
@@ -70,12 +75,3 @@ class Progress:
             applied_at=at,
             verified_at=at if self.verified else None,
         )
-
-
-def spellings(identity: Identity) -> Sequence[str]:
-    """The values to search for. A blank one is none: it would find strangers."""
-    first, given = identity.normalised, identity.value
-    if identity.kind is IdentityKind.EMAIL and given.isascii():
-        given = given.lower()  # addresses are compared without regard to case anyway
-    spelled = (first,) if first == given else (first, given)
-    return [value for value in spelled if value.strip() and "\0" not in value]
