@@ -19,7 +19,9 @@ from olvido.broker.ranges import read_range
 from olvido.broker.runtime.patience import patiently
 from olvido.core.subject import Identity, IdentityKind
 from olvido.schemas.codec import requests_codec
-from olvido.schemas.privacy.sealing import Opener, create_handle_key, create_region_key
+from olvido.schemas.privacy.handle_key import create_handle_key
+from olvido.schemas.privacy.opening import Opener
+from olvido.schemas.privacy.region_keys import create_region_key
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import REQUESTS

@@ -16,7 +16,7 @@ import psycopg2
 from confluent_kafka import Consumer, Message, Producer
 
 from olvido.schemas.codec import tasks_codec
-from olvido.schemas.privacy.sealing import Opener
+from olvido.schemas.privacy.opening import Opener
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 

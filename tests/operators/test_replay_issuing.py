@@ -14,7 +14,7 @@ from olvido.ledger.replays import Source
 from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import destroyed_here
 from olvido.schemas.codec import consents_codec, requests_codec
-from olvido.schemas.privacy.sealing import create_region_key
+from olvido.schemas.privacy.region_keys import create_region_key
 
 REQUESTS, CONSENTS = "olvido.requests.v1", "olvido.consents.v1"
 

@@ -28,13 +28,10 @@ from olvido.processors.handlers import ReceiptsHandler, RequestsHandler
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Emitter, Outgoing, Writer
 from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
-from olvido.schemas.privacy.sealing import (
-    HandleKey,
-    Opener,
-    Sealer,
-    create_handle_key,
-    create_region_key,
-)
+from olvido.schemas.privacy.handle_key import HandleKey, create_handle_key
+from olvido.schemas.privacy.opening import Opener
+from olvido.schemas.privacy.region_keys import create_region_key
+from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import RECEIPTS, REQUESTS, tasks_topic
 from olvido.sinks.contract import OpenedTask

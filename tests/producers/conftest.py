@@ -11,7 +11,10 @@ from olvido.broker.memory import MemoryBroker
 from olvido.producers import Producer
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
-from olvido.schemas.privacy.sealing import HandleKey, Opener, Sealer, create_handle_key, create_region_key
+from olvido.schemas.privacy.handle_key import HandleKey, create_handle_key
+from olvido.schemas.privacy.opening import Opener
+from olvido.schemas.privacy.region_keys import create_region_key
+from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Connections, KafkaSection, KeysSection, RegistrySection
 from olvido.schemas.topics import CONSENTS, REQUESTS, VERIFICATIONS

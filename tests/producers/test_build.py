@@ -261,7 +261,9 @@ def test_what_does_not_fit_into_a_record_is_refused_before_it_is_sent(
     tmp_path_factory: pytest.TempPathFactory, keys: Keys, memory_registry: Registry, memory: MemoryBroker
 ) -> None:
     from olvido.producers.emitter import Writer
-    from olvido.schemas.privacy.sealing import HandleKey, Sealer, create_region_key
+    from olvido.schemas.privacy.handle_key import HandleKey
+    from olvido.schemas.privacy.region_keys import create_region_key
+    from olvido.schemas.privacy.sealing import Sealer
 
     folder = tmp_path_factory.mktemp("many")
     for number in range(60):

@@ -13,16 +13,11 @@ from olvido.core.errors import ConfigError, Refused
 from olvido.core.events import SealedBox
 from olvido.core.subject import Identity, IdentityKind, check_handles
 from olvido.schemas.privacy import sealing
+from olvido.schemas.privacy.handle_key import HandleKey, create_handle_key
 from olvido.schemas.privacy.identities import normalise
-from olvido.schemas.privacy.sealing import (
-    Forgotten,
-    HandleKey,
-    Opener,
-    Sealer,
-    create_handle_key,
-    create_region_key,
-    key_epochs,
-)
+from olvido.schemas.privacy.opening import Forgotten, Opener
+from olvido.schemas.privacy.region_keys import create_region_key, key_epochs
+from olvido.schemas.privacy.sealing import Sealer
 
 REQUEST = UUID("01935d0e-5b6a-7c3d-8e4f-0123456789ab")
 SUBJECT = "h1_" + "s" * 43

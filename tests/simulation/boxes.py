@@ -15,7 +15,7 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import SealedBox
 from olvido.core.subject import Identity
-from olvido.schemas.privacy.sealing import Forgotten
+from olvido.schemas.privacy.opening import Forgotten
 
 Content = tuple[str, str, UUID, str, tuple[Identity, ...]]  # region, key_id, source, subject, identities
 
@@ -54,7 +54,7 @@ class Vault:
 
 
 class OpenerTwin:
-    """Opens one region's boxes for one process. Has the face of ``olvido.schemas.privacy.sealing.Opener``."""
+    """Opens one region's boxes for one process. Has the face of ``olvido.schemas.privacy.opening.Opener``."""
 
     def __init__(self, process: Process, vault: Vault, region: str) -> None:
         self._process = process

@@ -19,7 +19,8 @@ from olvido.core.errors import ConfigError
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
 from olvido.schemas.codec import receipts_codec, tasks_codec
-from olvido.schemas.privacy.sealing import Sealer, create_region_key
+from olvido.schemas.privacy.region_keys import create_region_key
+from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KafkaSection, SinkSection
 from olvido.schemas.topics import RECEIPTS

@@ -23,7 +23,9 @@ from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.subject import Identity
 from olvido.core.tasks import Task
 from olvido.schemas.codec import Codec, dead_letters_codec, receipts_codec, tasks_codec
-from olvido.schemas.privacy.sealing import Opener, Sealer, create_region_key
+from olvido.schemas.privacy.opening import Opener
+from olvido.schemas.privacy.region_keys import create_region_key
+from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import DEAD_LETTERS, RECEIPTS, tasks_topic
 from olvido.sinks.contract import OpenedTask, SinkSettings

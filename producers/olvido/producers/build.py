@@ -26,8 +26,9 @@ from olvido.core.ids import canonical_uuid
 from olvido.core.rights.names import Right
 from olvido.core.rights.registry import RIGHTS
 from olvido.core.subject import Handle, Identity, IdentityKind, is_handle
+from olvido.schemas.privacy.handle_key import HandleKey
 from olvido.schemas.privacy.identities import identities_from
-from olvido.schemas.privacy.sealing import HandleKey, Sealer
+from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.settings.deployment import Connections
 
 WORD_LENGTH_MAX = 64

@@ -39,3 +39,10 @@ def write_private(path: Path, content: bytes | str, *, new: bool = False) -> boo
         return True
     finally:
         draft.unlink(missing_ok=True)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a secret once, whole or not at all, readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        write_private(path, content, new=True)  # if another process was first, theirs stands

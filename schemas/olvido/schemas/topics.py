@@ -12,6 +12,8 @@ from olvido.core.catalogue import Catalogue
 YEAR = timedelta(days=400)  # a year and a month: a year can be replayed at any time
 HOUR = timedelta(hours=1)
 HALF_YEAR = timedelta(days=180)  # twice the longest legal clock (GDPR art. 12(3): three months)
+# Who is no sink: the processes that write and read the topics below, and the parts that they run on.
+NO_SINKS = frozenset({"processors", "recorder", "relay", "kafka", "registry", "postgres"})
 
 
 class Cleanup(StrEnum):

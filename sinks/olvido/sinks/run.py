@@ -14,7 +14,7 @@ from olvido.broker.runtime.serving import serving
 from olvido.broker.topics import check_fit
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
-from olvido.schemas.privacy.sealing import Opener
+from olvido.schemas.privacy.opening import Opener
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import sink_group, tasks_topic

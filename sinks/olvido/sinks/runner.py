@@ -21,7 +21,7 @@ from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.codec import Codec
 from olvido.schemas.envelope import headers_of
-from olvido.schemas.privacy.sealing import Forgotten, Opener
+from olvido.schemas.privacy.opening import Forgotten, Opener
 from olvido.sinks.contract import OpenedTask, Remembering, Sink
 
 log = logging.getLogger("olvido.sinks")

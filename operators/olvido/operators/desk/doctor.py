@@ -18,7 +18,9 @@ from olvido.operators.desk.ledger import database
 from olvido.operators.desk.text import counted
 from olvido.operators.settings import deployment, private_keys
 from olvido.processors.figures import readers_of
-from olvido.schemas.privacy.sealing import HandleKey, Opener, Sealer
+from olvido.schemas.privacy.handle_key import HandleKey
+from olvido.schemas.privacy.opening import Opener
+from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.sinks.plugins import load_sink

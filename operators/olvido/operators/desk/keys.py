@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from olvido.operators.settings import private_keys
-from olvido.schemas.privacy.sealing import create_handle_key, create_region_key, key_epochs
+from olvido.schemas.privacy.handle_key import create_handle_key
+from olvido.schemas.privacy.region_keys import create_region_key, key_epochs
 from olvido.schemas.settings.deployment import Deployment
 
 

@@ -9,8 +9,8 @@ from olvido.core.subject import Handle
 from olvido.ledger.figures import Figures
 from olvido.operators.desk.ledger import database
 from olvido.operators.settings import project
+from olvido.schemas.privacy.handle_key import HandleKey
 from olvido.schemas.privacy.identities import identities_from
-from olvido.schemas.privacy.sealing import HandleKey
 from olvido.schemas.settings.deployment import Deployment
 
 

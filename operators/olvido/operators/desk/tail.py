@@ -19,7 +19,7 @@ from olvido.operators.desk.ledger import database
 from olvido.operators.desk.records import Reader, Seen, boxes_of, fields_of
 from olvido.operators.desk.text import text_of
 from olvido.operators.settings import private_keys
-from olvido.schemas.privacy.sealing import Forgotten, Opener
+from olvido.schemas.privacy.opening import Forgotten, Opener
 from olvido.schemas.settings.deployment import Deployment, KafkaSection
 from olvido.schemas.topics import Topic
 

@@ -27,14 +27,13 @@ from olvido.core.rates import rate_of
 from olvido.core.rights.names import Right
 from olvido.core.subject import IdentityKind
 from olvido.schemas.settings.lines import line_of
-from olvido.schemas.topics import CANARIES, YEAR, topics_of
+from olvido.schemas.topics import CANARIES, NO_SINKS, YEAR, topics_of
 
 FILE_NAME = "olvido.toml"
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # What a person may set for every deployment they look at: where things are, and how it is shown to them.
 USER_KEYS = ("cli", "kafka", "ledger", "registry")
 PARTITIONS_MAX = 10_000  # of one topic: more is a slip of the finger
-RESERVED_SINK_NAMES = frozenset({"processors", "recorder", "relay", "kafka", "registry", "postgres"})
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -231,10 +230,10 @@ class Deployment(Connections):
     @classmethod
     def _names(cls, sinks: dict[str, SinkSection]) -> dict[str, SinkSection]:
         for name in sinks:
-            if not re.fullmatch(NAME, name) or len(name) > 40 or name in RESERVED_SINK_NAMES:
+            if not re.fullmatch(NAME, name) or len(name) > 40 or name in NO_SINKS:
                 raise ValueError(
                     f"{name!r} cannot be a sink's name: small letters, digits and single dashes, at most 40, "
-                    f"and none of {', '.join(sorted(RESERVED_SINK_NAMES))}"
+                    f"and none of {', '.join(sorted(NO_SINKS))}"
                 )
         return sinks
 

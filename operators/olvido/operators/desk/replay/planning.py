@@ -20,7 +20,7 @@ from olvido.operators.desk.faults import NoTopic
 from olvido.operators.desk.replay.asking import Asked
 from olvido.processors.requests import GROUP
 from olvido.schemas.codec import avro_text
-from olvido.schemas.privacy.sealing import destroyed_keys
+from olvido.schemas.privacy.region_keys import destroyed_keys
 from olvido.schemas.settings.deployment import Deployment
 
 Partition = tuple[str, int]

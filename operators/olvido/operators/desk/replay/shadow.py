@@ -21,8 +21,8 @@ from olvido.operators.desk.progress import Progress
 from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import unknown_ranges
 from olvido.processors.requests import GROUP
-from olvido.schemas.privacy.sealing import Forgotten as BoxForgotten
-from olvido.schemas.privacy.sealing import Opener
+from olvido.schemas.privacy.opening import Forgotten as BoxForgotten
+from olvido.schemas.privacy.opening import Opener
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENTS, REQUESTS
