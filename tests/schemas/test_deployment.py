@@ -126,6 +126,13 @@ def test_a_mistake_is_told_by_file_key_and_fix(
     assert fix in str(told.value)
 
 
+def test_an_error_does_not_carry_the_values_along(tmp_path: Path) -> None:
+    """Whoever prints an error with its context would print what stands in the file."""
+    with pytest.raises(ConfigError) as told:
+        load(tmp_path, MINIMAL.replace('identities = ["email"]', 'identities = ["canary"]'))
+    assert told.value.__context__ is None
+
+
 def test_a_misspelt_key_is_told_with_the_one_that_was_meant(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as told:
         load(tmp_path, MINIMAL + '[kafka]\nbootstrap_server = "x:9092"\n')

@@ -229,7 +229,9 @@ class HttpSink:
         except ValidationError as error:
             # The place is made of our names and numbers; the value stays out of it.
             place = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"][:3])
-            raise self._garbled(f"not what the protocol says at {place or 'the top'}") from None
+            garbled = self._garbled(f"not what the protocol says at {place or 'the top'}")
+        # Out of the block: pydantic's error holds the answer, and would be this one's context.
+        raise garbled
 
     def _check_status(self, path: str, response: httpx2.Response) -> None:
         status = response.status_code

@@ -43,7 +43,9 @@ def read_part(model: type[M], content: object, *, place: str) -> M:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join([place, *(str(part) for part in first["loc"])])
-        raise fault(where, _fix(first, model)) from None
+        wrong = fault(where, _fix(first, model))
+    # Out of the block: pydantic's error holds the values, and would be this one's context.
+    raise wrong
 
 
 def _fix(error: Mapping[str, Any], model: type[BaseModel]) -> str:

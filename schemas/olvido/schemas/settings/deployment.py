@@ -391,19 +391,27 @@ def _validated(
         return cls.model_validate(content) if above else cls(**content)
     except SettingsError as error:
         # A list or table in the environment must be JSON; the message names the field, not the value.
-        raise ConfigError(f"the environment: {error}; lists are written as JSON there") from None
+        fault = ConfigError(f"the environment: {error}; lists are written as JSON there")
     except ValidationError as error:
-        # A key that is misspelt explains the one that is missing: it is told first.
-        told = error.errors(include_input=False, include_url=False)
-        first = min(told, key=lambda one: one["type"] != "extra_forbidden")
-        key = (*above, *(str(part) for part in first["loc"]))
-        if first["type"] == "extra_forbidden":
-            hint = did_you_mean(key[-1], _fields_at(cls, first["loc"][:-1]))
-            raise _fault(origin, text, key, f"there is no such key{hint}") from None
-        variable = variable_of(key)
-        if variable is not None:
-            raise ConfigError(f"the environment: {'.'.join(key)} ({variable}): {first['msg']}") from None
-        raise _fault(origin, text, key, first["msg"]) from None
+        fault = _first_fault(error, cls, origin, text, above)
+    # Out of the block: pydantic's error holds the values, and would be this one's context.
+    raise fault
+
+
+def _first_fault(
+    error: ValidationError, cls: type[BaseModel], origin: str, text: str, above: tuple[str, ...]
+) -> ConfigError:
+    # A key that is misspelt explains the one that is missing: it comes first.
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    first = min(found, key=lambda one: one["type"] != "extra_forbidden")
+    key = (*above, *(str(part) for part in first["loc"]))
+    if first["type"] == "extra_forbidden":
+        hint = did_you_mean(key[-1], _fields_at(cls, first["loc"][:-1]))
+        return _fault(origin, text, key, f"there is no such key{hint}")
+    variable = variable_of(key)
+    if variable is not None:
+        return ConfigError(f"the environment: {'.'.join(key)} ({variable}): {first['msg']}")
+    return _fault(origin, text, key, first["msg"])
 
 
 def variable_of(key: Sequence[str]) -> str | None:
