@@ -2,6 +2,8 @@
 
 import re
 from importlib.resources import files
+from typing import Any
+from uuid import UUID
 
 import psycopg2
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from olvido.core.lifecycle import RequestState
 from olvido.core.outcomes import LEFT_OVER, NOT_FINAL, Outcome
 from olvido.ledger import schema
+from olvido.ledger.sql import QUERIES
 
 SQL = {
     file.name: file.read_text(encoding="utf-8")
@@ -40,13 +43,28 @@ def test_partial_indexes_are_for_the_same_outcomes(ledger_dsn: str):
     }
 
 
-def test_what_is_owed_is_found_by_its_index(ledger_dsn: str):
-    """The text of the query implies the condition of the index, which holds only such tasks."""
-    from olvido.ledger.sql import QUERIES
-
+@pytest.mark.parametrize(
+    ("query", "values", "index"),
+    [
+        ("owed", {"now": "2026-01-01", "limit": 10}, "tasks_owed"),
+        ("story_of_dead_letters", {"id": str(UUID(int=1))}, "dead_letters_of_a_source"),
+    ],
+)
+def test_a_query_is_answered_by_its_index(ledger_dsn: str, query: str, values: dict[str, Any], index: str):
+    """The text of the query implies the condition of the index, which holds only such rows."""
     schema.migrate(ledger_dsn)
     with psycopg2.connect(ledger_dsn) as connection, connection.cursor() as cursor:
         cursor.execute("set enable_seqscan = off")
-        cursor.execute(f"explain {QUERIES['owed']}", {"now": "2026-01-01", "limit": 10})
+        cursor.execute(f"explain {QUERIES[query]}", values)
         plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "tasks_owed" in plan
+    assert index in plan
+
+
+def test_the_state_of_a_request_is_written_by_one_text():
+    """Whoever moves it: what an event gives, and a restore that asks again."""
+    written = [name for name, text in QUERIES.items() if re.search(r"update requests\b", text)]
+    [move] = list(files("olvido.ledger.sql").joinpath("parts").iterdir())
+    text = move.read_text(encoding="utf-8")
+    assert written == ["issue_again", "write_request_states"]
+    assert [name for name in written if text not in QUERIES[name]] == []
+    assert [name for name, text in SQL.items() if "update requests" in text] == []

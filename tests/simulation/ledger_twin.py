@@ -273,14 +273,18 @@ class TransactionTwin:
     def _write_request_states(self, now: datetime, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
         for row in _unnested(columns):
             request = self._tables.requests.get(row["id"])
-            if request is None or request["state"] != row["before"]:
-                continue
-            new = {"state": row["state"], "tasks": row["task"], "answered": row["answered"]}
-            if {name: request[name] for name in new} != new:
-                finished_at = (request["finished_at"] or now) if row["final"] else None
-                new_row = {**request, **new, "finished_at": finished_at}
-                self._put(self._tables.requests, row["id"], new_row, "write_request_states")
-                yield (row["id"],)
+            if request is not None and request["state"] == row["before"]:
+                new = {"state": row["state"], "tasks": row["task"], "answered": row["answer"]}
+                if self._move(row["id"], new, row["final"], now, "write_request_states"):
+                    yield (row["id"],)
+
+    def _move(self, request_id: UUID, new: Row, final: bool, now: datetime, query: str) -> bool:
+        request = self._tables.requests[request_id]
+        if request == {**request, **new}:
+            return False
+        finished_at = (request["finished_at"] or now) if final else None
+        self._put(self._tables.requests, request_id, {**request, **new, "finished_at": finished_at}, query)
+        return True
 
     def _upsert_dead_letters(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
         for row in _unnested(columns):
@@ -477,15 +481,11 @@ class TransactionTwin:
                     (key[0], sink, key[2] + 1), task["task_id"], task["action"], now, now, attempts=0,
                     operation_id=operation_id,
                 )  # fmt: skip
-                self._reopen(key[0], answered, reopened)
+                if (request := self._tables.requests.get(key[0])) is not None:
+                    new = {"state": reopened, "answered": request["answered"] - answered}
+                    self._move(key[0], new, False, now, "issue_again")
         for action, (answered_count, unanswered_count) in sorted(counts.items()):
             yield action, answered_count, unanswered_count
-
-    def _reopen(self, request_id: UUID, answered: bool, state: str) -> None:
-        request = self._tables.requests.get(request_id)
-        if request is not None:
-            new = {"state": state, "finished_at": None, "answered": request["answered"] - answered}
-            self._put(self._tables.requests, request_id, {**request, **new}, "issue_again")
 
     def _open_operations(self) -> Iterator[tuple[Any, ...]]:
         ordered = sorted(

@@ -20,7 +20,7 @@ from olvido.core.rights.registry import RIGHTS
 from olvido.core.sinks import OperationKind
 from olvido.ledger import states
 from olvido.ledger.acts import record
-from olvido.ledger.connection import Database, Transaction
+from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.rows import RequestHead, StateRow
 from olvido.ledger.sink_operations import OpenOperation, begin, note_position
 
@@ -153,9 +153,7 @@ class Batch:
                     sink=self._operation.sink,
                     now=self._now,
                     operation_id=self._operation.operation_id,
-                    source_ids=[task.source_id for task in tasks],
-                    task_ids=[task.task_id for task in tasks],
-                    actions=[task.action.value for task in tasks],
+                    **columns(tasks, "source_id", "task_id", "action"),
                 )
             ]
             widened = [heads[source_id] for source_id in new if source_id in heads]

@@ -136,7 +136,8 @@ def columns(rows: Sequence[object], *names: str, **paths: str) -> dict[str, list
     Args:
         rows: the rows.
         names: attributes of them.
-        paths: attributes whose array is named otherwise, or that lie deeper: ``offset="place.offset"``.
+        paths: attributes whose array has another name, or that lie deeper: ``offset="place.offset"``.
+            One that is a plural itself, too: ``attempt="attempts"`` becomes ``attempts``.
     """
     wanted = {name: name for name in names} | paths
     return {f"{name}s": [*map(attrgetter(path), rows)] for name, path in wanted.items()}

@@ -14,7 +14,7 @@ from uuid import UUID
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import ATTEMPTS_MAX, DeadLetter, LetterState
 from olvido.core.rights.names import Action
-from olvido.ledger.connection import Database, Transaction
+from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.rows import Owed
 
 
@@ -44,6 +44,8 @@ class Selection:
 
 
 EVERY = Selection()
+_TASK = ("source_id", "task_id", "generation")  # what names a letter's task
+_AS_SEEN = {"id": "dead_letter_id", "attempt": "attempts"}  # a letter, as whoever decides has seen it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,26 +67,16 @@ def keep(transaction: Transaction, letters: Sequence[DeadLetter]) -> None:
         return
     rows = transaction.rows(
         "upsert_dead_letters",
-        ids=[letter.dead_letter_id for letter in letters],
-        groups=[letter.group for letter in letters],
-        topics=[letter.topic for letter in letters],
-        partitions=[letter.partition for letter in letters],
-        offsets=[letter.offset for letter in letters],
-        causes=[letter.cause.value for letter in letters],
-        fields=[letter.field for letter in letters],
-        reasons=[letter.reason for letter in letters],
-        sha256s=[letter.sha256 for letter in letters],
-        sizes=[letter.size for letter in letters],
-        attempts=[letter.attempts for letter in letters],
-        failed_ats=[letter.failed_at for letter in letters],
-        task_ids=[letter.task_id for letter in letters],
-        generations=[letter.generation for letter in letters],
-        source_ids=[letter.source_id for letter in letters],
-    )
+        **columns(
+            letters, "group", "topic", "partition", "offset", "field", "reason", "sha256", "size",
+            "failed_at", "task_id", "generation", "source_id",
+            id="dead_letter_id", cause="cause.value", attempt="attempts",
+        ),
+    )  # fmt: skip
     new = {row[0] for row in rows}
     tasks = [letter for letter in letters if letter.dead_letter_id in new and letter.source_id is not None]
     if tasks:
-        transaction.run("park_tasks", causes=[letter.cause.value for letter in tasks], **_tasks_of(tasks))
+        transaction.run("park_tasks", **columns(tasks, *_TASK, cause="cause.value"))
 
 
 class Letters:
@@ -148,12 +140,7 @@ class Letters:
             due_after: how long their tasks may take before the reconciler looks at them.
         """
         with self._database.transaction() as transaction:
-            rows = transaction.rows(
-                "redriven_letters",
-                ids=[letter.dead_letter_id for letter in letters],
-                attempts=[letter.attempts for letter in letters],
-                now=now,
-            )
+            rows = transaction.rows("redriven_letters", **columns(letters, **_AS_SEEN), now=now)
             tasks = [row[1:] for row in rows if row[1] is not None]
             if tasks:
                 transaction.run(
@@ -168,29 +155,15 @@ class Letters:
     def parked(self, letters: Sequence[DeadLetter]) -> list[Owed]:
         """The tasks that wait for a person because of these letters, without their events."""
         with self._database.transaction() as transaction:
-            rows = transaction.records(
-                "parked_tasks", **_tasks_of([letter for letter in letters if letter.source_id is not None])
-            )
+            tasks = [letter for letter in letters if letter.source_id is not None]
+            rows = transaction.records("parked_tasks", **columns(tasks, *_TASK))
         return [Owed(**{**row, "action": Action(row["action"])}, event=None) for row in rows]
 
     def discarded(self, letters: Sequence[DeadLetter], *, now: datetime) -> int:
         """Note that a person gave letters up; returns how many had not been refused again by then."""
         with self._database.transaction() as transaction:
-            rows = transaction.rows(
-                "discard_letters",
-                ids=[letter.dead_letter_id for letter in letters],
-                attempts=[letter.attempts for letter in letters],
-                now=now,
-            )
+            rows = transaction.rows("discard_letters", **columns(letters, **_AS_SEEN), now=now)
         return len(rows)
-
-
-def _tasks_of(letters: Sequence[DeadLetter]) -> dict[str, Any]:
-    return {
-        "source_ids": [letter.source_id for letter in letters],
-        "task_ids": [letter.task_id for letter in letters],
-        "generations": [letter.generation for letter in letters],
-    }
 
 
 def _kept(row: Mapping[str, Any]) -> Kept:

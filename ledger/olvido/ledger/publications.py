@@ -81,8 +81,7 @@ def _to_look_at(transaction: Transaction, published: Snapshot) -> About:
         return about
     rows = transaction.rows(
         "requests_as_published",
-        **columns(unanswered, "state", id="request_id"),
-        tasks=[status.tasks for status in unanswered],
+        **columns(unanswered, "state", id="request_id", task="tasks"),
     )
     unchanged = {request_id for (request_id,) in rows}
     return About(

@@ -17,7 +17,7 @@ from olvido.core.errors import OlvidoError
 from olvido.core.outcomes import Outcome
 from olvido.core.replay import MOVES, Plan, Position, ReplayState
 from olvido.ledger.acts import record
-from olvido.ledger.connection import Database, Transaction
+from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.progress import OffsetRange
 from olvido.ledger.retention import keep_events
 
@@ -132,12 +132,7 @@ class Replays:
         with self.database.transaction() as transaction:
             transaction.run("plan_large")
             rows = transaction.rows(
-                "unknown_records",
-                topics=[one.topic for one in ranges],
-                partitions=[one.partition for one in ranges],
-                lows=[one.low for one in ranges],
-                highs=[one.high for one in ranges],
-                group=group,
+                "unknown_records", **columns(ranges, "topic", "partition", "low", "high"), group=group
             )
         return [OffsetRange(*row) for row in rows]
 
@@ -239,9 +234,7 @@ class Replays:
                 transaction.run(
                     "insert_forgotten",
                     operation_id=operation_id,
-                    source_ids=[one.source_id for one in forgotten],
-                    sinks=[one.sink for one in forgotten],
-                    whys=[one.why for one in forgotten],
+                    **columns(forgotten, "source_id", "sink", "why"),
                 )
             written = _POSITION.dump_json(position).decode()
             rows = transaction.rows("note_replay", operation_id=operation_id, position=written)

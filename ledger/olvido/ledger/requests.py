@@ -66,10 +66,9 @@ class Requests:
                     "insert_requests",
                     **columns(
                         requests, "request_id", "right", "subject_id", "requested_at", "state", "digest",
-                        partition="place.partition", offset="place.offset",
+                        partition="place.partition", offset="place.offset", task="tasks",
                     ),
                     received_ats=[now] * len(requests),
-                    tasks=[row.tasks for row in requests],
                     finished_ats=[now if row.finished else None for row in requests],
                 )  # fmt: skip
                 if len(inserted) != len(requests):

@@ -19,8 +19,6 @@ def write(transaction: Transaction, rows: Sequence[StateRow], *, now: datetime) 
     if rows:
         transaction.run(
             "write_request_states",
-            **columns(rows, "before", "state", "final", id="request_id"),
-            tasks=[row.tasks for row in rows],
-            answered=[row.answered for row in rows],
+            **columns(rows, "before", "state", "final", id="request_id", task="tasks", answer="answered"),
             now=now,
         )

@@ -47,8 +47,7 @@ class Postponing:
         self._transaction.run(
             "postpone",
             **columns(self.owed, "source_id", "sink", "generation"),
-            attempts=[one.attempts for one in tries],
-            due_ats=[one.due_at for one in tries],
+            **columns(tries, "due_at", attempt="attempts"),
             now=now,
         )
 

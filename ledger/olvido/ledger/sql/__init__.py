@@ -2,11 +2,13 @@
 
 A query names groups of outcomes and states as ``${not_final}``: the lists stand in ``core`` alone.
 They are written into the text, and not given as parameters, because partial indexes are proved by it.
+What several queries share is a file under ``parts`` and named in the same way: how a state is written.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from string import Template
 
 from olvido.core.lifecycle import NOT_ASKED
@@ -28,9 +30,16 @@ GROUPS = {
 
 def load() -> dict[str, str]:
     """Read the ``.sql`` files beside this one as one: a name stands once in all of them."""
-    folder = sorted(files("olvido.ledger.sql").iterdir(), key=lambda entry: entry.name)
-    text = "\n".join(file.read_text(encoding="utf-8") for file in folder if file.name.endswith(".sql"))
-    return statements(Template(text).substitute(GROUPS))
+    folder = files("olvido.ledger.sql")
+    parts = {name.removesuffix(".sql"): text for name, text in _texts(folder.joinpath("parts"))}
+    text = "\n".join(text for _, text in _texts(folder))
+    return statements(Template(text).substitute(GROUPS | parts))
+
+
+def _texts(folder: Traversable) -> Iterator[tuple[str, str]]:
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".sql"):
+            yield file.name, file.read_text(encoding="utf-8")
 
 
 QUERIES = load()

@@ -30,16 +30,15 @@ with chosen as materialized (
     select source_id, %(sink)s, generation + 1, task_id, action, %(now)s, %(now)s, 0, %(operation_id)s
     from chosen
     where not %(dry_run)s
-), held as (
-    select r.request_id, c.answered
+), new as (
+    select r.request_id, r.state as before, %(reopened)s as state, r.tasks,
+           r.answered - c.answered::int as answered, false as final
     from chosen c join requests r on r.request_id = c.source_id
     where not %(dry_run)s
     order by r.request_id
     for update of r
 ), reopened as (
-    update requests r
-    set state = %(reopened)s, finished_at = null, answered = r.answered - held.answered::int
-    from held where r.request_id = held.request_id
+    ${move_requests}
 )
 select action, count(*) filter (where answered), count(*) filter (where not answered)
 from chosen group by action order by action;
