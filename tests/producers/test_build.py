@@ -1,5 +1,6 @@
 """From what a caller gives to an event: each argument is used as promised or refused by its name."""
 
+import inspect
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,9 @@ from olvido.core.rights.names import Right
 from olvido.core.rights.registry import RIGHTS
 from olvido.core.subject import check_handles
 from olvido.producers import Producer
+from olvido.producers.arguments import ConsentArguments, RequestArguments, VerificationArguments
 from olvido.producers.build import Builder
+from olvido.producers.emitter import Emitter
 from olvido.schemas.codec import consents_codec, requests_codec, verifications_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import CONSENTS, REQUESTS, VERIFICATIONS
@@ -273,3 +276,18 @@ def test_what_does_not_fit_into_a_record_is_refused_before_it_is_sent(
     with pytest.raises(InvalidInput, match="identities: sealed to this many regions exceed 65536 bytes"):
         producer.request_erasure(identities={"customer_id": "王" * 300, "device_id": "王" * 300})
     assert memory.records(REQUESTS.name) == ()
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        (Emitter.request, RequestArguments),
+        (Emitter.grant_consent, ConsentArguments),
+        (Emitter.verify, VerificationArguments),
+    ],
+)
+def test_what_the_outbox_hands_on_is_all_that_the_method_takes(method, arguments):
+    """Else an argument that is new could not be given to the outbox, or to the async producer."""
+    handed_on = arguments.__required_keys__ | arguments.__optional_keys__
+    taken = inspect.signature(method).parameters.values()
+    assert handed_on == {each.name for each in taken if each.kind is each.KEYWORD_ONLY}

@@ -1,4 +1,4 @@
-"""The arguments of the emitter's methods, for whoever hands them on whole: the outbox, the async producer."""
+"""The arguments of the emitter's methods, for what hands them on whole, such as the outbox."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -28,8 +28,8 @@ class RequestArguments(ErasureArguments):
     purposes: NotRequired[Sequence[str]]
 
 
-class ConsentArguments(TypedDict):
-    """What ``Producer.grant_consent`` and ``Producer.withdraw_consent`` take."""
+class ConsentContent(TypedDict):
+    """What a consent change is made of."""
 
     identities: Mapping[str, str]
     purpose: str
@@ -37,6 +37,11 @@ class ConsentArguments(TypedDict):
     policy_version: NotRequired[str]
     regions: NotRequired[Sequence[str] | None]
     event_id: NotRequired[UUID | str | None]
+
+
+class ConsentArguments(ConsentContent):
+    """What ``Producer.grant_consent`` and ``Producer.withdraw_consent`` take."""
+
     traceparent: NotRequired[str]
 
 

@@ -135,9 +135,9 @@ class Builder:
         *,
         purpose: str,
         occurred_at: datetime,
-        policy_version: str,
-        regions: Sequence[str] | None,
-        event_id: UUID | str | None,
+        policy_version: str = "",
+        regions: Sequence[str] | None = None,
+        event_id: UUID | str | None = None,
     ) -> ConsentChange:
         """A consent change. When it occurred is its place in the order, so there is no default for it.
 
@@ -184,14 +184,6 @@ class Builder:
         )
 
     def _identify(self, given: Mapping[str, str]) -> tuple[tuple[Identity, ...], tuple[Handle, ...]]:
-        if not isinstance(given, Mapping):
-            raise InvalidInput("identities", 'is not a mapping such as {"email": …}')
-        if not set(given) <= set(self._order):
-            # What stands where a kind should be may be the address itself: it is not shown.
-            raise InvalidInput("identities", f"holds a kind that is none of {', '.join(self._order)}")
-        for kind, value in given.items():
-            if not isinstance(value, str):
-                raise InvalidInput(str(kind), "is not a string")
         identities = identities_from(given, self._order)
         return identities, tuple(self._handle_key.handle(identity) for identity in identities)
 

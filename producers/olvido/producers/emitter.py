@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, Unpack
 from uuid import UUID
 
 from olvido.broker.contract import Record
@@ -16,6 +16,7 @@ from olvido.broker.runtime.tracing import emitting
 from olvido.core.errors import InvalidInput
 from olvido.core.events import ConsentChange, Decision, PrivacyRequest, Verification, Verified
 from olvido.core.rights.names import Right
+from olvido.producers.arguments import ConsentArguments, ConsentContent, ErasureArguments
 from olvido.producers.build import Accepted, Builder
 from olvido.schemas.codec import VALUE_BYTES_MAX, consents_codec, requests_codec, verifications_codec
 from olvido.schemas.envelope import headers_of
@@ -88,28 +89,9 @@ class Emitter(Generic[Answer]):
         self._writer = writer
         self._publish = publish
 
-    def request_erasure(
-        self,
-        *,
-        identities: Mapping[str, str],
-        regions: Sequence[str] | None = None,
-        request_id: UUID | str | None = None,
-        requested_at: datetime | None = None,
-        verification_required: bool = False,
-        verified: Verified | None = None,
-        traceparent: str = "",
-    ) -> Answer:
+    def request_erasure(self, **arguments: Unpack[ErasureArguments]) -> Answer:
         """Ask that a person be forgotten (GDPR art. 17). The arguments are those of :meth:`request`."""
-        return self.request(
-            right=Right.ERASE,
-            identities=identities,
-            regions=regions,
-            request_id=request_id,
-            requested_at=requested_at,
-            verification_required=verification_required,
-            verified=verified,
-            traceparent=traceparent,
-        )
+        return self.request(right=Right.ERASE, **arguments)
 
     def request(
         self,
@@ -181,43 +163,20 @@ class Emitter(Generic[Answer]):
         Raises:
             InvalidInput: naming the argument, never its value. Nothing was sent.
         """
-        return self._send(
-            self._writer.build.consent(
-                Decision.GRANTED,
-                identities,
-                purpose=purpose,
-                occurred_at=occurred_at,
-                policy_version=policy_version,
-                regions=regions,
-                event_id=event_id,
-            ),
-            traceparent,
+        return self._consent(
+            Decision.GRANTED,
+            identities=identities,
+            purpose=purpose,
+            occurred_at=occurred_at,
+            policy_version=policy_version,
+            regions=regions,
+            event_id=event_id,
+            traceparent=traceparent,
         )
 
-    def withdraw_consent(
-        self,
-        *,
-        identities: Mapping[str, str],
-        purpose: str,
-        occurred_at: datetime,
-        policy_version: str = "",
-        regions: Sequence[str] | None = None,
-        event_id: UUID | str | None = None,
-        traceparent: str = "",
-    ) -> Answer:
+    def withdraw_consent(self, **arguments: Unpack[ConsentArguments]) -> Answer:
         """Say that a person agrees no longer. The arguments are those of :meth:`grant_consent`."""
-        return self._send(
-            self._writer.build.consent(
-                Decision.WITHDRAWN,
-                identities,
-                purpose=purpose,
-                occurred_at=occurred_at,
-                policy_version=policy_version,
-                regions=regions,
-                event_id=event_id,
-            ),
-            traceparent,
-        )
+        return self._consent(Decision.WITHDRAWN, **arguments)
 
     def verify(
         self,
@@ -255,6 +214,11 @@ class Emitter(Generic[Answer]):
             ),
             traceparent,
         )
+
+    def _consent(
+        self, decision: Decision, *, traceparent: str = "", **content: Unpack[ConsentContent]
+    ) -> Answer:
+        return self._send(self._writer.build.consent(decision, **content), traceparent)
 
     def _send(self, event: Event, traceparent: str) -> Answer:
         if traceparent and not _TRACEPARENT.fullmatch(traceparent):

@@ -45,11 +45,14 @@ def identities_from(given: Mapping[str, str], order: Sequence[IdentityKind]) -> 
     Raises:
         InvalidInput: nothing was given, a kind is unknown, or a value breaks its rule.
     """
-    unknown = sorted(set(given) - {kind.value for kind in order})
-    if unknown:
-        known = ", ".join(kind.value for kind in order)
-        # The unknown kind is not repeated: key and value may have been swapped.
-        raise InvalidInput("identities", f"a kind is not one of {known}")
+    if not isinstance(given, Mapping):
+        raise InvalidInput("identities", 'is not a mapping such as {"email": …}')
+    if not set(given) <= {kind.value for kind in order}:
+        # What stands where a kind should be may be the address itself: it is not shown.
+        raise InvalidInput("identities", f"holds a kind that is none of {', '.join(order)}")
+    for kind, value in given.items():
+        if not isinstance(value, str):
+            raise InvalidInput(kind, "is not a string")
     if not given:
         raise InvalidInput("identities", "at least one is needed, such as email or customer_id")
     return tuple(normalise(kind, given[kind.value]) for kind in order if kind.value in given)
