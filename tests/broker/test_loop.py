@@ -125,7 +125,12 @@ def test_a_loop_counts_what_it_does_and_leaves_nothing_behind(
     until(lambda: len(member.done) == 250, "all handled")
     member.end()
     counters = member.loop.counters
-    assert (counters.handled, counters.retries, counters.dropped, counters.commits_failed) == (250, 0, 0, 0)
+    assert (counters.handled, counters.retries, counters.dropped, member.loop.commits.failed) == (
+        250,
+        0,
+        0,
+        0,
+    )
     assert counters.batches >= 3
     assert behind(kafka_section, group, topic) == 0
 
@@ -338,7 +343,7 @@ def test_a_commit_that_fails_is_counted_and_the_records_come_again(
 
     loop = Loop(own_kafka, group=group, topics=[topic], handler=handler)
     loop.run(stop)
-    assert (loop.counters.handled, loop.counters.commits_failed) == (10, 1)
+    assert (loop.counters.handled, loop.commits.failed) == (10, 1)
     own_stack.supervisor.start("kafka")
     next_one = join(own_kafka, topic, group)
     until(lambda: values(next_one) == written, "they came again")

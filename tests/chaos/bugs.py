@@ -47,9 +47,8 @@ def _commit_first() -> None:
     carry_out = Loop._carry_out
 
     def committing(self: Loop, consumer: Any, batch: Sequence[Any], stop: Any) -> None:
-        for record in batch:
-            self._done[record.topic, record.partition] = record.offset + 1
-        self._commit(consumer, wait=True)
+        self.commits.handled(batch)
+        self.commits.send_and_wait(consumer)
         carry_out(self, consumer, batch, stop)
 
     Loop._carry_out = committing  # type: ignore[assignment, method-assign]

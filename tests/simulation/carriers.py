@@ -15,8 +15,7 @@ from simulation.process import Process
 from olvido.broker.contract import Lag, Received, Record
 from olvido.broker.memory import MemoryBroker
 from olvido.core.errors import Unavailable
-
-Place = tuple[str, int]
+from olvido.core.offsets import Partition
 
 STILL_S = 2.0  # how long who finds nothing to read waits, doubling
 STILL_S_MAX = 16.0
@@ -64,9 +63,9 @@ class Member:
     """One consumer's part in its group."""
 
     process: Process
-    assigned: list[Place] = field(default_factory=list)  # to be told
-    revoked: list[Place] = field(default_factory=list)  # to be given up when it is told
-    lost: list[Place] = field(default_factory=list)  # somebody else's already
+    assigned: list[Partition] = field(default_factory=list)  # to be told
+    revoked: list[Partition] = field(default_factory=list)  # to be given up when it is told
+    lost: list[Partition] = field(default_factory=list)  # somebody else's already
 
 
 class Group:
@@ -76,9 +75,9 @@ class Group:
         self.name = name
         self.topics = tuple(topics)
         self.broker = broker
-        self.places: list[Place] = [(t, n) for t in topics for n in range(broker.partitions(t))]
-        self.owner: dict[Place, Member | None] = dict.fromkeys(self.places)
-        self._heir: dict[Place, Member] = {}  # gets a partition when its owner has given it up
+        self.places: list[Partition] = [(t, n) for t in topics for n in range(broker.partitions(t))]
+        self.owner: dict[Partition, Member | None] = dict.fromkeys(self.places)
+        self._heir: dict[Partition, Member] = {}  # gets a partition when its owner has given it up
         self.members: list[Member] = []
 
     def join(self, member: Member) -> None:
@@ -130,7 +129,7 @@ class Group:
                 self._heir[place] = heir
                 owner.revoked.append(place)
 
-    def release(self, places: Iterable[Place]) -> None:
+    def release(self, places: Iterable[Partition]) -> None:
         """The owner has given these up."""
         for place in places:
             heir = self._heir.pop(place, None)
@@ -140,11 +139,11 @@ class Group:
             if heir is not None:
                 self._give(place, heir)
 
-    def _give(self, place: Place, heir: Member) -> None:
+    def _give(self, place: Partition, heir: Member) -> None:
         self.owner[place] = heir
         heir.assigned.append(place)
 
-    def commit(self, member: Member, place: Place, offset: int) -> bool:
+    def commit(self, member: Member, place: Partition, offset: int) -> bool:
         """Note how far the owner has come; False for anybody else."""
         if self.owner[place] is not member:
             return False
@@ -152,7 +151,7 @@ class Group:
         member.process.history.note(member.process.scheduler.seconds, "committed", self.name, *place, offset)
         return True
 
-    def committed(self, place: Place) -> int:
+    def committed(self, place: Partition) -> int:
         """The offset that whoever gets the partition begins at."""
         return self.broker.committed(self.name, *place)
 
@@ -195,8 +194,8 @@ class ConsumerTwin:
         self._member = Member(process)
         self._on_commit = on_commit
         self._callbacks: dict[str, Callable[..., None]] = {}
-        self._position: dict[Place, int] = {}
-        self._paused: set[Place] = set()
+        self._position: dict[Partition, int] = {}
+        self._paused: set[Partition] = set()
         self._still_s = STILL_S
         self._answers: list[tuple[KafkaError | None, list[TopicPartition]]] = []
 
@@ -343,9 +342,9 @@ class AdminTwin:
             raise Unavailable("the broker does not answer")
 
 
-def _places(partitions: Iterable[TopicPartition]) -> list[Place]:
+def _places(partitions: Iterable[TopicPartition]) -> list[Partition]:
     return [(one.topic, one.partition) for one in partitions]
 
 
-def _partitions(places: Iterable[Place]) -> list[TopicPartition]:
+def _partitions(places: Iterable[Partition]) -> list[TopicPartition]:
     return [TopicPartition(*place) for place in places]

@@ -11,12 +11,13 @@ from typing import Any
 
 from faust.transport.consumer import Consumer
 from intervaltree import IntervalTree
-from simulation.carriers import STILL_S, STILL_S_MAX, Group, Member, Place
+from simulation.carriers import STILL_S, STILL_S_MAX, Group, Member
 from simulation.process import Process
 
 from olvido.broker.contract import Handler, Received
 from olvido.broker.runtime.movement import Activity
 from olvido.core.errors import Unavailable
+from olvido.core.offsets import Partition
 from olvido.processors.app import PATIENCE
 
 COMMIT_EVERY_S = 2.0
@@ -26,32 +27,32 @@ class CommitRule:
     """Which offset of a partition Faust would commit."""
 
     def __init__(self) -> None:
-        self._acked: dict[Place, list[int]] = defaultdict(list)
-        self._acked_index: dict[Place, set[int]] = defaultdict(set)
-        self._gap: dict[Place, Any] = defaultdict(IntervalTree)
-        self._committed_offset: dict[Place, int | None] = defaultdict(lambda: None)
+        self._acked: dict[Partition, list[int]] = defaultdict(list)
+        self._acked_index: dict[Partition, set[int]] = defaultdict(set)
+        self._gap: dict[Partition, Any] = defaultdict(IntervalTree)
+        self._committed_offset: dict[Partition, int | None] = defaultdict(lambda: None)
 
     _new_offset = Consumer._new_offset
     _should_commit = Consumer._should_commit
     committable = Consumer._filter_committable_offsets
 
-    def assigned(self, place: Place, committed: int) -> None:
+    def assigned(self, place: Partition, committed: int) -> None:
         """The partition is read from there."""
         self._committed_offset[place] = committed
 
-    def revoked(self, place: Place) -> None:
+    def revoked(self, place: Partition) -> None:
         """As ``Consumer.on_partitions_revoked``."""
         for known in (self._gap, self._acked, self._acked_index, self._committed_offset):
             known.pop(place, None)
 
-    def ack(self, place: Place, offset: int) -> None:
+    def ack(self, place: Partition, offset: int) -> None:
         """As ``Consumer.ack``."""
         committed = self._committed_offset[place]
         if (committed is None or offset >= committed) and offset not in self._acked_index[place]:
             self._acked_index[place].add(offset)
             self._acked[place].append(offset)
 
-    def committed(self, place: Place, offset: int) -> None:
+    def committed(self, place: Partition, offset: int) -> None:
         """The broker has it."""
         self._committed_offset[place] = offset
 
@@ -67,7 +68,7 @@ class FaustWorker:
         self.handlers = handlers
         self.member = Member(process)
         self.rule = CommitRule()
-        self.position: dict[Place, int] = {}
+        self.position: dict[Partition, int] = {}
         self._activity = activity
         activity.add_reader(self.assignment)
 
@@ -78,7 +79,7 @@ class FaustWorker:
         for topic in self.handlers:
             self.process.start(lambda topic=topic: self._agent(topic))
 
-    def assignment(self) -> list[Place]:
+    def assignment(self) -> list[Partition]:
         """The partitions it reads."""
         return sorted(self.position)
 

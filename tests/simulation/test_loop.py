@@ -10,6 +10,7 @@ from simulation.history import History
 from simulation.process import Process
 from simulation.scheduler import Scheduler
 
+from olvido.broker import commits as commits_module
 from olvido.broker import loop as loop_module
 from olvido.broker.contract import Received, Record
 from olvido.broker.loop import Loop
@@ -58,6 +59,7 @@ def test_a_partition_that_went_and_came_back_while_a_batch_waited_is_not_set_bac
     with (
         patch.object(loop_module, "open_consumer", consumer),
         patch.object(loop_module, "time", scheduler),
+        patch.object(commits_module, "time", scheduler),
         patch.object(loop_module, "delays", lambda: iter([60.0] * 10)),
     ):
         loop = Loop(None, group="group", topics=["tasks"], handler=handler)

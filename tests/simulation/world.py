@@ -26,6 +26,7 @@ from simulation.scheduler import BEGIN, Scheduler
 from simulation.targets import SYSTEMS, SinkTwin, System
 from simulation.workload import CATALOGUE, EPOCHS, REGIONS, Item, Workload, workload
 
+from olvido.broker import commits as commits_module
 from olvido.broker import loop as loop_module
 from olvido.broker.contract import Received
 from olvido.broker.loop import Loop
@@ -460,6 +461,7 @@ class World:
             for module, name, instead in (
                 (loop_module, "open_consumer", _open_consumer),
                 (loop_module, "time", self.scheduler),
+                (commits_module, "time", self.scheduler),
                 (loop_module, "delays", self._delays),
                 (loop_module, "POLL_S", 30.0),
                 (loop_module, "RETRY_AFTER_S_MAX", 120.0),

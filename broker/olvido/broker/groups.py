@@ -16,13 +16,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are pu
 from olvido.broker.asking import NOT_YET, TIMEOUT_S, admin_client, asking, result_of, settled, silent
 from olvido.broker.contract import Lag
 from olvido.broker.kafka import open_consumer
+from olvido.core.offsets import Partition
 from olvido.schemas.settings.deployment import KafkaSection
 
 REACH_TIMEOUT_S = 3.0  # a person is waiting for `olvido doctor`
 EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-
-Place = tuple[str, int]  # topic, partition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +63,7 @@ def reach(kafka: KafkaSection, *, timeout_s: float = REACH_TIMEOUT_S) -> Cluster
     return Cluster(cluster_id=metadata.cluster_id or "", brokers=len(metadata.brokers))
 
 
-def start_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Place, int]:
+def start_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Partition, int]:
     """The oldest offset that is still kept, of each partition. Topics that are not there are left out.
 
     Raises:
@@ -74,7 +73,7 @@ def start_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Place, int
         return offsets_of(admin, places_of(admin, topics), EARLIEST)
 
 
-def end_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Place, int]:
+def end_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Partition, int]:
     """The offset that the next record will get, of each partition. Topics that are not there are left out.
 
     Raises:
@@ -84,7 +83,7 @@ def end_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Place, int]:
         return offsets_of(admin, places_of(admin, topics), LATEST)
 
 
-def offsets_at(kafka: KafkaSection, topics: Sequence[str], instant: datetime) -> dict[Place, int]:
+def offsets_at(kafka: KafkaSection, topics: Sequence[str], instant: datetime) -> dict[Partition, int]:
     """The offset of the first record that was written at an instant or later, of each partition.
 
     Where there is none yet, the offset that the next record will get. Topics that are not there
@@ -194,10 +193,10 @@ class Groups:
 
 
 def _lags(
-    places: Sequence[Place],
-    starts: Mapping[Place, int],
-    committed: Mapping[Place, int],
-    ends: Mapping[Place, int],
+    places: Sequence[Partition],
+    starts: Mapping[Partition, int],
+    committed: Mapping[Partition, int],
+    ends: Mapping[Partition, int],
 ) -> tuple[Lag, ...]:
     return tuple(
         Lag(
@@ -221,33 +220,33 @@ def _described(answer: "Future[Any]") -> tuple[str, int]:
     return described.state.name, len(described.members)
 
 
-def places_of(admin: AdminClient, topics: Sequence[str]) -> tuple[Place, ...]:
+def places_of(admin: AdminClient, topics: Sequence[str]) -> tuple[Partition, ...]:
     there = admin.list_topics(timeout=TIMEOUT_S).topics
     return tuple(
         (name, partition) for name in topics if name in there for partition in sorted(there[name].partitions)
     )
 
 
-def offsets_of(admin: AdminClient, places: Sequence[Place], which: OffsetSpec) -> dict[Place, int]:
+def offsets_of(admin: AdminClient, places: Sequence[Partition], which: OffsetSpec) -> dict[Partition, int]:
     if not places:
         return {}
     asked = {TopicPartition(topic, partition): which for topic, partition in places}
 
-    def ask() -> dict[Place, int]:
+    def ask() -> dict[Partition, int]:
         answers = admin.list_offsets(asked, request_timeout=TIMEOUT_S)
         return {(place.topic, place.partition): result_of(answer).offset for place, answer in answers.items()}
 
     return settled(ask)
 
 
-def _offsets_at(admin: AdminClient, places: Sequence[Place], instant: datetime) -> dict[Place, int]:
+def _offsets_at(admin: AdminClient, places: Sequence[Partition], instant: datetime) -> dict[Partition, int]:
     spec: Any = OffsetSpec.for_timestamp(int(instant.timestamp() * 1000))
     found = offsets_of(admin, places, spec)
     ends = offsets_of(admin, places, LATEST)
     return {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
 
 
-def _committed(kafka: KafkaSection, group: str, places: Sequence[Place]) -> dict[Place, int]:
+def _committed(kafka: KafkaSection, group: str, places: Sequence[Partition]) -> dict[Partition, int]:
     # Asked by a consumer that joins nothing. librdkafka's admin client ends the process with SIGSEGV when a
     # broker that has just come back says that it is not the group's coordinator yet: confluentinc's
     # confluent-kafka-python#1982, confluent-kafka-javascript#374; still so in 2.16.

@@ -9,15 +9,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from enum import Enum
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from olvido.broker.commits import Commits
 from olvido.broker.contract import Handler, Received
 from olvido.broker.kafka import open_consumer, received
 from olvido.broker.runtime.metrics import BATCH_SECONDS, RECORDS_HANDLED, RETRIES
 from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import DELAY_FIRST_S, delays
 from olvido.core.errors import Unavailable
+from olvido.core.offsets import Partition
 from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import CANARIES
 
@@ -25,10 +28,15 @@ logger = logging.getLogger("olvido.broker")
 
 RETRY_AFTER_S_MAX = 3600.0  # a target that asks for more is asked again after an hour all the same
 POLL_S = 0.2  # how soon a paused loop notices that it is to stop
-COMMIT_AGAIN_S = 5.0  # how often an idle loop tries a commit again that failed
 SETTLE_S = 5.0  # how long a loop that stops waits for its last commit
 
-Partition = tuple[str, int]
+
+class Phase(Enum):
+    """What a loop is at. What came between two phases is in no other flag."""
+
+    READING = "reads batches and hands them on"
+    RESTING = "is in the group, fetches nothing, and brings the batch at hand again"
+    LEAVING = "settles its last commit and leaves the group"
 
 
 @dataclass(slots=True)
@@ -40,7 +48,6 @@ class Counters:
     retries: int = 0  # batches that were brought again
     paused_s: float = 0.0
     dropped: int = 0  # records that were read, and left to whoever their partition went to
-    commits_failed: int = 0
 
 
 class Loop:
@@ -76,6 +83,7 @@ class Loop:
             ConfigError: an option of ``kafka`` that librdkafka does not take.
         """
         self.counters = Counters()
+        self.commits = Commits(group)
         self._activity = activity or Activity()
         self._activity.add_reader(lambda: tuple(self._assigned))
         self._kafka = kafka
@@ -87,13 +95,9 @@ class Loop:
         self._on_idle = on_idle
         self._canaries = canaries
         self._assigned: set[Partition] = set()
-        self._done: dict[Partition, int] = {}  # handled, commit not confirmed: the next offset to read
         self._in_hand: list[Received] = []  # the batch, without what went to somebody else meanwhile
         self._ahead: list[Received] = []  # read while paused; handled after the batch at hand
-        self._paused = False
-        self._leaving = False
-        self._commit_again_at = 0.0
-        self._unanswered = 0  # commits on their way
+        self._phase = Phase.READING
 
     def run(self, stop: threading.Event) -> None:
         """Read and handle until ``stop`` is set; then finish the batch at hand, commit and leave the group.
@@ -102,7 +106,7 @@ class Loop:
         the batch is not committed and comes again to whoever reads next.
         """
         consumer = open_consumer(
-            self._kafka, group=self._group, client_id=self._group, more={"on_commit": self._on_answer}
+            self._kafka, group=self._group, client_id=self._group, more={"on_commit": self.commits.on_answer}
         )
         try:
             consumer.subscribe(
@@ -118,8 +122,8 @@ class Loop:
         if batch:
             self._carry_out(consumer, batch, stop)
             return
-        if self._done and time.monotonic() > self._commit_again_at:
-            self._commit(consumer)
+        if self.commits.due:
+            self.commits.send(consumer)
         if self._on_idle is not None:
             self._on_idle()
 
@@ -153,11 +157,10 @@ class Loop:
             self._handler(work)
 
     def _finish(self, consumer: Consumer, batch: Sequence[Received], began: float) -> None:
-        for record in batch:
-            self._done[record.topic, record.partition] = record.offset + 1
+        self.commits.handled(batch)
         # The handler's work is durable. A crash before the broker has this commit brings the batch
         # again, and the handler tells by its ids; a crash after it brings the next one.
-        self._commit(consumer)
+        self.commits.send(consumer)
         work = Counter(record.topic for record in batch if record.topic != CANARIES.name)
         if work:
             self.counters.handled += work.total()
@@ -168,15 +171,15 @@ class Loop:
 
     def _leave(self, consumer: Consumer) -> None:
         """Settle the last commit and leave the group, so that the others need not wait for a time-out."""
-        self._leaving = True
+        self._phase = Phase.LEAVING
         deadline = time.monotonic() + SETTLE_S
         consumer.pause(consumer.assignment())
-        while self._unanswered and time.monotonic() < deadline:
+        while self.commits.unanswered and time.monotonic() < deadline:
             self._read(consumer, 1, POLL_S)
-        if self._unanswered:
+        if self.commits.unanswered:
             # To close it would wait for these answers for as long as the broker is away (librdkafka#3740).
             # What they would have committed comes again; the group learns by a time-out that we are gone.
-            self.counters.commits_failed += self._unanswered
+            self.commits.give_up()
             logger.warning("%s: the broker does not answer; left without a word", self._group)
         else:
             consumer.close()
@@ -211,7 +214,7 @@ class Loop:
     def _wait(self, consumer: Consumer, delay_s: float, stop: threading.Event) -> None:
         """Let time pass inside the group: polling says that we live, and fetches nothing while paused."""
         began = time.monotonic()
-        self._paused = True
+        self._phase = Phase.RESTING
         consumer.pause(consumer.assignment())
         while (left := began + delay_s - time.monotonic()) > 0 and not stop.is_set():
             # A partition assigned just now may give a record before it is paused: keep it for later.
@@ -219,8 +222,8 @@ class Loop:
         self.counters.paused_s += time.monotonic() - began
 
     def _resume(self, consumer: Consumer) -> None:
-        if self._paused:
-            self._paused = False
+        if self._phase is Phase.RESTING:
+            self._phase = Phase.READING
             consumer.resume(consumer.assignment())
 
     # --- the group -------------------------------------------------------------------------------
@@ -231,17 +234,17 @@ class Loop:
         consumer.incremental_assign(partitions)
         # librdkafka remembers whether a partition was paused while it was taken from us: one that went in a
         # wait and comes back after it would never be read again.
-        if self._paused:
-            consumer.pause(partitions)
-        else:
+        if self._phase is Phase.READING:
             consumer.resume(partitions)
+        else:
+            consumer.pause(partitions)
         logger.info("%s: got %s", self._group, _text(partitions))
 
     def _on_revoke(self, consumer: Consumer, taken: list[TopicPartition]) -> None:
         partitions = self._with_canaries(taken)
         # What is done is committed before the others start there; what is not is theirs to do.
-        if self._done and not self._leaving:
-            self._commit(consumer, wait=True)
+        if self._phase is not Phase.LEAVING:
+            self.commits.send_and_wait(consumer)
         self._forget(partitions)
         consumer.incremental_unassign(partitions)
         logger.info("%s: gave up %s", self._group, _text(partitions))
@@ -276,48 +279,8 @@ class Loop:
         names = _names(partitions)
         self._in_hand = self._without(self._in_hand, names)
         self._ahead = self._without(self._ahead, names)
-        for name in names:
-            self._assigned.discard(name)
-            self._done.pop(name, None)
-
-    # --- committing ------------------------------------------------------------------------------
-
-    def _commit(self, consumer: Consumer, *, wait: bool = False) -> None:
-        """Commit what is done. Where that fails nothing is lost: the records come again.
-
-        The answer is not waited for but read with the next batch: without its coordinator a commit takes
-        the whole session time-out to fail, and a loop that waits there neither reads nor stops.
-        """
-        self._commit_again_at = time.monotonic() + COMMIT_AGAIN_S
-        offsets = [TopicPartition(topic, partition, at) for (topic, partition), at in self._done.items()]
-        try:
-            if wait:
-                self._on_commit(None, consumer.commit(offsets=offsets, asynchronous=False))
-            else:
-                consumer.commit(offsets=offsets, asynchronous=True)
-                self._unanswered += 1
-        except KafkaException as error:
-            self._on_commit(error.args[0], [])
-
-    def _on_answer(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        self._unanswered -= 1
-        self._on_commit(error, partitions)
-
-    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        error = error or next((one.error for one in partitions if one.error is not None), None)
-        if error is not None:
-            self.counters.commits_failed += 1
-            logger.warning(
-                "%s: offsets not committed: %s; these records may come again", self._group, error.name()
-            )
-        for one in partitions:
-            # A later batch of the partition may be done by now: its commit is another one.
-            if (
-                one.error is None
-                and error is None
-                and self._done.get((one.topic, one.partition)) == one.offset
-            ):
-                del self._done[one.topic, one.partition]
+        self._assigned -= names
+        self.commits.forget(names)
 
 
 def _asked_for(error: Unavailable) -> float | None:

@@ -13,10 +13,9 @@ from typing import Self
 from olvido.broker.contract import Handler, Received, Record
 from olvido.broker.partitioning import partition_of
 from olvido.core.errors import Unavailable
+from olvido.core.offsets import Partition
 from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import Topic
-
-Place = tuple[str, int]  # topic, partition
 
 COMMIT_LOST = 0.2  # how often chaos loses a commit: the batch was handled and comes again, cut otherwise
 
@@ -34,12 +33,12 @@ class MemoryBroker:
             partitions: how many partitions each topic has. There are no other topics.
             clock: what it writes onto records; without one they are as old as can be.
         """
-        self._logs: dict[Place, list[Received]] = {
+        self._logs: dict[Partition, list[Received]] = {
             (topic, number): [] for topic, count in partitions.items() for number in range(count)
         }
         self._partitions = dict(partitions)
         self._clock = clock
-        self._committed: dict[tuple[str, Place], int] = {}
+        self._committed: dict[tuple[str, Partition], int] = {}
         self._lock = threading.RLock()
 
     @classmethod

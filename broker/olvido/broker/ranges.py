@@ -8,14 +8,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from olvido.broker.asking import POLL_S, TIMEOUT_S, silent
 from olvido.broker.contract import Received
-from olvido.broker.groups import Place
 from olvido.broker.kafka import open_consumer, received
+from olvido.core.offsets import Partition
 from olvido.schemas.settings.deployment import KafkaSection
 
 READ_TIMEOUT_S = 15.0  # without a record, while a range is read
 
 
-def follow(kafka: KafkaSection, starts: Mapping[Place, int]) -> Iterator[Received]:
+def follow(kafka: KafkaSection, starts: Mapping[Partition, int]) -> Iterator[Received]:
     """Read partitions from some offsets on, as records come, for ever; nothing is committed.
 
     Raises:

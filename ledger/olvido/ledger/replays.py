@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError
+from olvido.core.offsets import Partition
 from olvido.core.outcomes import Outcome
 from olvido.core.replay import MOVES, Plan, Position, ReplayState
 from olvido.ledger.acts import record
@@ -24,7 +25,6 @@ from olvido.ledger.retention import keep_events
 _PLAN = TypeAdapter(Plan)
 _POSITION = TypeAdapter(Position)
 
-Partition = tuple[str, int]  # topic, partition
 OfSink = tuple[str, int, str]  # topic, partition, sink
 
 

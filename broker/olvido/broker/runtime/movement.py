@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from olvido.broker.contract import Lag
+from olvido.core.offsets import Partition
 
 STILL_S_MAX = 60.0  # six canaries; a rebalance takes ten seconds at most
-
-Place = tuple[str, int]  # topic, partition
 
 
 class Activity:
@@ -24,17 +23,17 @@ class Activity:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._readers: list[Callable[[], Collection[Place]]] = []
+        self._readers: list[Callable[[], Collection[Partition]]] = []
         self._in_hand: Counter[str] = Counter()
         self._down: dict[str, str] = {}  # what the batch in hand of a topic was last refused by
         self._resting: set[str] = set()  # topics whose batch waits for its next try
         self._tried_at: dict[str, float] = {}
 
-    def add_reader(self, assigned: Callable[[], Collection[Place]]) -> None:
+    def add_reader(self, assigned: Callable[[], Collection[Partition]]) -> None:
         """Count a reader in, by what tells which partitions it reads."""
         self._readers.append(assigned)
 
-    def assigned(self) -> set[Place]:
+    def assigned(self) -> set[Partition]:
         """Which partitions this process reads."""
         return {place for assigned in self._readers for place in assigned()}
 

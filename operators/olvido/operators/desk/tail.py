@@ -13,6 +13,7 @@ from olvido.broker import groups, ranges
 from olvido.broker.contract import Received
 from olvido.core.acts import Act
 from olvido.core.errors import ConfigError, InvalidInput, Refused, did_you_mean
+from olvido.core.offsets import Partition
 from olvido.ledger.acts import Acts
 from olvido.operators.desk.faults import NoTopic
 from olvido.operators.desk.ledger import database
@@ -22,8 +23,6 @@ from olvido.operators.settings import private_keys
 from olvido.schemas.privacy.opening import Forgotten, Opener
 from olvido.schemas.settings.deployment import Deployment, KafkaSection
 from olvido.schemas.topics import Topic
-
-Place = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +132,7 @@ class Tail:
         return told
 
 
-def _range(kafka: KafkaSection, asked: Asked) -> tuple[dict[Place, int], dict[Place, int]]:
+def _range(kafka: KafkaSection, asked: Asked) -> tuple[dict[Partition, int], dict[Partition, int]]:
     """Where to begin and where to end in each partition."""
     name = asked.topic.name
     oldest, ends = groups.start_offsets(kafka, [name]), groups.end_offsets(kafka, [name])
@@ -143,7 +142,7 @@ def _range(kafka: KafkaSection, asked: Asked) -> tuple[dict[Place, int], dict[Pl
         if (name, number) not in ends:
             raise InvalidInput("partition", f"{name} has 0 to {len(ends) - 1}")
 
-    def offsets(end: End) -> dict[Place, int]:
+    def offsets(end: End) -> dict[Partition, int]:
         if end.instant is not None:
             return groups.offsets_at(kafka, [name], end.instant)
         return oldest if end.oldest else ends
@@ -158,11 +157,11 @@ def _range(kafka: KafkaSection, asked: Asked) -> tuple[dict[Place, int], dict[Pl
 
 
 def _read(
-    kafka: KafkaSection, starts: Mapping[Place, int], ends: Mapping[Place, int], *, last: int | None
+    kafka: KafkaSection, starts: Mapping[Partition, int], ends: Mapping[Partition, int], *, last: int | None
 ) -> Iterable[Received]:
     """The records of a range, in the order in which the broker took them."""
 
-    def of(place: Place) -> Iterator[Received]:
+    def of(place: Partition) -> Iterator[Received]:
         # The newest of all are among the newest of each partition.
         low = starts[place] if last is None else max(starts[place], ends[place] - last)
         return ranges.read_range(kafka, *place, [(low, ends[place])] if low < ends[place] else [])

@@ -12,6 +12,7 @@ from pathlib import Path
 from olvido.broker.contract import Lag
 from olvido.broker.groups import lag, offsets_at, reach
 from olvido.core.errors import InvalidInput, OlvidoError
+from olvido.core.offsets import Partition
 from olvido.core.rates import rate_of
 from olvido.core.replay import Kept, PlaceCount, Plan, SinkCount, Window, check_times, window
 from olvido.ledger.progress import OffsetRange
@@ -23,7 +24,6 @@ from olvido.schemas.codec import avro_text
 from olvido.schemas.privacy.region_keys import destroyed_keys
 from olvido.schemas.settings.deployment import Deployment
 
-Partition = tuple[str, int]
 Keys = Mapping[str, Sequence[str]]  # by sink: ids of keys that are known here to be destroyed
 
 
