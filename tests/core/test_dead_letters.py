@@ -12,9 +12,10 @@ from values import NOW, an_id, received
 from olvido.broker.contract import Received
 from olvido.broker.reading import dead_letter_of, read_batch, redrive_of, sent_headers
 from olvido.core.causes import Cause
-from olvido.core.dead_letters import REDRIVE_HEADER, DeadLetter, Origin, Redrive, latest
+from olvido.core.dead_letters import REDRIVE_HEADER, DeadLetter, Redrive, latest
 from olvido.core.errors import Refused
 from olvido.core.events import PrivacyRequest
+from olvido.core.offsets import Offset
 
 REFUSED = Refused(Cause.UNKNOWN_PURPOSE, field="purposes")
 
@@ -29,7 +30,7 @@ def with_header(record: Received, *values: bytes | None) -> Received:
 
 @given(st.integers(0, 10**9 - 1), st.integers(0, 10**18 - 1), st.integers(1, 999))
 def test_the_header_says_what_was_put_into_it(partition, offset, attempts):
-    redrive = Redrive(Origin("olvido.requests.v1", partition, offset), attempts)
+    redrive = Redrive(Offset("olvido.requests.v1", partition, offset), attempts)
     assert Redrive.parse(redrive.header()) == redrive
 
 
@@ -40,7 +41,7 @@ def test_any_bytes_in_the_header_are_read_or_ignored(value):
 
 def test_a_redriven_record_that_is_refused_again_is_the_same_letter_with_one_attempt_more():
     first = letter_of(received(7, partition=2))
-    moved = with_header(received(99, partition=2), Redrive(Origin("t", 2, 7), 1).header())
+    moved = with_header(received(99, partition=2), Redrive(Offset("t", 2, 7), 1).header())
     again = letter_of(moved)
     assert again.dead_letter_id == first.dead_letter_id
     assert (first.attempts, again.attempts) == (1, 2)
@@ -63,7 +64,7 @@ def test_a_header_that_is_not_of_our_making_is_as_none(values):
 
 def test_a_forged_header_meets_only_a_letter_of_the_very_same_bytes():
     victim = letter_of(received(7, value=b"victim"))
-    forged = Redrive(Origin("t", 0, 7), 4).header()
+    forged = Redrive(Offset("t", 0, 7), 4).header()
     assert (
         letter_of(with_header(received(9, value=b"forger"), forged)).dead_letter_id != victim.dead_letter_id
     )

@@ -10,12 +10,12 @@ from pydantic import TypeAdapter
 from values import NOW, an_id
 
 from olvido.core.errors import InvalidInput
+from olvido.core.offsets import Offset
 from olvido.core.replay import (
     MOVES,
     Counts,
     Kept,
-    Place,
-    PlaceCount,
+    PartitionCount,
     Plan,
     Position,
     ReplayState,
@@ -121,7 +121,7 @@ def test_the_slowest_sink_sets_the_pace():
         SinkCount(sink=name, tasks=1000, new=0, applied=1000, forgotten=0, rate=rate)
         for name, rate in (("crm", 100.0), ("ads", 2.0))
     )
-    place = PlaceCount(
+    place = PartitionCount(
         topic="t", partition=0, from_offset=0, to_offset=10, records=1000, tasks=2000, new=0, applied=2000,
         forgotten=0, unread=7,
     )  # fmt: skip
@@ -143,6 +143,8 @@ def test_counts_add_up_and_a_position_is_read_as_it_was_written(batches, after):
         counts = counts.plus(records=1, sinks=sinks, forgotten=2)
     assert counts.tasks == sum(map(len, batches)) == sum(counts.by_sink.values())
     assert (counts.records, counts.forgotten) == (len(batches), 2 * len(batches))
-    position = Position(after=UUID(int=after), ends=(Place(topic="t", partition=0, offset=9),), counts=counts)
+    position = Position(
+        after=UUID(int=after), ends=(Offset(topic="t", partition=0, offset=9),), counts=counts
+    )
     adapter = TypeAdapter(Position)
     assert adapter.validate_json(adapter.dump_json(position)) == position

@@ -16,11 +16,12 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import Decision
 from olvido.core.lifecycle import RequestState
+from olvido.core.offsets import OffsetRange
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import receipt_for
 from olvido.ledger import schema
 from olvido.ledger.connection import Database, Overtaken
-from olvido.ledger.progress import OffsetRange, ranges_of
+from olvido.ledger.progress import ranges_of
 from olvido.ledger.restores import Restores
 from olvido.ledger.rows import About, Snapshot, StateRow, Try
 from olvido.ledger.sink_operations import SinkOperations

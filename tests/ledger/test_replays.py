@@ -10,10 +10,10 @@ from values import CATALOGUE, NOW, a_change, an_erasure, an_id, read, received
 
 from olvido.broker.reading import Read
 from olvido.core.acts import Act, Verb
+from olvido.core.offsets import OffsetRange
 from olvido.core.replay import FIRST, MOVES, Counts, Plan, Position, ReplayState, Selection, Window
 from olvido.core.rights.names import Right
 from olvido.ledger.connection import Database
-from olvido.ledger.progress import OffsetRange
 from olvido.ledger.replays import Forgotten, Replays, Taken, plan_document
 from olvido.processors import consents, requests
 

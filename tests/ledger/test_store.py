@@ -11,11 +11,12 @@ from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure, an_id, read
 from olvido.core.consents import later, states_of
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.core.events import Decision
+from olvido.core.offsets import OffsetRange
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import receipt_for, stands
 from olvido.ledger import schema
 from olvido.ledger.connection import Database, Overtaken
-from olvido.ledger.progress import OffsetRange, ranges_of
+from olvido.ledger.progress import ranges_of
 from olvido.ledger.rows import Try
 from olvido.ledger.store import Ledger
 from olvido.processors import consents, requests

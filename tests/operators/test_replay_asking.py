@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olvido.core.errors import InvalidInput
+from olvido.core.offsets import OffsetRange
 from olvido.core.replay import Selection
-from olvido.ledger.progress import OffsetRange
 from olvido.operators.desk.replay.asking import COLUMNS, Asked, read_ranges, selection_of, topic_of
 
 REQUESTS = "olvido.requests.v1"

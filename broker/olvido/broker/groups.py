@@ -70,7 +70,7 @@ def start_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Partition,
         Unavailable: the broker does not answer.
     """
     with asking(kafka) as admin:
-        return offsets_of(admin, places_of(admin, topics), EARLIEST)
+        return offsets_of(admin, partitions_of(admin, topics), EARLIEST)
 
 
 def end_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Partition, int]:
@@ -80,7 +80,7 @@ def end_offsets(kafka: KafkaSection, topics: Sequence[str]) -> dict[Partition, i
         Unavailable: the broker does not answer.
     """
     with asking(kafka) as admin:
-        return offsets_of(admin, places_of(admin, topics), LATEST)
+        return offsets_of(admin, partitions_of(admin, topics), LATEST)
 
 
 def offsets_at(kafka: KafkaSection, topics: Sequence[str], instant: datetime) -> dict[Partition, int]:
@@ -93,7 +93,7 @@ def offsets_at(kafka: KafkaSection, topics: Sequence[str], instant: datetime) ->
         Unavailable: the broker does not answer.
     """
     with asking(kafka) as admin:
-        return _offsets_at(admin, places_of(admin, topics), instant)
+        return _offsets_at(admin, partitions_of(admin, topics), instant)
 
 
 def lag(kafka: KafkaSection, group: str, topics: Sequence[str]) -> tuple[Lag, ...]:
@@ -103,12 +103,12 @@ def lag(kafka: KafkaSection, group: str, topics: Sequence[str]) -> tuple[Lag, ..
         Unavailable: the broker does not answer.
     """
     with asking(kafka) as admin:
-        places = places_of(admin, topics)
-        starts = offsets_of(admin, places, EARLIEST)
+        partitions = partitions_of(admin, topics)
+        starts = offsets_of(admin, partitions, EARLIEST)
         # Committed before end: so a group at work never seems ahead of its topic.
-        committed = _committed(kafka, group, places)
-        ends = offsets_of(admin, places, LATEST)
-    return _lags(places, starts, committed, ends)
+        committed = _committed(kafka, group, partitions)
+        ends = offsets_of(admin, partitions, LATEST)
+    return _lags(partitions, starts, committed, ends)
 
 
 def unread(kafka: KafkaSection, group: str, topics: Sequence[str], *, written_before: datetime) -> int:
@@ -118,11 +118,11 @@ def unread(kafka: KafkaSection, group: str, topics: Sequence[str], *, written_be
         Unavailable: the broker does not answer.
     """
     with asking(kafka) as admin:
-        places = places_of(admin, topics)
-        starts = offsets_of(admin, places, EARLIEST)
-        committed = _committed(kafka, group, places)
-        ends = _offsets_at(admin, places, written_before)
-    return sum(one.behind for one in _lags(places, starts, committed, ends))
+        partitions = partitions_of(admin, topics)
+        starts = offsets_of(admin, partitions, EARLIEST)
+        committed = _committed(kafka, group, partitions)
+        ends = _offsets_at(admin, partitions, written_before)
+    return sum(one.behind for one in _lags(partitions, starts, committed, ends))
 
 
 def group_state(kafka: KafkaSection, group: str) -> GroupState:
@@ -171,20 +171,20 @@ class Groups:
         names = list(self._topics)
         there = self._admin.list_topics(timeout=REACH_TIMEOUT_S).topics
         described = self._admin.describe_consumer_groups(names, request_timeout=TIMEOUT_S)
-        places = {
+        partitions = {
             group: [(name, number) for name in topics if name in there for number in there[name].partitions]
             for group, topics in self._topics.items()
         }
         # Committed before end: so a group at work never seems ahead of its topic.
-        committed = {group: _committed(self._kafka, group, places[group]) for group in names}
-        everywhere = [place for group in names for place in places[group]]
+        committed = {group: _committed(self._kafka, group, partitions[group]) for group in names}
+        everywhere = [one for group in names for one in partitions[group]]
         starts, ends = (offsets_of(self._admin, everywhere, which) for which in (EARLIEST, LATEST))
         return [
             GroupFigures(
                 group=group,
                 state=state,
                 members=members,
-                behind=sum(one.behind for one in _lags(places[group], starts, committed[group], ends)),
+                behind=sum(one.behind for one in _lags(partitions[group], starts, committed[group], ends)),
                 handled=sum(committed[group].values()),
             )
             for group in names
@@ -193,20 +193,20 @@ class Groups:
 
 
 def _lags(
-    places: Sequence[Partition],
+    partitions: Sequence[Partition],
     starts: Mapping[Partition, int],
     committed: Mapping[Partition, int],
     ends: Mapping[Partition, int],
 ) -> tuple[Lag, ...]:
     return tuple(
         Lag(
-            topic=place[0],
-            partition=place[1],
-            committed=committed.get(place),
-            start=starts[place],
-            end=ends[place],
+            topic=partition[0],
+            partition=partition[1],
+            committed=committed.get(partition),
+            start=starts[partition],
+            end=ends[partition],
         )
-        for place in places
+        for partition in partitions
     )
 
 
@@ -220,41 +220,45 @@ def _described(answer: "Future[Any]") -> tuple[str, int]:
     return described.state.name, len(described.members)
 
 
-def places_of(admin: AdminClient, topics: Sequence[str]) -> tuple[Partition, ...]:
+def partitions_of(admin: AdminClient, topics: Sequence[str]) -> tuple[Partition, ...]:
     there = admin.list_topics(timeout=TIMEOUT_S).topics
     return tuple(
         (name, partition) for name in topics if name in there for partition in sorted(there[name].partitions)
     )
 
 
-def offsets_of(admin: AdminClient, places: Sequence[Partition], which: OffsetSpec) -> dict[Partition, int]:
-    if not places:
+def offsets_of(
+    admin: AdminClient, partitions: Sequence[Partition], which: OffsetSpec
+) -> dict[Partition, int]:
+    if not partitions:
         return {}
-    asked = {TopicPartition(topic, partition): which for topic, partition in places}
+    asked = {TopicPartition(topic, partition): which for topic, partition in partitions}
 
     def ask() -> dict[Partition, int]:
         answers = admin.list_offsets(asked, request_timeout=TIMEOUT_S)
-        return {(place.topic, place.partition): result_of(answer).offset for place, answer in answers.items()}
+        return {(one.topic, one.partition): result_of(answer).offset for one, answer in answers.items()}
 
     return settled(ask)
 
 
-def _offsets_at(admin: AdminClient, places: Sequence[Partition], instant: datetime) -> dict[Partition, int]:
+def _offsets_at(
+    admin: AdminClient, partitions: Sequence[Partition], instant: datetime
+) -> dict[Partition, int]:
     spec: Any = OffsetSpec.for_timestamp(int(instant.timestamp() * 1000))
-    found = offsets_of(admin, places, spec)
-    ends = offsets_of(admin, places, LATEST)
-    return {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
+    found = offsets_of(admin, partitions, spec)
+    ends = offsets_of(admin, partitions, LATEST)
+    return {one: offset if offset >= 0 else ends[one] for one, offset in found.items()}
 
 
-def _committed(kafka: KafkaSection, group: str, places: Sequence[Partition]) -> dict[Partition, int]:
+def _committed(kafka: KafkaSection, group: str, partitions: Sequence[Partition]) -> dict[Partition, int]:
     # Asked by a consumer that joins nothing. librdkafka's admin client ends the process with SIGSEGV when a
     # broker that has just come back says that it is not the group's coordinator yet: confluentinc's
     # confluent-kafka-python#1982, confluent-kafka-javascript#374; still so in 2.16.
-    if not places:
+    if not partitions:
         return {}
     consumer = open_consumer(kafka, group=group, client_id="olvido-admin")
     try:
-        asked = [TopicPartition(*place) for place in places]
+        asked = [TopicPartition(*one) for one in partitions]
         answer = settled(lambda: consumer.committed(asked, timeout=TIMEOUT_S))
     finally:
         consumer.close()

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from olvido.broker.contract import Received
 from olvido.core.causes import Cause
-from olvido.core.dead_letters import REDRIVE_HEADER, DeadLetter, Origin, Redrive
+from olvido.core.dead_letters import REDRIVE_HEADER, DeadLetter, Redrive
 from olvido.core.errors import Refused
 from olvido.core.ids import dead_letter_id
+from olvido.core.offsets import Offset
 from olvido.schemas.envelope import check_headers
 
 T = TypeVar("T")
@@ -129,10 +130,10 @@ def redrive_of(received: Received) -> Redrive:
     """
     told = [Redrive.parse(value) for name, value in received.headers if name == REDRIVE_HEADER]
     match told:
-        case [Redrive(origin=Origin(topic=received.topic)) as redrive]:
+        case [Redrive(origin=Offset(topic=received.topic)) as redrive]:
             return redrive
         case _:
-            return Redrive(Origin(received.topic, received.partition, received.offset), attempts=0)
+            return Redrive(Offset(received.topic, received.partition, received.offset), attempts=0)
 
 
 def sent_headers(received: Received) -> tuple[tuple[str, bytes | None], ...]:

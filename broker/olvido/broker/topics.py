@@ -24,7 +24,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are pu
 )
 
 from olvido.broker.asking import TIMEOUT_S, asking, result_of
-from olvido.broker.groups import LATEST, offsets_of, places_of
+from olvido.broker.groups import LATEST, offsets_of, partitions_of
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import ConfigError
 from olvido.schemas.registry import Registry
@@ -314,7 +314,7 @@ def _wait_for(admin: AdminClient, names: Collection[str]) -> None:
         missing = {name for name in missing if name not in there or not _is_led(there[name])}
         if missing and time.monotonic() > deadline:
             raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
-    offsets_of(admin, places_of(admin, sorted(names)), LATEST)
+    offsets_of(admin, partitions_of(admin, sorted(names)), LATEST)
 
 
 def _is_led(topic: TopicMetadata) -> bool:

@@ -16,6 +16,7 @@ from typing import Self
 from uuid import UUID
 
 from olvido.core.causes import Cause
+from olvido.core.offsets import Offset
 
 ATTEMPTS_MAX = 5  # what was refused so often is not sent again by a cause or a topic, only by its own id
 REDRIVE_HEADER = "olvido_redrive"
@@ -33,19 +34,10 @@ class LetterState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a record stood when it was refused for the first time."""
-
-    topic: str
-    partition: int
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
 class Redrive:
     """What the header of a redriven record says."""
 
-    origin: Origin
+    origin: Offset
     attempts: int  # how often it had been refused by then
 
     def header(self) -> bytes:
@@ -60,7 +52,7 @@ class Redrive:
         if found is None:
             return None
         topic, partition, offset, attempts = found.groups()
-        return cls(Origin(topic.decode(), int(partition), int(offset)), int(attempts))
+        return cls(Offset(topic.decode(), int(partition), int(offset)), int(attempts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

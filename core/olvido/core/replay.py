@@ -11,6 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from olvido.core.errors import InvalidInput
+from olvido.core.offsets import Offset
 
 FIRST = UUID(int=0)  # before every id
 
@@ -90,7 +91,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceCount:
+class PartitionCount:
     """What a plan selects of one partition."""
 
     topic: str
@@ -131,7 +132,7 @@ class Plan:
     selection: Selection
     issued: tuple[str, ...]  # the sinks whose tasks are sent
     windows: tuple[Window, ...]
-    places: tuple[PlaceCount, ...]
+    places: tuple[PartitionCount, ...]
     sinks: tuple[SinkCount, ...]
     waiting: int  # records that the processors have yet to read: theirs to do, and left to them
     rate: float  # tasks a second, all sinks together
@@ -193,15 +194,6 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """An offset in a partition."""
-
-    topic: str
-    partition: int
-    offset: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """How far a run is.
 
@@ -211,8 +203,8 @@ class Position:
 
     after: UUID = FIRST
     known_done: bool = False  # every source that the ledger knows is behind it
-    ends: tuple[Place, ...] = ()
-    read: tuple[Place, ...] = ()  # of the records that the ledger does not know: the offset to go on at
+    ends: tuple[Offset, ...] = ()
+    read: tuple[Offset, ...] = ()  # of the records that the ledger does not know: the offset to go on at
     counts: Counts = field(default_factory=Counts)
 
 

@@ -1,19 +1,9 @@
 """Which records of a partition were handled, as ranges of offsets."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from olvido.core.offsets import OffsetRange
 from olvido.ledger.connection import Database, Transaction, columns
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class OffsetRange:
-    """Offsets ``low`` to ``high`` of one partition, ``high`` not included."""
-
-    topic: str
-    partition: int
-    low: int
-    high: int
 
 
 class Progress:

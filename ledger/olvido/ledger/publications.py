@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from olvido.core.offsets import OffsetRange
 from olvido.core.receipts import outcome_of
 from olvido.core.status import status_of
 from olvido.ledger import consent_states, progress
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.progress import OffsetRange
 from olvido.ledger.rows import About, Snapshot, head_of, outcome
 
 

@@ -8,13 +8,13 @@ from datetime import datetime
 from uuid import UUID
 
 from olvido.core.dead_letters import DeadLetter
+from olvido.core.offsets import OffsetRange
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt, outcome_of
 from olvido.core.rights.names import Action
 from olvido.core.tasks import DELAY_MAX
 from olvido.ledger import letters, progress, states
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.progress import OffsetRange
 from olvido.ledger.rows import Outcomes, RequestHead, Settled, StateRow, TaskKey, outcome
 
 

@@ -14,12 +14,11 @@ from pydantic import TypeAdapter
 
 from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError
-from olvido.core.offsets import Partition
+from olvido.core.offsets import OffsetRange, Partition
 from olvido.core.outcomes import Outcome
 from olvido.core.replay import MOVES, Plan, Position, ReplayState
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.progress import OffsetRange
 from olvido.ledger.retention import keep_events
 
 _PLAN = TypeAdapter(Plan)

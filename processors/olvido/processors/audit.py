@@ -12,7 +12,7 @@ from olvido.broker.contract import Handler, Lag
 from olvido.broker.groups import lag
 from olvido.broker.ranges import read_range
 from olvido.broker.runtime.metrics import AUDIT_GAPS, AUDIT_REREAD
-from olvido.ledger.progress import OffsetRange
+from olvido.core.offsets import OffsetRange
 from olvido.ledger.store import Ledger
 from olvido.schemas.settings.deployment import KafkaSection
 

@@ -22,10 +22,11 @@ from olvido.core.catalogue import Catalogue
 from olvido.core.dead_letters import DeadLetter, latest
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import ConsentChange, PrivacyRequest, Verification
+from olvido.core.offsets import OffsetRange
 from olvido.core.receipts import Receipt
 from olvido.core.rights.names import Action
 from olvido.ledger.connection import Overtaken
-from olvido.ledger.progress import OffsetRange, ranges_of
+from olvido.ledger.progress import ranges_of
 from olvido.ledger.rows import KnownRequest, Place, RequestHead, Settled, Snapshot, VerificationRow
 from olvido.ledger.store import Ledger
 from olvido.ledger.verifications import FIRST

@@ -30,7 +30,7 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
-from olvido.ledger.progress import OffsetRange
+from olvido.core.offsets import OffsetRange
 from olvido.ledger.store import Ledger
 from olvido.processors.emission import Emission, Prepared
 

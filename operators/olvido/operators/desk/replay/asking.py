@@ -9,10 +9,10 @@ from uuid import UUID
 
 from olvido.core.errors import InvalidInput, did_you_mean
 from olvido.core.lifecycle import RequestState
+from olvido.core.offsets import OffsetRange
 from olvido.core.outcomes import Outcome
 from olvido.core.replay import Selection
 from olvido.core.rights.registry import RIGHTS
-from olvido.ledger.progress import OffsetRange
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENTS, REQUESTS
 

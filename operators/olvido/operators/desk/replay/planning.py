@@ -12,10 +12,9 @@ from pathlib import Path
 from olvido.broker.contract import Lag
 from olvido.broker.groups import lag, offsets_at, reach
 from olvido.core.errors import InvalidInput, OlvidoError
-from olvido.core.offsets import Partition
+from olvido.core.offsets import OffsetRange, Partition
 from olvido.core.rates import rate_of
-from olvido.core.replay import Kept, PlaceCount, Plan, SinkCount, Window, check_times, window
-from olvido.ledger.progress import OffsetRange
+from olvido.core.replay import Kept, PartitionCount, Plan, SinkCount, Window, check_times, window
 from olvido.ledger.replays import Counted, Replays
 from olvido.operators.desk.faults import NoTopic
 from olvido.operators.desk.replay.asking import Asked
@@ -58,10 +57,10 @@ def make_plan(
         plan,
         destroyed=[(sink, avro_text(key_id)) for sink, key_ids in destroyed.items() for key_id in key_ids],
     )
-    unread = sum_by_place(unknown_ranges(replays, plan, lags))
+    unread = sum_by_partition(unknown_ranges(replays, plan, lags))
     plan = replace(
         plan,
-        places=tuple(_place_counts(plan.windows, counted, unread)),
+        places=tuple(_partition_counts(plan.windows, counted, unread)),
         sinks=tuple(_sink_counts(deployment, plan, counted)),
         waiting=0 if plan.selection.needs_ledger else sum(_waiting(one, lags) for one in plan.windows),
     )
@@ -146,13 +145,13 @@ def _windows(
     return tuple(
         window(
             _kept(one),
-            known_end=known_ends.get(place, 0),
+            known_end=known_ends.get(partition, 0),
             low=asked.from_offset,
             high=asked.to_offset,
-            at_since=at_since.get(place),
-            at_until=at_until.get(place),
+            at_since=at_since.get(partition),
+            at_until=at_until.get(partition),
         )
-        for place, one in lags.items()
+        for partition, one in lags.items()
         if not asked.partitions or one.partition in asked.partitions
     )
 
@@ -171,7 +170,7 @@ def _waiting(one: Window, lags: Mapping[Partition, Lag]) -> int:
     return max(0, min(one.high, end) - max(one.low, one.kept, _read_up_to(one, lags)))
 
 
-def sum_by_place(ranges: Sequence[OffsetRange]) -> dict[Partition, int]:
+def sum_by_partition(ranges: Sequence[OffsetRange]) -> dict[Partition, int]:
     """How many offsets some ranges hold, by partition."""
     widths: dict[Partition, int] = defaultdict(int)
     for one in ranges:
@@ -179,39 +178,39 @@ def sum_by_place(ranges: Sequence[OffsetRange]) -> dict[Partition, int]:
     return widths
 
 
-def _place_counts(
+def _partition_counts(
     windows: Sequence[Window], counted: Counted, unread: Mapping[Partition, int]
-) -> list[PlaceCount]:
+) -> list[PartitionCount]:
     tasks: dict[Partition, int] = defaultdict(int)
     new: dict[Partition, int] = defaultdict(int)
     forgotten: dict[Partition, int] = defaultdict(int)
-    for (topic, partition, _), (count, open_) in counted.tasks.items():
-        tasks[topic, partition] += count
-        new[topic, partition] += open_
-    for (topic, partition, _), (count, open_) in counted.forgotten.items():
-        forgotten[topic, partition] += count
-        new[topic, partition] -= open_
-    by_place: dict[Partition, list[Window]] = defaultdict(list)
+    for (topic, number, _), (count, open_) in counted.tasks.items():
+        tasks[topic, number] += count
+        new[topic, number] += open_
+    for (topic, number, _), (count, open_) in counted.forgotten.items():
+        forgotten[topic, number] += count
+        new[topic, number] -= open_
+    by_partition: dict[Partition, list[Window]] = defaultdict(list)
     for one in windows:
-        by_place[one.topic, one.partition].append(one)
+        by_partition[one.topic, one.partition].append(one)
     counts = []
-    for place, ones in sorted(by_place.items()):
-        records, first = counted.records.get(place, (0, None))
+    for partition, ones in sorted(by_partition.items()):
+        records, first = counted.records.get(partition, (0, None))
         low, high = min(one.low for one in ones), max(one.high for one in ones)
         kept = max(low, min(ones[0].kept, high))
-        sent = tasks[place] - forgotten[place]
+        sent = tasks[partition] - forgotten[partition]
         counts.append(
-            PlaceCount(
-                topic=place[0],
-                partition=place[1],
+            PartitionCount(
+                topic=partition[0],
+                partition=partition[1],
                 from_offset=kept if first is None else max(low, min(kept, first)),
                 to_offset=high,
                 records=records,
                 tasks=sent,
-                new=new[place],
-                applied=sent - new[place],
-                forgotten=forgotten[place],
-                unread=unread.get(place, 0),
+                new=new[partition],
+                applied=sent - new[partition],
+                forgotten=forgotten[partition],
+                unread=unread.get(partition, 0),
             )
         )
     return counts

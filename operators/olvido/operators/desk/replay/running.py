@@ -20,8 +20,9 @@ from olvido.broker.ranges import read_range
 from olvido.broker.runtime.patience import patiently
 from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError, Refused, Unavailable
+from olvido.core.offsets import Offset
 from olvido.core.rates import Pace
-from olvido.core.replay import Place, Position, ReplayState
+from olvido.core.replay import Position, ReplayState
 from olvido.core.source import id_of
 from olvido.core.tasks import Task
 from olvido.ledger.replays import Forgotten, Replay, Replays, plan_document
@@ -229,11 +230,11 @@ class Runner:
     def _behind_position(sent: Mapping[UUID, UUID], position: Position) -> dict[UUID, UUID]:
         return {task_id: source_id for task_id, source_id in sent.items() if source_id > position.after}
 
-    def _ends(self) -> tuple[Place, ...]:
+    def _ends(self) -> tuple[Offset, ...]:
         topics = [tasks_topic(sink).name for sink in self._replay.plan.issued]
         ends = self._patiently(end_offsets, self._deployment.kafka, topics)
         return tuple(
-            Place(topic=topic, partition=partition, offset=end) for (topic, partition), end in ends.items()
+            Offset(topic=topic, partition=partition, offset=end) for (topic, partition), end in ends.items()
         )
 
     # --- what it does not know ----------------------------------------------------------------
@@ -274,7 +275,7 @@ class Runner:
                     replace(
                         self._position,
                         read=tuple(
-                            Place(topic=name, partition=number, offset=at)
+                            Offset(topic=name, partition=number, offset=at)
                             for (name, number), at in read.items()
                         ),
                         counts=self._position.counts.plus(unread=len(batch), handled=len(new)),
