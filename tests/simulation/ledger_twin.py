@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
 from simulation.process import Process
 
+from olvido.core.consents import Decision, order_key
 from olvido.core.errors import Unavailable
+from olvido.core.outcomes import LEFT_OVER, NOT_FINAL
 from olvido.ledger.store import Ledger
 
 Row = dict[str, Any]
@@ -50,7 +53,8 @@ class TransactionTwin:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._undo: list[Callable[[], object]] = []
-        self.wrote: str = ""
+        self._query = ""
+        self.wrote: str = ""  # the first query that changed something
 
     def run(self, query: str, **values: Any) -> int:
         """Run a named query for its effect; returns how many rows it touched."""
@@ -58,11 +62,12 @@ class TransactionTwin:
 
     def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         """Run a named query for its rows."""
+        self._query = query
         return list(getattr(self, f"_{query}")(**values))
 
-    def records(self, query: str, **values: Any) -> list[Mapping[str, Any]]:
+    def records(self, query: str, **values: Any) -> list[Any]:
         """Run a named query for its rows, each by column name."""
-        return list(getattr(self, f"_{query}")(**values))
+        return self.rows(query, **values)
 
     def roll_back(self) -> None:
         """Take everything back."""
@@ -71,37 +76,43 @@ class TransactionTwin:
 
     # --- rows --------------------------------------------------------------------------------
 
-    def _put(self, table: dict[Any, Row], key: Any, row: Row, query: str) -> None:
+    def _put(self, table: dict[Any, Row], key: Any, row: Row) -> None:
         if key in table:
             before = table[key]
             self._undo.append(lambda: table.__setitem__(key, before))
         else:
             self._undo.append(lambda: table.__delitem__(key))
         table[key] = row
-        self.wrote = self.wrote or query
+        self.wrote = self.wrote or self._query
 
-    def _delete(self, table: dict[Any, Row], key: Any, query: str) -> None:
-        row = table.pop(key)
-        self._undo.append(lambda: table.__setitem__(key, row))
-        self.wrote = self.wrote or query
+    def _change(self, table: dict[Any, Row], key: Any, **new: Any) -> None:
+        self._put(table, key, {**table[key], **new})
 
-    def _insert(self, table: dict[Any, Row], key: Any, row: Row, query: str) -> bool:
+    def _delete_those(self, table: dict[Any, Row], keys: Sequence[Any]) -> Iterator[tuple[Any]]:
+        for key, row in _found(table, keys):
+            del table[key]
+            self._undo.append(lambda key=key, row=row: table.__setitem__(key, row))
+            self.wrote = self.wrote or self._query
+            yield (key,)
+
+    def _insert(self, table: dict[Any, Row], key: Any, row: Row) -> bool:
         """``on conflict do nothing``; whether the row is new."""
         if key in table:
             return False
-        self._put(table, key, row, query)
+        self._put(table, key, row)
         return True
+
+    def _task(self, row: Row) -> Row | None:
+        """The task that a row names, also by its task_id."""
+        task = self._tables.tasks.get(_task_key(row))
+        return task if task is not None and task["task_id"] == row["task_id"] else None
 
     # --- requests ----------------------------------------------------------------------------
 
     def _requests_known(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
-        for request_id in dict.fromkeys(ids):
-            row = self._tables.requests.get(request_id)
-            if row is not None:
-                yield (
-                    request_id, row["digest"], row["source_partition"], row["source_offset"],
-                    row["subject_id"], row["state"], self._said(request_id),
-                )  # fmt: skip
+        names = ("digest", "source_partition", "source_offset", "subject_id", "state")
+        for request_id, row in _found(self._tables.requests, ids):
+            yield (request_id, *_values(row, *names), self._said(request_id))
 
     def _said(self, source_id: UUID) -> dict[str, list[str | None]]:
         """What each sink has said, the oldest generation first."""
@@ -113,38 +124,23 @@ class TransactionTwin:
     def _verifications_known(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
         for (request_id, _), row in self._tables.verifications.items():
             if request_id in ids:
-                yield (
-                    request_id, row["event_id"], row["subject_id"], row["method"], row["verified_at"],
-                    row["source_partition"], row["source_offset"],
-                )  # fmt: skip
+                yield (request_id, *_values(row, *_VERIFICATION))
 
     def _insert_requests(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
-        for row in _unnested(columns):
+        for row in map(_with_source, _unnested(columns)):
             request_id = row.pop("request_id")
-            new = {
-                "right_": row["right"], "subject_id": row["subject_id"], "requested_at": row["requested_at"],
-                "received_at": row["received_at"], "state": row["state"], "tasks": row["task"], "answered": 0,
-                "finished_at": row["finished_at"], "digest": row["digest"],
-                "source_partition": row["partition"], "source_offset": row["offset"],
-            }  # fmt: skip
-            if self._insert(self._tables.requests, request_id, new, "insert_requests"):
+            new = {"right_": row.pop("right"), "tasks": row.pop("task"), "answered": 0, **row}
+            if self._insert(self._tables.requests, request_id, new):
                 yield (request_id,)
 
-    def _insert_events(
-        self, topic: str, source_ids: Sequence[UUID], events: Sequence[bytes]
-    ) -> Iterator[tuple[UUID]]:
-        for source_id, event in zip(source_ids, events, strict=True):
-            if self._insert(
-                self._tables.events, source_id, {"topic": topic, "event": event}, "insert_events"
-            ):
-                yield (source_id,)
-
-    def _insert_tasks(
-        self, now: datetime, due_at: datetime, **columns: Sequence[Any]
-    ) -> Iterator[tuple[UUID]]:
+    def _insert_events(self, topic: str, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
         for row in _unnested(columns):
-            key = (row["source_id"], row["sink"], row["generation"])
-            if self._add_task(key, row["task_id"], row["action"], now, due_at, attempts=1):
+            if self._insert(self._tables.events, row["source_id"], {"topic": topic, "event": row["event"]}):
+                yield (row["source_id"],)
+
+    def _insert_tasks(self, now: datetime, due_at: datetime, **columns: Any) -> Iterator[tuple[UUID]]:
+        for row in _unnested(columns):
+            if self._add_task(_task_key(row), row["task_id"], row["action"], now, due_at, attempts=1):
                 yield (row["source_id"],)
 
     def _add_task(
@@ -156,7 +152,7 @@ class TransactionTwin:
             "parked": None, "outcome": None, "counts": None, "detail": None, "applied_at": None,
             "verified_at": None, "operation_id": operation_id,
         }  # fmt: skip
-        if not self._insert(self._tables.tasks, key, new, "insert_tasks"):
+        if not self._insert(self._tables.tasks, key, new):
             return False
         index = self._tables.plan_tasks[key[0]]
         index[key] = None
@@ -165,104 +161,72 @@ class TransactionTwin:
 
     def _insert_awaiting(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID]]:
         for request_id in ids:
-            if self._insert(self._tables.awaiting, request_id, {}, "insert_awaiting"):
+            if self._insert(self._tables.awaiting, request_id, {}):
                 yield (request_id,)
 
     def _delete_awaiting(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID]]:
-        for request_id in ids:
-            if request_id in self._tables.awaiting:
-                self._delete(self._tables.awaiting, request_id, "delete_awaiting")
-                yield (request_id,)
+        return self._delete_those(self._tables.awaiting, ids)
 
     def _requests_with_events(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID, bytes]]:
-        for source_id in dict.fromkeys(ids):
-            if source_id in self._tables.events:
-                yield source_id, self._tables.events[source_id]["event"]
+        for source_id, row in _found(self._tables.events, ids):
+            yield source_id, row["event"]
 
     def _insert_verifications(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
-        for row in _unnested(columns):
-            new = {
-                "event_id": row["event_id"], "subject_id": row["subject_id"], "method": row["method"],
-                "verified_at": row["verified_at"], "source_partition": row["partition"],
-                "source_offset": row["offset"],
-            }  # fmt: skip
-            key = (row["request_id"], row["subject_id"])
-            if self._insert(self._tables.verifications, key, new, "insert_verifications"):
-                yield (row["request_id"],)
+        for row in map(_with_source, _unnested(columns)):
+            request_id = row.pop("request_id")
+            if self._insert(self._tables.verifications, (request_id, row["subject_id"]), row):
+                yield (request_id,)
 
     def _awaiting_verified(self, after: UUID, limit: int) -> Iterator[tuple[Any, ...]]:
         waiting = sorted(one for one in self._tables.awaiting if one > after)
         keys = [(one, self._tables.requests[one]["subject_id"]) for one in waiting]
-        for key in [key for key in keys if key in self._tables.verifications][:limit]:
-            row = self._tables.verifications[key]
-            yield (
-                key[0], row["event_id"], key[1], row["method"], row["verified_at"], row["source_partition"],
-                row["source_offset"],
-            )  # fmt: skip
+        for key, row in list(_found(self._tables.verifications, keys))[:limit]:
+            yield (key[0], *_values(row, *_VERIFICATION))
 
     # --- consents ----------------------------------------------------------------------------
 
     def _consent_changes_known(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
-        for event_id in dict.fromkeys(ids):
-            row = self._tables.consent_changes.get(event_id)
-            if row is not None:
-                yield event_id, row["digest"], row["source_partition"], row["source_offset"]
+        for event_id, row in _found(self._tables.consent_changes, ids):
+            yield (event_id, *_values(row, "digest", "source_partition", "source_offset"))
 
     def _consents_known(self, handles: Sequence[str], purposes: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-        for key in zip(handles, purposes, strict=True):
-            row = self._tables.consents.get(key)
-            if row is not None:
-                yield (*key, row["decision"], row["occurred_at"], row["event_id"], row["policy_version"])
+        for key, row in _found(self._tables.consents, list(zip(handles, purposes, strict=True))):
+            yield (*key, *_values(row, "decision", "occurred_at", "event_id", "policy_version"))
 
     def _insert_consent_changes(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
-        for row in _unnested(columns):
+        for row in map(_with_source, _unnested(columns)):
             event_id = row.pop("event_id")
-            row["source_partition"], row["source_offset"] = row.pop("partition"), row.pop("offset")
-            if self._insert(self._tables.consent_changes, event_id, row, "insert_consent_changes"):
+            if self._insert(self._tables.consent_changes, event_id, row):
                 yield (event_id,)
 
     def _upsert_consents(self, **columns: Sequence[Any]) -> Iterator[tuple[str, str]]:
         for row in _unnested(columns):
             key = (row.pop("handle"), row.pop("purpose"))
             known = self._tables.consents.get(key)
-            if known is None or _word(row) > _word(known):
-                self._put(self._tables.consents, key, row, "upsert_consents")
+            if known is None or _order_of(row) > _order_of(known):
+                self._put(self._tables.consents, key, row)
                 yield key
 
     # --- receipts ----------------------------------------------------------------------------
 
     def _lock_requests(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
-        for request_id in ids:
-            row = self._tables.requests.get(request_id)
-            if row is not None:
-                yield self._head(request_id, row)
-
-    def _head(self, request_id: UUID, row: Row) -> tuple[Any, ...]:
-        names = ("right_", "subject_id", "requested_at", "state", "tasks", "answered")
-        return (request_id, *(row[name] for name in names))
+        for request_id, row in _found(self._tables.requests, ids):
+            yield (request_id, *_values(row, *_HEAD))
 
     def _tasks_known(self, **columns: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         for row in _unnested(columns):
-            task = self._tables.tasks.get((row["source_id"], row["sink"], row["generation"]))
-            if task is not None and task["task_id"] == row["task_id"]:
-                yield row["source_id"], row["sink"], row["generation"], row["task_id"]
+            if self._task(row) is not None:
+                yield (*_task_key(row), row["task_id"])
 
-    def _settle_tasks(self, ask_again_after: Any, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
+    def _settle_tasks(self, ask_again_after: Any, **columns: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         for row in _unnested(columns):
-            key = (row["source_id"], row["sink"], row["generation"])
-            task = self._tables.tasks.get(key)
-            if task is None or task["task_id"] != row["task_id"]:
+            task = self._task(row)
+            if task is None or (task["outcome"] is not None and _answer(task) <= _answer(row)):
                 continue
-            if task["outcome"] is not None and _answer(task) <= _answer(row):
-                continue
-            due_at = task["due_at"]
-            if row["outcome"] == "deferred":
-                due_at = row["applied_at"] + ask_again_after
+            due_at = row["applied_at"] + ask_again_after if row["outcome"] in NOT_FINAL else task["due_at"]
             new = {name: row[name] for name in ("outcome", "counts", "detail", "applied_at", "verified_at")}
-            self._put(
-                self._tables.tasks, key, {**task, **new, "parked": None, "due_at": due_at}, "settle_tasks"
-            )
-            yield key[0], key[1], task["action"], row["outcome"], row["applied_at"]
+            self._change(self._tables.tasks, _task_key(row), **new, parked=None, due_at=due_at)
+            yield row["source_id"], row["sink"], task["action"], row["outcome"], row["applied_at"]
 
     def _outcomes_of(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID, str, str | None]]:
         for source_id in ids:
@@ -275,15 +239,15 @@ class TransactionTwin:
             request = self._tables.requests.get(row["id"])
             if request is not None and request["state"] == row["before"]:
                 new = {"state": row["state"], "tasks": row["task"], "answered": row["answer"]}
-                if self._move(row["id"], new, row["final"], now, "write_request_states"):
+                if self._move(row["id"], new, row["final"], now):
                     yield (row["id"],)
 
-    def _move(self, request_id: UUID, new: Row, final: bool, now: datetime, query: str) -> bool:
+    def _move(self, request_id: UUID, new: Row, final: bool, now: datetime) -> bool:
         request = self._tables.requests[request_id]
         if request == {**request, **new}:
             return False
         finished_at = (request["finished_at"] or now) if final else None
-        self._put(self._tables.requests, request_id, {**request, **new, "finished_at": finished_at}, query)
+        self._change(self._tables.requests, request_id, **new, finished_at=finished_at)
         return True
 
     def _upsert_dead_letters(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
@@ -291,7 +255,7 @@ class TransactionTwin:
             letter_id = row.pop("id")
             known = self._tables.dead_letters.get(letter_id)
             if known is None or row["attempts"] > known["attempts"]:
-                self._put(self._tables.dead_letters, letter_id, row, "upsert_dead_letters")
+                self._put(self._tables.dead_letters, letter_id, row)
                 yield (letter_id,)
 
     def _park_tasks(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
@@ -300,50 +264,36 @@ class TransactionTwin:
                 task = self._tables.tasks[key]
                 same = (task["task_id"], key[2]) == (row["task_id"], row["generation"])
                 if same and task["outcome"] is None:
-                    self._put(self._tables.tasks, key, {**task, "parked": row["cause"]}, "park_tasks")
+                    self._change(self._tables.tasks, key, parked=row["cause"])
                     yield (row["source_id"],)
 
     # --- publications ------------------------------------------------------------------------
 
-    def _begin_publication(
-        self, request_ids: Sequence[UUID], handles: Sequence[str], purposes: Sequence[str]
-    ) -> Iterator[tuple[int]]:
+    def _begin_publication(self, **about: Sequence[Any]) -> Iterator[tuple[int]]:
         self._tables.publications_begun += 1
-        new = {
-            "begun_at": self._tables.clock(), "request_ids": list(request_ids), "handles": list(handles),
-            "purposes": list(purposes),
-        }  # fmt: skip
-        self._put(self._tables.publications, self._tables.publications_begun, new, "begin_publication")
+        new = {"begun_at": self._tables.clock(), **{name: list(values) for name, values in about.items()}}
+        self._put(self._tables.publications, self._tables.publications_begun, new)
         yield (self._tables.publications_begun,)
 
-    def _requests_as_published(
-        self, ids: Sequence[UUID], states: Sequence[str], tasks: Sequence[int]
-    ) -> Iterator[tuple[UUID]]:
-        for request_id, *told in zip(ids, states, tasks, strict=True):
-            row = self._tables.requests.get(request_id)
-            if row is not None and [row["state"], row["tasks"], row["answered"]] == [*told, 0]:
-                yield (request_id,)
+    def _requests_as_published(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
+        for row in _unnested(columns):
+            request = self._tables.requests.get(row["id"])
+            as_published = (row["state"], row["task"], 0)
+            if request is not None and _values(request, "state", "tasks", "answered") == as_published:
+                yield (row["id"],)
 
     def _requests_snapshot(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
-        for request_id in dict.fromkeys(ids):
-            row = self._tables.requests.get(request_id)
-            if row is not None:
-                yield (*self._head(request_id, row), self._said(request_id))
+        for head in self._lock_requests(ids):
+            yield (*head, self._said(head[0]))
 
     def _unended_publications(self, older_than: timedelta, limit: int) -> Iterator[tuple[Any, ...]]:
-        old = [
-            publication_id for publication_id, row in sorted(self._tables.publications.items())
-            if row["begun_at"] <= self._tables.clock() - older_than
-        ]  # fmt: skip
-        for publication_id in old[:limit]:
-            row = self._tables.publications[publication_id]
-            yield publication_id, row["request_ids"], row["handles"], row["purposes"]
+        before = self._tables.clock() - older_than
+        old = [key for key, row in sorted(self._tables.publications.items()) if row["begun_at"] <= before]
+        for key, row in _found(self._tables.publications, old[:limit]):
+            yield (key, *_values(row, "request_ids", "handles", "purposes"))
 
     def _end_publications(self, ids: Sequence[int]) -> Iterator[tuple[int]]:
-        for publication_id in ids:
-            if publication_id in self._tables.publications:
-                self._delete(self._tables.publications, publication_id, "end_publications")
-                yield (publication_id,)
+        return self._delete_those(self._tables.publications, ids)
 
     # --- tries, progress ---------------------------------------------------------------------
 
@@ -352,65 +302,52 @@ class TransactionTwin:
             key = (row["topic"], row["partition"])
             known = self._tables.progress.get(key, {"handled": frozenset(), "reread": 0})
             handled = known["handled"] | frozenset(range(row["low"], row["high"]))
-            self._put(self._tables.progress, key, {**known, "handled": handled}, "add_progress")
+            self._put(self._tables.progress, key, {**known, "handled": handled})
             yield key
 
     def _holes(self, **columns: Sequence[Any]) -> Iterator[tuple[str, int, int, int]]:
         for row in sorted(_unnested(columns), key=lambda row: (row["topic"], row["partition"], row["low"])):
-            known = self._tables.progress.get((row["topic"], row["partition"]))
-            handled = frozenset() if known is None else known["handled"]
-            low = None
-            for offset in range(row["low"], row["high"] + 1):
-                missing = offset < row["high"] and offset not in handled
-                if missing and low is None:
-                    low = offset
-                elif not missing and low is not None:
-                    yield row["topic"], row["partition"], low, offset
-                    low = None
+            known = self._tables.progress.get((row["topic"], row["partition"]), {"handled": frozenset()})
+            missing = sorted(frozenset(range(row["low"], row["high"])) - known["handled"])
+            # Offsets that follow each other keep their distance to their place in the list.
+            for _, run in groupby(enumerate(missing), key=lambda one: one[1] - one[0]):
+                offsets = [offset for _, offset in run]
+                yield row["topic"], row["partition"], offsets[0], offsets[-1] + 1
 
     def _count_reread(self, topic: str, partition: int, count: int) -> Iterator[tuple[str, int]]:
-        key = (topic, partition)
-        known = self._tables.progress.get(key)
-        if known is not None:
-            self._put(
-                self._tables.progress, key, {**known, "reread": known["reread"] + count}, "count_reread"
-            )
+        for key, known in _found(self._tables.progress, [(topic, partition)]):
+            self._change(self._tables.progress, key, reread=known["reread"] + count)
             yield key
 
     def _owed(self, now: datetime, limit: int) -> list[Row]:
         due = sorted(
             (task["due_at"], key)
             for key, task in self._tables.tasks.items()
-            if task["outcome"] in {None, "deferred"} and task["parked"] is None
-            and task["attempts"] != 0 and task["due_at"] <= now
-        )  # fmt: skip
+            if _is_open(task) and task["parked"] is None and task["attempts"] != 0 and task["due_at"] <= now
+        )
         return [self._owed_row(key) for _, key in due[:limit]]
 
     def _unsent(self, operation_id: UUID, limit: int) -> list[Row]:
-        found = [
-            key for key, task in self._tables.tasks.items()
-            if task["operation_id"] == operation_id and task["attempts"] == 0
-            and task["outcome"] is None and task["parked"] is None
-        ]  # fmt: skip
+        wanted = (operation_id, 0, None, None)
+        names = ("operation_id", "attempts", "outcome", "parked")
+        found = [key for key, task in self._tables.tasks.items() if _values(task, *names) == wanted]
         return [self._owed_row(key) for key in found[:limit]]
 
     def _owed_row(self, key: tuple[UUID, str, int]) -> Row:
         task, event = self._tables.tasks[key], self._tables.events.get(key[0])
         source = self._tables.requests.get(key[0]) or self._tables.consent_changes[key[0]]
+        of_the_task = {name: task[name] for name in ("task_id", "action", "attempts", "operation_id")}
         return {
-            "source_id": key[0], "sink": key[1], "generation": key[2], "task_id": task["task_id"],
-            "action": task["action"], "attempts": task["attempts"], "operation_id": task["operation_id"],
+            "source_id": key[0], "sink": key[1], "generation": key[2], **of_the_task,
             "event": event and event["event"], "subject_id": source["subject_id"],
         }  # fmt: skip
 
     def _postpone(self, now: datetime, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
         for row in _unnested(columns):
-            key = (row["source_id"], row["sink"], row["generation"])
-            task = self._tables.tasks.get(key)
-            if task is not None:
+            for key, task in _found(self._tables.tasks, [_task_key(row)]):
                 sent_at = now if row["attempts"] > task["attempts"] else task["sent_at"]
                 new = {"sent_at": sent_at, "attempts": row["attempts"], "due_at": row["due_at"]}
-                self._put(self._tables.tasks, key, {**task, **new}, "postpone")
+                self._change(self._tables.tasks, key, **new)
                 yield (row["source_id"],)
 
     # --- restores ----------------------------------------------------------------------------
@@ -425,41 +362,30 @@ class TransactionTwin:
         return [("",)]
 
     def _insert_act(self, act_id: UUID, **act: Any) -> Iterator[tuple[UUID]]:
-        if self._insert(self._tables.acts, act_id, act, "insert_act"):
+        if self._insert(self._tables.acts, act_id, act):
             yield (act_id,)
 
     def _open_operation(
         self, operation_id: UUID, name: str, kind: str, sink: str, plan: str, position: str, now: datetime
     ) -> Iterator[tuple[str]]:
-        taken_at = json.loads(plan).get("backup_taken_at")
-        for known in self._tables.operations.values():
-            same = (known["kind"], known["sink"], known["plan"].get("backup_taken_at")) == (
-                kind,
-                sink,
-                taken_at,
-            )
-            if same and known["finished_at"] is None:
-                return
-        new = {
-            "name": name, "kind": kind, "sink": sink, "plan": json.loads(plan), "state": "running",
-            "position": json.loads(position), "created_at": now, "finished_at": None,
-        }  # fmt: skip
-        self._put(self._tables.operations, operation_id, new, "open_operation")
-        yield (name,)
+        planned = json.loads(plan)
+        if not any(self._find_open(kind, sink, planned.get("backup_taken_at", ""))):
+            new = {
+                "name": name, "kind": kind, "sink": sink, "plan": planned, "state": "running",
+                "position": json.loads(position), "created_at": now, "finished_at": None,
+            }  # fmt: skip
+            self._put(self._tables.operations, operation_id, new)
+            yield (name,)
 
     def _find_open(self, kind: str, sink: str, backup_taken_at: str) -> Iterator[tuple[Any, ...]]:
         for operation_id, one in self._tables.operations.items():
             taken_at = one["plan"].get("backup_taken_at", "")
-            if one["finished_at"] is None and (one["kind"], one["sink"], taken_at) == (
-                kind, sink, backup_taken_at,
-            ):  # fmt: skip
+            same = (one["kind"], one["sink"], taken_at) == (kind, sink, backup_taken_at)
+            if same and one["finished_at"] is None:
                 yield operation_id, one["name"], kind, sink, one["created_at"]
 
     def _set_position(self, operation_id: UUID, position: str) -> Iterator[tuple[UUID]]:
-        known = self._tables.operations[operation_id]
-        self._put(
-            self._tables.operations, operation_id, {**known, "position": json.loads(position)}, "set_position"
-        )
+        self._change(self._tables.operations, operation_id, position=json.loads(position))
         yield (operation_id,)
 
     def _issue_again(
@@ -472,54 +398,52 @@ class TransactionTwin:
                 continue
             if any(other[1] == sink and other[2] > key[2] for other in self._tables.plan_tasks[key[0]]):
                 continue
-            answered = task["outcome"] not in {None, "deferred"}
+            answered = not _is_open(task)
             if not (task["applied_at"] >= since if answered else task["attempts"] > 0):
                 continue
             counts[task["action"]][0 if answered else 1] += 1
             if not dry_run:
-                self._add_task(
-                    (key[0], sink, key[2] + 1), task["task_id"], task["action"], now, now, attempts=0,
-                    operation_id=operation_id,
-                )  # fmt: skip
-                if (request := self._tables.requests.get(key[0])) is not None:
+                again = (key[0], sink, key[2] + 1)
+                self._add_task(again, task["task_id"], task["action"], now, now, attempts=0,
+                               operation_id=operation_id)  # fmt: skip
+                for request_id, request in _found(self._tables.requests, [key[0]]):
                     new = {"state": reopened, "answered": request["answered"] - answered}
-                    self._move(key[0], new, False, now, "issue_again")
+                    self._move(request_id, new, False, now)
         for action, (answered_count, unanswered_count) in sorted(counts.items()):
             yield action, answered_count, unanswered_count
 
     def _open_operations(self) -> Iterator[tuple[Any, ...]]:
+        names = ("name", "kind", "sink", "created_at")
         ordered = sorted(
-            self._tables.operations.items(), key=lambda one: (one[1]["created_at"], one[1]["name"])
+            self._tables.operations.items(), key=lambda one: _values(one[1], "created_at", "name")
         )
         for operation_id, one in ordered:
             if one["finished_at"] is None:
-                yield operation_id, one["name"], one["kind"], one["sink"], one["created_at"]
+                yield (operation_id, *_values(one, *names))
 
     def _finish_operations(self, now: datetime) -> Iterator[tuple[str]]:
+        unfinished = {
+            task["operation_id"] for task in self._tables.tasks.values()
+            if _is_open(task) or task["outcome"] in LEFT_OVER
+        }  # fmt: skip
         for operation_id, one in list(self._tables.operations.items()):
-            if one["finished_at"] is not None or not one["position"].get("planned"):
-                continue
-            if any(
-                task["operation_id"] == operation_id and task["outcome"] in {None, "deferred", "failed"}
-                for task in self._tables.tasks.values()
+            if (
+                one["finished_at"] is None
+                and one["position"].get("planned")
+                and operation_id not in unfinished
             ):
-                continue
-            self._put(
-                self._tables.operations, operation_id, {**one, "state": "done", "finished_at": now},
-                "finish_operations",
-            )  # fmt: skip
-            yield (one["name"],)
+                self._change(self._tables.operations, operation_id, state="done", finished_at=now)
+                yield (one["name"],)
 
     # --- for operators -----------------------------------------------------------------------
 
     def _show_tasks(self, id: UUID) -> Iterator[Row]:
         for key in sorted(self._tables.plan_tasks.get(id, ()), key=lambda key: key[1:]):
-            task = self._tables.tasks[key]
-            yield {"sink": key[1], "generation": key[2], **task}
+            yield {"sink": key[1], "generation": key[2], **self._tables.tasks[key]}
 
     def _show_request(self, id: UUID) -> Iterator[Row]:
-        if id in self._tables.requests:
-            yield {"request_id": id, **self._tables.requests[id]}
+        for request_id, row in _found(self._tables.requests, [id]):
+            yield {"request_id": request_id, **row}
 
 
 class DatabaseTwin:
@@ -572,6 +496,8 @@ def ledger_on(database: DatabaseTwin) -> Ledger:
 
 
 _PLURAL = frozenset({"attempts", "counts"})  # of one row, too
+_VERIFICATION = ("event_id", "subject_id", "method", "verified_at", "source_partition", "source_offset")
+_HEAD = ("right_", "subject_id", "requested_at", "state", "tasks", "answered")
 
 
 def _unnested(columns: Mapping[str, Sequence[Any]]) -> list[Row]:
@@ -584,9 +510,31 @@ def _stored(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value  # as a column of text holds it
 
 
-def _word(row: Row) -> tuple[datetime, int, str]:
-    return (row["occurred_at"], row["rank"], str(row["event_id"]))
+def _found(table: Mapping[Any, Row], keys: Sequence[Any]) -> Iterator[tuple[Any, Row]]:
+    """The rows that there are, each once."""
+    return ((key, table[key]) for key in dict.fromkeys(keys) if key in table)
+
+
+def _values(row: Row, *names: str) -> tuple[Any, ...]:
+    return tuple(row[name] for name in names)
+
+
+def _with_source(row: Row) -> Row:
+    """A row with the place where it was read, as its table names that."""
+    return {"source_partition": row.pop("partition"), "source_offset": row.pop("offset"), **row}
+
+
+def _task_key(row: Row) -> tuple[UUID, str, int]:
+    return row["source_id"], row["sink"], row["generation"]
+
+
+def _is_open(task: Row) -> bool:
+    return task["outcome"] is None or task["outcome"] in NOT_FINAL
+
+
+def _order_of(row: Row) -> tuple[datetime, int, str]:
+    return order_key(row["occurred_at"], Decision(row["decision"]), row["event_id"])
 
 
 def _answer(row: Row) -> tuple[bool, datetime, str, str]:
-    return (row["outcome"] == "deferred", row["applied_at"], row["outcome"], row["detail"])
+    return (row["outcome"] in NOT_FINAL, row["applied_at"], row["outcome"], row["detail"])
