@@ -19,7 +19,8 @@ from psycopg2.extensions import parse_dsn
 from rich.console import Console
 
 from olvido.operators.local.parts import cache_folder, fetch_jars, load_lock, repository
-from olvido.operators.local.state import HOST, choose_port, write_private
+from olvido.operators.local.state import HOST, choose_port
+from olvido.schemas.private_files import write_private
 
 LOCK = Path(__file__).parents[1] / "debezium.lock.json"
 VERSION = "3.6.0.Final"

@@ -328,6 +328,22 @@ def test_what_was_written_before_an_instant_and_not_read_is_counted(
     assert [unread(minutes) for minutes in (3, 5, 60)] == [0, 1, 6]
 
 
+def test_a_look_tells_what_retention_removed_before_it_was_read(
+    kafka_section: KafkaSection, make_topic: MakeTopic
+) -> None:
+    topic, group = make_topic(1), f"too-late-{uuid4().hex}"
+    written(kafka_section, topic, 5)
+    reader = Consumer({"bootstrap.servers": kafka_section.bootstrap_servers, "group.id": group})
+    reader.commit(offsets=[TopicPartition(topic, 0, 1)], asynchronous=False)
+    reader.close()
+    groups = broker_groups.Groups(kafka_section, {group: [topic]})
+    assert [(one.behind, one.fell_off) for one in groups.look()] == [(4, 0)]
+    admin = AdminClient({"bootstrap.servers": kafka_section.bootstrap_servers})
+    for answer in admin.delete_records([TopicPartition(topic, 0, 4)]).values():
+        answer.result(timeout=10)
+    assert [(one.behind, one.fell_off) for one in groups.look()] == [(1, 3)]
+
+
 def test_what_retention_removed_before_it_was_read_is_told() -> None:
     told = Lag(topic="t", partition=0, committed=3, start=10, end=12)
     assert (told.behind, told.fell_off) == (2, 7)

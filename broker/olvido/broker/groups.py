@@ -42,6 +42,7 @@ class GroupFigures:
     members: int
     behind: int  # records that it has yet to handle
     handled: int  # offsets that it has left behind itself: what is added between two looks is its rate
+    fell_off: int = 0  # offsets that retention removed before it had read them: an alarm, never normal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,17 +176,21 @@ class Groups:
             group: [(name, number) for name in topics if name in there for number in there[name].partitions]
             for group, topics in self._topics.items()
         }
-        # Committed before end: so a group at work never seems ahead of its topic.
-        committed = {group: _committed(self._kafka, group, partitions[group]) for group in names}
         everywhere = [one for group in names for one in partitions[group]]
-        starts, ends = (offsets_of(self._admin, everywhere, which) for which in (EARLIEST, LATEST))
+        # Start before committed before end: so a group at work never seems ahead of its topic, nor to
+        # have missed what retention removes once it was read.
+        starts = offsets_of(self._admin, everywhere, EARLIEST)
+        committed = {group: _committed(self._kafka, group, partitions[group]) for group in names}
+        ends = offsets_of(self._admin, everywhere, LATEST)
+        lags = {group: _lags(partitions[group], starts, committed[group], ends) for group in names}
         return [
             GroupFigures(
                 group=group,
                 state=state,
                 members=members,
-                behind=sum(one.behind for one in _lags(partitions[group], starts, committed[group], ends)),
+                behind=sum(one.behind for one in lags[group]),
                 handled=sum(committed[group].values()),
+                fell_off=sum(one.fell_off for one in lags[group]),
             )
             for group in names
             for state, members in [_described(described[group])]

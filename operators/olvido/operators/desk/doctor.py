@@ -1,10 +1,11 @@
 """Every part checked at its place: whether it answers, fits what is declared, and what to do if not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 
 from olvido.broker import groups as broker_groups
@@ -80,20 +81,17 @@ def examine(directory: Path) -> list[Finding]:
             for region in declared.regions
         ),
         *((frozenset(), lambda name=name: _check_sink(declared, name)) for name in declared.sinks),
-        *(
-            (frozenset({KAFKA}), lambda group=group, topics=topics: _check_reader(declared, group, topics))
-            for group, topics in readers_of(declared).items()
-        ),
+        (frozenset({KAFKA}), lambda: _check_readers(declared)),
         (frozenset({LEDGER}), lambda: _check_owed(declared)),
         (frozenset({LEDGER}), lambda: _check_audit(declared)),
         (frozenset({LEDGER}), lambda: _check_dead_letters(declared)),
     ]
     text = f"olvido.toml: {counted(len(declared.sinks), 'sink')}, regions {', '.join(declared.regions)}"
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        of_parts = dict(zip(parts, threads.map(_finding, parts.values()), strict=True))
-        down = {name for name, finding in of_parts.items() if not finding.good}
-        rest = threads.map(_finding, [check for needed, check in checks if not needed & down])
-        return [Finding(text=text), *of_parts.values(), *rest]
+        of_parts = dict(zip(parts, threads.map(_findings, parts.values()), strict=True))
+        down = {name for name, found in of_parts.items() if not all(one.good for one in found)}
+        rest = threads.map(_findings, [check for needed, check in checks if not needed & down])
+        return [Finding(text=text), *chain.from_iterable([*of_parts.values(), *rest])]
 
 
 class _Wrong(OlvidoError):
@@ -105,20 +103,20 @@ class _Wrong(OlvidoError):
         self.about = about
 
 
-Check = Callable[[], str | Finding]
+Check = Callable[[], str | Sequence[Finding]]
 
 
-def _finding(check: Check) -> Finding:
+def _findings(check: Check) -> Sequence[Finding]:
     try:
         found = check()
     except _Wrong as wrong:
-        return Finding(text=str(wrong), remedy=wrong.remedy, about=wrong.about)
+        return [Finding(text=str(wrong), remedy=wrong.remedy, about=wrong.about)]
     except Unavailable as error:
-        return Finding(text=str(error), remedy=Remedy.START_PART)
+        return [Finding(text=str(error), remedy=Remedy.START_PART)]
     except ConfigError as error:
         text, _, fix = str(error).partition("; ")
-        return Finding(text=text, remedy=Remedy.AS_TOLD, about=fix)
-    return Finding(text=found) if isinstance(found, str) else found
+        return [Finding(text=text, remedy=Remedy.AS_TOLD, about=fix)]
+    return [Finding(text=found)] if isinstance(found, str) else found
 
 
 def _check_broker(declared: Deployment) -> str:
@@ -172,27 +170,29 @@ def _check_region_key(region: str, directory: Path) -> str:
     return f"private keys of {region}, readable by their owner only"
 
 
-def _check_sink(declared: Deployment, name: str) -> Finding:
+def _check_sink(declared: Deployment, name: str) -> Sequence[Finding]:
     sink = load_sink(declared, name)
     try:
         slow = sink.check()
     finally:
         sink.close()
-    return Finding(text=f"sink {name}: target answers and fits its data map", slow=tuple(slow))
+    return [Finding(text=f"sink {name}: target answers and fits its data map", slow=tuple(slow))]
 
 
-def _check_reader(declared: Deployment, group: str, topics: list[str]) -> str:
-    [row] = broker_groups.Groups(declared.kafka, {group: topics}).look()
-    fell_off = sum(one.fell_off for one in broker_groups.lag(declared.kafka, group, topics))
-    if fell_off:
-        raise _Wrong(
-            f"{group}: retention removed {counted(fell_off, 'record')} before they were read",
-            Remedy.LENGTHEN_RETENTION,
-        )
-    if not row.members:
-        waits = counted(row.behind, "record waits", "records wait")
-        raise _Wrong(f"nobody reads for {group}; {waits}", Remedy.RUN_READER, group)
-    return f"{group}: {counted(row.members, 'member')}, {counted(row.behind, 'record')} behind"
+def _check_readers(declared: Deployment) -> Sequence[Finding]:
+    return [_of_reader(one) for one in broker_groups.Groups(declared.kafka, readers_of(declared)).look()]
+
+
+def _of_reader(one: broker_groups.GroupFigures) -> Finding:
+    if one.fell_off:
+        text = f"{one.group}: retention removed {counted(one.fell_off, 'record')} before they were read"
+        return Finding(text=text, remedy=Remedy.LENGTHEN_RETENTION)
+    if not one.members:
+        waits = counted(one.behind, "record waits", "records wait")
+        text = f"nobody reads for {one.group}; {waits}"
+        return Finding(text=text, remedy=Remedy.RUN_READER, about=one.group)
+    text = f"{one.group}: {counted(one.members, 'member')}, {counted(one.behind, 'record')} behind"
+    return Finding(text=text)
 
 
 def _check_owed(declared: Deployment) -> str:

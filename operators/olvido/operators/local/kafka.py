@@ -9,7 +9,8 @@ from pathlib import Path
 from olvido.operators.local import java
 from olvido.operators.local.errors import PartFailed, last_lines
 from olvido.operators.local.program import Program
-from olvido.operators.local.state import HOST, State, StateFolder, write_private
+from olvido.operators.local.state import HOST, State, StateFolder
+from olvido.schemas.private_files import write_private
 
 NAME = "kafka"
 PRIORITY = 20

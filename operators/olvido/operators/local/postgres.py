@@ -27,7 +27,8 @@ from psycopg2 import sql
 from olvido.operators.local.errors import PartFailed, StackError, last_lines
 from olvido.operators.local.probes import postgres_refuses
 from olvido.operators.local.program import Program
-from olvido.operators.local.state import HOST, State, StateFolder, write_private
+from olvido.operators.local.state import HOST, State, StateFolder
+from olvido.schemas.private_files import write_private
 
 NAME = "postgres"
 SUPERUSER = "postgres"

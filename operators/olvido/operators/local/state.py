@@ -24,6 +24,7 @@ from pathlib import Path
 
 from olvido.operators.local.errors import StackError
 from olvido.operators.settings import STATE
+from olvido.schemas.private_files import write_private
 
 ADMIN_ENV = "admin.env"
 HOST = "127.0.0.1"
@@ -184,18 +185,6 @@ def choose_port(usual: int | None, *, taken: frozenset[int] = frozenset()) -> in
     raise StackError(
         f"no free TCP port was found on {HOST} between {OTHER_PORTS.start} and {OTHER_PORTS.stop}"
     )
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that its owner alone can read; it is whole or not there at all."""
-    handle, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp gives 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(new).replace(path)
-    except BaseException:
-        Path(new).unlink(missing_ok=True)
-        raise
 
 
 def write_env(path: Path, values: Mapping[str, str], *, comment: str) -> None:

@@ -26,7 +26,8 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from olvido.operators.local.errors import StackError, tail
 from olvido.operators.local.program import Program, escaped
-from olvido.operators.local.state import StateFolder, write_private
+from olvido.operators.local.state import StateFolder
+from olvido.schemas.private_files import write_private
 
 MARK = "OLVIDO_STACK_MARK"
 START_S_MAX = 15.0
