@@ -205,7 +205,7 @@ def test_restriction_sets_what_the_data_map_says(target: Target, sink: Sink) -> 
 
 
 def test_a_withdrawal_about_a_shared_address_protects_all_who_use_it(target: Target, sink: Sink) -> None:
-    """State is kept by handle: the word holds for the address. A grant on it is nobody's in particular."""
+    """State is kept by handle: the decision is about the address. A grant on it is nobody's in particular."""
     target.add("customers", a_customer(1, email="us@x.org"), a_customer(2, email="us@x.org"))
     sink.apply([a_consent(Decision.WITHDRAWN, email="us@x.org")])
     assert [row[4] for row in target.rows("customers")] == [False, False]

@@ -1,4 +1,4 @@
-"""Which of two words about a purpose is the later one.
+"""Which of two decisions about a purpose is the later one.
 
 State is kept per (handle, purpose). The order is total and a function of
 content only, so every permutation and repetition of the same changes ends in
@@ -14,7 +14,7 @@ from olvido.core.events import ConsentChange, Decision
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentState:
-    """The latest word about one purpose for one handle."""
+    """The latest decision about one purpose for one handle."""
 
     handle: str
     purpose: str
@@ -25,9 +25,9 @@ class ConsentState:
 
 
 def order_key(occurred_at: datetime, decision: Decision, event_id: UUID) -> tuple[datetime, int, str]:
-    """The place of a change in the order; the greater is the later word.
+    """The place of a change in the order; the greater is the later decision.
 
-    In the same instant a withdrawal is the later word: the protective side wins.
+    In the same instant a withdrawal is the later decision: the protective side wins.
     """
     return (occurred_at, int(decision is Decision.WITHDRAWN), str(event_id))
 
@@ -48,6 +48,6 @@ def states_of(change: ConsentChange) -> tuple[ConsentState, ...]:
 
 
 def later(one: ConsentState, other: ConsentState) -> ConsentState:
-    """The later word of two about the same (handle, purpose)."""
+    """The later decision of two about the same (handle, purpose)."""
     assert (one.handle, one.purpose) == (other.handle, other.purpose)
     return max(one, other, key=lambda s: order_key(s.occurred_at, s.decision, s.event_id))

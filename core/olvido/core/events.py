@@ -73,7 +73,7 @@ class ConsentChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """A verifier's word, after the request, that the person was really asked."""
+    """What a verifier confirms, after the request: that the person was really asked."""
 
     event_id: UUID
     request_id: UUID

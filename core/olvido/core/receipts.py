@@ -75,9 +75,9 @@ def outcome_of(generations: Sequence[Outcome | None]) -> Outcome | None:
     """What a sink has come to with one source; None while it owes an answer.
 
     Args:
-        generations: what it said each time it was asked, the oldest first; None for no answer yet.
+        generations: its outcome each time it was asked, the oldest first; None for no answer yet.
 
-    The newest word counts. Only ``not_found`` hides no earlier effect: a sink that is asked again
+    The newest outcome counts. Only ``not_found`` hides no earlier effect: a sink that is asked again
     after a restore and finds nobody has not undone what it did the first time.
     """
     newest = generations[-1]

@@ -60,7 +60,7 @@ class Erase(StrEnum):
 
     @property
     def done(self) -> str:
-        """The word a receipt counts it by."""
+        """The name that a receipt counts it by."""
         return _DONE[self]
 
 

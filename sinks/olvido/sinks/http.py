@@ -154,21 +154,21 @@ class HttpSink:
         answer = self._ask(
             TASKS_PATH, {"tasks": [_task(one, self._kinds) for one in batch]}, _Receipts, keys=asked
         )
-        told = self._each_once(answer.receipts, asked)
+        receipts = self._each_once(answer.receipts, asked)
         latest = datetime.now(UTC) + CLOCK_SKEW_MAX
-        if not all(EARLIEST <= receipt.applied_at <= latest for receipt in told.values()):
+        if not all(EARLIEST <= receipt.applied_at <= latest for receipt in receipts.values()):
             raise self._garbled("an applied_at that cannot be")
         # The look is part of the work, and so named by the work's own instant, which the target remembers: a
         # task that comes again is looked up again and gets the same receipt.
-        gone = self._read_back([one for key, one in asked.items() if _claims_gone(one.task, told[key])])
+        gone = self._read_back([one for key, one in asked.items() if _claims_gone(one.task, receipts[key])])
         return [
             receipt_for(
                 one.task,
-                told[key].outcome,
-                applied_at=told[key].applied_at.astimezone(UTC),
-                verified_at=told[key].applied_at.astimezone(UTC) if key in gone else None,
-                counts=told[key].counts,
-                detail=_detail(told[key].detail, one.identities),
+                receipts[key].outcome,
+                applied_at=receipts[key].applied_at.astimezone(UTC),
+                verified_at=receipts[key].applied_at.astimezone(UTC) if key in gone else None,
+                counts=receipts[key].counts,
+                detail=_detail(receipts[key].detail, one.identities),
             )
             for key, one in asked.items()
         ]
@@ -198,9 +198,9 @@ class HttpSink:
             )
         return asked.keys()
 
-    def _each_once(self, told: Sequence[Any], asked: Mapping[str, OpenedTask]) -> Mapping[str, Any]:
-        by_key = {one.idempotency_key: one for one in told}
-        if len(by_key) != len(told):
+    def _each_once(self, answers: Sequence[Any], asked: Mapping[str, OpenedTask]) -> Mapping[str, Any]:
+        by_key = {one.idempotency_key: one for one in answers}
+        if len(by_key) != len(answers):
             raise self._garbled("one task answered twice")
         if by_key.keys() != asked.keys():
             raise self._garbled("other tasks than those it was asked")
@@ -322,8 +322,8 @@ def _identities(one: OpenedTask, kinds: Set[IdentityKind]) -> list[dict[str, str
     ]
 
 
-def _claims_gone(task: Task, told: _Receipt) -> bool:
-    return told.outcome in task.what.gone
+def _claims_gone(task: Task, receipt: _Receipt) -> bool:
+    return receipt.outcome in task.what.gone
 
 
 def _detail(detail: str, identities: Sequence[Identity]) -> str:

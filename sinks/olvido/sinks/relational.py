@@ -37,6 +37,7 @@ def carry_out(
         Refused: a task is malformed, or ``STILL_THERE`` after reading back: roll back.
     """
     keys = [one.task.key for one in batch]
+    assert len(set(keys)) == len(keys), "the runner brings no task twice in one batch"
     answers = dict(rows.remembered(keys))
     new = [one for one in batch if one.task.key not in answers]
     if new:

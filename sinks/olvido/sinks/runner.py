@@ -27,7 +27,7 @@ from olvido.sinks.contract import OpenedTask, Remembering, Sink
 log = logging.getLogger("olvido.sinks")
 
 IDLE_AFTER_S = 1.0  # without a task; then the sink may do what can wait
-ASK_AFTER_S = 30.0  # without a word from the target; then an idle sink is asked whether it is there
+ASK_AFTER_S = 30.0  # without an answer of the target; then an idle sink is asked whether it is there
 
 
 @dataclass(frozen=True, slots=True)
