@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class Past:
     since: str
     ids: frozenset[str]
     replays: Replays
+    read: dict[tuple[str, int], int] = field(default_factory=dict)  # how far the topics were read
+    found: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # operation, source, task
 
     def plan(self, *arguments: str, name: str) -> dict:
         """Plan all of it."""
@@ -108,15 +110,20 @@ def settled(chain) -> None:
 
 def sent(chain, past: Past, name: str) -> Counter[tuple[str, str]]:
     """How often each task of each source was sent by a replay, by what the topics hold."""
-    mark = f"{past.replays.newest(name=name)[0].operation_id}/".encode()
     kafka = chain.deployment.kafka
-    counted: Counter[tuple[str, str]] = Counter()
     for (topic, partition), end in end_offsets(kafka, TOPICS).items():
-        for record in read_range(kafka, topic, partition, [(0, end)]):
+        # What was read stays as it is: each record is read once, however often it is asked what was sent.
+        start = past.read.get((topic, partition), 0)
+        for record in read_range(kafka, topic, partition, [(start, end)] if start < end else []):
             headers = dict(record.headers)
-            if (headers.get(HEADER) or b"").startswith(mark):
-                counted[headers[HEADER].rpartition(b"/")[2].decode(), headers["ce_id"].decode()] += 1
-    return counted
+            if mark := headers.get(HEADER):
+                operation, _, source = mark.decode().rpartition("/")
+                past.found[operation, source, headers["ce_id"].decode()] += 1
+        past.read[topic, partition] = end
+    of = str(past.replays.newest(name=name)[0].operation_id)
+    return Counter(
+        {(source, task): count for (operation, source, task), count in past.found.items() if operation == of}
+    )
 
 
 def assert_each_once(chain, past: Past, name: str) -> None:
