@@ -5,6 +5,7 @@ What is asked of ports, locks, signals and repeats is asked of a part that start
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,9 +25,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from psycopg2.extensions import parse_dsn
 
 from olvido.core.errors import ConfigError
-from olvido.operators.local import postgres, stack
+from olvido.operators.local import kafka, postgres, stack
 from olvido.operators.local.errors import PartFailed, StackError
-from olvido.operators.local.parts import CACHE_VARIABLE, MIRROR_VARIABLE, cache_folder
+from olvido.operators.local.parts import CACHE_VARIABLE, MIRROR_VARIABLE, cache_folder, load_lock
 from olvido.operators.local.probes import connects
 from olvido.operators.local.program import Program
 from olvido.operators.local.stack import PartStatus, Stack
@@ -193,6 +194,36 @@ def schema_of(where: Stack, schema_id: int) -> str:
         return str(json.loads(json.load(answer)["schema"])["name"])
 
 
+def never_formatted(cache: Path) -> Path:
+    """Make a cache of downloads in which Kafka's storage was never made; the folder of its jars."""
+    key = load_lock()["kafka"].key
+    (cache / key).mkdir(parents=True)
+    for jar in (cache_folder() / key).glob("*.jar"):
+        (cache / key / jar.name).symlink_to(jar)
+    return cache / key
+
+
+def test_kafkas_storage_is_formatted_once_and_each_folder_has_ids_of_its_own(tmp_path: Path) -> None:
+    """Every other test's broker starts on a copy; here the jars are gone when the copy is made."""
+    jars = never_formatted(tmp_path / "cache")
+    states = {}
+    for name in ("first", "second"):
+        folder = StateFolder(project=tmp_path / name)
+        folder.make()
+        states[name] = folder.load_or_make().with_port("kafka", 1).with_port("kafka-controller", 2)
+        kafka.prepare(folder, states[name], jars=jars)
+        for jar in jars.glob("*.jar"):
+            jar.unlink()
+    kept = [tmp_path / name / ".olvido" / "kafka" / "data" for name in states]
+    ids = [dict(re.findall(r"^(\S+)=(\S+)$", (data / kafka.META).read_text(), re.MULTILINE)) for data in kept]
+    assert [each["cluster.id"] for each in ids] == [state.cluster_id for state in states.values()]
+    assert len({each["directory.id"] for each in ids}) == 2
+    assert [(each["node.id"], each["version"]) for each in ids] == [("1", "1")] * 2
+    others = [{path.name: path.read_bytes() for path in data.iterdir()} | {kafka.META: b""} for data in kept]
+    assert others[0] == others[1]
+    assert [path.name for path in jars.iterdir()] == [kafka.FORMATTED]
+
+
 def test_schema_ids_survive_a_killed_registry(project: Path) -> None:
     """Kafka's records hold ids: another schema under an old id makes them unreadable, or worse."""
     running = up(project, parts=frozenset({"registry"}))
@@ -252,7 +283,10 @@ def test_what_was_committed_survives_each_way_to_end_postgresql(project: Path) -
         stranger.wait()
 
 
-def test_an_up_that_was_interrupted_again_and_again_is_finished_by_the_next_one(project: Path) -> None:
+def test_an_up_that_was_interrupted_again_and_again_is_finished_by_the_next_one(
+    project: Path, tmp_path: Path
+) -> None:
+    cache = str(never_formatted(tmp_path / "cache").parent)
     script = textwrap.dedent("""
         import json, sys
         from pathlib import Path
@@ -264,14 +298,15 @@ def test_an_up_that_was_interrupted_again_and_again_is_finished_by_the_next_one(
     for signal_sent in (signal.SIGKILL, signal.SIGINT):
         before = {*project.glob(".olvido/kafka/new-*")}
         interrupted = subprocess.Popen(
-            [sys.executable, "-c", script, str(project), json.dumps(ENVIRON)], stderr=subprocess.DEVNULL
+            [sys.executable, "-c", script, str(project), json.dumps(ENVIRON | {CACHE_VARIABLE: cache})],
+            stderr=subprocess.DEVNULL,
         )
         # While the storage is being made, in a folder that is new.
         until(lambda before=before: bool({*project.glob(".olvido/kafka/new-*")} - before), within_s=60)
         interrupted.send_signal(signal_sent)
         assert interrupted.wait(30) != 0
 
-    running = up(project, parts=frozenset({"kafka"}))
+    running = up(project, parts=frozenset({"kafka"}), **{CACHE_VARIABLE: cache})
 
     assert AdminClient({"bootstrap.servers": running.bootstrap_servers}).list_topics(timeout=10).brokers
 

@@ -130,7 +130,7 @@ class StateFolder:
         """Read what is remembered, or begin."""
         if self.exists():
             return self.load()
-        state = State(mark=uuid.uuid4().hex, cluster_id=_cluster_id(), usual_ports=usual_ports)
+        state = State(mark=uuid.uuid4().hex, cluster_id=kafka_id(), usual_ports=usual_ports)
         self.save(state)
         return state
 
@@ -187,6 +187,17 @@ def choose_port(usual: int | None, *, taken: frozenset[int] = frozenset()) -> in
     )
 
 
+def kafka_id() -> str:
+    """A new id of a cluster or of a folder: 16 random bytes as base64, which Kafka wants.
+
+    One that begins with a dash would look like an option.
+    """
+    while True:
+        candidate = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not candidate.startswith("-"):
+            return candidate
+
+
 def write_env(path: Path, values: Mapping[str, str], *, comment: str) -> None:
     """Write a dotenv file, 0600. A file that says the same already is left alone."""
     lines = [f"# {comment}", *(f"{name}={_quoted(value)}" for name, value in values.items())]
@@ -199,11 +210,3 @@ def _quoted(value: str) -> str:
     if _PLAIN.fullmatch(value):
         return value
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _cluster_id() -> str:
-    """Kafka wants 16 random bytes as base64; one that begins with a dash would look like an option."""
-    while True:
-        candidate = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        if not candidate.startswith("-"):
-            return candidate
