@@ -53,7 +53,7 @@ from olvido.operators.local.programs import programs_of
 from olvido.operators.local.stack import temporary_stack
 from olvido.operators.local.state import choose_port
 from olvido.processors import receipts
-from olvido.processors.app import BATCH_MAX
+from olvido.processors.app import RECORDS_MAX
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import RequestsHandler
 from olvido.processors.requests import GROUP
@@ -521,9 +521,9 @@ def sinks(runs: int, counts: Sequence[int]) -> list[Curve]:
                 record.value,
                 record.headers,
             )
-            for offset, record in enumerate(_records(asked(stage.deployment, 10 * BATCH_MAX)))
+            for offset, record in enumerate(_records(asked(stage.deployment, 10 * RECORDS_MAX)))
         ]
-        batches = [records[first : first + BATCH_MAX] for first in range(0, len(records), BATCH_MAX)]
+        batches = [records[first : first + RECORDS_MAX] for first in range(0, len(records), RECORDS_MAX)]
         with ledger_of(stage) as cursor:
             for turn in range(runs + 1):
                 for many, handle in handlers.items():
@@ -534,15 +534,15 @@ def sinks(runs: int, counts: Sequence[int]) -> list[Curve]:
                         handle(batch)
                     took = time.perf_counter() - began
                     cursor.execute("select count(*) from tasks")
-                    assert cursor.fetchone() == (len(share) * BATCH_MAX * many,), "a task for each sink"
+                    assert cursor.fetchone() == (len(share) * RECORDS_MAX * many,), "a task for each sink"
                     if turn:  # the first is for connections and caches
-                        rate = len(share) * BATCH_MAX / took
+                        rate = len(share) * RECORDS_MAX / took
                         requests.setdefault(many, []).append(rate)
                         tasks.setdefault(many, []).append(rate * many)
                         say(
                             f"  {many} sinks, turn {turn}: {rate:,.0f} requests/s, {rate * many:,.0f} tasks/s"
                         )
-    title, line = "growth: the handler alone, by sinks", f"batches of {BATCH_MAX:,}"
+    title, line = "growth: the handler alone, by sinks", f"batches of {RECORDS_MAX:,}"
     return [
         Curve(title=f"{title}: requests", x="sinks", y="requests/s", lines={line: requests}),
         Curve(title=f"{title}: tasks", x="sinks", y="tasks/s", lines={line: tasks}),
@@ -625,7 +625,7 @@ class Past:
 
     def some(self, cursor: Cursor, held: int) -> list[UUID]:
         """Ids from all over what is held."""
-        places = random.sample(range(1, held + 1), BATCH_MAX)
+        places = random.sample(range(1, held + 1), RECORDS_MAX)
         cursor.execute(
             f"select ({ID})::text from unnest(%(places)s::bigint[]) as n",
             {**self._instants(), "places": places},
@@ -687,7 +687,7 @@ def ledger(runs: int, counts: Sequence[int], requests: int) -> list[Curve]:
             x=x, y="records/s", lines={"processors": planned, "recorder": recorded},
         ),
         Curve(
-            title=f"growth: looking up {BATCH_MAX:,} requests, by what the ledger holds",
+            title=f"growth: looking up {RECORDS_MAX:,} requests, by what the ledger holds",
             x=x, y="ms, p50", lines=looked_up,
         ),
     ]  # fmt: skip
@@ -731,7 +731,7 @@ def _look_up(store: Ledger, ids: Callable[[], list[UUID]]) -> float:
 
 
 def _new() -> list[UUID]:
-    return [uuid7() for _ in range(BATCH_MAX)]
+    return [uuid7() for _ in range(RECORDS_MAX)]
 
 
 # --- all of it --------------------------------------------------------------------------------------
@@ -753,8 +753,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     runs, requests = arguments.runs, arguments.requests
-    if requests < 3 * BATCH_MAX:
-        parser.error(f"--requests: at least {3 * BATCH_MAX}, for the first batch does not count")
+    if requests < 3 * RECORDS_MAX:
+        parser.error(f"--requests: at least {3 * RECORDS_MAX}, for the first batch does not count")
     measured: dict[str, Callable[[], list[Curve]]] = {
         "processes": lambda: processes(runs, arguments.engines, arguments.processes_max, requests),
         "partitions": lambda: partitions(runs, arguments.partitions, requests),

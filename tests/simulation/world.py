@@ -463,7 +463,7 @@ class World:
                 (loop_module, "time", self.scheduler),
                 (commits_module, "time", self.scheduler),
                 (loop_module, "delays", self._delays),
-                (loop_module, "POLL_S", 30.0),
+                (loop_module, "PAUSE_POLL_S", 30.0),
                 (loop_module, "RETRY_AFTER_S_MAX", 120.0),
                 (codec_module, "time", self.scheduler),
                 (Codec, "decode", self._decoder()),

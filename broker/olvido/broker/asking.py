@@ -14,8 +14,8 @@ from olvido.broker.kafka import admin_options, library_logger, naming_bad_option
 from olvido.core.errors import Unavailable
 from olvido.schemas.settings.deployment import KafkaSection
 
-TIMEOUT_S = 10.0
-POLL_S = 0.1
+ANSWER_S_MAX = 10.0
+ASK_AGAIN_AFTER_S = 0.1
 
 # What a broker answers for a moment after a topic was made, or it came back: true again soon.
 NOT_YET = {
@@ -54,12 +54,12 @@ def silent(kafka: KafkaSection, what: str) -> Unavailable:
 
 
 def result_of(future: "Future[T]") -> T:
-    return future.result(timeout=2 * TIMEOUT_S)
+    return future.result(timeout=2 * ANSWER_S_MAX)
 
 
 def settled(ask: Callable[[], T]) -> T:
     """Ask until leaders and coordinators have settled, for as long as an answer may take."""
-    deadline = time.monotonic() + TIMEOUT_S
+    deadline = time.monotonic() + ANSWER_S_MAX
     while True:
         try:
             return ask()
@@ -67,4 +67,4 @@ def settled(ask: Callable[[], T]) -> T:
             # The controller names a leader before it leads, and a client may know it before the broker.
             if error.args[0].code() not in NOT_YET or time.monotonic() > deadline:
                 raise
-        time.sleep(POLL_S)
+        time.sleep(ASK_AGAIN_AFTER_S)

@@ -13,7 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are pu
     OffsetSpec,
 )
 
-from olvido.broker.asking import NOT_YET, TIMEOUT_S, admin_client, asking, result_of, settled, silent
+from olvido.broker.asking import ANSWER_S_MAX, NOT_YET, admin_client, asking, result_of, settled, silent
 from olvido.broker.contract import Lag
 from olvido.broker.kafka import open_consumer
 from olvido.core.offsets import Partition
@@ -135,7 +135,9 @@ def group_state(kafka: KafkaSection, group: str) -> GroupState:
     with asking(kafka) as admin:
         try:
             described = settled(
-                lambda: result_of(admin.describe_consumer_groups([group], request_timeout=TIMEOUT_S)[group])
+                lambda: result_of(
+                    admin.describe_consumer_groups([group], request_timeout=ANSWER_S_MAX)[group]
+                )
             )
         except KafkaException as error:
             if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
@@ -171,7 +173,7 @@ class Groups:
     def _look(self) -> list[GroupFigures]:
         names = list(self._topics)
         there = self._admin.list_topics(timeout=REACH_TIMEOUT_S).topics
-        described = self._admin.describe_consumer_groups(names, request_timeout=TIMEOUT_S)
+        described = self._admin.describe_consumer_groups(names, request_timeout=ANSWER_S_MAX)
         partitions = {
             group: [(name, number) for name in topics if name in there for number in there[name].partitions]
             for group, topics in self._topics.items()
@@ -226,7 +228,7 @@ def _described(answer: "Future[Any]") -> tuple[str, int]:
 
 
 def partitions_of(admin: AdminClient, topics: Sequence[str]) -> tuple[Partition, ...]:
-    there = admin.list_topics(timeout=TIMEOUT_S).topics
+    there = admin.list_topics(timeout=ANSWER_S_MAX).topics
     return tuple(
         (name, partition) for name in topics if name in there for partition in sorted(there[name].partitions)
     )
@@ -240,7 +242,7 @@ def offsets_of(
     asked = {TopicPartition(topic, partition): which for topic, partition in partitions}
 
     def ask() -> dict[Partition, int]:
-        answers = admin.list_offsets(asked, request_timeout=TIMEOUT_S)
+        answers = admin.list_offsets(asked, request_timeout=ANSWER_S_MAX)
         return {(one.topic, one.partition): result_of(answer).offset for one, answer in answers.items()}
 
     return settled(ask)
@@ -264,7 +266,7 @@ def _committed(kafka: KafkaSection, group: str, partitions: Sequence[Partition])
     consumer = open_consumer(kafka, group=group, client_id="olvido-admin")
     try:
         asked = [TopicPartition(*one) for one in partitions]
-        answer = settled(lambda: consumer.committed(asked, timeout=TIMEOUT_S))
+        answer = settled(lambda: consumer.committed(asked, timeout=ANSWER_S_MAX))
     finally:
         consumer.close()
     return {(one.topic, one.partition): one.offset for one in answer if one.offset >= 0}

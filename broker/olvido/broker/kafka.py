@@ -26,9 +26,9 @@ logger = logging.getLogger("olvido.broker")
 library_logger = logging.getLogger("olvido.broker.librdkafka")
 library_logger.addFilter(OnceAMinute())
 
-TIMEOUT_S = 30.0  # of one publish; a broker that restarts is back in less
+PUBLISH_S_MAX = 30.0  # of one publish; a broker that restarts is back in less
 GRACE_S = 2.0  # librdkafka looks for timed-out records once a second
-POLL_S = 0.1  # how soon a thread that brings reports notices that it is to end
+REPORTS_POLL_S = 0.1  # how soon a thread that brings reports notices that it is to end
 
 Options = dict[str, Any]
 
@@ -70,7 +70,7 @@ _CONSUMER_FIXED: Options = {
 class KafkaPublisher:
     """Writes records to Kafka. Keeps :class:`~olvido.broker.contract.Publisher`; threads may share one."""
 
-    def __init__(self, kafka: KafkaSection, *, client_id: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, kafka: KafkaSection, *, client_id: str, timeout_s: float = PUBLISH_S_MAX) -> None:
         """
         Args:
             kafka: where the broker is. It need not be up yet.
@@ -161,7 +161,7 @@ class KafkaPublisher:
                 )
             except BufferError:
                 # The queue is full. Reports make room, and at its time-out each record is reported.
-                connection.producer.poll(POLL_S)
+                connection.producer.poll(REPORTS_POLL_S)
                 if time.monotonic() > deadline:
                     raise self._unavailable(record.topic, "its queue stays full") from None
             except KafkaException as error:
@@ -225,7 +225,7 @@ class _Connection:
 
     def _bring_reports(self) -> None:
         while not self._ended.is_set():
-            self.producer.poll(POLL_S)
+            self.producer.poll(REPORTS_POLL_S)
         self.producer.flush(GRACE_S)
 
 

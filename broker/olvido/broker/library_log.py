@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-EVERY_S = 60.0
+REPEAT_AFTER_S = 60.0
 LINES_MAX = 1_000  # kept in mind at once; more different lines than that are new ones
 
 # How often it tried, and how long: "(after 0ms in state CONNECT, 3 identical error(s) suppressed)".
@@ -26,7 +26,7 @@ class OnceAMinute(logging.Filter):
         """Whether to log this line."""
         line, now = _COUNTED.sub("", record.getMessage()), self._clock()
         with self._lock:
-            if now - self._logged_at.get(line, float("-inf")) < EVERY_S:
+            if now - self._logged_at.get(line, float("-inf")) < REPEAT_AFTER_S:
                 return False
             if len(self._logged_at) >= LINES_MAX:
                 self._logged_at.clear()

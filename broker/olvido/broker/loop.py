@@ -27,7 +27,7 @@ from olvido.schemas.topics import CANARIES
 logger = logging.getLogger("olvido.broker")
 
 RETRY_AFTER_S_MAX = 3600.0  # a target that asks for more is asked again after an hour all the same
-POLL_S = 0.2  # how soon a paused loop notices that it is to stop
+PAUSE_POLL_S = 0.2  # how soon a paused loop notices that it is to stop
 SETTLE_S = 5.0  # how long a loop that stops waits for its last commit
 
 
@@ -175,7 +175,7 @@ class Loop:
         deadline = time.monotonic() + SETTLE_S
         consumer.pause(consumer.assignment())
         while self.commits.unanswered and time.monotonic() < deadline:
-            self._read(consumer, 1, POLL_S)
+            self._read(consumer, 1, PAUSE_POLL_S)
         if self.commits.unanswered:
             # To close it would wait for these answers for as long as the broker is away (librdkafka#3740).
             # What they would have committed comes again; the group learns by a time-out that we are gone.
@@ -218,7 +218,7 @@ class Loop:
         consumer.pause(consumer.assignment())
         while (left := began + delay_s - time.monotonic()) > 0 and not stop.is_set():
             # A partition assigned just now may give a record before it is paused: keep it for later.
-            self._ahead = self._read(consumer, 1, min(left, POLL_S))
+            self._ahead = self._read(consumer, 1, min(left, PAUSE_POLL_S))
         self.counters.paused_s += time.monotonic() - began
 
     def _resume(self, consumer: Consumer) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from olvido.broker.asking import POLL_S, TIMEOUT_S, silent
+from olvido.broker.asking import ANSWER_S_MAX, ASK_AGAIN_AFTER_S, silent
 from olvido.broker.contract import Received
 from olvido.broker.kafka import open_consumer, received
 from olvido.core.offsets import Partition
@@ -28,7 +28,7 @@ def follow(kafka: KafkaSection, starts: Mapping[Partition, int]) -> Iterator[Rec
         consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
         while True:
             # Short, so that Ctrl-C is noticed.
-            message = consumer.poll(POLL_S)
+            message = consumer.poll(ASK_AGAIN_AFTER_S)
             if message is not None and message.error() is None:
                 yield received(message)
     except KafkaException as error:
@@ -69,7 +69,7 @@ def read_range(
 
 def _read_one(consumer: Consumer, start: TopicPartition, end: int, kafka: KafkaSection) -> Iterator[Received]:
     # Only within what is kept: from anywhere else librdkafka would begin at the oldest record.
-    oldest, newest = consumer.get_watermark_offsets(start, timeout=TIMEOUT_S)
+    oldest, newest = consumer.get_watermark_offsets(start, timeout=ANSWER_S_MAX)
     start.offset, end = max(start.offset, oldest), min(end, newest)
     if start.offset >= end:
         return

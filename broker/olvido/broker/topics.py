@@ -23,7 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are pu
     TopicMetadata,
 )
 
-from olvido.broker.asking import TIMEOUT_S, asking, result_of
+from olvido.broker.asking import ANSWER_S_MAX, asking, result_of
 from olvido.broker.groups import LATEST, offsets_of, partitions_of
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import ConfigError
@@ -87,7 +87,7 @@ def check_fit(kafka: KafkaSection, topics: Sequence[Topic]) -> None:
         Unavailable: the broker does not answer.
     """
     with asking(kafka) as admin:
-        metadata = admin.list_topics(timeout=TIMEOUT_S).topics
+        metadata = admin.list_topics(timeout=ANSWER_S_MAX).topics
         there = [topic for topic in topics if topic.name in metadata]
         try:
             settings = _settings_of(admin, [topic.name for topic in there])
@@ -111,7 +111,7 @@ def diff(kafka: KafkaSection, registry: Registry, catalogue: Catalogue) -> list[
     """
     with asking(kafka) as admin:
         topics = topics_of(catalogue)
-        there = admin.list_topics(timeout=TIMEOUT_S).topics
+        there = admin.list_topics(timeout=ANSWER_S_MAX).topics
         settings = _settings_of(admin, [topic.name for topic in topics if topic.name in there])
     return [
         difference
@@ -247,7 +247,7 @@ def _settings_of(admin: AdminClient, names: Sequence[str]) -> dict[str, dict[str
     if not names:
         return {}
     asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
-    answers = admin.describe_configs(asked, request_timeout=TIMEOUT_S)
+    answers = admin.describe_configs(asked, request_timeout=ANSWER_S_MAX)
     return {
         resource.name: {name: str(entry.value) for name, entry in result_of(answer).items()}
         for resource, answer in answers.items()
@@ -266,7 +266,7 @@ def _create(admin: AdminClient, topics: Sequence[Topic], kafka: KafkaSection) ->
         )
         for topic in topics
     ]
-    for name, created in admin.create_topics(new, request_timeout=TIMEOUT_S).items():
+    for name, created in admin.create_topics(new, request_timeout=ANSWER_S_MAX).items():
         try:
             result_of(created)
         except KafkaException as error:
@@ -285,7 +285,7 @@ def _create(admin: AdminClient, topics: Sequence[Topic], kafka: KafkaSection) ->
 def _grow(admin: AdminClient, differences: Sequence[Difference]) -> None:
     new = [NewPartitions(one.topic, int(one.should)) for one in differences]
     if new:
-        for answer in admin.create_partitions(new, request_timeout=TIMEOUT_S).values():
+        for answer in admin.create_partitions(new, request_timeout=ANSWER_S_MAX).values():
             result_of(answer)
 
 
@@ -301,16 +301,16 @@ def _alter(admin: AdminClient, differences: Sequence[Difference]) -> None:
         ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
         for name, entries in changes.items()
     ]
-    for answer in admin.incremental_alter_configs(resources, request_timeout=TIMEOUT_S).values():
+    for answer in admin.incremental_alter_configs(resources, request_timeout=ANSWER_S_MAX).values():
         result_of(answer)
 
 
 def _wait_for(admin: AdminClient, names: Collection[str]) -> None:
     """Wait until each partition of new topics is led, so that the caller can write and read at once."""
     missing = set(names)
-    deadline = time.monotonic() + TIMEOUT_S
+    deadline = time.monotonic() + ANSWER_S_MAX
     while missing:
-        there = admin.list_topics(timeout=TIMEOUT_S).topics
+        there = admin.list_topics(timeout=ANSWER_S_MAX).topics
         missing = {name for name in missing if name not in there or not _is_led(there[name])}
         if missing and time.monotonic() > deadline:
             raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from olvido.ledger.connection import Database, Transaction
 
-BATCH_MAX = 1000
+ROWS_MAX = 1000
 BATCHES_MAX = 20  # that one look goes through: the timers share a thread, and it is soon back
 REST = timedelta(hours=6)  # between two passes over all events
 _FIRST = UUID(int=0)
@@ -38,7 +38,7 @@ class Retention:
         self._after = _FIRST
         self._rests_until: datetime | None = None
 
-    def run_once(self, *, limit: int = BATCH_MAX) -> int:
+    def run_once(self, *, limit: int = ROWS_MAX) -> int:
         """Delete some of what is past its time; returns how many rows that were.
 
         Each batch is a transaction: a crash between two of them leaves whole rows, deleted or kept.

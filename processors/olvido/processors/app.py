@@ -31,7 +31,7 @@ from olvido.schemas.topics import CANARIES
 
 logger = logging.getLogger("olvido.processors")
 
-BATCH_MAX = 1000
+RECORDS_MAX = 1000
 WITHIN_S = 0.05
 PATIENCE = timedelta(minutes=4)  # below the group's patience with us; then a fresh start is cheaper
 EXIT_BUG = 70  # EX_SOFTWARE
@@ -78,7 +78,7 @@ def build_app(
         reply_create_topic=False,
         store="memory://",
         Stream=Stream,
-        stream_buffer_maxsize=4 * BATCH_MAX,
+        stream_buffer_maxsize=4 * RECORDS_MAX,
         stream_wait_empty=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -116,7 +116,7 @@ def _read(
     )
 
     async def agent(stream: Stream) -> AsyncIterable[None]:
-        async for events in stream.batches(BATCH_MAX, within_s=WITHIN_S):
+        async for events in stream.batches(RECORDS_MAX, within_s=WITHIN_S):
             batch = [_received(event.message) for event in events]
             with activity.batch_in_hand([name]):
                 await _or_end(partial(_carry_out, handler, batch, pool, activity))

@@ -18,7 +18,7 @@ from olvido.schemas.settings.deployment import KafkaSection
 
 logger = logging.getLogger("olvido.processors")
 
-BATCH_MAX = 1000
+REREAD_MAX = 1000
 
 
 class Audit:
@@ -59,8 +59,8 @@ class Audit:
         AUDIT_GAPS.set(sum(hole.high - hole.low for hole in holes))
         for hole in holes:
             batch = list(read_range(self._kafka, hole.topic, hole.partition, [(hole.low, hole.high)]))
-            for start in range(0, len(batch), BATCH_MAX):
-                self._handlers[hole.topic](batch[start : start + BATCH_MAX])
+            for start in range(0, len(batch), REREAD_MAX):
+                self._handlers[hole.topic](batch[start : start + REREAD_MAX])
             # What the broker does not hold any more is no hole either, or it would be looked for for ever.
             self._ledger.progress.fill(hole, reread=len(batch))
             logger.error(

@@ -30,7 +30,7 @@ from olvido.schemas.topics import (
 
 logger = logging.getLogger("olvido.processors")
 
-EVERY_S = 15.0
+REFRESH_EVERY_S = 15.0
 
 Values = dict[str, Mapping[tuple[str, ...], float]]  # by gauge, then by labels
 
@@ -58,8 +58,8 @@ class Observer:
                 try:
                     FIGURES.replace(read())
                 except Unavailable as error:
-                    logger.warning("figures: %s; trying again in %.0f s", error, EVERY_S)
-            stop.wait(EVERY_S)
+                    logger.warning("figures: %s; trying again in %.0f s", error, REFRESH_EVERY_S)
+            stop.wait(REFRESH_EVERY_S)
 
     def broker(self) -> Values:
         """How far each group is.

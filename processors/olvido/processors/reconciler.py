@@ -34,7 +34,7 @@ from olvido.schemas.topics import DEAD_LETTERS, RECEIPTS, sink_group, tasks_topi
 
 logger = logging.getLogger("olvido.processors")
 
-BATCH_MAX = 1000
+TASKS_MAX = 1000
 ROUNDS_MAX = 20  # batches of each kind that one look sends: the timers share a thread, and it is soon back
 # Of an operation, on a sink's topic: what people decide today waits behind no more than that.
 AHEAD_MAX = 5000
@@ -81,7 +81,7 @@ class Reconciler:
         self._first_after = first_after
         self._unread = unread
 
-    def run_once(self, *, limit: int = BATCH_MAX) -> int:
+    def run_once(self, *, limit: int = TASKS_MAX) -> int:
         """Send what is due, and end the operations that are done; returns how many tasks were sent.
 
         It goes on, ``limit`` at a time, until nothing is due or enough was done for one look.

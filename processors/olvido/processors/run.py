@@ -14,8 +14,7 @@ from olvido.broker.groups import unread
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
 from olvido.broker.runtime import tracing
-from olvido.broker.runtime.canaries import EVERY_S as CANARIES_EVERY_S
-from olvido.broker.runtime.canaries import Canaries
+from olvido.broker.runtime.canaries import CANARIES_EVERY_S, Canaries
 from olvido.broker.runtime.health import ReaderHealth
 from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import Stopped, patiently

@@ -26,7 +26,7 @@ logger = logging.getLogger("olvido.producers")
 BATCH = 500
 # How often an empty outbox is looked at. Not LISTEN: a NOTIFY takes one lock for the whole database at the
 # commit of each of the caller's transactions, and they would queue there.
-POLL_S = 0.25
+OUTBOX_POLL_S = 0.25
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 10_000
 STILL_S_MAX = 60.0  # one turn waits for the broker for half a minute at most
@@ -74,7 +74,7 @@ class Relay:
                     waits = delays()
                     self._problem = ""
                     if count < self._batch:
-                        stop.wait(POLL_S)
+                        stop.wait(OUTBOX_POLL_S)
                 self._turned_at = time.monotonic()
         finally:
             self._disconnect()

@@ -14,7 +14,7 @@ from olvido.broker.partitioning import partition_of
 from olvido.schemas.codec import Codec
 from olvido.schemas.envelope import headers_of
 
-EVERY_S = 10.0
+CANARIES_EVERY_S = 10.0
 
 
 def keys_for(partitions: int) -> tuple[bytes, ...]:

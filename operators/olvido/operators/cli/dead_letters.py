@@ -30,7 +30,7 @@ from olvido.operators.desk.text import counted, text_of
 
 RATE_MAX = 10_000  # a second
 NAMED_MAX = 20  # letters that are named one by one below a table
-WIDE = 120  # columns; narrower, an id would be folded to show the record's place
+WIDTH_WITH_PLACES = 120  # columns; narrower, an id would be folded to show the record's place
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Dead letters, by their ids.", show_default=False)]
 Oldest = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="How many at most, oldest first.")]
@@ -147,7 +147,7 @@ def list_dead_letters(
         show(rows, columns, output=output, empty=empty)
         return
     found = desk.newest(declared, kind.chosen(), state=state.state, limit=limit)
-    wide = ("field", "topic", "partition", "offset") if console.width >= WIDE else ()
+    wide = ("field", "topic", "partition", "offset") if console.width >= WIDTH_WITH_PLACES else ()
     columns = ("dead_letter_id", "cause", *wide, "state" if state is Shown.ALL else "attempts", "age")
     show([_row(kept, now) for kept in found], columns, output=output, empty=empty)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from olvido.schemas.settings.deployment import Deployment
 
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")]
-WIDE = 100  # columns; narrower, an id would be folded to show an instant
+WIDTH_WITH_INSTANTS = 100  # columns; narrower, an id would be folded to show an instant
 MARGIN = 10  # columns before what stands below a task
 
 
@@ -115,7 +115,7 @@ def list_requests(
     declared, now = deployment(), datetime.now(UTC)
     found = find(declared, narrowed.filter(declared, person, now), now=now, limit=limit)
     rows = [{**record_of(one), "sinks": f"{one.answered}/{one.tasks}"} for one in found]
-    wide = console.width >= WIDE
+    wide = console.width >= WIDTH_WITH_INSTANTS
     columns = ("request_id", "right", "state", "sinks", *(("requested_at", "overdue") if wide else ()))
     show(
         rows, columns, output=output, empty="no such requests; make one with: olvido request erase --email …"
@@ -163,7 +163,7 @@ def _show_tasks(shown: "Shown", rows: list[dict[str, Any]], output: Output) -> N
     generations = any(task.generation for task in shown.tasks)
     columns = ("sink", *(("generation",) if generations else ()), "outcome", "applied_at", "verified")
     rows = [{**row, "verified": row["verified_at"]} for row in rows]
-    if paper_width() >= WIDE:
+    if paper_width() >= WIDTH_WITH_INSTANTS:
         show(rows, (*columns, "attempts", "counts", "detail"), output=output, empty="")
     else:
         show(rows, columns, output=output, empty="")

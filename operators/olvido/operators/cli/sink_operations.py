@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from olvido.operators.desk.sink_operations import Operation
 
 SHOWN_MAX = 100  # tasks that are left to a person
-WIDE = 100  # columns; narrower, not everything has room beside a name or an id
+WIDTH_WITH_COUNTS = 100  # columns; narrower, not everything has room beside a name or an id
 
 
 def add_commands(group: typer.Typer, kind: OperationKind) -> None:
@@ -59,7 +59,7 @@ def _list(kind: OperationKind, *, sink: str | None, output: Output) -> None:
 
     rows = [_row(one) for one in desk.newest(deployment(), kind, sink=sink)]
     wide = ("tasks", "answered", "left", "parked", "failed", "forgotten")
-    counts = wide if console.width >= WIDE else ("tasks", "answered", "left", "stuck")
+    counts = wide if console.width >= WIDTH_WITH_COUNTS else ("tasks", "answered", "left", "stuck")
     show(rows, ("name", "state", *counts), output=output, empty=f"there is no {kind.value}")
 
 
@@ -75,7 +75,7 @@ def _show(kind: OperationKind, name: str, *, output: Output) -> None:
     show_one(_row(found), output=output)
     if not stuck:
         return
-    more = ("action", "state") if console.width >= WIDE else ()
+    more = ("action", "state") if console.width >= WIDTH_WITH_COUNTS else ()
     show(stuck, ("task_id", *more, "detail"), output=output, empty="")
     if found.forgotten:
         messages.print(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from olvido.ledger.sink_operations import OpenOperation
     from olvido.operators.desk.sinks import SinkRow
 
-WIDE = 100  # columns; narrower, what to do would be folded
+WIDTH_WITH_KINDS = 100  # columns; narrower, what to do would be folded
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +30,7 @@ def list_sinks(output: Form = Output.TABLE) -> None:
     from olvido.operators.desk.sinks import rows
     from olvido.operators.settings import deployment
 
-    more = ("kind", "region", "since") if console.width >= WIDE else ()
+    more = ("kind", "region", "since") if console.width >= WIDTH_WITH_KINDS else ()
     found = [_row(one) for one in rows(deployment()) if one.kind]
     show(found, ("sink", *more, "standing", "open", "to_do"), output=output, empty="")
 

@@ -19,8 +19,8 @@ from olvido.operators.settings import process_of, project
 if TYPE_CHECKING:
     from olvido.operators.desk.health import Overview, Process, Reader, Report
 
-EVERY_S = 2.0
-WIDE = 110  # columns; narrower, pid, uptime and restarts have no room
+LOOK_EVERY_S = 2.0
+WIDTH_WITH_PROCESSES = 110  # columns; narrower, pid, uptime and restarts have no room
 WELL = frozenset({"running", "given", "stable", "live", "-"})
 
 
@@ -60,7 +60,7 @@ def status(
         if deadline is not None and time.monotonic() > deadline:
             raise typer.Exit(Exit.TIMED_OUT)
         try:
-            time.sleep(EVERY_S)
+            time.sleep(LOOK_EVERY_S)
             report = overall(project())
         except KeyboardInterrupt:  # it is how watching ends
             break
@@ -88,7 +88,7 @@ def print_report(report: "Report", output: Output) -> None:
         console.print(line)
     if rows:
         console.print()
-        more = ("pid", "up", "restarts") if console.width >= WIDE else ()
+        more = ("pid", "up", "restarts") if console.width >= WIDTH_WITH_PROCESSES else ()
         columns = ("reader", "process", "members", "behind", "owed", "oldest", "parked", "standing", *more)
         show(rows, columns, output=Output.TABLE, empty="")
     if report.ledger:

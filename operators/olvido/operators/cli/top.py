@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from olvido.operators.desk.top import Look, Looking, ReaderPace
 
 MS = timedelta(milliseconds=1)
-EVERY_S = 1.0
+LOOK_EVERY_S = 1.0
 KEYS_S = 0.1  # how soon q is noticed
 REMEMBERED = 60  # looks: a minute of them is drawn where there is room
 BARS = "▁▂▃▄▅▆▇█"
-WIDE = 110  # columns
+WIDTH_WITH_STANDINGS = 110  # columns
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,9 @@ def register(app: typer.Typer) -> None:
 
 
 def top(
-    every: Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two looks.")] = EVERY_S,
+    every: Annotated[
+        float, typer.Option(min=0.2, max=3600, help="Seconds between two looks.")
+    ] = LOOK_EVERY_S,
     count: Annotated[
         int | None, typer.Option(min=1, help="End after so many looks; without it, never.")
     ] = None,
@@ -129,7 +131,7 @@ def _line(look: "Look") -> str:
 
 
 def _screen(watcher: Watcher) -> Group:
-    look, wide = watcher.seen[-1], console.width >= WIDE
+    look, wide = watcher.seen[-1], console.width >= WIDTH_WITH_STANDINGS
     rows = [
         _row(look, one, watcher.history.get(one.group, ()), bars=40 if wide else 10) for one in look.readers
     ]

@@ -12,7 +12,7 @@ from olvido.operators.cli.output import Form, Output, console, messages, show
 if TYPE_CHECKING:
     from olvido.broker.topics import Difference
 
-WIDE = 140  # columns; narrower, who writes and reads has no room
+WIDTH_WITH_WRITERS = 140  # columns; narrower, who writes and reads has no room
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +60,7 @@ def list_topics(output: Form = Output.TABLE) -> None:
     ]
     if output is Output.TABLE:
         rows = [{**row, "retention": row["retention"] or "for ever"} for row in rows]
-    who = ("writers", "readers") if console.width >= WIDE else ()
+    who = ("writers", "readers") if console.width >= WIDTH_WITH_WRITERS else ()
     show(rows, ("name", "key", "partitions", "retention", *who), output=output, empty="")
 
 

@@ -22,9 +22,9 @@ from olvido.processors.stored import StoredEvents
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 
-BATCH_MAX = 1000
+SOURCES_MAX = 1000
 TICKS_MAX = 3  # looks of the reconciler, the first of which shows whether it knows the sink
-POLL_S = 0.2
+LOOK_AGAIN_AFTER_S = 0.2
 
 
 class Backfill:
@@ -49,7 +49,7 @@ class Backfill:
         self._clock = clock
         self.operation = operation
 
-    def run(self, *, limit: int = BATCH_MAX) -> Iterator[Position]:
+    def run(self, *, limit: int = SOURCES_MAX) -> Iterator[Position]:
         """Go on from where it is to the end; says after each batch how far it is.
 
         Raises:
@@ -116,7 +116,7 @@ def join(declared: Deployment, sink: str, reason: str, *, now: datetime) -> Join
     )
     deadline = time.monotonic() + TICKS_MAX * declared.reconciler.every_s
     while (position := backfills.position(operation)).known_at is None and time.monotonic() <= deadline:
-        time.sleep(POLL_S)
+        time.sleep(LOOK_AGAIN_AFTER_S)
     return Joining(operation=operation, position=position)
 
 

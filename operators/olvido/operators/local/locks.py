@@ -12,7 +12,7 @@ from rich.console import Console
 from olvido.operators.local.errors import StackError
 
 WAIT_S_MAX = 600.0  # another `olvido up` may be downloading
-POLL_S = 0.1
+TRY_AGAIN_AFTER_S = 0.1
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def _acquire(path: Path, *, what: str, console: Console | None, wait_s: float) -
                 f"another olvido process has been using {what} for {wait_s:.0f} s ({path}). "
                 f"Find it with `ps`, or wait for it, and try again."
             )
-        time.sleep(POLL_S)
+        time.sleep(TRY_AGAIN_AFTER_S)
 
 
 def _is_still_that_file(handle: int, path: Path) -> bool:

@@ -41,7 +41,7 @@ MIRROR_VARIABLE = "OLVIDO_MAVEN_MIRROR"
 
 THREADS = 8
 CHUNK_BYTES = 64 * 1024  # what a cut connection loses at most
-TIMEOUT_S = 30  # without a byte
+SILENCE_S_MAX = 30  # without a byte
 ATTEMPTS_MAX = 6  # of one file, each goes on where the last one broke; pauses double from 0.5 s: 15 s in all
 PAUSE_FIRST_S = 0.5
 
@@ -260,7 +260,7 @@ def _append(url: str, artifact: Artifact, partial: Path, advance: Advance) -> bo
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     from jgo.util import http  # only who downloads waits for it
 
-    with http.get(url, stream=True, timeout=TIMEOUT_S, headers=headers) as response:
+    with http.get(url, stream=True, timeout=SILENCE_S_MAX, headers=headers) as response:
         if response.status_code >= 500:
             raise ConnectionError(f"it answered {response.status_code}")
         if response.status_code == 416:  # its file is shorter than what we have: begin again
@@ -322,7 +322,7 @@ def _progress(part: Part, missing: list[Artifact], console: Console | None) -> I
 class _PlainProgress:
     """A line every ten seconds, for a log that nobody watches live."""
 
-    EVERY_S = 10.0
+    SAY_EVERY_S = 10.0
 
     def __init__(self, *, console: Console, title: str, total: int) -> None:
         self._console, self._title, self._total = console, title, total
@@ -333,6 +333,6 @@ class _PlainProgress:
     def __call__(self, count: int) -> None:
         with self._lock:
             self._done += count
-            if time.monotonic() - self._said_at >= self.EVERY_S:
+            if time.monotonic() - self._said_at >= self.SAY_EVERY_S:
                 self._said_at = time.monotonic()
                 self._console.print(f"  {self._title}: {self._done / 1e6:.0f} of {self._total / 1e6:.0f} MB")

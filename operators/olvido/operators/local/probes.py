@@ -8,7 +8,7 @@ import urllib.request
 import psutil  # type: ignore[import-untyped, unused-ignore]
 import psycopg2
 
-TIMEOUT_S = 3.0
+ANSWER_S_MAX = 3.0
 API_VERSIONS = 18  # https://kafka.apache.org/protocol#The_Messages_ApiVersions
 CORRELATION_ID = 7
 
@@ -27,7 +27,7 @@ def kafka_answers(address: str) -> bool:
 
 def _asks_api_versions(host: str, port: int) -> bool:
     request = struct.pack(">hhih", API_VERSIONS, 0, CORRELATION_ID, -1)  # -1: no client id
-    with socket.create_connection((host, port), timeout=TIMEOUT_S) as connection:
+    with socket.create_connection((host, port), timeout=ANSWER_S_MAX) as connection:
         connection.sendall(struct.pack(">i", len(request)) + request)
         head = connection.recv(10, socket.MSG_WAITALL)
     _size, correlation, error = struct.unpack(">iih", head)
@@ -39,7 +39,7 @@ def connects(address: str) -> bool:
     for server in address.split(","):
         host, _, port = server.strip().rpartition(":")
         try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout=TIMEOUT_S):
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S_MAX):
                 return True
         except (OSError, ValueError):
             continue
@@ -51,7 +51,7 @@ def registry_answers(url: str) -> bool:
     if not url.startswith(("http://", "https://")):
         return False
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/subjects", timeout=TIMEOUT_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{url.rstrip('/')}/subjects", timeout=ANSWER_S_MAX) as answer:  # noqa: S310
             return bool(answer.read(1) == b"[")
     except urllib.error.HTTPError as error:
         return error.code in (401, 403)
@@ -62,7 +62,7 @@ def registry_answers(url: str) -> bool:
 def postgres_refuses(dsn: str) -> str | None:
     """Why a database can't be used, or None when it can. Never holds the password."""
     try:
-        psycopg2.connect(dsn, connect_timeout=int(TIMEOUT_S)).close()
+        psycopg2.connect(dsn, connect_timeout=int(ANSWER_S_MAX)).close()
     except psycopg2.Error as error:
         return " ".join(str(error).split()) or type(error).__name__
     return None

@@ -21,7 +21,7 @@ from olvido.processors.figures import readers_of
 from olvido.schemas.settings.deployment import Deployment
 
 READERS_S_MAX = 40.0  # 3 to 6 s on an idle machine
-POLL_S = 0.3
+LOOK_AGAIN_AFTER_S = 0.3
 TRIES = 2  # of a process that ends by itself; then it is said what is wrong with it
 COMPLAINT = "olvido: "  # how a command that ends by an error begins its last line
 BAD_LEVELS = ("warning", "error", "critical")
@@ -84,7 +84,7 @@ def wait_for_readers(console: Console, running: Stack) -> None:
             now = _restarts(running)
             if all(now.get(name, 0) - before.get(name, 0) >= TRIES for name in missing.values()):
                 break
-            time.sleep(POLL_S)
+            time.sleep(LOOK_AGAIN_AFTER_S)
     for name in sorted(missing.values()):
         log = running.folder.log(name)
         console.print(

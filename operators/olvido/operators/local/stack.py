@@ -72,7 +72,7 @@ TITLES = {"kafka": "Kafka", "registry": "the schema registry", "postgres": "Post
 HEALTHY_S_MAX = 120.0  # 1 to 6 s on an idle machine; a loaded one may take ten times that
 STEADY_S_MAX = 3.0  # beyond a program's own start_s
 GRACE_S = 3.0  # PostgreSQL that was just killed starts at the second try: its children still hold its memory
-POLL_S = 0.1
+LOOK_AGAIN_AFTER_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -489,7 +489,7 @@ class _Starting:
             # That it is ours which answers: somebody else's server may sit on the port.
             if now.pid is not None and listens(now.pid, self.state.ports[part]) and answers():
                 return
-            time.sleep(POLL_S)
+            time.sleep(LOOK_AGAIN_AFTER_S)
         raise PartFailed(
             f"{TITLES[part]} did not answer within {HEALTHY_S_MAX:.0f} s. "
             f"Its log, {log}, ends with:\n{tail(log)}"
@@ -558,7 +558,7 @@ def _start_programs(
         while (now := supervisor.status().get(program.name)) and now.state == "starting":
             if time.monotonic() > deadline:
                 break
-            time.sleep(POLL_S)
+            time.sleep(LOOK_AGAIN_AFTER_S)
         if (
             now is None
             or now.state in ("backoff", "fatal")

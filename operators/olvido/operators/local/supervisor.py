@@ -33,7 +33,7 @@ MARK = "OLVIDO_STACK_MARK"
 START_S_MAX = 15.0
 SHUTDOWN_S_MAX = 120.0
 ORPHAN_STOP_S_MAX = 20.0  # PostgreSQL writes a checkpoint first
-POLL_S = 0.05
+LOOK_AGAIN_AFTER_S = 0.05
 UP_STATES = frozenset({"STARTING", "RUNNING"})
 DOWN_STATES = frozenset({"STOPPED", "EXITED", "FATAL"})
 
@@ -101,7 +101,7 @@ class Supervisor:
         while began.returncode == 0 and time.monotonic() < deadline:
             if self.alive():
                 return
-            time.sleep(POLL_S)
+            time.sleep(LOOK_AGAIN_AFTER_S)
         said = (began.stdout + began.stderr).strip()
         raise StackError(
             f"supervisord did not start: {said}\nIts log, {self.log}, ends with:\n{tail(self.log)}"
@@ -200,13 +200,13 @@ class Supervisor:
                 raise StackError(
                     f"processes of an earlier stack can't be ended: {pids}. End them, then try again."
                 )
-            time.sleep(POLL_S)
+            time.sleep(LOOK_AGAIN_AFTER_S)
 
     def _wait_for_end(self) -> None:
         # Each program has its own time to end; after that supervisord kills it.
         deadline = time.monotonic() + SHUTDOWN_S_MAX
         while self.alive() and time.monotonic() < deadline:
-            time.sleep(POLL_S)
+            time.sleep(LOOK_AGAIN_AFTER_S)
         self.stop_orphans()
 
     def _relative(self, path: Path) -> Path:
