@@ -60,7 +60,7 @@ def _postgres(dsn: str) -> Kept:
 def save(ledger: Ledger, *batch: Any) -> requests.Output:
     known, verified = ledger.requests.known([item.value.request_id for item in batch])
     output = requests.step(batch, requests.Known(requests=known, verifications=verified), CATALOGUE, NOW)
-    rows = [requests.task_row(task) for task in output.new_tasks]
+    rows = output.new_tasks
     ledger.requests.save(output.rows, rows, **HELD)
     return output
 
@@ -148,7 +148,7 @@ def test_what_was_started_is_awaiting_until_somebody_was_told(kept: Kept):
         known, verified = kept.ledger.requests.known([an_id(1)])
         found = verifications.Known(requests=known, events={an_id(1): request}, verifications=verified)
         output = verifications.step(given, found, CATALOGUE, NOW)
-        rows = [requests.task_row(task) for task in output.tasks]
+        rows = output.tasks
         kept.ledger.verifications.save(output.rows, output.started, rows, now=NOW, due_after=MINUTE)
         return output
 
@@ -216,7 +216,7 @@ def test_a_publication_begins_with_the_save(kept: Kept):
     output = requests.step(
         [read(an_erasure(1), 1)], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
     )
-    rows = [requests.task_row(task) for task in output.new_tasks]
+    rows = output.new_tasks
     about = Snapshot(statuses=output.statuses).about
     publication_id = kept.ledger.requests.save(output.rows, rows, **HELD, publication=about)
     assert kept.ledger.publications.unended(older_than=0 * MINUTE, limit=9) == ([publication_id], about)
@@ -285,7 +285,7 @@ def _say(kept: Kept, *batch: Any) -> consents.Output:
     ids = [item.value.event_id for item in batch]
     changes, states = kept.ledger.consents.known(ids, consents.keys_of(batch))
     output = consents.step(batch, consents.Known(changes=changes, states=states), CATALOGUE, NOW)
-    rows = [requests.task_row(task) for task in output.new_tasks]
+    rows = output.new_tasks
     kept.ledger.consents.save(output.rows, output.states, rows, **HELD)
     return output
 
@@ -328,7 +328,7 @@ def _verifies(kept: Kept, rng: random.Random, turn: int) -> Any:
     output = verifications.step(
         given, verifications.Known(requests=known, events=events, verifications=verified), CATALOGUE, NOW
     )
-    rows = [requests.task_row(task) for task in output.tasks]
+    rows = output.tasks
     kept.ledger.verifications.save(output.rows, output.started, rows, now=NOW, due_after=MINUTE)
     if turn % 2:
         kept.ledger.verifications.end_awaiting([status.request_id for status in output.statuses])

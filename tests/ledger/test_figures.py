@@ -24,7 +24,7 @@ def ask(ledger: Ledger, request: PrivacyRequest, *, received_at=NOW) -> None:
     output = requests.step(
         [read(request)], requests.Known(requests={}, verifications={}), CATALOGUE, received_at
     )
-    rows = [requests.task_row(task) for task in output.new_tasks]
+    rows = output.new_tasks
     ledger.requests.save(output.rows, rows, topic="olvido.requests.v1", now=received_at, due_after=MINUTE)
 
 

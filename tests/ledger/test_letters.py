@@ -30,7 +30,7 @@ def parked(ledger) -> DeadLetter:
         [read(an_erasure())], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
     )
     ledger.requests.save(
-        output.rows, [requests.task_row(task) for task in output.new_tasks],
+        output.rows, output.new_tasks,
         topic="olvido.requests.v1", now=NOW, due_after=MINUTE,
     )  # fmt: skip
     task = output.new_tasks[0]

@@ -65,7 +65,7 @@ def ask(ledger: Ledger, number: int, *, at: datetime = NOW, done: bool = True, *
         [read(an_erasure(number, **request), number)],
         requests.Known(requests={}, verifications={}), CATALOGUE, at,
     )  # fmt: skip
-    rows = [requests.task_row(task) for task in output.new_tasks]
+    rows = output.new_tasks
     ledger.requests.save(output.rows, rows, topic="olvido.requests.v1", now=at, due_after=MINUTE)
     if done:
         settle(ledger, number, Outcome.ERASED, at=at)
@@ -84,7 +84,7 @@ def change(ledger: Ledger, number: int, decision: Decision, *, at: datetime = NO
         [read(a_change(number, decision, occurred_at=at - MINUTE), number)],
         consents.Known(changes={}, states={}), CATALOGUE, at,
     )  # fmt: skip
-    rows = [requests.task_row(task) for task in output.new_tasks]
+    rows = output.new_tasks
     ledger.consents.save(
         output.rows, output.states, rows, topic="olvido.consents.v1", now=at, due_after=MINUTE
     )

@@ -17,6 +17,7 @@ from olvido.core.receipts import receipt_for, stands
 from olvido.ledger import schema
 from olvido.ledger.connection import Database, Overtaken
 from olvido.ledger.progress import ranges_of
+from olvido.ledger.recording import task_key
 from olvido.ledger.rows import Try
 from olvido.ledger.store import Ledger
 from olvido.processors import consents, requests
@@ -30,7 +31,7 @@ def saved_requests(ledger: Ledger, batch) -> requests.Output:
     output = requests.step(batch, requests.Known(requests=known, verifications=verified), CATALOGUE, NOW)
     ledger.requests.save(
         output.rows,
-        [requests.task_row(task) for task in output.new_tasks],
+        output.new_tasks,
         topic="olvido.requests.v1",
         now=NOW,
         due_after=MINUTE,
@@ -65,7 +66,7 @@ def test_two_processes_that_save_the_same_id_do_not_both_succeed(ledger):
         [read(an_erasure())], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
     )
     save = {"topic": "olvido.requests.v1", "now": NOW, "due_after": MINUTE}
-    rows = [requests.task_row(task) for task in output.new_tasks]
+    rows = output.new_tasks
     ledger.requests.save(output.rows, rows, **save)
     with pytest.raises(Overtaken):
         ledger.requests.save(output.rows, rows, **save)
@@ -135,6 +136,24 @@ def test_of_two_final_receipts_the_one_applied_first_stands_in_either_order(ledg
         row = next(row for row in ledger.figures.tasks(an_id(1)) if row["sink"] == task.sink)
         assert (row["outcome"], row["applied_at"]) == ("erased", NOW)
     assert stands(stands(two, deferred), one) == one
+
+
+@pytest.mark.parametrize("otherwise", [{"task_id": an_id(77)}, {"sink": "marketing"}, {"generation": 1}])
+def test_a_receipt_settles_no_other_task_than_the_one_it_names(ledger, otherwise):
+    crm, marketing = saved_requests(ledger, [read(an_erasure())]).tasks
+    foreign, right = a_receipt(replace(crm, **otherwise)), a_receipt(marketing)
+    with ledger.recording({an_id(1)}) as recording:
+        assert recording.settle([foreign, right]) == [right]
+        assert recording.known_tasks([foreign, right], [right]) == {task_key(right)}
+        assert recording.known_tasks([foreign, right]) == {task_key(right)}
+
+
+def test_a_receipt_that_comes_again_is_written_once_and_its_task_is_known(ledger):
+    receipt = a_receipt(saved_requests(ledger, [read(an_erasure())]).tasks[0])
+    for written in ([receipt], []):
+        with ledger.recording({an_id(1)}) as recording:
+            assert recording.settle([receipt]) == written
+            assert recording.known_tasks([receipt], written) == {task_key(receipt)}
 
 
 def test_two_recorders_that_settle_the_last_two_tasks_at_once_leave_a_final_state(ledger):

@@ -52,7 +52,7 @@ def world(registry, ledger: Ledger):
     item = replace(item, received=replace(item.received, value=encoded))
     output = requests.step([item], requests.Known(requests={}, verifications={}), SMALL, NOW)
     ledger.requests.save(
-        output.rows, [requests.task_row(task) for task in output.tasks], topic="olvido.requests.v1",
+        output.rows, output.tasks, topic="olvido.requests.v1",
         now=NOW, due_after=MINUTE,
     )  # fmt: skip
     return output.tasks

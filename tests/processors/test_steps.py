@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from values import CATALOGUE, NOW, a_change, a_receipt, a_verification, an_erasure, an_id, read, received
@@ -13,6 +14,7 @@ from olvido.core.lifecycle import RequestState
 from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
 from olvido.core.rights.names import Right
+from olvido.ledger.recording import task_key
 from olvido.ledger.rows import Known as KnownChange
 from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestHead
 from olvido.processors import consents, receipts, requests, verifications
@@ -325,38 +327,37 @@ def test_a_change_that_comes_late_moves_no_state_and_its_sinks_are_told_all_the_
 # --- receipts ---------------------------------------------------------------------------------
 
 TASKS = plan_tasks(an_erasure(), CATALOGUE)
-KEYS = {(task.source_id, task.sink, task.generation, task.task_id) for task in TASKS}
+KEYS = {task_key(a_receipt(task)) for task in TASKS}
 
 
 def test_a_receipt_delivered_twice_counts_once():
     batch = [read(a_receipt(TASKS[0]), offset) for offset in range(2)]
-    assert receipts.accept(batch, KEYS, NOW).receipts == (a_receipt(TASKS[0]),)
+    assert receipts.standing(batch) == (a_receipt(TASKS[0]),)
 
 
-def test_a_receipt_for_a_task_there_is_not_is_a_dead_letter():
-    foreign = a_receipt(replace(TASKS[0], task_id=an_id(77)))
-    accepted = receipts.accept([read(foreign)], KEYS, NOW)
-    assert [letter.cause for letter in accepted.dead_letters] == [Cause.UNKNOWN_TASK]
+def test_receipts_of_two_generations_answer_two_tasks():
+    both = (a_receipt(TASKS[0]), a_receipt(replace(TASKS[0], generation=1)))
+    assert receipts.standing([read(receipt) for receipt in both]) == both
 
 
-def test_a_receipt_from_another_sink_settles_nothing():
-    foreign = a_receipt(replace(TASKS[0], sink="marketing"))
-    accepted = receipts.accept([read(foreign)], KEYS, NOW)
-    assert (accepted.receipts, [letter.cause for letter in accepted.dead_letters]) == (
-        (),
-        [Cause.UNKNOWN_TASK],
-    )
+def test_a_receipt_for_a_task_there_is_is_not_refused():
+    assert receipts.refused([read(a_receipt(TASKS[0]))], KEYS, NOW) == ()
 
 
-def test_a_receipt_of_another_generation_does_not_close_this_one():
-    later = a_receipt(replace(TASKS[0], generation=1))
-    assert receipts.accept([read(later)], KEYS, NOW).receipts == ()
+@pytest.mark.parametrize(
+    "otherwise",
+    [{"task_id": an_id(77)}, {"sink": "marketing"}, {"generation": 1}],
+    ids=["another task", "another sink's", "another generation"],
+)
+def test_a_receipt_for_a_task_there_is_not_is_a_dead_letter(otherwise):
+    foreign = a_receipt(replace(TASKS[0], **otherwise))
+    assert [letter.cause for letter in receipts.refused([read(foreign)], KEYS, NOW)] == [Cause.UNKNOWN_TASK]
 
 
 def test_a_receipt_that_counts_below_zero_is_a_dead_letter():
     bad = replace(a_receipt(TASKS[0]), counts={"customers.deleted": -1})
-    accepted = receipts.accept([read(bad)], KEYS, NOW)
-    assert [letter.cause for letter in accepted.dead_letters] == [Cause.BAD_COUNT]
+    assert receipts.standing([read(bad)]) == ()
+    assert [letter.cause for letter in receipts.refused([read(bad)], KEYS, NOW)] == [Cause.BAD_COUNT]
 
 
 def test_the_state_of_a_request_follows_from_what_its_sinks_have_said():

@@ -24,10 +24,9 @@ from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Receipt
 from olvido.core.subject import Identity
 from olvido.core.tasks import IdempotencyKey, Task
-from olvido.ledger.recording import Recording
+from olvido.ledger.recording import Recording, task_key
 from olvido.processors import requests as request_steps
 from olvido.processors.emission import Prepared
-from olvido.processors.receipts import task_key
 from olvido.processors.telling import Telling
 from olvido.schemas.topics import CONSENT_STATE, REQUEST_STATUS
 
@@ -96,7 +95,7 @@ def _any_box(request: Any, *rest: Any, **more: Any) -> tuple[Task, ...]:
     return tuple(replace(task, box=request.boxes[0]) for task in plan_tasks(request, *rest, **more))
 
 
-def _takes_every_receipt(recording: Recording, receipts: Sequence[Receipt]) -> Any:
+def _takes_every_receipt(recording: Recording, receipts: Sequence[Receipt], settled: Any) -> Any:
     return {task_key(receipt) for receipt in receipts}
 
 

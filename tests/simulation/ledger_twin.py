@@ -114,12 +114,12 @@ class TransactionTwin:
         for request_id, row in _found(self._tables.requests, ids):
             yield (request_id, *_values(row, *names), self._said(request_id))
 
-    def _said(self, source_id: UUID) -> dict[str, list[str | None]]:
+    def _said(self, source_id: UUID) -> str:
         """What each sink has said, the oldest generation first."""
         said: dict[str, list[str | None]] = defaultdict(list)
         for key in sorted(self._tables.plan_tasks.get(source_id, ()), key=lambda key: (key[1], key[2])):
             said[key[1]].append(self._tables.tasks[key]["outcome"])
-        return said
+        return json.dumps(said)
 
     def _verifications_known(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
         for (request_id, _), row in self._tables.verifications.items():
@@ -213,26 +213,25 @@ class TransactionTwin:
         for request_id, row in _found(self._tables.requests, ids):
             yield (request_id, *_values(row, *_HEAD))
 
-    def _tasks_known(self, **columns: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        for row in _unnested(columns):
+    def _tasks_known(self, **columns: Sequence[Any]) -> Iterator[tuple[int]]:
+        for place, row in enumerate(_unnested(columns), 1):
             if self._task(row) is not None:
-                yield (*_task_key(row), row["task_id"])
+                yield (place,)
 
-    def _settle_tasks(self, ask_again_after: Any, **columns: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        for row in _unnested(columns):
+    def _settle_tasks(self, ask_again_after: Any, **columns: Sequence[Any]) -> Iterator[tuple[int]]:
+        for place, row in enumerate(_unnested(columns), 1):
             task = self._task(row)
             if task is None or (task["outcome"] is not None and _answer(task) <= _answer(row)):
                 continue
             due_at = row["applied_at"] + ask_again_after if row["outcome"] in NOT_FINAL else task["due_at"]
             new = {name: row[name] for name in ("outcome", "counts", "detail", "applied_at", "verified_at")}
             self._change(self._tables.tasks, _task_key(row), **new, parked=None, due_at=due_at)
-            yield row["source_id"], row["sink"], task["action"], row["outcome"], row["applied_at"]
+            yield (place,)
 
-    def _outcomes_of(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID, str, str | None]]:
-        for source_id in ids:
-            for sink, outcomes in self._said(source_id).items():
-                for outcome in outcomes:
-                    yield source_id, sink, outcome
+    def _outcomes_of(self, ids: Sequence[UUID]) -> Iterator[tuple[int, str]]:
+        for place, source_id in enumerate(ids, 1):
+            if self._tables.plan_tasks.get(source_id):
+                yield place, self._said(source_id)
 
     def _write_request_states(self, now: datetime, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
         for row in _unnested(columns):
@@ -275,12 +274,15 @@ class TransactionTwin:
         self._put(self._tables.publications, self._tables.publications_begun, new)
         yield (self._tables.publications_begun,)
 
-    def _requests_as_published(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
-        for row in _unnested(columns):
+    def _requests_to_compare(self, **columns: Sequence[Any]) -> Iterator[tuple[int, str, int, str]]:
+        for place, row in enumerate(_unnested(columns), 1):
             request = self._tables.requests.get(row["id"])
-            as_published = (row["state"], row["task"], 0)
-            if request is not None and _values(request, "state", "tasks", "answered") == as_published:
-                yield (row["id"],)
+            if request is None:
+                continue
+            now = _values(request, "state", "tasks", "answered")
+            if request["answered"] or now != (row["state"], row["task"], row["answer"]):
+                said = self._said(row["id"]) if request["answered"] else "{}"
+                yield place, request["state"], request["tasks"], said
 
     def _requests_snapshot(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
         for head in self._lock_requests(ids):

@@ -1,8 +1,9 @@
 """SQL as files and as values: named statements, and PostgreSQL's notation of an array."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
@@ -27,12 +28,31 @@ def array_of(values: Sequence[object]) -> str:
     One parameter instead of one for each element: psycopg2 writes it several times as fast.
     https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
     """
-    if values and all(type(value) is str for value in values):
-        joined = '","'.join(values)  # type: ignore[arg-type]  # as the line above has found
-        # Most texts need no escape; then joining them is all the work there is.
-        if "\\" not in joined and joined.count('"') == 2 * (len(values) - 1):
-            return '{"' + joined + '"}'
+    types = {*map(type, values)}
+    write = _OF_ONE_TYPE.get(next(iter(types))) if len(types) == 1 else None
+    if write is not None:
+        return write(values)
+    if types and all(issubclass(one, str) for one in types):
+        return _texts(values)  # type: ignore[arg-type]  # as the line above has found
     return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _texts(values: Sequence[str]) -> str:
+    joined = '","'.join(values)
+    # Most texts need no escape; then joining them is all the work there is.
+    if "\\" not in joined and joined.count('"') == 2 * (len(values) - 1):
+        return '{"' + joined + '"}'
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+# A column has values of one type, and there are thousands of them: each type is written without a look at
+# each value.
+_OF_ONE_TYPE: Mapping[type, Callable[[Sequence[Any]], str]] = {
+    str: _texts,
+    int: lambda values: "{" + ",".join(map(str, values)) + "}",
+    UUID: lambda values: "{" + ",".join([f"{value.int:032x}" for value in values]) + "}",
+    datetime: lambda values: '{"' + '","'.join(map(datetime.isoformat, values)) + '"}',
+}
 
 
 def _element(value: object) -> str:

@@ -67,6 +67,11 @@ def status_of(asked: Asked, state: RequestState, outcomes: Mapping[str, Outcome 
         subject_id=asked.subject_id,
         state=state,
         tasks=len(outcomes),
-        outcomes={sink: outcome for sink, outcome in outcomes.items() if outcome and outcome.final},
+        outcomes=final(outcomes),
         requested_at=asked.requested_at,
     )
+
+
+def final(outcomes: Mapping[str, Outcome | None]) -> dict[str, Outcome]:
+    """Of what sinks have come to, the outcomes after which nothing more will come."""
+    return {sink: outcome for sink, outcome in outcomes.items() if outcome and outcome.final}

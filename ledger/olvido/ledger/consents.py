@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from olvido.core.consents import ConsentState
+from olvido.core.tasks import Task
 from olvido.ledger import consent_states, events, publications, tasks
 from olvido.ledger.connection import Database, Overtaken, columns
-from olvido.ledger.rows import NOTHING, About, ConsentKey, ConsentRow, Known, Place, TaskRow
+from olvido.ledger.rows import NOTHING, About, ConsentKey, ConsentRow, Known, Place
 
 
 class Consents:
@@ -33,7 +34,7 @@ class Consents:
         self,
         changes: Sequence[ConsentRow],
         states: Sequence[ConsentState],
-        new_tasks: Sequence[TaskRow],
+        new_tasks: Sequence[Task],
         *,
         topic: str,
         now: datetime,

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from olvido.core.offsets import OffsetRange
-from olvido.core.receipts import outcome_of
-from olvido.core.status import status_of
+from olvido.core.status import final, status_of
 from olvido.ledger import consent_states, progress
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.rows import About, Snapshot, head_of, outcome
+from olvido.ledger.rows import About, Snapshot, head_of, outcomes_in
 
 
 class Publications:
@@ -73,20 +72,18 @@ def begin(transaction: Transaction, about: About) -> int:
 
 
 def _to_look_at(transaction: Transaction, published: Snapshot) -> About:
-    """What of it may have changed. Whether a request that no sink had answered has, its own row shows."""
-    about = published.about
-    last = {status.request_id: status for status in published.statuses}
-    unanswered = [status for status in last.values() if not status.outcomes]
-    if not unanswered:
-        return about
-    rows = transaction.rows(
-        "requests_as_published",
-        **columns(unanswered, "state", id="request_id", task="tasks"),
-    )
-    unchanged = {request_id for (request_id,) in rows}
-    return About(
-        request_ids=tuple(one for one in about.request_ids if one not in unchanged), consents=about.consents
-    )
+    """What of it has changed, or may have: a request whose state, tasks or outcomes are others by now."""
+    last = [*{status.request_id.int: status for status in published.statuses}.values()]
+    rows = () if not last else transaction.rows(
+        "requests_to_compare",
+        **columns(last, "state", id="request_id", task="tasks", answer="answered"),
+    )  # fmt: skip
+    changed = []
+    for place, state, tasks, said in rows:
+        status = last[place - 1]
+        if (state, tasks, final(outcomes_in(said))) != (status.state, status.tasks, status.outcomes):
+            changed.append(status.request_id)
+    return About(request_ids=changed, consents=published.about.consents)
 
 
 def _snapshot(transaction: Transaction, about: About) -> Snapshot:
@@ -94,6 +91,5 @@ def _snapshot(transaction: Transaction, about: About) -> Snapshot:
     statuses = []
     for *head, said in rows:
         request = head_of(head)
-        outcomes = {sink: outcome_of(list(map(outcome, given))) for sink, given in said.items()}
-        statuses.append(status_of(request, request.state, outcomes))
+        statuses.append(status_of(request, request.state, outcomes_in(said)))
     return Snapshot(statuses=statuses, states=consent_states.latest(transaction, about.consents))

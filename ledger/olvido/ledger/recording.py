@@ -1,21 +1,19 @@
 """Receipts become outcomes and outcomes become states, in one transaction."""
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.offsets import OffsetRange
-from olvido.core.outcomes import Outcome
-from olvido.core.receipts import Receipt, outcome_of
-from olvido.core.rights.names import Action
+from olvido.core.receipts import Receipt
 from olvido.core.tasks import DELAY_MAX
-from olvido.ledger import letters, progress, states
+from olvido.ledger import letters, progress, publications, states
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.rows import Outcomes, RequestHead, Settled, StateRow, TaskKey, outcome
+from olvido.ledger.rows import About, Outcomes, RequestHead, StateRow, TaskKey, outcomes_in
 
 
 @contextmanager
@@ -36,40 +34,36 @@ class Recording:
         self._transaction = transaction
         self.heads = heads
 
-    def known_tasks(self, receipts: Sequence[Receipt]) -> set[TaskKey]:
-        """Which of the tasks that are answered there are."""
-        rows = self._transaction.rows("tasks_known", **_tasks_of(receipts))
-        return {(source_id, sink, generation, task_id) for source_id, sink, generation, task_id in rows}
+    def settle(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Write receipts into their tasks, one for each (task_id, generation); returns those written.
 
-    def settle(self, receipts: Sequence[Receipt]) -> list[Settled]:
-        """Write receipts into their tasks, one for each (task_id, generation); returns those written."""
+        One that is not written answers no task there is, or its task holds one that stands before it.
+        """
+        if not receipts:
+            return []
         rows = self._transaction.rows(
             "settle_tasks",
             **_tasks_of(receipts),
             **columns(receipts, "outcome", "detail", "applied_at", "verified_at"),
-            counts=[json.dumps(dict(receipt.counts)) for receipt in receipts],
+            counts=[_json(tuple(receipt.counts.items())) for receipt in receipts],
             ask_again_after=DELAY_MAX,
         )
-        return [
-            Settled(
-                source_id=source_id,
-                sink=sink,
-                action=Action(action),
-                outcome=Outcome(given),
-                applied_at=applied_at,
-            )
-            for source_id, sink, action, given, applied_at in rows
-        ]
+        return [receipts[place - 1] for (place,) in rows]
+
+    def known_tasks(self, receipts: Sequence[Receipt], settled: Sequence[Receipt] = ()) -> set[TaskKey]:
+        """Which of the tasks that are answered there are; those that were settled are not looked for."""
+        known = set(map(task_key, settled))
+        others = [receipt for receipt in receipts if task_key(receipt) not in known]
+        if others:
+            rows = self._transaction.rows("tasks_known", **_tasks_of(others))
+            known.update(task_key(others[place - 1]) for (place,) in rows)
+        return known
 
     def outcomes(self) -> dict[UUID, Outcomes]:
-        """What the sinks of the requests in hand have said so far; None for those that have not."""
-        said: dict[UUID, dict[str, list[Outcome | None]]] = defaultdict(lambda: defaultdict(list))
-        for source_id, sink, given in self._transaction.rows("outcomes_of", ids=list(self.heads)):
-            said[source_id][sink].append(outcome(given))
-        return {
-            source_id: {sink: outcome_of(generations) for sink, generations in by_sink.items()}
-            for source_id, by_sink in said.items()
-        }
+        """What the sinks of the requests in hand have come to so far; None for those that owe an answer."""
+        ids = list(self.heads)
+        rows = self._transaction.rows("outcomes_of", ids=ids) if ids else ()
+        return {ids[place - 1]: outcomes_in(said) for place, said in rows}
 
     def write_states(self, rows: Sequence[StateRow], *, now: datetime) -> None:
         """Write the states that the receipts give."""
@@ -83,8 +77,28 @@ class Recording:
         """Note which records were handled."""
         progress.add(self._transaction, handled)
 
+    def begin_publication(self, about: About) -> int | None:
+        """Begin the publication of what the receipts changed; returns its id, None for nothing."""
+        return publications.begin(self._transaction, about) if about else None
+
+
+def task_key(receipt: Receipt) -> TaskKey:
+    """What a receipt says it answers."""
+    return (source_of(receipt).int, receipt.sink, receipt.generation, receipt.task_id.int)
+
+
+def source_of(receipt: Receipt) -> UUID:
+    """The request or consent change whose task a receipt says it answers.
+
+    A receipt that names neither finds no source by its task's id, and so no task.
+    """
+    return receipt.request_id or receipt.event_id or receipt.task_id
+
 
 def _tasks_of(receipts: Sequence[Receipt]) -> dict[str, list[object]]:
-    # Whose receipt names neither a request nor an event, its task id finds no source and so no task.
-    sources = [receipt.request_id or receipt.event_id or receipt.task_id for receipt in receipts]
-    return {"source_ids": [*sources], **columns(receipts, "sink", "generation", "task_id")}
+    return {"source_ids": [*map(source_of, receipts)], **columns(receipts, "sink", "generation", "task_id")}
+
+
+@lru_cache(maxsize=1024)  # most receipts of a batch count the same rows
+def _json(counts: tuple[tuple[str, int], ...]) -> str:
+    return json.dumps(dict(counts))

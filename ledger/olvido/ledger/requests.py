@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from olvido.core.lifecycle import RequestState
+from olvido.core.tasks import Task
 from olvido.ledger import events, publications, tasks, verifications
 from olvido.ledger.connection import Database, Overtaken, columns
 from olvido.ledger.rows import (
@@ -14,9 +15,8 @@ from olvido.ledger.rows import (
     KnownVerification,
     Place,
     RequestRow,
-    TaskRow,
     VerificationKey,
-    outcome,
+    said_in,
 )
 
 
@@ -39,7 +39,7 @@ class Requests:
                 place=Place(partition, offset),
                 subject_id=subject_id,
                 state=RequestState(state),
-                said={sink: list(map(outcome, outcomes)) for sink, outcomes in said.items()},
+                said=said_in(said),
             )
             for request_id, digest, partition, offset, subject_id, state, said in rows
         }
@@ -48,7 +48,7 @@ class Requests:
     def save(
         self,
         requests: Sequence[RequestRow],
-        new_tasks: Sequence[TaskRow],
+        new_tasks: Sequence[Task],
         *,
         topic: str,
         now: datetime,

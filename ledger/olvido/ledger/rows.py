@@ -1,8 +1,10 @@
 """What is saved and what is known: the ledger's rows as frozen values."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +15,10 @@ from olvido.core.outcomes import Outcome
 from olvido.core.receipts import outcome_of
 from olvido.core.rights.names import Action, Right
 from olvido.core.status import RequestStatus
+
+# By sink: its outcome each time it was asked, the oldest first; None for no receipt yet.
+Said = Mapping[str, Sequence[Outcome | None]]
+Outcomes = Mapping[str, Outcome | None]  # by sink: what it has come to; None while it owes an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +48,10 @@ class KnownRequest:
     place: Place
     subject_id: str
     state: RequestState
-    said: Mapping[str, Sequence[Outcome | None]]
+    said: Said
 
     @property
-    def outcomes(self) -> Mapping[str, Outcome | None]:
+    def outcomes(self) -> Outcomes:
         """What each sink has come to; None while it owes an answer."""
         return {sink: outcome_of(said) for sink, said in self.said.items()}
 
@@ -55,7 +61,8 @@ class KnownRequest:
         return frozenset(sink for sink, said in self.said.items() if said[0] is None)
 
 
-TaskKey = tuple[UUID, str, int, UUID]  # source_id, sink, generation, task_id
+# source_id, sink, generation, task_id: the ids as numbers, of which Python takes the hash in no time.
+TaskKey = tuple[int, str, int, int]
 VerificationKey = tuple[UUID, str]  # request_id, and the subject that somebody vouches for
 
 
@@ -67,17 +74,6 @@ class KnownVerification:
     subject_id: str
     verified: Verified
     place: Place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRow:
-    """A task as it is owed."""
-
-    source_id: UUID
-    sink: str
-    generation: int
-    task_id: UUID
-    action: Action
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,17 +181,6 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """A task into which a receipt was written."""
-
-    source_id: UUID
-    sink: str
-    action: Action
-    outcome: Outcome
-    applied_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
     """A task that is due for another try, or for the first one where an operation asked for it."""
 
@@ -234,12 +219,22 @@ class StateRow:
         return self.state in FINAL_STATES
 
 
-Outcomes = dict[str, Outcome | None]  # by sink
+@lru_cache(maxsize=4096)
+def said_in(text: str) -> Said:
+    """What the sinks of a request have said, as queries give it.
+
+    Most requests of a batch are answered alike, so each text is read once. Its readers change nothing.
+    """
+    return {
+        sink: tuple(None if outcome is None else Outcome(outcome) for outcome in outcomes)
+        for sink, outcomes in json.loads(text).items()
+    }
 
 
-def outcome(stored: str | None) -> Outcome | None:
-    """An outcome as a row holds it."""
-    return None if stored is None else Outcome(stored)
+@lru_cache(maxsize=4096)
+def outcomes_in(text: str) -> Outcomes:
+    """What the sinks of a request have come to, as :func:`said_in`."""
+    return {sink: outcome_of(said) for sink, said in said_in(text).items()}
 
 
 def head_of(row: Sequence[Any]) -> RequestHead:

@@ -7,8 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from olvido.core.rights.names import Action
+from olvido.core.tasks import Task
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.rows import Owed, TaskRow, Try
+from olvido.ledger.rows import Owed, Try
 
 
 class Tasks:
@@ -52,7 +53,7 @@ class Postponing:
         )
 
 
-def insert(transaction: Transaction, tasks: Sequence[TaskRow], now: datetime, due_after: timedelta) -> None:
+def insert(transaction: Transaction, tasks: Sequence[Task], now: datetime, due_after: timedelta) -> None:
     """Note tasks as owed. A repeat changes nothing."""
     if tasks:
         transaction.run(

@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from olvido.core.events import Verified
-from olvido.ledger import states, tasks
+from olvido.core.tasks import Task
+from olvido.ledger import publications, states, tasks
 from olvido.ledger.connection import Database, Row, Transaction, columns
 from olvido.ledger.rows import (
+    NOTHING,
+    About,
     KnownVerification,
     Place,
     StateRow,
-    TaskRow,
     VerificationKey,
     VerificationRow,
 )
@@ -29,14 +31,18 @@ class Verifications:
         self,
         verifications: Sequence[VerificationRow],
         started: Sequence[StateRow],
-        new_tasks: Sequence[TaskRow],
+        new_tasks: Sequence[Task],
         *,
         now: datetime,
         due_after: timedelta,
-    ) -> None:
-        """Save verifications, and the tasks of the requests that waited for them.
+        publication: About = NOTHING,
+    ) -> int | None:
+        """Save verifications, and the tasks of the requests that waited for them; begin their publication.
 
         The requests are awaiting all the same until :meth:`end_awaiting` says that their start was published.
+
+        Returns:
+            The publication's id.
         """
         with self._database.transaction() as transaction:
             if verifications:
@@ -51,6 +57,7 @@ class Verifications:
             if started:
                 states.write(transaction, started, now=now)
                 tasks.insert(transaction, new_tasks, now, due_after)
+            return publications.begin(transaction, publication) if publication else None
 
     def crossed(self, *, after: UUID = FIRST, limit: int) -> list[VerificationRow]:
         """Verifications whose requests still wait, because both came in the same moment.

@@ -7,6 +7,7 @@ the reconciler sends what has no receipt. Each handler is a :class:`~olvido.brok
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -27,7 +28,7 @@ from olvido.core.receipts import Receipt
 from olvido.core.rights.names import Action
 from olvido.ledger.connection import Overtaken
 from olvido.ledger.progress import ranges_of
-from olvido.ledger.rows import KnownRequest, Place, RequestHead, Settled, Snapshot, VerificationRow
+from olvido.ledger.rows import KnownRequest, Place, RequestHead, Snapshot, VerificationRow
 from olvido.ledger.store import Ledger
 from olvido.ledger.verifications import FIRST
 from olvido.processors import consents, receipts, requests, verifications
@@ -101,7 +102,7 @@ class RequestsHandler:
         )
         publication_id = self._ledger.requests.save(
             output.rows,
-            [requests.task_row(task) for task in output.new_tasks],
+            output.new_tasks,
             topic=self.codec.topic.name,
             now=now,
             due_after=self._due_after,
@@ -159,7 +160,7 @@ class ConsentsHandler:
         publication_id = self._ledger.consents.save(
             output.rows,
             output.states,
-            [requests.task_row(task) for task in output.new_tasks],
+            output.new_tasks,
             topic=self.codec.topic.name,
             now=now,
             due_after=self._due_after,
@@ -196,9 +197,8 @@ class VerificationsHandler:
             )
             for item in read
         ]
-        output = self._save(given, now)
-        self._publish(output, letters)
-        self._ledger.progress.add(handled(batch))  # killed before it: as above
+        output, publication_id = self._save(given, now)
+        self._publish(output, letters, publication_id, handled=handled(batch))
         _tell(self.codec.topic.name, batch, 0, [*letters, *output.dead_letters])
 
     def release_crossed(self, *, limit: int = 1000) -> int:
@@ -226,8 +226,8 @@ class VerificationsHandler:
             )
             for row in rows
         ]
-        output = self._save(given, self._clock())
-        self._publish(replace(output, dead_letters=self._new(output.dead_letters)), ())
+        output, publication_id = self._save(given, self._clock())
+        self._publish(replace(output, dead_letters=self._new(output.dead_letters)), (), publication_id)
         return len(output.statuses)
 
     def _new(self, letters: Iterable[DeadLetter]) -> tuple[DeadLetter, ...]:
@@ -236,7 +236,9 @@ class VerificationsHandler:
         self._unreadable.update(one.source_id for one in new if one.source_id is not None)
         return new
 
-    def _save(self, given: Sequence[verifications.Given], now: datetime) -> verifications.Output:
+    def _save(
+        self, given: Sequence[verifications.Given], now: datetime
+    ) -> tuple[verifications.Output, int | None]:
         ids = [item.verification.request_id for item in given]
         known, verified = self._ledger.requests.known(ids)
         events = self._ledger.requests.events(list(known))
@@ -250,26 +252,34 @@ class VerificationsHandler:
             self._catalogue,
             now,
         )
-        self._ledger.verifications.save(
+        publication_id = self._ledger.verifications.save(
             output.rows,
             output.started,
-            [requests.task_row(task) for task in output.tasks],
+            output.tasks,
             now=now,
             due_after=self._due_after,
+            publication=Snapshot(statuses=output.statuses).about,
         )
         letters = [
             _unreadable(request_id, known[request_id], events.get(request_id), refused, now)
             for request_id, refused in output.unreadable.items()
         ]
-        return replace(output, dead_letters=(*output.dead_letters, *letters))
+        return replace(output, dead_letters=(*output.dead_letters, *letters)), publication_id
 
-    def _publish(self, output: verifications.Output, letters: Iterable[DeadLetter]) -> None:
-        self._telling.send(
-            self._emission.prepare(
-                statuses=output.statuses, dead_letters=[*letters, *output.dead_letters], tasks=output.tasks
-            )
+    def _publish(
+        self,
+        output: verifications.Output,
+        letters: Iterable[DeadLetter],
+        publication_id: int | None,
+        *,
+        handled: Sequence[OffsetRange] = (),
+    ) -> None:
+        prepared = self._emission.prepare(
+            statuses=output.statuses, dead_letters=[*letters, *output.dead_letters], tasks=output.tasks
         )
-        # Killed before this line: these requests are awaiting still, and are told of again.
+        # Killed before its end: as above.
+        self._telling.send(replace(prepared, publication_id=publication_id), handled=handled)
+        # Killed before this line: these requests are awaiting still, and a timer publishes them again.
         self._ledger.verifications.end_awaiting([status.request_id for status in output.statuses])
 
 
@@ -298,28 +308,30 @@ class ReceiptsHandler:
             group=receipts.GROUP,
             now=now,
         )
-        request_ids = {item.value.request_id for item in read if item.value.request_id is not None}
+        values = [item.value for item in read]
+        request_ids = {value.request_id for value in values if value.request_id is not None}
         traces = (item.traceparent for item in read)
         with (
             following("record", self.codec.topic.name, traces),
             self._ledger.recording(request_ids) as recording,
         ):
-            accepted = receipts.accept(read, recording.known_tasks([item.value for item in read]), now)
-            settled = recording.settle(accepted.receipts)
+            settled = recording.settle(receipts.standing(read))
+            refused = receipts.refused(read, recording.known_tasks(values, settled), now)
             rows, statuses = receipts.fold(recording.heads, recording.outcomes())
             recording.write_states(rows, now=now)
-            # Our own refusals are written here as well as told below: a dead letter about the
+            # Our own refusals are written here as well as published below: a dead letter about the
             # dead-letters topic that went round by that topic could go round for ever.
             recording.write_dead_letters(
-                latest([*(item.value for item in kept), *letters, *unreadable, *accepted.dead_letters])
+                latest([*(item.value for item in kept), *letters, *unreadable, *refused])
             )
+            publication_id = recording.begin_publication(Snapshot(statuses=statuses).about)
             recording.add_progress(handled(batch))
-        # Only what is committed is counted. A batch that comes again settles nothing a second time.
-        _count(settled, recording.heads)
-        self._telling.send(
-            self._emission.prepare(statuses=statuses, dead_letters=[*letters, *accepted.dead_letters])
-        )
-        _tell(self.codec.topic.name, batch, 0, [*letters, *unreadable, *accepted.dead_letters])
+        # Killed from here on: the batch comes again. Should another process have done it meanwhile, the
+        # publication is left behind, and a timer of the processors publishes what it is of.
+        _count(settled, recording.heads)  # only what is committed; a batch that comes again settles nothing
+        prepared = self._emission.prepare(statuses=statuses, dead_letters=[*letters, *refused])
+        self._telling.send(replace(prepared, publication_id=publication_id))
+        _tell(self.codec.topic.name, batch, 0, [*letters, *unreadable, *refused])
 
 
 def _unreadable(
@@ -332,14 +344,15 @@ def _unreadable(
     return dead_letter_of(record, refused, group=requests.GROUP, now=now, source_id=request_id)
 
 
-def _count(settled: Iterable[Settled], heads: Mapping[UUID, RequestHead]) -> None:
-    for task in settled:
-        RECEIPTS.labels(task.sink, task.outcome.value).inc()
-        request = heads.get(task.source_id)
-        if request is not None and task.action is Action.ERASE and task.outcome.final:
-            TIME_TO_ERASE.labels(task.sink).observe(
-                max(0.0, (task.applied_at - request.requested_at).total_seconds())
-            )
+def _count(settled: Sequence[Receipt], heads: Mapping[UUID, RequestHead]) -> None:
+    for (sink, outcome), count in Counter((one.sink, one.outcome) for one in settled).items():
+        RECEIPTS.labels(sink, outcome.value).inc(count)
+    by_sink = {sink: TIME_TO_ERASE.labels(sink) for sink in {one.sink for one in settled}}
+    for receipt in settled:
+        request = receipt.request_id and heads.get(receipt.request_id)
+        if request and receipt.action is Action.ERASE and receipt.outcome.final:
+            took = receipt.applied_at - request.requested_at
+            by_sink[receipt.sink].observe(max(0.0, took.total_seconds()))
 
 
 def handled(batch: Sequence[Received]) -> tuple[OffsetRange, ...]:

@@ -1,7 +1,6 @@
 """Receipts: they become outcomes, and the outcomes of a request become its state. Dead letters are kept."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from uuid import UUID
 
@@ -12,36 +11,39 @@ from olvido.core.errors import Refused
 from olvido.core.lifecycle import event_of, step
 from olvido.core.receipts import Receipt, stands
 from olvido.core.status import RequestStatus, status_of
+from olvido.ledger.recording import task_key
 from olvido.ledger.rows import Outcomes, RequestHead, StateRow, TaskKey
 
 GROUP = "olvido.recorder"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """The receipts of a batch that answer a task, one for each, and those that answer none."""
+def standing(batch: Sequence[Read[Receipt]]) -> tuple[Receipt, ...]:
+    """Of the receipts of a batch that can be written, the one that stands for each task."""
+    by_task: dict[TaskKey, Receipt] = {}
+    for read in batch:
+        receipt, key = read.value, task_key(read.value)
+        if counts_rows(receipt):
+            by_task[key] = stands(by_task[key], receipt) if key in by_task else receipt
+    return tuple(by_task.values())
 
-    receipts: tuple[Receipt, ...]
-    dead_letters: tuple[DeadLetter, ...]
 
-
-def accept(batch: Sequence[Read[Receipt]], tasks: set[TaskKey], now: datetime) -> Accepted:
-    """Keep, of the receipts of a batch, the one that stands for each task there is."""
-    standing: dict[TaskKey, Receipt] = {}
+def refused(batch: Sequence[Read[Receipt]], tasks: Set[TaskKey], now: datetime) -> tuple[DeadLetter, ...]:
+    """The receipts of a batch that answer no task, or that cannot be written."""
     letters: list[DeadLetter] = []
     for read in batch:
-        receipt = read.value
-        key = task_key(receipt)
-        try:
-            if key not in tasks:
-                raise Refused(Cause.UNKNOWN_TASK, field="task_id")
-            if any(count < 0 for count in receipt.counts.values()):
-                raise Refused(Cause.BAD_COUNT, field="counts")
-        except Refused as refused:
-            letters.append(dead_letter_of(read.received, refused, group=GROUP, now=now))
+        if task_key(read.value) not in tasks:
+            cause = Refused(Cause.UNKNOWN_TASK, field="task_id")
+        elif not counts_rows(read.value):
+            cause = Refused(Cause.BAD_COUNT, field="counts")
+        else:
             continue
-        standing[key] = stands(standing[key], receipt) if key in standing else receipt
-    return Accepted(receipts=tuple(standing.values()), dead_letters=tuple(letters))
+        letters.append(dead_letter_of(read.received, cause, group=GROUP, now=now))
+    return tuple(letters)
+
+
+def counts_rows(receipt: Receipt) -> bool:
+    """Whether its counts can be those of rows."""
+    return min(receipt.counts.values(), default=0) >= 0
 
 
 def fold(
@@ -65,9 +67,3 @@ def fold(
                 )
             )
     return tuple(rows), tuple(statuses)
-
-
-def task_key(receipt: Receipt) -> TaskKey:
-    """What a receipt says it answers."""
-    source_id = receipt.request_id or receipt.event_id or receipt.task_id
-    return (source_id, receipt.sink, receipt.generation, receipt.task_id)

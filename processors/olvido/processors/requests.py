@@ -17,7 +17,7 @@ from olvido.core.plan import check_request, plan_tasks
 from olvido.core.requests import needs_verification
 from olvido.core.status import RequestStatus, status_of
 from olvido.core.tasks import Task
-from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestRow, TaskRow, VerificationKey
+from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestRow, VerificationKey
 
 GROUP = "olvido.processors"
 
@@ -107,17 +107,6 @@ def unanswered(tasks: Sequence[Task]) -> dict[str, None]:
 def planned_event(request: PrivacyRequest, tasks: Sequence[Task]) -> Event:
     """What happens to a request whose tasks were just planned."""
     return event_of(request.right, unanswered(tasks).values())
-
-
-def task_row(task: Task) -> TaskRow:
-    """A task as it is owed."""
-    return TaskRow(
-        source_id=task.source_id,
-        sink=task.sink,
-        generation=task.generation,
-        task_id=task.task_id,
-        action=task.action,
-    )
 
 
 def _start(request: PrivacyRequest, catalogue: Catalogue) -> tuple[tuple[Task, ...], RequestState]:

@@ -14,9 +14,9 @@ ledger changed later, and the process that changed it published after that. So i
 
 What is left is a process that dies before it reads again:
 
-- before ``begin``: it has published nothing. The batch comes again, or the timer's next look finds the same.
-  Requests and consents begin in the transaction that saves them: their batch may never come again, if
-  another process whose clock is behind has refused the same records meanwhile.
+- before ``begin``: it has published nothing, and saved nothing. The batch comes again, or the timer's next
+  look finds the same. A process that saves begins in the transaction that saves: its batch may never come
+  again, if another process has done it meanwhile, or has refused the same records by a clock that is behind.
 - after ``begin``: the row stays, and :meth:`Telling.run_once` of any process publishes the present state.
   The batch alone would not do. The dead process may have been a zombie, and the next owner of its partition
   may have done the batch meanwhile: then nobody is brought it again.

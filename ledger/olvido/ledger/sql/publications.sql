@@ -4,20 +4,21 @@ insert into publications (request_ids, handles, purposes)
 values (%(request_ids)s::uuid[], %(handles)s::text[], %(purposes)s::text[])
 returning publication_id;
 
--- name: requests_as_published
--- Which of some requests are as they were published, with no task answered.
-select r.request_id
-from requests r
-join unnest(%(ids)s::uuid[], %(states)s::text[], %(tasks)s::int[]) as published (request_id, state, tasks)
-  on r.request_id = published.request_id
-where r.state = published.state and r.tasks = published.tasks and r.answered = 0;
+-- name: requests_to_compare
+-- Of some requests that were published, by their place among them: where those stand that may have changed since.
+-- While no task is answered, a request's own row shows whether it has; then its tasks are not looked at.
+select published.place, r.state, r.tasks,
+       case when r.answered = 0 then '{}' else ${said} end
+from unnest(%(ids)s::uuid[], %(states)s::text[], %(tasks)s::int[], %(answers)s::int[]) with ordinality
+     as published (request_id, state, tasks, answered, place)
+join requests r on r.request_id = published.request_id
+where r.answered > 0 or (r.state, r.tasks, r.answered) is distinct from
+                        (published.state, published.tasks, published.answered);
 
 -- name: requests_snapshot
 -- Where some requests stand, and what their sinks have said, the oldest generation first.
 select r.request_id, r.right_, r.subject_id, r.requested_at, r.state, r.tasks, r.answered,
-       coalesce((select jsonb_object_agg(t.sink, t.outcomes)
-                 from (select sink, array_agg(outcome order by generation) as outcomes
-                       from tasks where source_id = r.request_id group by sink) t), '{}')
+       coalesce(${said}, '{}')
 from requests r
 where r.request_id = any(%(ids)s::uuid[]);
 

@@ -1,31 +1,32 @@
 -- name: tasks_known
--- Which of some (source_id, sink, generation, task_id) there are.
-select t.source_id, t.sink, t.generation, t.task_id
+-- Which of some (source_id, sink, generation, task_id) there are, by their places among them.
+select asked.place
 from tasks t
 join unnest(%(source_ids)s::uuid[], %(sinks)s::text[], %(generations)s::int[], %(task_ids)s::uuid[])
-     as asked (source_id, sink, generation, task_id)
+     with ordinality as asked (source_id, sink, generation, task_id, place)
   on t.source_id = asked.source_id and t.sink = asked.sink
  and t.generation = asked.generation and t.task_id = asked.task_id;
 
 -- name: settle_tasks
 -- Write receipts into their tasks: a final one over none, and of two final ones the one applied first.
+-- The places of those that were written.
 update tasks t
 set outcome = r.outcome, counts = r.counts::jsonb, detail = r.detail,
     applied_at = r.applied_at, verified_at = r.verified_at, parked = null,
     due_at = case when r.outcome in ${not_final} then r.applied_at + %(ask_again_after)s else t.due_at end
 from unnest(%(source_ids)s::uuid[], %(sinks)s::text[], %(generations)s::int[], %(task_ids)s::uuid[],
             %(outcomes)s::text[], %(counts)s::text[], %(details)s::text[], %(applied_ats)s::timestamptz[],
-            %(verified_ats)s::timestamptz[])
-     as r (source_id, sink, generation, task_id, outcome, counts, detail, applied_at, verified_at)
+            %(verified_ats)s::timestamptz[]) with ordinality
+     as r (source_id, sink, generation, task_id, outcome, counts, detail, applied_at, verified_at, place)
 where t.source_id = r.source_id and t.sink = r.sink and t.generation = r.generation and t.task_id = r.task_id
   and (t.outcome is null
        or (t.outcome in ${not_final}, t.applied_at, t.outcome collate "C", t.detail collate "C")
         > (r.outcome in ${not_final}, r.applied_at, r.outcome collate "C", r.detail collate "C"))
-returning t.source_id, t.sink, t.action, t.outcome, t.applied_at;
+returning r.place;
 
 -- name: outcomes_of
--- The outcome of each task of some requests, the oldest generation first.
-select source_id, sink, outcome
-from tasks
-where source_id = any(%(ids)s::uuid[])
-order by source_id, sink, generation;
+-- What the sinks of some requests have said, by the requests' places; those that asked no sink are left out.
+select place, said
+from (select r.place, ${said} as said
+      from unnest(%(ids)s::uuid[]) with ordinality as r (request_id, place)) asked
+where said is not null;

@@ -1,9 +1,7 @@
 -- name: requests_known
 -- What is known of some request ids: digest, coordinates, where they stand and what their sinks have said.
 select r.request_id, r.digest, r.source_partition, r.source_offset, r.subject_id, r.state,
-       coalesce((select jsonb_object_agg(t.sink, t.outcomes)
-                 from (select sink, array_agg(outcome order by generation) as outcomes
-                       from tasks where source_id = r.request_id group by sink) t), '{}')
+       coalesce(${said}, '{}')
 from requests r
 where r.request_id = any(%(ids)s::uuid[]);
 
