@@ -33,14 +33,14 @@ from olvido.broker.contract import Record
 from olvido.broker.groups import group_state
 from olvido.broker.kafka import KafkaPublisher
 from olvido.operators.local.probes import kafka_answers, postgres_refuses, registry_answers
-from olvido.processors import receipts, requests
 from olvido.producers import Batch, Producer
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Emitter, Writer
 from olvido.schemas.registry import Registry
+from olvido.schemas.topics import PROCESSORS_GROUP, RECORDER_GROUP
 
 PARTS = ("rate", "latency", "consent", "footprint")
-SHARED = {"processors": requests.GROUP, "recorder": receipts.GROUP}  # programs whose group may have two
+SHARED = {"processors": PROCESSORS_GROUP, "recorder": RECORDER_GROUP}  # programs whose group may have two
 DOUBLED = {
     "one of each": (),
     "two processors": ("processors",),

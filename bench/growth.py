@@ -52,17 +52,15 @@ from olvido.operators.local.errors import tail
 from olvido.operators.local.programs import programs_of
 from olvido.operators.local.stack import temporary_stack
 from olvido.operators.local.state import choose_port
-from olvido.processors import receipts
 from olvido.processors.app import RECORDS_MAX
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import RequestsHandler
-from olvido.processors.requests import GROUP
 from olvido.processors.run import RECEIPTS_MAX
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
-from olvido.schemas.topics import RECEIPTS, REQUESTS
+from olvido.schemas.topics import PROCESSORS_GROUP, RECEIPTS, RECORDER_GROUP, REQUESTS
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.postgres import PostgresSink
 
@@ -203,10 +201,10 @@ def at_work(
                 autorestart=False,
             )
         )
-    groups = {GROUP: (REQUESTS.name, processes)}
+    groups = {PROCESSORS_GROUP: (REQUESTS.name, processes)}
     if recorder:
         programs.append(replace(known["recorder"], autorestart=False))
-        groups[receipts.GROUP] = (RECEIPTS.name, 1)
+        groups[RECORDER_GROUP] = (RECEIPTS.name, 1)
     supervisor.apply(programs, environment=stage.stack.environment)
     names = [program.name for program in programs]
     try:

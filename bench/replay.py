@@ -44,13 +44,12 @@ from olvido.operators.desk.replay.running import Runner
 from olvido.operators.desk.replay.shadow import Rehearser
 from olvido.operators.local.stack import Stack
 from olvido.operators.settings import private_keys
-from olvido.processors.requests import GROUP
 from olvido.producers import Producer
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
-from olvido.schemas.topics import REQUESTS
+from olvido.schemas.topics import PROCESSORS_GROUP, REQUESTS
 
 CHUNK = 10_000
 AHEAD = 4  # chunks that are made while others are written
@@ -152,14 +151,15 @@ def _commit(deployment: Deployment, places: list[TopicPartition]) -> None:
     """All of it was read, as the processors' group has it: or they would begin with a year of work."""
     admin = AdminClient({"bootstrap.servers": deployment.kafka.bootstrap_servers})
     for _ in range(60):
-        told = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP, places)])[
-            GROUP
+        told = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(PROCESSORS_GROUP, places)])[
+            PROCESSORS_GROUP
         ].result()
         if all(place.error is None for place in told.topic_partitions):
             break
         time.sleep(1)
     committed = {
-        (one.topic, one.partition): one.committed for one in lag(deployment.kafka, GROUP, [REQUESTS.name])
+        (one.topic, one.partition): one.committed
+        for one in lag(deployment.kafka, PROCESSORS_GROUP, [REQUESTS.name])
     }
     assert committed == {(place.topic, place.partition): place.offset for place in places}
 

@@ -24,9 +24,9 @@ from ruamel.yaml import YAML
 from olvido.core.subject import IdentityKind
 from olvido.operators.cli.app import app
 from olvido.operators.local.shop import A_CUSTOMER
-from olvido.processors import receipts, requests
 from olvido.schemas.privacy.identities import normalise
 from olvido.schemas.settings.deployment import Connections, Deployment, SinkSection
+from olvido.schemas.topics import PROCESSORS_GROUP, RECORDER_GROUP
 from shop.people import make_cast
 
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -377,8 +377,8 @@ def test_nobody_starts_before_what_it_needs_is_healthy_or_done():
 
 def test_every_process_of_the_deployment_is_there_and_watched_in_its_group(deployment: Deployment):
     groups = {
-        "processors": requests.GROUP,
-        "recorder": receipts.GROUP,
+        "processors": PROCESSORS_GROUP,
+        "recorder": RECORDER_GROUP,
         **{f"sink-{name}": f"olvido.sink.{name}" for name in deployment.sinks},
     }
     watched = {

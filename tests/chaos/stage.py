@@ -30,9 +30,17 @@ from olvido.operators.local.program import Program
 from olvido.operators.local.programs import programs_of
 from olvido.operators.local.stack import Stack, temporary_stack
 from olvido.operators.local.state import choose_port
-from olvido.processors import receipts, requests
 from olvido.schemas.settings.deployment import Deployment
-from olvido.schemas.topics import CONSENTS, DEAD_LETTERS, RECEIPTS, REQUESTS, sink_group, tasks_topic
+from olvido.schemas.topics import (
+    CONSENTS,
+    DEAD_LETTERS,
+    PROCESSORS_GROUP,
+    RECEIPTS,
+    RECORDER_GROUP,
+    REQUESTS,
+    sink_group,
+    tasks_topic,
+)
 
 TESTS = Path(__file__).parent.parent
 MARKETING = TESTS.parent / "examples" / "shop" / "marketing.py"
@@ -126,14 +134,14 @@ class Stage:
     def groups(self) -> Mapping[str, list[str]]:
         """Who reads what."""
         return {
-            requests.GROUP: [REQUESTS.name, CONSENTS.name],
-            receipts.GROUP: [RECEIPTS.name, DEAD_LETTERS.name],
+            PROCESSORS_GROUP: [REQUESTS.name, CONSENTS.name],
+            RECORDER_GROUP: [RECEIPTS.name, DEAD_LETTERS.name],
             **{sink_group(name): [tasks_topic(name).name] for name in self.chain.deployment.sinks},
         }
 
     def ledger_topics(self) -> list[str]:
         """What is read by those who keep their offsets in the ledger, too."""
-        return [*self.groups()[requests.GROUP], *self.groups()[receipts.GROUP]]
+        return [*self.groups()[PROCESSORS_GROUP], *self.groups()[RECORDER_GROUP]]
 
     def run_with(self, bug: str = "", *, healers: bool = True) -> None:
         """Have every process of Olvido run with that bug planted; those that change are started again."""

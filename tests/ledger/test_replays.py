@@ -16,6 +16,7 @@ from olvido.core.rights.names import Right
 from olvido.ledger.connection import Database
 from olvido.ledger.replays import Forgotten, Replays, Taken, plan_document
 from olvido.processors import consents, requests
+from olvido.schemas.topics import PROCESSORS_GROUP
 
 REQUESTS, CONSENTS = "olvido.requests.v1", "olvido.consents.v1"
 MINUTE = timedelta(minutes=1)
@@ -143,7 +144,7 @@ def test_records_that_are_in_no_row_are_found(replays, sql):
         [str(an_id(4)), str(an_id(6)), str(an_id(9))],
     )
     asked = [OffsetRange(REQUESTS, 0, 1, 6), OffsetRange(REQUESTS, 1, 0, 5)]
-    assert replays.unknown_records(asked, group=requests.GROUP) == [
+    assert replays.unknown_records(asked, group=PROCESSORS_GROUP) == [
         OffsetRange(REQUESTS, 0, 2, 4),
         OffsetRange(REQUESTS, 1, 4, 5),
     ]

@@ -12,9 +12,10 @@ from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.outcomes import Outcome
 from olvido.ledger.store import Ledger
-from olvido.processors.figures import Observer, readers_of
+from olvido.processors.figures import Observer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KafkaSection, LedgerSection
+from olvido.schemas.topics import readers_of
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_the_broker_tells_how_far_each_group_is_and_canaries_are_no_lag(
 ) -> None:
     told = observer.broker()
     groups = {labels[0] for labels in told["kafka_consumergroup_lag"]}
-    assert groups == set(readers_of(deployment))
+    assert groups == set(readers_of(deployment.sinks))
     topics = {labels[1] for labels in told["kafka_consumergroup_lag"]}
     assert not any("canaries" in topic for topic in topics)
 

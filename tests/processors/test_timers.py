@@ -23,7 +23,7 @@ from olvido.broker.ranges import read_range
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused, Unavailable
 from olvido.ledger.store import Ledger
-from olvido.processors import receipts, requests
+from olvido.processors import requests
 from olvido.processors.timers import Timer, repeat, running
 from olvido.processors.watchdog import EXIT_TRY_AGAIN
 from olvido.schemas.codec import requests_codec, tasks_codec
@@ -33,7 +33,9 @@ from olvido.schemas.settings.deployment import Deployment, KafkaSection
 from olvido.schemas.topics import (
     CONSENTS,
     DEAD_LETTERS,
+    PROCESSORS_GROUP,
     RECEIPTS,
+    RECORDER_GROUP,
     REQUESTS,
     VERIFICATIONS,
     sink_group,
@@ -151,8 +153,8 @@ def test_each_engine_sends_again_what_is_owed_and_reads_again_what_was_committed
         publisher.publish(
             [Record(REQUESTS.name, skipped.subject_id.encode(), codec.encode(skipped), headers)]
         )
-    committed(kafka, requests.GROUP, [REQUESTS.name, CONSENTS.name, VERIFICATIONS.name])
-    committed(kafka, receipts.GROUP, [RECEIPTS.name, DEAD_LETTERS.name])
+    committed(kafka, PROCESSORS_GROUP, [REQUESTS.name, CONSENTS.name, VERIFICATIONS.name])
+    committed(kafka, RECORDER_GROUP, [RECEIPTS.name, DEAD_LETTERS.name])
     sinks = sorted({task.sink for task in output.tasks})
     before = {sink: committed(kafka, sink_group(sink), [tasks_topic(sink).name]) for sink in sinks}
 

@@ -38,8 +38,6 @@ from olvido.ledger.restores import Restores
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.processors import audit as audit_module
 from olvido.processors import handlers as handlers_module
-from olvido.processors import receipts as receipt_steps
-from olvido.processors import requests as request_steps
 from olvido.processors.audit import Audit
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import (
@@ -58,7 +56,9 @@ from olvido.schemas.topics import (
     CANARIES,
     CONSENTS,
     DEAD_LETTERS,
+    PROCESSORS_GROUP,
     RECEIPTS,
+    RECORDER_GROUP,
     REQUESTS,
     VERIFICATIONS,
     sink_group,
@@ -122,8 +122,8 @@ class World:
         self.groups: dict[str, Group] = {
             name: Group(name, topics, self.broker)
             for name, topics in (
-                (request_steps.GROUP, UPSTREAM),
-                (receipt_steps.GROUP, (RECEIPTS.name, DEAD_LETTERS.name)),
+                (PROCESSORS_GROUP, UPSTREAM),
+                (RECORDER_GROUP, (RECEIPTS.name, DEAD_LETTERS.name)),
                 *((sink_group(one.name), (tasks_topic(one.name).name,)) for one in SYSTEMS),
             )
         }
@@ -256,7 +256,7 @@ class World:
                 self.scheduler.sleep(1.0)
 
     def _processors(self) -> None:
-        process = self._process("processors", self._processors, [request_steps.GROUP])
+        process = self._process("processors", self._processors, [PROCESSORS_GROUP])
         process.start(lambda: self._patiently(process, lambda: self._run_processors(process)))
 
     def _run_processors(self, process: Process) -> None:
@@ -285,13 +285,13 @@ class World:
             unread=admin.unread,
         )
         activity = Activity(clock=self.scheduler.monotonic)
-        worker = self.makers.worker(process, self.groups[request_steps.GROUP], handlers, activity)
+        worker = self.makers.worker(process, self.groups[PROCESSORS_GROUP], handlers, activity)
         movement = Movement(activity, apart=True)
         watchdog = Watchdog(end=lambda code: process.die())
-        audit = Audit(admin, ledger, group=request_steps.GROUP, handlers=handlers)  # type: ignore[arg-type]
+        audit = Audit(admin, ledger, group=PROCESSORS_GROUP, handlers=handlers)  # type: ignore[arg-type]
 
         def look() -> None:
-            movement.look(admin.lag(request_steps.GROUP, UPSTREAM), self.scheduler.seconds)
+            movement.look(admin.lag(PROCESSORS_GROUP, UPSTREAM), self.scheduler.seconds)
             watchdog.look(movement.still(self.scheduler.seconds))
 
         worker.start()
@@ -315,7 +315,7 @@ class World:
         process.start(for_ever)
 
     def _recorder(self) -> None:
-        process = self._process("recorder", self._recorder, [receipt_steps.GROUP])
+        process = self._process("recorder", self._recorder, [RECORDER_GROUP])
         process.start(lambda: self._patiently(process, lambda: self._run_recorder(process)))
 
     def _run_recorder(self, process: Process) -> None:
@@ -324,7 +324,7 @@ class World:
             self.registry, CATALOGUE, self.makers.publisher(process, self.broker), source=SOURCE
         )
         handler = ReceiptsHandler(self.registry, ledger, emission, clock=process.clock)
-        self._loop(process, receipt_steps.GROUP, handler)
+        self._loop(process, RECORDER_GROUP, handler)
 
     def _sink(self, system: System) -> None:
         process = self._process(f"sink.{system.name}", lambda: self._sink(system), [sink_group(system.name)])

@@ -17,7 +17,7 @@ from olvido.core.plan import check_consent, plan_tasks
 from olvido.core.tasks import Task
 from olvido.ledger.rows import ConsentRow, Place
 from olvido.ledger.rows import Known as KnownChange
-from olvido.processors.requests import GROUP
+from olvido.schemas.topics import PROCESSORS_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def step(batch: Sequence[Read[ConsentChange]], known: Known, catalogue: Catalogu
             if before is not None and not same_content(change, before.digest):
                 raise Refused(Cause.ID_REUSE, field="event_id")
         except Refused as refused:
-            letters.append(dead_letter_of(read.received, refused, group=GROUP, now=now))
+            letters.append(dead_letter_of(read.received, refused, group=PROCESSORS_GROUP, now=now))
             continue
         if before is not None and (first is None or first.place != place):
             duplicates += 1

@@ -16,16 +16,9 @@ from olvido.ledger.connection import Database
 from olvido.ledger.figures import Figures
 from olvido.ledger.letters import Letters
 from olvido.ledger.sink_operations import SinkOperations
-from olvido.processors import receipts, requests
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import (
-    CONSENTS,
-    DEAD_LETTERS,
-    RECEIPTS,
-    REQUESTS,
-    VERIFICATIONS,
-    sink_group,
-    tasks_topic,
+    readers_of,
 )
 
 logger = logging.getLogger("olvido.processors")
@@ -33,15 +26,6 @@ logger = logging.getLogger("olvido.processors")
 REFRESH_EVERY_S = 15.0
 
 Values = dict[str, Mapping[tuple[str, ...], float]]  # by gauge, then by labels
-
-
-def readers_of(deployment: Deployment) -> dict[str, list[str]]:
-    """Every consumer group and the topics it must read."""
-    return {
-        requests.GROUP: [REQUESTS.name, CONSENTS.name, VERIFICATIONS.name],
-        receipts.GROUP: [RECEIPTS.name, DEAD_LETTERS.name],
-        **{sink_group(name): [tasks_topic(name).name] for name in deployment.sinks},
-    }
 
 
 class Observer:
@@ -70,7 +54,7 @@ class Observer:
         behind: dict[tuple[str, ...], float] = {}
         committed: dict[tuple[str, ...], float] = {}
         ends: dict[tuple[str, ...], float] = {}
-        for group, topics in readers_of(self._deployment).items():
+        for group, topics in readers_of(self._deployment.sinks).items():
             for one in lag(self._deployment.kafka, group, topics):
                 place = (one.topic, str(one.partition))
                 behind[group, *place] = float(one.behind)

@@ -44,7 +44,7 @@ from olvido.schemas.codec import (
     verifications_codec,
 )
 from olvido.schemas.registry import Registry
-from olvido.schemas.topics import REQUESTS
+from olvido.schemas.topics import PROCESSORS_GROUP, RECORDER_GROUP, REQUESTS
 
 logger = logging.getLogger("olvido.processors")
 
@@ -72,7 +72,7 @@ class RequestsHandler:
     def __call__(self, batch: Sequence[Received]) -> None:
         now = self._clock()
         read, letters = read_batch(
-            batch, self.codec, key_of=lambda request: request.subject_id, group=requests.GROUP, now=now
+            batch, self.codec, key_of=lambda request: request.subject_id, group=PROCESSORS_GROUP, now=now
         )
         with following("plan", self.codec.topic.name, (item.traceparent for item in read)) as hand_on:
             output, prepared = _until_not_overtaken(lambda: self._save(read, letters, batch, now, hand_on))
@@ -130,7 +130,7 @@ class ConsentsHandler:
     def __call__(self, batch: Sequence[Received]) -> None:
         now = self._clock()
         read, letters = read_batch(
-            batch, self.codec, key_of=lambda change: change.subject_id, group=requests.GROUP, now=now
+            batch, self.codec, key_of=lambda change: change.subject_id, group=PROCESSORS_GROUP, now=now
         )
         with following("plan", self.codec.topic.name, (item.traceparent for item in read)) as hand_on:
             output, prepared = _until_not_overtaken(lambda: self._save(read, letters, batch, now, hand_on))
@@ -189,7 +189,7 @@ class VerificationsHandler:
     def __call__(self, batch: Sequence[Received]) -> None:
         now = self._clock()
         read, letters = read_batch(
-            batch, self.codec, key_of=lambda item: item.subject_id, group=requests.GROUP, now=now
+            batch, self.codec, key_of=lambda item: item.subject_id, group=PROCESSORS_GROUP, now=now
         )
         given = [
             verifications.Given(
@@ -299,13 +299,13 @@ class ReceiptsHandler:
         told = [item for item in batch if item.topic == self.codec.topic.name]
         dead = [item for item in batch if item.topic == self.dead_letters_codec.topic.name]
         read, letters = read_batch(
-            told, self.codec, key_of=lambda receipt: receipt.subject_id, group=receipts.GROUP, now=now
+            told, self.codec, key_of=lambda receipt: receipt.subject_id, group=RECORDER_GROUP, now=now
         )
         kept, unreadable = read_batch(
             dead,
             self.dead_letters_codec,
             key_of=lambda letter: str(letter.dead_letter_id),
-            group=receipts.GROUP,
+            group=RECORDER_GROUP,
             now=now,
         )
         values = [item.value for item in read]
@@ -341,7 +341,7 @@ def _unreadable(
     record = Received(
         REQUESTS.name, known.place.partition, known.place.offset, known.subject_id.encode(), event, ()
     )
-    return dead_letter_of(record, refused, group=requests.GROUP, now=now, source_id=request_id)
+    return dead_letter_of(record, refused, group=PROCESSORS_GROUP, now=now, source_id=request_id)
 
 
 def _count(settled: Sequence[Receipt], heads: Mapping[UUID, RequestHead]) -> None:

@@ -13,8 +13,7 @@ from olvido.core.receipts import Receipt, stands
 from olvido.core.status import RequestStatus, status_of
 from olvido.ledger.recording import task_key
 from olvido.ledger.rows import Outcomes, RequestHead, StateRow, TaskKey
-
-GROUP = "olvido.recorder"
+from olvido.schemas.topics import RECORDER_GROUP
 
 
 def standing(batch: Sequence[Read[Receipt]]) -> tuple[Receipt, ...]:
@@ -37,7 +36,7 @@ def refused(batch: Sequence[Read[Receipt]], tasks: Set[TaskKey], now: datetime) 
             cause = Refused(Cause.BAD_COUNT, field="counts")
         else:
             continue
-        letters.append(dead_letter_of(read.received, cause, group=GROUP, now=now))
+        letters.append(dead_letter_of(read.received, cause, group=RECORDER_GROUP, now=now))
     return tuple(letters)
 
 

@@ -24,13 +24,12 @@ from olvido.ledger.rows import About, Owed, Try
 from olvido.ledger.sink_operations import OpenOperation, SinkOperations
 from olvido.ledger.store import Ledger
 from olvido.ledger.tasks import Postponing
-from olvido.processors import receipts
 from olvido.processors.emission import Emission, Prepared
 from olvido.processors.handlers import Clock
 from olvido.processors.stored import StoredEvents
 from olvido.processors.telling import Telling
 from olvido.schemas.registry import Registry
-from olvido.schemas.topics import DEAD_LETTERS, RECEIPTS, sink_group, tasks_topic
+from olvido.schemas.topics import DEAD_LETTERS, RECEIPTS, RECORDER_GROUP, sink_group, tasks_topic
 
 logger = logging.getLogger("olvido.processors")
 
@@ -155,7 +154,7 @@ class Reconciler:
         # The sink first: what it answers before it commits is with the recorder when that one is asked.
         return (
             self._before(sink, keeping_up) > 0
-            or self._unread(receipts.GROUP, [RECEIPTS.name, DEAD_LETTERS.name], written_before=keeping_up) > 0
+            or self._unread(RECORDER_GROUP, [RECEIPTS.name, DEAD_LETTERS.name], written_before=keeping_up) > 0
         )
 
     def _before(self, sink: str, instant: datetime) -> int:

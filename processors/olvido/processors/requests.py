@@ -18,8 +18,7 @@ from olvido.core.requests import needs_verification
 from olvido.core.status import RequestStatus, status_of
 from olvido.core.tasks import Task
 from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestRow, VerificationKey
-
-GROUP = "olvido.processors"
+from olvido.schemas.topics import PROCESSORS_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +88,7 @@ def step(batch: Sequence[Read[PrivacyRequest]], known: Known, catalogue: Catalog
             else:
                 duplicates += 1
         except Refused as refused:
-            letters.append(dead_letter_of(read.received, refused, group=GROUP, now=now))
+            letters.append(dead_letter_of(read.received, refused, group=PROCESSORS_GROUP, now=now))
     return Output(
         rows=tuple(rows.values()),
         tasks=tuple(tasks),

@@ -26,7 +26,6 @@ from olvido.ledger.connection import Database
 from olvido.ledger.retention import Retention
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
-from olvido.processors import receipts, requests
 from olvido.processors.audit import Audit
 from olvido.processors.emission import Emission
 from olvido.processors.figures import Observer
@@ -48,7 +47,9 @@ from olvido.schemas.topics import (
     CANARIES,
     CONSENTS,
     DEAD_LETTERS,
+    PROCESSORS_GROUP,
     RECEIPTS,
+    RECORDER_GROUP,
     REQUESTS,
     VERIFICATIONS,
     Topic,
@@ -111,10 +112,10 @@ def run_processors(deployment: Deployment) -> None:
     Raises:
         ConfigError: before anything is read.
     """
-    tracing.set_up(requests.GROUP)
+    tracing.set_up(PROCESSORS_GROUP)
     activity = Activity()
     health = ReaderHealth(
-        deployment.kafka, group=requests.GROUP, topics=[topic.name for topic in UPSTREAM],
+        deployment.kafka, group=PROCESSORS_GROUP, topics=[topic.name for topic in UPSTREAM],
         activity=activity, apart=True, on_look=Watchdog().look,
     )  # fmt: skip
     with serving(deployment.metrics, health):
@@ -128,9 +129,9 @@ def _plan(deployment: Deployment, activity: Activity, health: ReaderHealth) -> N
     from olvido.processors.app import build_app
 
     stop = threading.Event()
-    parts = patiently("processors", lambda: Parts(deployment, name=requests.GROUP, reads=UPSTREAM), stop)
+    parts = patiently("processors", lambda: Parts(deployment, name=PROCESSORS_GROUP, reads=UPSTREAM), stop)
     handlers, timers = _work(parts)
-    app = build_app(deployment.kafka, group=requests.GROUP, handlers=handlers, activity=activity)
+    app = build_app(deployment.kafka, group=PROCESSORS_GROUP, handlers=handlers, activity=activity)
     health.started(parts.ask())
     # In a thread of its own: it looks also when the event loop stands still.
     threading.Thread(target=health.watch, args=(stop,), name="health", daemon=True).start()
@@ -149,20 +150,20 @@ def run_recorder(deployment: Deployment, stop: threading.Event) -> None:
     Raises:
         ConfigError: before anything is read.
     """
-    tracing.set_up(receipts.GROUP)
+    tracing.set_up(RECORDER_GROUP)
     activity, topics = Activity(), [topic.name for topic in RECORDED]
-    health = ReaderHealth(deployment.kafka, group=receipts.GROUP, topics=topics, activity=activity)
+    health = ReaderHealth(deployment.kafka, group=RECORDER_GROUP, topics=topics, activity=activity)
     with serving(deployment.metrics, health):
         try:
             parts = patiently(
-                "recorder", lambda: Parts(deployment, name=receipts.GROUP, reads=RECORDED), stop
+                "recorder", lambda: Parts(deployment, name=RECORDER_GROUP, reads=RECORDED), stop
             )
         except Stopped:
             return
         handler = ReceiptsHandler(parts.registry, parts.ledger, parts.emission, clock=utc_now)
         loop = Loop(
             deployment.kafka,
-            group=receipts.GROUP,
+            group=RECORDER_GROUP,
             topics=topics,
             handler=LogsStrays(handler, deployment.kafka.partitions_of),
             batch_max=RECEIPTS_MAX,
@@ -186,11 +187,11 @@ def run_loop_engine(deployment: Deployment, stop: threading.Event) -> None:
     Raises:
         ConfigError: before anything is read.
     """
-    tracing.set_up(requests.GROUP)
+    tracing.set_up(PROCESSORS_GROUP)
     activity = Activity()
     health = ReaderHealth(
         deployment.kafka,
-        group=requests.GROUP,
+        group=PROCESSORS_GROUP,
         topics=[topic.name for topic in UPSTREAM],
         activity=activity,
         apart=True,
@@ -198,14 +199,14 @@ def run_loop_engine(deployment: Deployment, stop: threading.Event) -> None:
     with serving(deployment.metrics, health):
         try:
             parts = patiently(
-                "processors", lambda: Parts(deployment, name=requests.GROUP, reads=UPSTREAM), stop
+                "processors", lambda: Parts(deployment, name=PROCESSORS_GROUP, reads=UPSTREAM), stop
             )
         except Stopped:
             return
         handlers, timers = _work(parts)
         loops = [
             Loop(
-                deployment.kafka, group=requests.GROUP, topics=[topic], handler=handler,
+                deployment.kafka, group=PROCESSORS_GROUP, topics=[topic], handler=handler,
                 activity=activity, canaries=topic == REQUESTS.name,
             )
             for topic, handler in handlers.items()
@@ -275,7 +276,7 @@ def _work(parts: Parts) -> tuple[dict[str, Handler], tuple[Timer, ...]]:
         parts.registry, parts.ledger, SinkOperations(parts.ledger.database), parts.emission, parts.catalogue,
         clock=utc_now, first_after=parts.first_after, unread=partial(unread, kafka),
     )  # fmt: skip
-    audit = Audit(kafka, parts.ledger, group=requests.GROUP, handlers=handlers)
+    audit = Audit(kafka, parts.ledger, group=PROCESSORS_GROUP, handlers=handlers)
     left_behind = Telling(parts.ledger, parts.emission)
     return handlers, (
         Timer(name="reconciler", every=every, act=reconciler.run_once),

@@ -25,7 +25,8 @@ from olvido.ledger.rows import (
     VerificationKey,
     VerificationRow,
 )
-from olvido.processors.requests import GROUP, planned_event, unanswered
+from olvido.processors.requests import planned_event, unanswered
+from olvido.schemas.topics import PROCESSORS_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,7 @@ def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: dateti
                 raise Refused(Cause.KEY_MISMATCH, field="subject_id", reason="not the subject of the request")
         except Refused as refused:
             if given.received is not None:
-                letters.append(dead_letter_of(given.received, refused, group=GROUP, now=now))
+                letters.append(dead_letter_of(given.received, refused, group=PROCESSORS_GROUP, now=now))
             continue
         if stored is None and key not in rows:
             rows[key] = _row(given)

@@ -3,6 +3,7 @@
 How many partitions each has is a setting of the deployment: ``KafkaSection.partitions_of``.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -121,9 +122,22 @@ def tasks_topic(sink: str) -> Topic:
     )
 
 
+PROCESSORS_GROUP = "olvido.processors"
+RECORDER_GROUP = "olvido.recorder"
+
+
 def sink_group(sink: str) -> str:
     """The consumer group of a sink: each has its own, so a target that is down stops nobody else."""
     return f"olvido.sink.{sink}"
+
+
+def readers_of(sinks: Iterable[str]) -> dict[str, list[str]]:
+    """Every consumer group and the topics it must read."""
+    return {
+        PROCESSORS_GROUP: [REQUESTS.name, CONSENTS.name, VERIFICATIONS.name],
+        RECORDER_GROUP: [RECEIPTS.name, DEAD_LETTERS.name],
+        **{sink_group(name): [tasks_topic(name).name] for name in sinks},
+    }
 
 
 def topics_of(catalogue: Catalogue) -> tuple[Topic, ...]:

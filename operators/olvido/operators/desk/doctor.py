@@ -18,12 +18,12 @@ from olvido.operators.desk.health import OWED_TOO_LONG, letters_wait
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.text import counted
 from olvido.operators.settings import deployment, private_keys
-from olvido.processors.figures import readers_of
 from olvido.schemas.privacy.handle_key import HandleKey
 from olvido.schemas.privacy.opening import Opener
 from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.topics import readers_of
 from olvido.sinks.plugins import load_sink
 
 AT_ONCE = 8  # checks; each mostly waits
@@ -180,7 +180,9 @@ def _check_sink(declared: Deployment, name: str) -> Sequence[Finding]:
 
 
 def _check_readers(declared: Deployment) -> Sequence[Finding]:
-    return [_of_reader(one) for one in broker_groups.Groups(declared.kafka, readers_of(declared)).look()]
+    return [
+        _of_reader(one) for one in broker_groups.Groups(declared.kafka, readers_of(declared.sinks)).look()
+    ]
 
 
 def _of_reader(one: broker_groups.GroupFigures) -> Finding:

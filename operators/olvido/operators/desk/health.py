@@ -21,7 +21,7 @@ from olvido.operators.desk.sinks import SinkRow
 from olvido.operators.desk.text import counted, span
 from olvido.operators.local import stack
 from olvido.operators.settings import deployment
-from olvido.processors.figures import readers_of
+from olvido.schemas.topics import readers_of
 
 OWED_TOO_LONG = timedelta(minutes=10)
 AT_ONCE = 8  # processes that are asked; each mostly waits
@@ -130,7 +130,7 @@ def overall(directory: Path) -> Report:
             problems.append(Problem(text=f"{one.name} is {one.state}; see {one.log}"))
         elif one.not_ready:
             problems.append(Problem(text=f"{one.name} is not ready: {one.not_ready}"))
-    groups = broker_groups.Groups(declared.kafka, readers_of(declared))
+    groups = broker_groups.Groups(declared.kafka, readers_of(declared.sinks))
     readers = _told(problems, lambda: [_reader(one) for one in groups.look()])
     problems += [
         Problem(text=f"nobody reads for {one.reader}; {counted(one.behind, 'record waits', 'records wait')}")

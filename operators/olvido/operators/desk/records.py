@@ -21,12 +21,11 @@ from olvido.core.errors import InvalidInput, Refused, did_you_mean
 from olvido.core.events import ConsentChange, PrivacyRequest, SealedBox
 from olvido.core.subject import HANDLE_FORM, Handle
 from olvido.core.tasks import Task
-from olvido.processors import receipts, requests
 from olvido.schemas import codec
 from olvido.schemas.registry import Registry, schema_of
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.shapes import wire_fields
-from olvido.schemas.topics import Topic, sink_group, topics_of
+from olvido.schemas.topics import PROCESSORS_GROUP, RECORDER_GROUP, Topic, sink_group, topics_of
 
 DUMP_BYTES_MAX = 512  # of a record that cannot be decoded
 ROW = 16  # bytes of a line of such a dump
@@ -56,7 +55,7 @@ class Legible:
             *declared.sinks,
             declared.source,
             *(topic.name for topic in topics),
-            *(requests.GROUP, receipts.GROUP, *map(sink_group, declared.sinks)),
+            *(PROCESSORS_GROUP, RECORDER_GROUP, *map(sink_group, declared.sinks)),
             *(cause.meaning for cause in Cause),
             *(field["name"] for topic in topics for field in fields_of(topic)),
         }

@@ -13,8 +13,8 @@ from olvido.ledger.figures import Figures
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.operators.desk.health import LetterCount
 from olvido.operators.desk.ledger import database
-from olvido.processors.figures import readers_of
 from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.topics import readers_of
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Looking:
 
     def __init__(self, declared: Deployment) -> None:
         ledger = database(declared)
-        self._groups = Groups(declared.kafka, readers_of(declared))
+        self._groups = Groups(declared.kafka, readers_of(declared.sinks))
         self._figures = Figures(ledger)
         self._operations = SinkOperations(ledger)
 

@@ -17,8 +17,8 @@ from olvido.operators.local.programs import programs_of
 from olvido.operators.local.shop import open_shop, stand_ins
 from olvido.operators.local.stack import Stack
 from olvido.operators.settings import deployment, load_stack_env, process_of
-from olvido.processors.figures import readers_of
 from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.topics import readers_of
 
 READERS_S_MAX = 40.0  # 3 to 6 s on an idle machine
 LOOK_AGAIN_AFTER_S = 0.3
@@ -75,7 +75,7 @@ def wait_for_readers(console: Console, running: Stack) -> None:
     again and again is not waited for.
     """
     declared = deployment()
-    missing = {group: process_of(group) for group in readers_of(declared)}
+    missing = {group: process_of(group) for group in readers_of(declared.sinks)}
     deadline = time.monotonic() + READERS_S_MAX
     before = _restarts(running)
     with console.status("waiting until every process reads its topics"):

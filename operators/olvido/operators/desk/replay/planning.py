@@ -18,10 +18,10 @@ from olvido.core.replay import Kept, PartitionCount, Plan, SinkCount, Window, ch
 from olvido.ledger.replays import Counted, Replays
 from olvido.operators.desk.faults import NoTopic
 from olvido.operators.desk.replay.asking import Asked
-from olvido.processors.requests import GROUP
 from olvido.schemas.codec import avro_text
 from olvido.schemas.privacy.region_keys import destroyed_keys
 from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.topics import PROCESSORS_GROUP
 
 Keys = Mapping[str, Sequence[str]]  # by sink: ids of keys that are known here to be destroyed
 
@@ -41,7 +41,7 @@ def make_plan(
         Unavailable: the broker or the ledger does not answer.
     """
     check_times(asked.selection.since, asked.selection.until, now=now)
-    lags = {(one.topic, one.partition): one for one in lag(deployment.kafka, GROUP, asked.topics)}
+    lags = {(one.topic, one.partition): one for one in lag(deployment.kafka, PROCESSORS_GROUP, asked.topics)}
     plan = Plan(
         cluster_id=reach(deployment.kafka).cluster_id,
         ledger_id=replays.identity(),
@@ -83,7 +83,7 @@ def unknown_ranges(replays: Replays, plan: Plan, lags: Mapping[Partition, Lag]) 
         low, high = max(one.low, one.kept), min(one.high, _read_up_to(one, lags))
         if low < high:
             ranges.append(OffsetRange(one.topic, one.partition, low, high))
-    return replays.unknown_records(ranges, group=GROUP)
+    return replays.unknown_records(ranges, group=PROCESSORS_GROUP)
 
 
 def destroyed_here(deployment: Deployment, private_dirs: Mapping[str, Path]) -> Keys:

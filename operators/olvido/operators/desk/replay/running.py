@@ -32,10 +32,9 @@ from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import pace_of, unknown_ranges
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import ConsentsHandler, RequestsHandler
-from olvido.processors.requests import GROUP
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
-from olvido.schemas.topics import CONSENTS, REQUESTS, sink_group, tasks_topic
+from olvido.schemas.topics import CONSENTS, PROCESSORS_GROUP, REQUESTS, sink_group, tasks_topic
 
 HEADER = "olvido_replay"  # on each task that is sent: whose it is
 BATCH = 200  # sources between two notes
@@ -250,7 +249,7 @@ class Runner:
         kafka = self._deployment.kafka
         lags = {
             (one.topic, one.partition): one
-            for one in self._patiently(lag, kafka, GROUP, [REQUESTS.name, CONSENTS.name])
+            for one in self._patiently(lag, kafka, PROCESSORS_GROUP, [REQUESTS.name, CONSENTS.name])
         }
         gaps = self._patiently(unknown_ranges, self._replays, self._replay.plan, lags)
         if not gaps:

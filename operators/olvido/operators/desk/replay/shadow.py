@@ -20,12 +20,11 @@ from olvido.ledger.replays import Replay, Replays, Source, plan_document
 from olvido.operators.desk.progress import Progress
 from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import unknown_ranges
-from olvido.processors.requests import GROUP
 from olvido.schemas.privacy.opening import Forgotten as BoxForgotten
 from olvido.schemas.privacy.opening import Opener
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
-from olvido.schemas.topics import CONSENTS, REQUESTS
+from olvido.schemas.topics import CONSENTS, PROCESSORS_GROUP, REQUESTS
 from olvido.sinks.contract import OpenedTask, Rehearsing, Sink
 from olvido.sinks.plugins import load_sink
 
@@ -178,7 +177,10 @@ class Rehearser:
 
     def _look_at_unknown(self) -> None:
         kafka = self._deployment.kafka
-        lags = {(one.topic, one.partition): one for one in lag(kafka, GROUP, [REQUESTS.name, CONSENTS.name])}
+        lags = {
+            (one.topic, one.partition): one
+            for one in lag(kafka, PROCESSORS_GROUP, [REQUESTS.name, CONSENTS.name])
+        }
         for gap in unknown_ranges(self._replays, self._plan, lags):
             for record in read_range(kafka, gap.topic, gap.partition, [(gap.low, gap.high)]):
                 self._shadow.unread += 1
