@@ -54,7 +54,7 @@ from olvido.operators.local.stack import temporary_stack
 from olvido.operators.local.state import choose_port
 from olvido.processors.app import RECORDS_MAX
 from olvido.processors.emission import Emission
-from olvido.processors.handlers import RequestsHandler
+from olvido.processors.handlers.batches import RequestsHandler
 from olvido.processors.run import RECEIPTS_MAX
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer

@@ -24,7 +24,7 @@ from olvido.ledger.store import Ledger
 from olvido.operators.desk import keys
 from olvido.operators.local.stack import temporary_stack
 from olvido.processors.emission import Emission
-from olvido.processors.handlers import RequestsHandler
+from olvido.processors.handlers.batches import RequestsHandler
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
 from olvido.schemas.registry import Registry

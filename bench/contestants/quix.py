@@ -7,7 +7,7 @@ from quixstreams.sinks.base import BatchingSink, SinkBatch
 from steps import handler_of
 
 from olvido.broker.contract import Received
-from olvido.processors.handlers import RequestsHandler
+from olvido.processors.handlers.batches import RequestsHandler
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import REQUESTS
 

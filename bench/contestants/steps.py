@@ -7,7 +7,7 @@ from olvido.broker.runtime.garbage import collect_rarely
 from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.processors.emission import Emission
-from olvido.processors.handlers import RequestsHandler
+from olvido.processors.handlers.batches import RequestsHandler
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 

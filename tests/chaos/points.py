@@ -145,9 +145,10 @@ def _in_the_sinks(passing: Passing) -> None:
 def _in_faust(passing: Passing) -> None:
     from faust.transport.drivers import aiokafka
 
-    from olvido.processors import handlers
+    from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
+    from olvido.processors.handlers.receipts import ReceiptsHandler
 
-    for handler in (handlers.RequestsHandler, handlers.ConsentsHandler, handlers.ReceiptsHandler):
+    for handler in (RequestsHandler, ConsentsHandler, ReceiptsHandler):
         _before(handler, "__call__", "read", passing)
     thread = aiokafka.AIOKafkaConsumerThread
     commit = thread._commit

@@ -23,11 +23,12 @@ from olvido.ledger import schema
 from olvido.ledger.connection import Database, Overtaken
 from olvido.ledger.progress import ranges_of
 from olvido.ledger.restores import Restores
-from olvido.ledger.rows import About, Snapshot, StateRow, Try
+from olvido.ledger.rows import About, ConsentRow, Place, RequestRow, Snapshot, StateRow, Try
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
 from olvido.processors import consents, requests, verifications
 from olvido.processors.receipts import fold
+from olvido.processors.sources import Planned
 
 MINUTE = timedelta(minutes=1)
 HELD = {"topic": "olvido.requests.v1", "now": NOW, "due_after": MINUTE}
@@ -57,9 +58,11 @@ def _postgres(dsn: str) -> Kept:
     return Kept(Ledger(Database(dsn, application="tests")), Database(dsn, application="tests"))
 
 
-def save(ledger: Ledger, *batch: Any) -> requests.Output:
+def save(ledger: Ledger, *batch: Any) -> Planned[RequestRow]:
     known, verified = ledger.requests.known([item.value.request_id for item in batch])
-    output = requests.step(batch, requests.Known(requests=known, verifications=verified), CATALOGUE, NOW)
+    output = requests.step(
+        batch, requests.KnownRequests(requests=known, verifications=verified), CATALOGUE, NOW
+    )
     rows = output.new_tasks
     ledger.requests.save(output.rows, rows, **HELD)
     return output
@@ -83,7 +86,7 @@ def test_an_id_is_saved_once_and_a_transaction_that_fails_leaves_nothing(kept: K
     save(kept.ledger, read(an_erasure(1), 1))
     both = requests.step(
         [read(an_erasure(1), 9), read(an_erasure(2), 10)],
-        requests.Known(requests={}, verifications={}), CATALOGUE, NOW,
+        requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW,
     )  # fmt: skip
     with pytest.raises(Overtaken):
         kept.ledger.requests.save(both.rows, [], **HELD)
@@ -115,10 +118,9 @@ def test_a_word_about_somebody_else_is_kept_beside_the_right_one(kept: Kept):
     request = an_erasure(1, verification_required=True)
     words = [a_verification(request, 901, subject_id=an_erasure(2).subject_id), a_verification(request, 902)]
     given = [
-        verifications.Given(word, requests.Place(0, offset), received(offset))
-        for offset, word in enumerate(words)
+        verifications.Given(word, Place(0, offset), received(offset)) for offset, word in enumerate(words)
     ]
-    unknown = verifications.Known(requests={}, events={}, verifications={})
+    unknown = verifications.KnownVerifications(requests={}, events={}, verifications={})
     output = verifications.step(given, unknown, CATALOGUE, NOW)
     for _ in range(2):  # a repeat changes nothing
         kept.ledger.verifications.save(output.rows, (), (), now=NOW, due_after=MINUTE)
@@ -132,8 +134,8 @@ def test_what_came_in_the_same_moment_is_found_by_request_and_subject(kept: Kept
     save(kept.ledger, read(request))
     foreign = a_verification(request, 901, subject_id=an_erasure(2).subject_id)
     for number, word in enumerate((foreign, a_verification(request, 902))):
-        given = [verifications.Given(word, requests.Place(0, number), received(number))]
-        unknown = verifications.Known(requests={}, events={}, verifications={})
+        given = [verifications.Given(word, Place(0, number), received(number))]
+        unknown = verifications.KnownVerifications(requests={}, events={}, verifications={})
         rows = verifications.step(given, unknown, CATALOGUE, NOW).rows
         kept.ledger.verifications.save(rows, (), (), now=NOW, due_after=MINUTE)
     assert [row.event_id for row in kept.ledger.verifications.crossed(limit=1)] == [an_id(902)]
@@ -142,11 +144,13 @@ def test_what_came_in_the_same_moment_is_found_by_request_and_subject(kept: Kept
 def test_what_was_started_is_awaiting_until_somebody_was_told(kept: Kept):
     request = an_erasure(1, verification_required=True)
     save(kept.ledger, read(request))
-    given = [verifications.Given(a_verification(request, 901), requests.Place(0, 0), received(0))]
+    given = [verifications.Given(a_verification(request, 901), Place(0, 0), received(0))]
 
-    def start() -> verifications.Output:
+    def start() -> verifications.Released:
         known, verified = kept.ledger.requests.known([an_id(1)])
-        found = verifications.Known(requests=known, events={an_id(1): request}, verifications=verified)
+        found = verifications.KnownVerifications(
+            requests=known, events={an_id(1): request}, verifications=verified
+        )
         output = verifications.step(given, found, CATALOGUE, NOW)
         rows = output.tasks
         kept.ledger.verifications.save(output.rows, output.started, rows, now=NOW, due_after=MINUTE)
@@ -214,7 +218,7 @@ def test_a_publication_ends_when_nothing_has_changed_since(kept: Kept):
 def test_a_publication_begins_with_the_save(kept: Kept):
     """Who saved and died before telling leaves word of it, even if nobody is brought the record again."""
     output = requests.step(
-        [read(an_erasure(1), 1)], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
+        [read(an_erasure(1), 1)], requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW
     )
     rows = output.new_tasks
     about = Snapshot(statuses=output.statuses).about
@@ -281,10 +285,10 @@ def _says(kept: Kept, rng: random.Random, turn: int) -> Any:
     return repr((_say(kept, batch), kept.ledger.consents.known([], consents.keys_of([batch]))))
 
 
-def _say(kept: Kept, *batch: Any) -> consents.Output:
+def _say(kept: Kept, *batch: Any) -> Planned[ConsentRow]:
     ids = [item.value.event_id for item in batch]
     changes, states = kept.ledger.consents.known(ids, consents.keys_of(batch))
-    output = consents.step(batch, consents.Known(changes=changes, states=states), CATALOGUE, NOW)
+    output = consents.step(batch, consents.KnownConsents(changes=changes, states=states), CATALOGUE, NOW)
     rows = output.new_tasks
     kept.ledger.consents.save(output.rows, output.states, rows, **HELD)
     return output
@@ -322,11 +326,12 @@ def _verifies(kept: Kept, rng: random.Random, turn: int) -> Any:
     ids = [request.request_id]
     known, verified = kept.ledger.requests.known(ids)
     events = {one: replace(request, subject_id=row.subject_id) for one, row in known.items()}
-    given = [
-        verifications.Given(a_verification(request, 100 + turn), requests.Place(0, turn), received(turn))
-    ]
+    given = [verifications.Given(a_verification(request, 100 + turn), Place(0, turn), received(turn))]
     output = verifications.step(
-        given, verifications.Known(requests=known, events=events, verifications=verified), CATALOGUE, NOW
+        given,
+        verifications.KnownVerifications(requests=known, events=events, verifications=verified),
+        CATALOGUE,
+        NOW,
     )
     rows = output.tasks
     kept.ledger.verifications.save(output.rows, output.started, rows, now=NOW, due_after=MINUTE)

@@ -8,6 +8,7 @@ from values import CATALOGUE, NOW, a_verification, an_erasure, an_id, read, rece
 from olvido.core.events import PrivacyRequest, Verification
 from olvido.ledger.connection import Database
 from olvido.ledger.figures import Figures
+from olvido.ledger.rows import Place
 from olvido.ledger.store import Ledger
 from olvido.processors import requests, verifications
 
@@ -22,7 +23,7 @@ def figures(ledger_dsn: str) -> Figures:
 
 def ask(ledger: Ledger, request: PrivacyRequest, *, received_at=NOW) -> None:
     output = requests.step(
-        [read(request)], requests.Known(requests={}, verifications={}), CATALOGUE, received_at
+        [read(request)], requests.KnownRequests(requests={}, verifications={}), CATALOGUE, received_at
     )
     rows = output.new_tasks
     ledger.requests.save(output.rows, rows, topic="olvido.requests.v1", now=received_at, due_after=MINUTE)
@@ -30,8 +31,8 @@ def ask(ledger: Ledger, request: PrivacyRequest, *, received_at=NOW) -> None:
 
 def verify(ledger: Ledger, verification: Verification) -> None:
     """As it is kept that comes before its request: whoever it is about."""
-    given = [verifications.Given(verification, requests.Place(0, 0), received(0))]
-    unknown = verifications.Known(requests={}, events={}, verifications={})
+    given = [verifications.Given(verification, Place(0, 0), received(0))]
+    unknown = verifications.KnownVerifications(requests={}, events={}, verifications={})
     rows = verifications.step(given, unknown, CATALOGUE, NOW).rows
     ledger.verifications.save(rows, (), (), now=NOW, due_after=MINUTE)
 

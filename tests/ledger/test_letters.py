@@ -27,7 +27,7 @@ def letters(ledger_dsn, ledger) -> Letters:
 def parked(ledger) -> DeadLetter:
     """The letter of a task that is owed."""
     output = requests.step(
-        [read(an_erasure())], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
+        [read(an_erasure())], requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW
     )
     ledger.requests.save(
         output.rows, output.new_tasks,

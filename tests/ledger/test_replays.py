@@ -33,11 +33,11 @@ def replays(ledger_dsn, ledger) -> Replays:
         )
         for n in range(1, 11)
     ]
-    output = requests.step(batch, requests.Known(requests={}, verifications={}), CATALOGUE, NOW)
+    output = requests.step(batch, requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW)
     tasks = output.new_tasks
     ledger.requests.save(output.rows, tasks, topic=REQUESTS, now=NOW, due_after=MINUTE)
     changes = [read(a_change(n), n) for n in (20, 21)]
-    told = consents.step(changes, consents.Known(changes={}, states={}), CATALOGUE, NOW)
+    told = consents.step(changes, consents.KnownConsents(changes={}, states={}), CATALOGUE, NOW)
     tasks = told.new_tasks
     ledger.consents.save(told.rows, told.states, tasks, topic=CONSENTS, now=NOW, due_after=MINUTE)
     return Replays(Database(ledger_dsn, application="test"))

@@ -63,7 +63,7 @@ def ask(ledger: Ledger, number: int, *, at: datetime = NOW, done: bool = True, *
     """A request that both sinks have carried out, if it is done."""
     output = requests.step(
         [read(an_erasure(number, **request), number)],
-        requests.Known(requests={}, verifications={}), CATALOGUE, at,
+        requests.KnownRequests(requests={}, verifications={}), CATALOGUE, at,
     )  # fmt: skip
     rows = output.new_tasks
     ledger.requests.save(output.rows, rows, topic="olvido.requests.v1", now=at, due_after=MINUTE)
@@ -82,7 +82,7 @@ def change(ledger: Ledger, number: int, decision: Decision, *, at: datetime = NO
     """A consent change that its sinks have followed."""
     output = consents.step(
         [read(a_change(number, decision, occurred_at=at - MINUTE), number)],
-        consents.Known(changes={}, states={}), CATALOGUE, at,
+        consents.KnownConsents(changes={}, states={}), CATALOGUE, at,
     )  # fmt: skip
     rows = output.new_tasks
     ledger.consents.save(

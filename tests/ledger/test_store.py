@@ -18,17 +18,20 @@ from olvido.ledger import schema
 from olvido.ledger.connection import Database, Overtaken
 from olvido.ledger.progress import ranges_of
 from olvido.ledger.recording import task_key
-from olvido.ledger.rows import Try
+from olvido.ledger.rows import RequestRow, Try
 from olvido.ledger.store import Ledger
 from olvido.processors import consents, requests
 from olvido.processors.receipts import fold
+from olvido.processors.sources import Planned
 
 MINUTE = timedelta(minutes=1)
 
 
-def saved_requests(ledger: Ledger, batch) -> requests.Output:
+def saved_requests(ledger: Ledger, batch) -> Planned[RequestRow]:
     known, verified = ledger.requests.known([item.value.request_id for item in batch])
-    output = requests.step(batch, requests.Known(requests=known, verifications=verified), CATALOGUE, NOW)
+    output = requests.step(
+        batch, requests.KnownRequests(requests=known, verifications=verified), CATALOGUE, NOW
+    )
     ledger.requests.save(
         output.rows,
         output.new_tasks,
@@ -63,7 +66,7 @@ def test_the_redelivery_law_holds_through_the_database(ledger):
 
 def test_two_processes_that_save_the_same_id_do_not_both_succeed(ledger):
     output = requests.step(
-        [read(an_erasure())], requests.Known(requests={}, verifications={}), CATALOGUE, NOW
+        [read(an_erasure())], requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW
     )
     save = {"topic": "olvido.requests.v1", "now": NOW, "due_after": MINUTE}
     rows = output.new_tasks
@@ -106,7 +109,7 @@ def test_consents_saved_in_any_order_end_in_the_state_of_the_core(ledger):
         expected = later(expected, states_of(change)[0])
     for offset, change in enumerate([*changes, *reversed(changes)]):
         # Each is stepped without knowing of the others, as by two processes at once.
-        unknown = consents.Known(changes={}, states={})
+        unknown = consents.KnownConsents(changes={}, states={})
         output = consents.step([read(change, offset)], unknown, CATALOGUE, NOW)
         try:
             ledger.consents.save(

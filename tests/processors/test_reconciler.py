@@ -50,7 +50,7 @@ def world(registry, ledger: Ledger):
     item = read(event)
     encoded = requests_codec(registry).encode(event)
     item = replace(item, received=replace(item.received, value=encoded))
-    output = requests.step([item], requests.Known(requests={}, verifications={}), SMALL, NOW)
+    output = requests.step([item], requests.KnownRequests(requests={}, verifications={}), SMALL, NOW)
     ledger.requests.save(
         output.rows, output.tasks, topic="olvido.requests.v1",
         now=NOW, due_after=MINUTE,

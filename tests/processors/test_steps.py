@@ -15,14 +15,22 @@ from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
 from olvido.core.rights.names import Right
 from olvido.ledger.recording import task_key
-from olvido.ledger.rows import Known as KnownChange
-from olvido.ledger.rows import KnownRequest, KnownVerification, Place, RequestHead
+from olvido.ledger.rows import (
+    ConsentRow,
+    KnownChange,
+    KnownRequest,
+    KnownVerification,
+    Place,
+    RequestHead,
+    RequestRow,
+)
 from olvido.processors import consents, receipts, requests, verifications
+from olvido.processors.sources import Planned
 
-NOTHING = requests.Known(requests={}, verifications={})
+NOTHING = requests.KnownRequests(requests={}, verifications={})
 
 
-def saved(known: requests.Known, output: requests.Output) -> requests.Known:
+def saved(known: requests.KnownRequests, output: Planned[RequestRow]) -> requests.KnownRequests:
     """What the ledger knows once an output was saved."""
     new = {
         row.request_id: KnownRequest(
@@ -93,7 +101,7 @@ def test_the_same_request_from_another_place_changes_nothing():
     known = saved(NOTHING, requests.step([read(an_erasure(), 1)], NOTHING, CATALOGUE, NOW))
     retry = an_erasure(requested_at=NOW)  # sent again, later, sealed anew
     output = requests.step([read(retry, 2)], known, CATALOGUE, NOW)
-    assert output == requests.Output(rows=(), tasks=(), statuses=(), dead_letters=(), duplicates=1)
+    assert output == Planned(rows=(), tasks=(), statuses=(), dead_letters=(), duplicates=1)
 
 
 def test_what_an_older_version_saved_is_delivered_again_and_not_refused():
@@ -184,7 +192,7 @@ def test_a_word_about_another_subject_keeps_out_no_word_about_the_right_one():
     """Both come before the request. Found by the simulation: the second was dropped, the request waited."""
     request = an_erasure(verification_required=True)
     foreign = a_verification(request, 901, subject_id=an_erasure(2).subject_id)
-    unknown = verifications.Known(requests={}, events={}, verifications=_stored_by_key(foreign))
+    unknown = verifications.KnownVerifications(requests={}, events={}, verifications=_stored_by_key(foreign))
     output = verifications.step([_given(a_verification(request))], unknown, CATALOGUE, NOW)
     assert [row.subject_id for row in output.rows] == [request.subject_id]
     known = replace(NOTHING, verifications=_stored_by_key(foreign, a_verification(request)))
@@ -209,9 +217,9 @@ def _stored_by_key(*given) -> dict:
     return {(one.request_id, one.subject_id): _stored(one) for one in given}
 
 
-def _waiting(request) -> verifications.Known:
+def _waiting(request) -> verifications.KnownVerifications:
     known = saved(NOTHING, requests.step([read(request)], NOTHING, CATALOGUE, NOW))
-    return verifications.Known(
+    return verifications.KnownVerifications(
         requests=known.requests, events={request.request_id: request}, verifications={}
     )
 
@@ -229,7 +237,7 @@ def test_a_verification_starts_the_request_that_waits_for_it():
 
 def test_a_verification_before_its_request_is_kept():
     request = an_erasure(verification_required=True)
-    unknown = verifications.Known(requests={}, events={}, verifications={})
+    unknown = verifications.KnownVerifications(requests={}, events={}, verifications={})
     output = verifications.step([_given(a_verification(request))], unknown, CATALOGUE, NOW)
     assert ([row.request_id for row in output.rows], output.tasks) == ([request.request_id], ())
 
@@ -282,12 +290,12 @@ some_changes = st.builds(
 change_batches = st.lists(some_changes, max_size=12).map(
     lambda values: [read(value, offset) for offset, value in enumerate(values)]
 )
-NO_CHANGES = consents.Known(changes={}, states={})
+NO_CHANGES = consents.KnownConsents(changes={}, states={})
 
 
-def kept(known: consents.Known, output: consents.Output) -> consents.Known:
+def kept(known: consents.KnownConsents, output: Planned[ConsentRow]) -> consents.KnownConsents:
     """What the ledger knows once an output was saved."""
-    return consents.Known(
+    return consents.KnownConsents(
         changes={
             **known.changes,
             **{row.event_id: KnownChange(digest=row.digest, place=row.place) for row in output.rows},
@@ -389,9 +397,9 @@ def test_what_was_saved_is_not_refused_by_a_process_whose_clock_is_behind():
 
 def test_a_consent_change_that_was_saved_is_not_refused_by_a_clock_that_is_behind():
     batch = [read(a_change(), 1)]
-    nothing = consents.Known(changes={}, states={})
+    nothing = consents.KnownConsents(changes={}, states={})
     first = consents.step(batch, nothing, CATALOGUE, NOW)
-    known = consents.Known(
+    known = consents.KnownConsents(
         changes={row.event_id: KnownChange(digest=row.digest, place=row.place) for row in first.rows},
         states={(state.handle, state.purpose): state for state in first.states},
     )

@@ -141,7 +141,9 @@ def test_each_engine_sends_again_what_is_owed_and_reads_again_what_was_committed
     owed = replace(an_erasure(1, regions=("cn",)), requested_at=now - timedelta(hours=1))
     item = read(owed)
     item = replace(item, received=replace(item.received, value=codec.encode(owed)))
-    output = requests.step([item], requests.Known(requests={}, verifications={}), deployment.catalogue, now)
+    output = requests.step(
+        [item], requests.KnownRequests(requests={}, verifications={}), deployment.catalogue, now
+    )
     rows = output.tasks
     ledger.requests.save(
         output.rows, rows, topic=REQUESTS.name, now=now - timedelta(hours=1), due_after=timedelta(minutes=1)

@@ -24,7 +24,8 @@ from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt, receipt_for
 from olvido.ledger.store import Ledger
 from olvido.processors.emission import Emission
-from olvido.processors.handlers import ReceiptsHandler, RequestsHandler
+from olvido.processors.handlers.batches import RequestsHandler
+from olvido.processors.handlers.receipts import ReceiptsHandler
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Emitter, Outgoing, Writer
 from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec

@@ -20,7 +20,7 @@ from olvido.core.outcomes import Outcome
 from olvido.ledger import schema
 from olvido.operators.desk.backfill import Backfill
 from olvido.processors import requests, stored
-from olvido.processors.handlers import VerificationsHandler
+from olvido.processors.handlers.verifications import VerificationsHandler
 from olvido.processors.telling import Telling
 from olvido.schemas.codec import consents_codec, dead_letters_codec, receipts_codec, requests_codec
 from olvido.schemas.registry import Registry
@@ -215,7 +215,7 @@ def crossing(town: Town) -> None:
         )
         for number, request in enumerate(WAITING)
     ]
-    output = requests.step(read, requests.Known(requests={}, verifications={}), CATALOGUE, NOW)
+    output = requests.step(read, requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW)
     town.ledger.requests.save(output.rows, (), topic=REQUESTS.name, now=NOW, due_after=MINUTE)
 
 

@@ -23,7 +23,8 @@ from olvido.ledger.restores import Restores
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
 from olvido.processors.emission import Emission
-from olvido.processors.handlers import ConsentsHandler, ReceiptsHandler, RequestsHandler
+from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
+from olvido.processors.handlers.receipts import ReceiptsHandler
 from olvido.processors.reconciler import Reconciler
 from olvido.schemas.codec import Codec, request_status_codec, tasks_codec
 from olvido.schemas.registry import Registry

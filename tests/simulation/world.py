@@ -37,15 +37,12 @@ from olvido.core.errors import Unavailable
 from olvido.ledger.restores import Restores
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.processors import audit as audit_module
-from olvido.processors import handlers as handlers_module
 from olvido.processors.audit import Audit
 from olvido.processors.emission import Emission
-from olvido.processors.handlers import (
-    ConsentsHandler,
-    ReceiptsHandler,
-    RequestsHandler,
-    VerificationsHandler,
-)
+from olvido.processors.handlers import batches as batches_module
+from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
+from olvido.processors.handlers.receipts import ReceiptsHandler
+from olvido.processors.handlers.verifications import VerificationsHandler
 from olvido.processors.reconciler import Reconciler
 from olvido.processors.telling import GIVEN_UP_AFTER, Telling
 from olvido.processors.watchdog import Watchdog
@@ -470,7 +467,7 @@ class World:
                 (runner_module, "time", self.scheduler),
                 (audit_module, "lag", lambda admin, *what: admin.lag(*what)),
                 (audit_module, "read_range", lambda admin, *what: admin.read_range(*what)),
-                (handlers_module, "ThreadPoolExecutor", _AtOnce),
+                (batches_module, "ThreadPoolExecutor", _AtOnce),
                 *self.makers.patches,
             ):
                 stack.enter_context(patch.object(module, name, instead))

@@ -8,7 +8,7 @@ from olvido.core.consents import ConsentState
 from olvido.core.tasks import Task
 from olvido.ledger import consent_states, events, publications, tasks
 from olvido.ledger.connection import Database, Overtaken, columns
-from olvido.ledger.rows import NOTHING, About, ConsentKey, ConsentRow, Known, Place
+from olvido.ledger.rows import NOTHING, About, ConsentKey, ConsentRow, KnownChange, Place
 
 
 class Consents:
@@ -19,13 +19,13 @@ class Consents:
 
     def known(
         self, ids: Sequence[UUID], keys: Sequence[ConsentKey]
-    ) -> tuple[dict[UUID, Known], dict[ConsentKey, ConsentState]]:
+    ) -> tuple[dict[UUID, KnownChange], dict[ConsentKey, ConsentState]]:
         """What is known of some event ids, and the latest decisions about some (handle, purpose)."""
         with self._database.transaction() as transaction:
             rows = transaction.rows("consent_changes_known", ids=list(ids))
             states = consent_states.latest(transaction, keys)
         changes = {
-            event_id: Known(digest=bytes(digest), place=Place(partition, offset))
+            event_id: KnownChange(digest=bytes(digest), place=Place(partition, offset))
             for event_id, digest, partition, offset in rows
         }
         return changes, {(state.handle, state.purpose): state for state in states}

@@ -30,8 +30,8 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What is known of an id: what it meant the first time, and where it was read."""
+class KnownChange:
+    """A consent change that was saved before: what it meant the first time, and where it was read."""
 
     digest: bytes
     place: Place

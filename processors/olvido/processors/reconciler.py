@@ -25,7 +25,7 @@ from olvido.ledger.sink_operations import OpenOperation, SinkOperations
 from olvido.ledger.store import Ledger
 from olvido.ledger.tasks import Postponing
 from olvido.processors.emission import Emission, Prepared
-from olvido.processors.handlers import Clock
+from olvido.processors.handlers.batches import Clock
 from olvido.processors.stored import StoredEvents
 from olvido.processors.telling import Telling
 from olvido.schemas.registry import Registry

@@ -29,12 +29,9 @@ from olvido.ledger.store import Ledger
 from olvido.processors.audit import Audit
 from olvido.processors.emission import Emission
 from olvido.processors.figures import Observer
-from olvido.processors.handlers import (
-    ConsentsHandler,
-    ReceiptsHandler,
-    RequestsHandler,
-    VerificationsHandler,
-)
+from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
+from olvido.processors.handlers.receipts import ReceiptsHandler
+from olvido.processors.handlers.verifications import VerificationsHandler
 from olvido.processors.reconciler import Reconciler
 from olvido.processors.strays import LogsStrays
 from olvido.processors.telling import Telling

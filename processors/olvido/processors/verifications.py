@@ -30,7 +30,7 @@ from olvido.schemas.topics import PROCESSORS_GROUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownVerifications:
     """What the ledger knows of the requests that are verified."""
 
     requests: Mapping[UUID, KnownRequest]
@@ -48,7 +48,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Released:
     """What a batch of verifications asks for."""
 
     rows: tuple[VerificationRow, ...]
@@ -59,7 +59,7 @@ class Output:
     unreadable: Mapping[UUID, Refused]  # requests that wait on: why their event is not read
 
 
-def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: datetime) -> Output:
+def step(batch: Sequence[Given], known: KnownVerifications, catalogue: Catalogue, now: datetime) -> Released:
     """Decide on a batch of verifications. The first verification of a request and subject stands.
 
     One that comes before its request is kept, whoever it is about; one about another subject than
@@ -110,7 +110,7 @@ def step(batch: Sequence[Given], known: Known, catalogue: Catalogue, now: dateti
             else:  # saved before, and nobody knows whether it was told
                 statuses.append(status_of(event, request.state, request.outcomes))
                 tasks.extend(task for task in planned if task.sink in request.owed)
-    return Output(
+    return Released(
         rows=tuple(rows.values()),
         started=tuple(started.values()),
         tasks=tuple(tasks),

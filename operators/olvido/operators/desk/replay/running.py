@@ -31,7 +31,7 @@ from olvido.operators.desk.progress import Paused, Progress, Resumed, Waiting
 from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import pace_of, unknown_ranges
 from olvido.processors.emission import Emission
-from olvido.processors.handlers import ConsentsHandler, RequestsHandler
+from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENTS, PROCESSORS_GROUP, REQUESTS, sink_group, tasks_topic

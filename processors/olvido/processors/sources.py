@@ -1,0 +1,129 @@
+"""The events of a batch, recognised: new ones, ones that come again, duplicates, and ones that are refused.
+
+It is the same for requests and for consent changes. What either asks for, their own steps decide.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+from olvido.broker.reading import Read, dead_letter_of
+from olvido.core.causes import Cause
+from olvido.core.consents import ConsentState
+from olvido.core.dead_letters import DeadLetter
+from olvido.core.digests import content_digest, same_content
+from olvido.core.errors import Refused
+from olvido.core.events import ConsentChange, PrivacyRequest
+from olvido.core.source import id_of
+from olvido.core.status import RequestStatus
+from olvido.core.tasks import Task
+from olvido.ledger.rows import Place
+from olvido.schemas.topics import PROCESSORS_GROUP
+
+
+class First(Protocol):
+    """What the ledger knows of an id: what it meant the first time, and where it was read."""
+
+    @property
+    def digest(self) -> bytes:
+        """The digest of its content."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """Where it was read."""
+        ...
+
+
+V = TypeVar("V", bound=PrivacyRequest | ConsentChange)
+F = TypeVar("F", bound=First)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class New(Generic[V]):
+    """An event with an id that nobody has seen."""
+
+    value: V
+    place: Place
+    digest: bytes
+    event: bytes  # as it was read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again(Generic[V, F]):
+    """A record that comes again from its own place: nobody knows whether what it asked for was sent."""
+
+    value: V
+    first: F
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognised(Generic[V, F]):
+    """The events of a batch, in their order, without duplicates and what was refused."""
+
+    events: tuple[New[V] | Again[V, F], ...]
+    dead_letters: tuple[DeadLetter, ...]
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned(Generic[R]):
+    """What a batch of events asks for."""
+
+    rows: tuple[R, ...]  # of the new events
+    new_tasks: tuple[Task, ...] = ()  # of the new events
+    tasks: tuple[Task, ...]  # of those that come again as well
+    statuses: tuple[RequestStatus, ...] = ()
+    states: tuple[ConsentState, ...] = ()
+    dead_letters: tuple[DeadLetter, ...]
+    duplicates: int
+
+
+def recognise(
+    batch: Sequence[Read[V]], known: Mapping[UUID, F], *, check: Callable[[V], None], now: datetime
+) -> Recognised[V, F]:
+    """Recognise the events of a batch.
+
+    The same event from another place is a duplicate: it changes nothing and asks for nothing. The same id
+    with another content is a dead letter, and the first stands.
+
+    Args:
+        batch: the events, as they were read.
+        known: what the ledger knows of their ids.
+        check: raises ``Refused`` for an event that does not fit the deployment.
+        now: when.
+    """
+    events: list[New[V] | Again[V, F]] = []
+    digests: dict[UUID, bytes] = {}  # of the new ones
+    letters: list[DeadLetter] = []
+    duplicates = 0
+    for read in batch:
+        value, source_id = read.value, id_of(read.value)
+        place = Place(read.received.partition, read.received.offset)
+        first = known.get(source_id)
+        again = first is not None and first.place == place
+        try:
+            if not again:
+                # What was saved from here was found good, by whatever clock: ours may be behind that one.
+                check(value)
+            digest = digests.get(source_id) if first is None else first.digest
+            if digest is None:
+                digest = digests[source_id] = content_digest(value)
+                assert read.received.value is not None, "a value was decoded from it"
+                events.append(New(value=value, place=place, digest=digest, event=read.received.value))
+            elif not same_content(value, digest):
+                raise Refused(Cause.ID_REUSE, field=_id_field(value))
+            elif first is not None and again:
+                events.append(Again(value=value, first=first))
+            else:
+                duplicates += 1
+        except Refused as refused:
+            letters.append(dead_letter_of(read.received, refused, group=PROCESSORS_GROUP, now=now))
+    return Recognised(events=tuple(events), dead_letters=tuple(letters), duplicates=duplicates)
+
+
+def _id_field(value: PrivacyRequest | ConsentChange) -> str:
+    return "request_id" if isinstance(value, PrivacyRequest) else "event_id"
