@@ -21,7 +21,8 @@ from olvido.core.acts import Verb
 from olvido.core.causes import Cause
 from olvido.core.errors import InvalidInput
 from olvido.core.subject import IdentityKind
-from olvido.operators.desk import doctor, health, keys, people, requests, sinks
+from olvido.ledger.acts import Acts
+from olvido.operators.desk import audit, doctor, health, keys, people, requests, sinks
 from olvido.operators.desk.acts import new_act
 from olvido.operators.desk.dead_letters import Chosen
 from olvido.operators.desk.faults import NotThere
@@ -71,6 +72,15 @@ def test_a_persons_requests_are_found_by_any_of_their_handles_and_nobody_elses(d
     assert found(declared, subject=a_handle(1).value) == [an_id(1)]
     with pytest.raises(InvalidInput, match=r"subject: .*never an identity"):
         found(declared, subject="ana@example.es")
+
+
+def test_acts_are_shown_as_they_were_recorded_newest_first(declared, ledger):
+    acts = [new_act(Verb.DISCARD, "T-1", letters=2), new_act(Verb.REVEAL, "T-2", topic="requests")]
+    for act in acts:
+        Acts(ledger.database).record(act)
+    every = {"verb": None, "who": None, "since": None, "limit": 9}
+    assert audit.newest(declared, **every) == acts[::-1]
+    assert audit.newest(declared, **{**every, "verb": Verb.DISCARD}) == acts[:1]
 
 
 def test_what_health_finds_has_a_remedy_and_names_no_command(declared, monkeypatch):

@@ -32,12 +32,10 @@ def audit(
     """
     from datetime import UTC, datetime
 
-    from olvido.ledger.acts import Acts
     from olvido.operators.cli.instants import instant_of
-    from olvido.operators.desk.ledger import database
+    from olvido.operators.desk.audit import newest
     from olvido.operators.settings import deployment
 
-    acts = Acts(database(deployment()))
     after = instant_of(since, field="since", now=datetime.now(UTC)) if since else None
-    rows = acts.newest(verb=verb, who=who, since=after, limit=limit)
+    rows = newest(deployment(), verb=verb, who=who, since=after, limit=limit)
     show(rows, ("at", "who", "verb", "reason", "details"), output=output, empty="nobody has done anything")

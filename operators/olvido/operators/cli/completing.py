@@ -116,11 +116,10 @@ def _requests() -> Iterable[str]:
 
 
 def _operations() -> Iterable[str]:
-    from olvido.ledger.figures import Figures
-    from olvido.operators.desk.ledger import database
+    from olvido.operators.desk.sink_operations import names
     from olvido.operators.settings import deployment
 
-    return Figures(database(deployment())).operation_names(limit=NEWEST)
+    return names(deployment(), limit=NEWEST)
 
 
 def _rights() -> Iterable[str]:

@@ -129,10 +129,10 @@ def migrate() -> None:
     Examples:
         olvido ledger migrate
     """
-    from olvido.ledger import schema
+    from olvido.operators.desk.ledger import migrate
     from olvido.operators.settings import deployment
 
-    applied = schema.migrate(deployment().ledger_dsn)
+    applied = migrate(deployment())
     messages.print(f"applied {', '.join(applied)}" if applied else "nothing to migrate")
 
 

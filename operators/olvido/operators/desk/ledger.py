@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from olvido.ledger import schema
 from olvido.ledger.connection import Database
 from olvido.schemas.settings.deployment import Deployment
 
@@ -15,6 +16,19 @@ def database(declared: Deployment) -> Database:
         ConfigError: its address is not given.
     """
     return _at(declared.ledger_dsn)
+
+
+def migrate(declared: Deployment) -> tuple[str, ...]:
+    """Bring the ledger to the form that this version works with; a repeat changes nothing.
+
+    Returns:
+        The migrations that were applied.
+
+    Raises:
+        ConfigError: its address is not given.
+        Unavailable: it does not answer.
+    """
+    return tuple(schema.migrate(declared.ledger_dsn))
 
 
 @lru_cache(maxsize=1)  # a process speaks of one deployment

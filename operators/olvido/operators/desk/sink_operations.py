@@ -8,6 +8,7 @@ from uuid import UUID
 
 from olvido.core.acts import Act
 from olvido.core.sinks import OperationKind
+from olvido.ledger.figures import Figures
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.operators.desk.faults import NotThere
 from olvido.operators.desk.ledger import database
@@ -67,6 +68,11 @@ def newest(
     return [
         _operation(row) for row in SinkOperations(database(declared)).newest(kind, sink=sink, limit=limit)
     ]
+
+
+def names(declared: Deployment, *, limit: int) -> list[str]:
+    """The names of restores, backfills and replays, newest first."""
+    return Figures(database(declared)).operation_names(limit=limit)
 
 
 def find(declared: Deployment, kind: OperationKind, name: str) -> Operation:
