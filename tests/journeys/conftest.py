@@ -1,9 +1,10 @@
 """Olvido as it runs: every process real and separate, two systems to erase from.
 
 A stack takes half a minute to start, so the files of one group (`xdist_group`) share one: those that look at
-it, and those that mend. Replays, restores, kills and backfills have one each: they take as long as a group,
-or wait for every task of a sink. Each test has people and requests of its own, and counts what it changed
-rather than what is there, since the files of a group come in any order.
+it, those that mend, and those that ask a sink for what was decided before (a restore, a backfill). Replays
+and kills have one each: they take as long as a group, or wait for every task of a sink. Each test has people
+and requests of its own, and counts what it changed rather than what is there, since the files of a group come
+in any order.
 """
 
 import os

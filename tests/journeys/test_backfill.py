@@ -17,7 +17,7 @@ from olvido.operators.local.programs import programs_of
 from olvido.schemas.settings.deployment import Deployment
 
 pytestmark = [
-    pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.xdist_group("journeys: backfill"),
+    pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.xdist_group("journeys: late"),
 ]  # fmt: skip
 
 # By phone: what the other journeys ask, by e-mail, does not concern it.

@@ -16,7 +16,7 @@ from olvido.ledger.sink_operations import SinkOperations
 from olvido.schemas.codec import request_status_codec
 
 pytestmark = [
-    pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.xdist_group("journeys: restore"),
+    pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.xdist_group("journeys: late"),
 ]  # fmt: skip
 
 PEOPLE = 1_600
