@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import pytest
 
 TABLE = Path(__file__).with_name("costs.json")
 UNKNOWN_S = 30.0  # of a file that was not measured yet: better too early than last
+LONG_S = 10.0  # a test that takes longer has a line of its own: its group may be a part of its file
 SHOWN = 20
 
 
@@ -24,10 +26,13 @@ def order(items: list[pytest.Item]) -> None:
     """
     known: dict[str, float] = json.loads(TABLE.read_text(encoding="utf-8"))
     groups = {item: _group(item) for item in items}
-    tests = Counter(_file(item) for item in items)
+    tests = Counter(_file(item) for item in items if item.nodeid not in known)
     costs: Counter[str] = Counter()
     for item, group in groups.items():  # a group may be a part of a file, or some files together
-        costs[group] += known.get(_file(item), UNKNOWN_S) / tests[_file(item)]
+        if item.nodeid in known:
+            costs[group] += known[item.nodeid]
+        else:
+            costs[group] += known.get(_file(item), UNKNOWN_S) / tests[_file(item)]
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(groups[item]))
@@ -59,9 +64,11 @@ def main() -> None:
     """Write the table of costs anew."""
     costs: Counter[str] = Counter()
     for case in ElementTree.parse(sys.argv[1]).iter("testcase"):
-        name = case.get("classname", "").replace(".", "/") + ".py"
-        costs[name] += float(case.get("time", 0))
-    rounded = {name: round(cost, 1) for name, cost in sorted(costs.items()) if cost >= 1}
+        file = case.get("classname", "").replace(".", "/") + ".py"
+        name = re.sub(r"@[^]]*$", "", case.get("name", ""))  # the group, which xdist writes behind
+        seconds = float(case.get("time", 0))
+        costs[f"{file}::{name}" if seconds >= LONG_S else file] += seconds
+    rounded = {name: round(cost, 1) for name, cost in sorted(costs.items())}
     TABLE.write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
 
 

@@ -8,6 +8,16 @@ from broker.topics import MakeTopic, make_topic_at
 from olvido.operators.local.stack import Stack, temporary_stack
 from olvido.schemas.settings.deployment import KafkaSection
 
+OWN = "a broker of its own"
+
+
+@pytest.hookimpl(tryfirst=True)  # before each file is made a group
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that stop a broker go to one worker, and others need not wait behind them."""
+    for item in items:
+        if "own_kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(OWN))
+
 
 @pytest.fixture
 def make_topic(kafka_section: KafkaSection) -> MakeTopic:
@@ -15,9 +25,9 @@ def make_topic(kafka_section: KafkaSection) -> MakeTopic:
     return lambda partitions=6, **config: make_topic_at(kafka_section, partitions, config)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def own_stack() -> Iterator[Stack]:
-    """A broker that a test may stop and start as it likes."""
+    """A broker that a test may stop and start as it likes: one in a run, since its tests are one group."""
     with temporary_stack(parts=frozenset({"kafka"})) as stack:
         yield stack
 
