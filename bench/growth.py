@@ -52,10 +52,10 @@ from olvido.operators.local.errors import tail
 from olvido.operators.local.programs import programs_of
 from olvido.operators.local.stack import temporary_stack
 from olvido.operators.local.state import choose_port
-from olvido.processors.app import RECORDS_MAX
 from olvido.processors.emission import Emission
+from olvido.processors.engine_faust.app import RECORDS_MAX
 from olvido.processors.handlers.batches import RequestsHandler
-from olvido.processors.run import RECEIPTS_MAX
+from olvido.processors.recorder import RECEIPTS_MAX
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
 from olvido.schemas.registry import Registry

@@ -71,7 +71,7 @@ def _ack_before_flush() -> None:
 def _raise_out_of_an_agent() -> None:
     import asyncio
 
-    from olvido.processors import app
+    from olvido.processors.engine_faust import app
 
     async def once(handler: Any, batch: Any, pool: Any, *_: Any) -> None:
         await asyncio.get_running_loop().run_in_executor(pool, handler, batch)
@@ -174,7 +174,7 @@ def _fence_ignored() -> None:
 
 def _change_batches(change: Callable[[list[Any]], list[Any]]) -> None:
     """Have Faust's agents see other batches than there were."""
-    from olvido.processors.stream import Stream
+    from olvido.processors.engine_faust.stream import Stream
 
     batches = Stream.batches
 

@@ -39,8 +39,12 @@ OAUTH = ("authlib", "joserfc")
 @pytest.mark.parametrize(
     ("process", "unused"),
     [
-        ("from olvido.processors.run import run_processors", OAUTH),  # which loads Faust when it plans
-        ("from olvido.processors.run import run_recorder", ("faust", "aiokafka", "duckdb", *OAUTH)),
+        ("from olvido.processors.engine_faust.run import run_processors", OAUTH),
+        (
+            "from olvido.processors.engine_loop import run_loop_engine",
+            ("faust", "aiokafka", "duckdb", *OAUTH),
+        ),
+        ("from olvido.processors.recorder import run_recorder", ("faust", "aiokafka", "duckdb", *OAUTH)),
         ("from olvido.sinks.run import run_sink", ("faust", "aiokafka", "duckdb", *OAUTH)),
         ("from olvido.producers import Producer", ("faust", "psycopg2", *OAUTH)),
     ],

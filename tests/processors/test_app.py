@@ -9,7 +9,7 @@ from typing import Any
 
 from olvido.broker.contract import Received
 from olvido.broker.runtime.movement import Activity
-from olvido.processors.app import build_app
+from olvido.processors.engine_faust.app import build_app
 from olvido.schemas.settings.deployment import KafkaSection
 
 TOPIC = "olvido.requests.v1"

@@ -15,7 +15,7 @@ from processors.kafka_login import Authority, Listener
 
 from olvido.broker.runtime.movement import Activity
 from olvido.core.errors import ConfigError
-from olvido.processors.app import build_app
+from olvido.processors.engine_faust.app import build_app
 from olvido.schemas.settings.deployment import KafkaSection
 
 USER, PASSWORD = "processors", "correct-horse-battery-staple"

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import faust
 import pytest
 
-from olvido.processors.stream import Stream
+from olvido.processors.engine_faust.stream import Stream
 
 TOPIC = "olvido.requests.v1"
 NOW, BEFORE = 7, 6  # generations of the group: how often partitions have moved

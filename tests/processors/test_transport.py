@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mode.services import Service
 
-from olvido.processors.transport import Consumer, Eager, Transport
+from olvido.processors.engine_faust.transport import Consumer, Eager, Transport
 
 
 class Waiting(Eager):

@@ -21,7 +21,7 @@ from olvido.ledger import schema
 from olvido.operators.desk.backfill import Backfill
 from olvido.processors import requests, stored
 from olvido.processors.handlers.verifications import VerificationsHandler
-from olvido.processors.telling import Telling
+from olvido.processors.publication import Publication
 from olvido.schemas.codec import consents_codec, dead_letters_codec, receipts_codec, requests_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import REQUESTS, topics_of
@@ -228,7 +228,7 @@ def test_whatever_reads_no_stored_event_is_not_concerned(town: Town, damage: Dam
     town.ask(BROKEN, GOOD, BROKEN_CHANGE)  # from the same places: what a crash before the commit brings
     town.answer(tasks)
     assert state(town, BROKEN) is RequestState.FULFILLED
-    Telling(town.ledger, town.emission()).run_once()
+    Publication(town.ledger, town.emission()).run_once()
     assert letters(town) == []
 
 

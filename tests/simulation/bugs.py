@@ -27,7 +27,7 @@ from olvido.core.tasks import IdempotencyKey, Task
 from olvido.ledger.recording import Recording, task_key
 from olvido.processors import requests as request_steps
 from olvido.processors.emission import Prepared
-from olvido.processors.telling import Telling
+from olvido.processors.publication import Publication
 from olvido.schemas.topics import CONSENT_STATE, REQUEST_STATUS
 
 
@@ -119,11 +119,11 @@ class _StandsStill(PublisherTwin):  # every second time, up to two minutes
         super().publish(records)
 
 
-def _tells_and_looks_away(telling: Telling, prepared: Prepared, *, handled: Any = ()) -> None:
-    telling._emission.send(prepared)
-    telling._ledger.progress.add(handled)
+def _tells_and_looks_away(publication: Publication, prepared: Prepared, *, handled: Any = ()) -> None:
+    publication._emission.send(prepared)
+    publication._ledger.progress.add(handled)
     if prepared.publication_id is not None:
-        telling._ledger.publications.end_all([prepared.publication_id])
+        publication._ledger.publications.end_all([prepared.publication_id])
 
 
 _SETTLES = TransactionTwin._settle_tasks
@@ -148,5 +148,7 @@ BUGS: Mapping[str, Makers] = {
         )
     ),
     "fence ignored": Makers(sink=_Fenceless),
-    "told and not looked after": replace(SLOW_TO_TELL, patches=((Telling, "send", _tells_and_looks_away),)),
+    "told and not looked after": replace(
+        SLOW_TO_TELL, patches=((Publication, "send", _tells_and_looks_away),)
+    ),
 }

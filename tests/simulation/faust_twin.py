@@ -2,7 +2,7 @@
 
 The rule is Faust's own code, faults and all: it commits over a hole of one unacknowledged record,
 and over any hole where nothing was committed before (faust#606). The agents follow
-``olvido.processors.app``: take without ack, handle, then ack each.
+``olvido.processors.engine_faust.app``: take without ack, handle, then ack each.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ from olvido.broker.contract import Handler, Received
 from olvido.broker.runtime.movement import Activity
 from olvido.core.errors import Unavailable
 from olvido.core.offsets import Partition
-from olvido.processors.app import PATIENCE
+from olvido.processors.engine_faust.app import PATIENCE
 
 COMMIT_EVERY_S = 2.0
 

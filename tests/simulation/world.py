@@ -43,8 +43,8 @@ from olvido.processors.handlers import batches as batches_module
 from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
 from olvido.processors.handlers.receipts import ReceiptsHandler
 from olvido.processors.handlers.verifications import VerificationsHandler
+from olvido.processors.publication import GIVEN_UP_AFTER, Publication
 from olvido.processors.reconciler import Reconciler
-from olvido.processors.telling import GIVEN_UP_AFTER, Telling
 from olvido.processors.watchdog import Watchdog
 from olvido.schemas import codec as codec_module
 from olvido.schemas.codec import Codec, dead_letters_codec, receipts_codec, tasks_codec
@@ -294,7 +294,7 @@ class World:
         worker.start()
         self._repeat(process, RECONCILE_EVERY_S, reconciler.run_once)
         self._repeat(process, RECONCILE_EVERY_S, verifications.release_crossed)
-        self._repeat(process, RECONCILE_EVERY_S, Telling(ledger, emission).run_once)
+        self._repeat(process, RECONCILE_EVERY_S, Publication(ledger, emission).run_once)
         self._repeat(process, AUDIT_EVERY_S, look)
         if self.makers.audits:
             self._repeat(process, AUDIT_EVERY_S, audit.run_once)

@@ -26,8 +26,8 @@ from olvido.ledger.store import Ledger
 from olvido.ledger.tasks import Postponing
 from olvido.processors.emission import Emission, Prepared
 from olvido.processors.handlers.batches import Clock
+from olvido.processors.publication import Publication
 from olvido.processors.stored import StoredEvents
-from olvido.processors.telling import Telling
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import DEAD_LETTERS, RECEIPTS, RECORDER_GROUP, sink_group, tasks_topic
 
@@ -74,7 +74,7 @@ class Reconciler:
         self._ledger = ledger
         self._operations = operations
         self._emission = emission
-        self._telling = Telling(ledger, emission)
+        self._publication = Publication(ledger, emission)
         self._catalogue = catalogue
         self._clock = clock
         self._first_after = first_after
@@ -207,7 +207,7 @@ class Reconciler:
             one.source_id for one in ready if one.operation_id and one.action is not Action.CONSENT
         }:
             standing = self._ledger.publications.snapshot(About(request_ids=sorted(reopened)))
-            self._telling.send(self._emission.prepare(statuses=standing.statuses))
+            self._publication.send(self._emission.prepare(statuses=standing.statuses))
         self._emission.send(prepared)
 
 

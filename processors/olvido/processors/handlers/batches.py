@@ -29,8 +29,8 @@ from olvido.ledger.rows import About, ConsentRow, RequestRow, Snapshot
 from olvido.ledger.store import Ledger
 from olvido.processors import consents, requests
 from olvido.processors.emission import Emission, Prepared
+from olvido.processors.publication import Publication
 from olvido.processors.sources import Planned
-from olvido.processors.telling import Telling
 from olvido.schemas.codec import Codec, consents_codec, requests_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import PROCESSORS_GROUP
@@ -55,7 +55,7 @@ class BatchHandler(ABC, Generic[V, R]):
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
         self._ledger = ledger
         self._emission = emission
-        self._telling = Telling(ledger, emission)
+        self._publication = Publication(ledger, emission)
         self._catalogue = catalogue
         self._clock = clock
         self._due_after = due_after
@@ -68,7 +68,7 @@ class BatchHandler(ABC, Generic[V, R]):
         with following("plan", self.codec.topic.name, (item.traceparent for item in read)) as hand_on:
             planned, prepared = until_not_overtaken(lambda: self._plan_and_save(read, letters, now, hand_on))
             # Killed before its end: the batch comes again, or it is a hole, and all of it is published again.
-            self._telling.send(prepared, handled=handled(batch))
+            self._publication.send(prepared, handled=handled(batch))
         log_refusals(self.codec.topic.name, batch, planned.duplicates, [*letters, *planned.dead_letters])
 
     @abstractmethod

@@ -17,7 +17,7 @@ from olvido.ledger.store import Ledger
 from olvido.processors import receipts
 from olvido.processors.emission import Emission
 from olvido.processors.handlers.batches import Clock, handled, log_refusals
-from olvido.processors.telling import Telling
+from olvido.processors.publication import Publication
 from olvido.schemas.codec import (
     Codec,
     dead_letters_codec,
@@ -35,7 +35,7 @@ class ReceiptsHandler:
         self.dead_letters_codec: Codec[DeadLetter] = dead_letters_codec(registry)
         self._ledger = ledger
         self._emission = emission
-        self._telling = Telling(ledger, emission)
+        self._publication = Publication(ledger, emission)
         self._clock = clock
 
     def __call__(self, batch: Sequence[Received]) -> None:
@@ -74,7 +74,7 @@ class ReceiptsHandler:
         # publication is left behind, and a timer of the processors publishes what it is of.
         _count(settled, recording.heads)  # only what is committed; a batch that comes again settles nothing
         prepared = self._emission.prepare(statuses=statuses, dead_letters=[*letters, *refused])
-        self._telling.send(replace(prepared, publication_id=publication_id))
+        self._publication.send(replace(prepared, publication_id=publication_id))
         log_refusals(self.codec.topic.name, batch, 0, [*letters, *unreadable, *refused])
 
 

@@ -18,8 +18,8 @@ from olvido.ledger.verifications import FIRST
 from olvido.processors import verifications
 from olvido.processors.emission import Emission
 from olvido.processors.handlers.batches import Clock, handled, log_refusals
+from olvido.processors.publication import Publication
 from olvido.processors.stored import StoredEvents
-from olvido.processors.telling import Telling
 from olvido.schemas.codec import (
     Codec,
     verifications_codec,
@@ -40,7 +40,7 @@ class VerificationsHandler:
         self._unreadable: set[UUID] = set()  # requests whose dead letter this process has published
         self._ledger = ledger
         self._emission = emission
-        self._telling = Telling(ledger, emission)
+        self._publication = Publication(ledger, emission)
         self._catalogue = catalogue
         self._clock = clock
         self._due_after = due_after
@@ -137,7 +137,7 @@ class VerificationsHandler:
             statuses=output.statuses, dead_letters=[*letters, *output.dead_letters], tasks=output.tasks
         )
         # Killed before its end: as above.
-        self._telling.send(replace(prepared, publication_id=publication_id), handled=handled)
+        self._publication.send(replace(prepared, publication_id=publication_id), handled=handled)
         # Killed before this line: these requests are awaiting still, and a timer publishes them again.
         self._ledger.verifications.end_awaiting([status.request_id for status in output.statuses])
 

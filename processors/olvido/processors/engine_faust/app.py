@@ -22,9 +22,9 @@ from olvido.broker.runtime.metrics import BATCH_SECONDS, RECORDS_HANDLED, RETRIE
 from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
-from olvido.processors.credentials import credentials_of
-from olvido.processors.stream import NoMonitor, Stream
-from olvido.processors.transport import Transport
+from olvido.processors.engine_faust.credentials import credentials_of
+from olvido.processors.engine_faust.stream import NoMonitor, Stream
+from olvido.processors.engine_faust.transport import Transport
 from olvido.processors.watchdog import EXIT_TRY_AGAIN
 from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import CANARIES

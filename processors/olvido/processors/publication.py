@@ -17,7 +17,7 @@ What is left is a process that dies before it reads again:
 - before ``begin``: it has published nothing, and saved nothing. The batch comes again, or the timer's next
   look finds the same. A process that saves begins in the transaction that saves: its batch may never come
   again, if another process has done it meanwhile, or has refused the same records by a clock that is behind.
-- after ``begin``: the row stays, and :meth:`Telling.run_once` of any process publishes the present state.
+- after ``begin``: the row stays, and :meth:`Publication.run_once` of any process publishes the present state.
   The batch alone would not do. The dead process may have been a zombie, and the next owner of its partition
   may have done the batch meanwhile: then nobody is brought it again.
 - at the delete: the row is there or is not. If it is, the same state is published once more.
@@ -37,11 +37,11 @@ from olvido.processors.emission import Emission, Prepared
 logger = logging.getLogger("olvido.processors")
 
 GIVEN_UP_AFTER = timedelta(minutes=10)  # more than a worker or its group is patient with a batch
-TELLINGS_MAX = 20  # of up to a batch each, that one look tells again
+PUBLICATIONS_MAX = 20  # of up to a batch each, that one look publishes again
 
 
-class Telling:
-    """Sends what a step asks for, and sees to it that what it tells is so."""
+class Publication:
+    """Sends what a step asks for, and sees to it that the states it publishes are not stale."""
 
     def __init__(self, ledger: Ledger, emission: Emission) -> None:
         self._ledger = ledger
@@ -51,34 +51,34 @@ class Telling:
         """Send everything, and note the records that asked for it as handled.
 
         Raises:
-            Unavailable: the broker or the ledger does not answer. Calling again tells everything again.
+            Unavailable: the broker or the ledger does not answer. Calling again publishes everything again.
         """
         if not prepared.standing:
             self._emission.send(prepared)
             if handled:
                 self._ledger.progress.add(handled)
             return
-        told = prepared.standing
+        published = prepared.standing
         publication_id = prepared.publication_id
         if publication_id is None:
-            publication_id = self._ledger.publications.begin(told.about)
+            publication_id = self._ledger.publications.begin(published.about)
         self._emission.send(prepared)
-        # Killed from here on, or before the publish: what was begun is told again by run_once.
-        while changed := self._ledger.publications.end(publication_id, told, handled=handled):
+        # Killed from here on, or before the publish: run_once publishes again what was begun.
+        while changed := self._ledger.publications.end(publication_id, published, handled=handled):
             self._emission.send(self._emission.prepare(statuses=changed.statuses, states=changed.states))
-            told = told.updated_by(changed)
+            published = published.updated_by(changed)
 
     def run_once(self) -> int:
-        """Tell what is so of whatever somebody began to tell and never ended; returns of how many tellings.
+        """Publish the present state of what publications left behind are of; returns of how many.
 
         Raises:
             Unavailable: the broker or the ledger does not answer.
         """
-        left, about = self._ledger.publications.unended(older_than=GIVEN_UP_AFTER, limit=TELLINGS_MAX)
+        left, about = self._ledger.publications.unended(older_than=GIVEN_UP_AFTER, limit=PUBLICATIONS_MAX)
         if left:
             standing = self._ledger.publications.snapshot(about)
             self.send(self._emission.prepare(statuses=standing.statuses, states=standing.states))
-            # Killed before this line: they are told again, by whoever looks next.
+            # Killed before this line: the process that looks next publishes them again.
             self._ledger.publications.end_all(left)
-            logger.info("told again what %d publications left behind", len(left))
+            logger.info("published anew what %d publications left behind", len(left))
         return len(left)

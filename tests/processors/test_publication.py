@@ -9,8 +9,8 @@ from values import Journal, a_change, an_erasure
 from olvido.core.events import Decision
 from olvido.core.lifecycle import RequestState
 from olvido.ledger import schema
-from olvido.processors import telling
-from olvido.processors.telling import Telling
+from olvido.processors import publication
+from olvido.processors.publication import Publication
 from olvido.schemas.codec import consent_state_codec
 from olvido.schemas.topics import CONSENT_STATE, REQUEST_STATUS
 
@@ -77,21 +77,21 @@ def test_what_a_dead_process_told_too_late_is_told_again_when_it_is_given_up(tow
         town.answer(tasks[:1])
     assert last_words(town) == ([RequestState.IN_PROGRESS], [])
 
-    look = Telling(town.ledger, town.emission()).run_once
+    look = Publication(town.ledger, town.emission()).run_once
     assert look() == 0  # it may be alive
-    monkeypatch.setattr(telling, "GIVEN_UP_AFTER", timedelta())
+    monkeypatch.setattr(publication, "GIVEN_UP_AFTER", timedelta())
     assert look() == 1
     assert last_words(town) == ([RequestState.FULFILLED], [])
     assert look() == 0
 
 
 def test_who_dies_while_it_tells_for_a_dead_one_leaves_it_to_the_next(town: Town, monkeypatch):
-    monkeypatch.setattr(telling, "GIVEN_UP_AFTER", timedelta())
+    monkeypatch.setattr(publication, "GIVEN_UP_AFTER", timedelta())
     for _ in range(2):
         town.sent.until(CONSENT_STATE.name, lambda: None, dies=True)
         with pytest.raises(Killed):
-            town.ask(a_change()) if _ == 0 else Telling(town.ledger, town.emission()).run_once()
-    assert Telling(town.ledger, town.emission()).run_once() == 2
+            town.ask(a_change()) if _ == 0 else Publication(town.ledger, town.emission()).run_once()
+    assert Publication(town.ledger, town.emission()).run_once() == 2
 
 
 def test_what_is_so_is_told_once(town: Town):
