@@ -34,11 +34,11 @@ from olvido.broker.partitioning import partition_of
 from olvido.core.acts import Act, Verb
 from olvido.core.digests import content_digest
 from olvido.core.ids import task_id
-from olvido.core.replay import Plan, ReplayState, Selection
+from olvido.core.replay import Plan, ReplaySelection, ReplayState
 from olvido.ledger.connection import Database
 from olvido.ledger.replays import Replay, Replays
 from olvido.operators.desk.progress import Notice
-from olvido.operators.desk.replay.asking import TOPICS, Asked
+from olvido.operators.desk.replay.asking import TOPICS, ReplayQuery
 from olvido.operators.desk.replay.planning import make_plan
 from olvido.operators.desk.replay.running import Runner
 from olvido.operators.desk.replay.shadow import Rehearser
@@ -204,7 +204,7 @@ def _copy(connection, rows: io.StringIO, into: str) -> None:  # noqa: ANN001
 
 def plan(deployment: Deployment, replays: Replays, rate: float, name: str) -> Replay:
     """Plan all of it, and save that."""
-    asked = Asked(topics=tuple(TOPICS.values()), selection=Selection())
+    asked = ReplayQuery(topics=tuple(TOPICS.values()), selection=ReplaySelection())
     now = datetime.now(UTC)
     made: Plan = make_plan(deployment, replays, asked, rate=rate, destroyed={}, now=now)
     replays.save(uuid7(), name, made, now=now)

@@ -104,6 +104,18 @@ def of_the_terminal(tree: ast.AST) -> Iterator[str]:
                 yield text
 
 
+def test_a_class_name_means_one_thing():
+    """In all rooms together: a reader who meets a name need not ask of which room it is."""
+    where: dict[str, list[str]] = {}
+    for path in tracked():
+        if path.suffix == ".py" and path.relative_to(PROJECT).parts[1:2] == ("olvido",):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    where.setdefault(node.name, []).append(str(path.relative_to(PROJECT)))
+    assert len(where) > 300
+    assert {name: paths for name, paths in where.items() if len(paths) > 1} == {}
+
+
 def test_the_desk_prints_nothing_asks_nothing_and_knows_no_exit_code():
     """Its use cases have other faces than the command line: values in, values out."""
     desk = sorted((PROJECT / "operators" / "olvido" / "operators" / "desk").rglob("*.py"))

@@ -24,7 +24,7 @@ from olvido.broker import topics as broker_topics
 from olvido.broker.contract import Lag, Record
 from olvido.broker.groups import Cluster, GroupState
 from olvido.broker.kafka import KafkaPublisher
-from olvido.broker.topics import Difference, Remedy
+from olvido.broker.topics import Difference, Repair
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.core.subject import IdentityKind
@@ -85,9 +85,9 @@ def test_what_is_missing_is_made_and_a_repeat_changes_nothing(
 ) -> None:
     topic = tasks_topic(sink)
     missing = [
-        Difference(topic=topic.name, what="topic", is_="missing", should="there", remedy=Remedy.MEND),
+        Difference(topic=topic.name, what="topic", is_="missing", should="there", remedy=Repair.MEND),
         Difference(
-            topic=topic.name, what="schema", is_="not registered", should="task.avsc", remedy=Remedy.MEND
+            topic=topic.name, what="schema", is_="not registered", should="task.avsc", remedy=Repair.MEND
         ),
     ]
     assert broker_topics.diff(kafka_section, registry, catalogue) == missing
@@ -126,7 +126,7 @@ def test_another_retention_is_mended(
     told = of_sink(broker_topics.apply(kafka_section, registry, catalogue), sink)
     assert (
         Difference(
-            topic=tasks_topic(sink).name, what="retention.ms", is_="1000", should=should, remedy=Remedy.MEND
+            topic=tasks_topic(sink).name, what="retention.ms", is_="1000", should=should, remedy=Repair.MEND
         )
         in told
     )
@@ -153,7 +153,7 @@ def test_another_count_of_partitions_is_refused_and_never_changed(
     make(kafka_section, sink, partitions=3)
     broker_topics.apply(kafka_section, registry, catalogue)
     (told,) = of_sink(broker_topics.diff(kafka_section, registry, catalogue), sink)
-    assert (told.what, told.is_, told.should, told.remedy) == ("partitions", "3", "6", Remedy.REFUSED)
+    assert (told.what, told.is_, told.should, told.remedy) == ("partitions", "3", "6", Repair.REFUSED)
     assert "keys would move" in str(told)
     assert f'"{tasks_topic(sink).name}" = 3 under [kafka.topic_partitions]' in told.fix
     assert len(broker_groups.end_offsets(kafka_section, [tasks_topic(sink).name])) == 3
@@ -173,8 +173,8 @@ def test_topics_are_made_with_the_partitions_of_the_settings_and_the_canaries_al
     more = one.model_copy(update={"topic_partitions": own})
     told = [each for each in broker_topics.apply(more, registry, catalogue) if each.what == "partitions"]
     assert [(each.topic, each.is_, each.should, each.remedy) for each in told] == [
-        (REQUESTS.name, "1", "2", Remedy.REFUSED),
-        (CANARIES.name, "1", "24", Remedy.MEND),
+        (REQUESTS.name, "1", "2", Repair.REFUSED),
+        (CANARIES.name, "1", "24", Repair.MEND),
     ]
     counted = Counter(name for name, _ in broker_groups.end_offsets(more, [*topics, tasks_topic(sink).name]))
     assert counted == {**dict.fromkeys(topics, 1), tasks_topic(sink).name: 24, CANARIES.name: 24}
@@ -186,7 +186,7 @@ def test_compaction_of_events_is_refused_and_never_changed(
     make(kafka_section, sink, cleanup_policy="compact")
     broker_topics.apply(kafka_section, registry, catalogue)
     (told,) = of_sink(broker_topics.diff(kafka_section, registry, catalogue), sink)
-    assert (told.what, told.is_, told.remedy) == ("cleanup.policy", "compact", Remedy.REFUSED)
+    assert (told.what, told.is_, told.remedy) == ("cleanup.policy", "compact", Repair.REFUSED)
 
 
 def test_a_process_does_not_start_on_topics_that_are_not_as_declared(
@@ -268,7 +268,7 @@ def test_a_schema_that_the_registry_refuses_is_told_with_its_reason_and_nothing_
     registry.register_text(tasks_topic(sink).subject, other)
     broker_topics.apply(kafka_section, registry, catalogue)
     (told,) = of_sink(broker_topics.diff(kafka_section, registry, catalogue), sink)
-    assert (told.what, told.is_, told.remedy) == ("schema", "not registered", Remedy.REFUSED)
+    assert (told.what, told.is_, told.remedy) == ("schema", "not registered", Repair.REFUSED)
     assert told.why
     assert len(registry.versions(tasks_topic(sink).subject)) == 1
 

@@ -167,9 +167,9 @@ def _receipt_for_another_task() -> None:
 
 
 def _fence_ignored() -> None:
-    from olvido.sinks.rights.progress import Progress
+    from olvido.sinks.rights.progress import TaskProgress
 
-    Progress.fence = property(lambda self: None)  # type: ignore[assignment, method-assign]
+    TaskProgress.fence = property(lambda self: None)  # type: ignore[assignment, method-assign]
 
 
 def _change_batches(change: Callable[[list[Any]], list[Any]]) -> None:

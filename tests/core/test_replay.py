@@ -14,12 +14,12 @@ from olvido.core.offsets import Offset
 from olvido.core.replay import (
     MOVES,
     Counts,
-    Kept,
+    KeptRange,
     PartitionCount,
     Plan,
-    Position,
+    ReplayPosition,
+    ReplaySelection,
     ReplayState,
-    Selection,
     SinkCount,
     check_times,
     window,
@@ -28,8 +28,8 @@ from olvido.core.replay import (
 offsets = st.integers(0, 1000)
 
 
-def kept(start: int = 100, end: int = 200) -> Kept:
-    return Kept(topic="t", partition=3, start=start, end=end)
+def kept(start: int = 100, end: int = 200) -> KeptRange:
+    return KeptRange(topic="t", partition=3, start=start, end=end)
 
 
 def asked(*, low=None, high=None, known_end=0, at_since=None, at_until=None, there=None):
@@ -108,12 +108,12 @@ def test_an_end_is_an_end():
 
 
 def test_only_place_and_time_can_be_told_without_the_ledger():
-    assert not Selection(since=NOW, until=NOW).needs_ledger
+    assert not ReplaySelection(since=NOW, until=NOW).needs_ledger
     for named in (
         {"sinks": ("crm",)}, {"rights": ("ERASE",)}, {"purposes": ("marketing",)}, {"states": ("received",)},
         {"outcomes": ("none",)}, {"ids": (an_id(1),)}, {"subject": "h1_x"},
     ):  # fmt: skip
-        assert Selection(**named).needs_ledger
+        assert ReplaySelection(**named).needs_ledger
 
 
 def test_the_slowest_sink_sets_the_pace():
@@ -126,7 +126,7 @@ def test_the_slowest_sink_sets_the_pace():
         forgotten=0, unread=7,
     )  # fmt: skip
     plan = Plan(
-        cluster_id="c", ledger_id="l", selection=Selection(), issued=("crm", "ads"), windows=(),
+        cluster_id="c", ledger_id="l", selection=ReplaySelection(), issued=("crm", "ads"), windows=(),
         places=(place,), sinks=sinks, waiting=0, rate=100.0,
     )  # fmt: skip
     assert (plan.tasks, plan.records, plan.unread, plan.seconds) == (2000, 1007, 7, 500.0)
@@ -143,8 +143,8 @@ def test_counts_add_up_and_a_position_is_read_as_it_was_written(batches, after):
         counts = counts.plus(records=1, sinks=sinks, forgotten=2)
     assert counts.tasks == sum(map(len, batches)) == sum(counts.by_sink.values())
     assert (counts.records, counts.forgotten) == (len(batches), 2 * len(batches))
-    position = Position(
+    position = ReplayPosition(
         after=UUID(int=after), ends=(Offset(topic="t", partition=0, offset=9),), counts=counts
     )
-    adapter = TypeAdapter(Position)
+    adapter = TypeAdapter(ReplayPosition)
     assert adapter.validate_json(adapter.dump_json(position)) == position

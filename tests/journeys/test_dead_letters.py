@@ -31,7 +31,7 @@ from olvido.core.receipts import Receipt
 from olvido.core.rights.names import Action
 from olvido.ledger.acts import Acts
 from olvido.ledger.connection import Database
-from olvido.ledger.letters import Selection
+from olvido.ledger.letters import LetterSelection
 from olvido.producers import Producer
 from olvido.schemas.codec import receipts_codec
 from olvido.schemas.topics import RECEIPTS, REQUESTS
@@ -55,7 +55,7 @@ def letter_of(chain, cause: Cause, topic: str, *, after: set[UUID] = frozenset()
     found: list[DeadLetter] = []
 
     def there() -> bool:
-        kept = chain.letters.newest(Selection(cause=cause, topic=topic), state=None, limit=1000)
+        kept = chain.letters.newest(LetterSelection(cause=cause, topic=topic), state=None, limit=1000)
         found[:] = [one.letter for one in kept if one.letter.dead_letter_id not in after]
         return bool(found)
 

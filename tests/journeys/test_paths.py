@@ -11,7 +11,7 @@ from shell import olvido
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.core.causes import Cause
-from olvido.ledger.letters import Selection
+from olvido.ledger.letters import LetterSelection
 from olvido.operators.settings import private_keys
 from olvido.schemas.codec import requests_codec
 
@@ -33,7 +33,7 @@ def outcomes(chain, source_id: UUID) -> dict[str, str | None]:
 
 
 def reused(chain) -> int:
-    return len(chain.letters.newest(Selection(cause=Cause.ID_REUSE), limit=1000))
+    return len(chain.letters.newest(LetterSelection(cause=Cause.ID_REUSE), limit=1000))
 
 
 def test_a_request_that_must_be_verified_waits_until_the_verification_arrives(chain):

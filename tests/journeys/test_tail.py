@@ -14,7 +14,7 @@ from olvido.core.acts import Verb
 from olvido.core.causes import Cause
 from olvido.ledger.acts import Acts
 from olvido.ledger.connection import Database
-from olvido.ledger.letters import Selection
+from olvido.ledger.letters import LetterSelection
 from olvido.operators.settings import private_keys
 from olvido.schemas.topics import REQUESTS
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_decoded_is_shown_and_not_hidden(chain, person):
     assert "BAD_MAGIC" in table
     assert "spoilt" not in table
     # An open letter is a finding of `status` and `doctor`, which other tests on this stack run.
-    spoilt_letters = Selection(cause=Cause.BAD_MAGIC, topic=REQUESTS.name)
+    spoilt_letters = LetterSelection(cause=Cause.BAD_MAGIC, topic=REQUESTS.name)
     chain.until(lambda: bool(chain.letters.newest(spoilt_letters)), what="the letter", within_s=60)
     [kept] = chain.letters.newest(spoilt_letters)
     told("dead-letters", "discard", str(kept.letter.dead_letter_id), *WHY)

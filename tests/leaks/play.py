@@ -18,7 +18,7 @@ from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.core.causes import Cause
 from olvido.core.errors import Unavailable
-from olvido.ledger.letters import Kept, Selection
+from olvido.ledger.letters import KeptLetter, LetterSelection
 from olvido.producers import Accepted, Producer
 from olvido.producers.outbox import Outbox
 from olvido.schemas.topics import REQUESTS
@@ -139,8 +139,8 @@ def _refused_by_target(stage: Stage, producer: Producer, stubborn: Sequence[Pers
     """The CRM's database refuses, and names them in message and detail; then some are given up."""
     chain = stage.chain
     accepted = [producer.request_erasure(identities=person.identities, regions=["cn"]) for person in stubborn]
-    refused = Selection(cause=Cause.REFUSED_BY_TARGET, topic="olvido.tasks.crm.v1")
-    letters: list[Kept] = []
+    refused = LetterSelection(cause=Cause.REFUSED_BY_TARGET, topic="olvido.tasks.crm.v1")
+    letters: list[KeptLetter] = []
 
     def all_refused() -> bool:
         with suppress(Unavailable):  # the ledger's server is still coming up

@@ -11,7 +11,7 @@ from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter, LetterState
 from olvido.core.errors import Refused
 from olvido.ledger.connection import Database
-from olvido.ledger.letters import Grouping, Letters, Selection
+from olvido.ledger.letters import Grouping, Letters, LetterSelection
 from olvido.ledger.store import Ledger
 from olvido.processors import requests
 
@@ -62,7 +62,7 @@ def parked_tasks(ledger: Ledger) -> list:
 
 def test_a_letter_comes_back_as_it_was_told(ledger, letters, parked):
     keep(ledger, parked)
-    assert letters.open(Selection(), limit=9) == [parked]
+    assert letters.open(LetterSelection(), limit=9) == [parked]
 
 
 def test_a_refusal_that_is_told_again_changes_nothing(ledger, letters):
@@ -112,11 +112,11 @@ def test_the_task_of_a_redriven_letter_is_owed_again_and_parked_anew_only_by_a_l
 def test_letters_are_selected_oldest_first_and_given_in_the_order_of_their_topics(ledger, letters):
     made = [a_letter(n, failed_at=NOW - n * MINUTE) for n in range(4)]
     keep(ledger, *made)
-    assert [letter.offset for letter in letters.open(Selection(), limit=2)] == [2, 3]
-    assert letters.open(Selection(cause=Cause.EMPTY), limit=9) == []
+    assert [letter.offset for letter in letters.open(LetterSelection(), limit=2)] == [2, 3]
+    assert letters.open(LetterSelection(cause=Cause.EMPTY), limit=9) == []
     keep(ledger, replace(made[3], attempts=5))
-    assert [letter.offset for letter in letters.open(Selection(), limit=2)] == [1, 2]
-    assert [letter.offset for letter in letters.open(Selection(topic="t"), limit=9)] == [0, 1, 2, 3]
+    assert [letter.offset for letter in letters.open(LetterSelection(), limit=2)] == [1, 2]
+    assert [letter.offset for letter in letters.open(LetterSelection(topic="t"), limit=9)] == [0, 1, 2, 3]
 
 
 def test_letters_are_counted_by_cause_topic_and_group(ledger, letters):

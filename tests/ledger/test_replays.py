@@ -11,10 +11,19 @@ from values import CATALOGUE, NOW, a_change, an_erasure, an_id, read, received
 from olvido.broker.reading import Read
 from olvido.core.acts import Act, Verb
 from olvido.core.offsets import OffsetRange
-from olvido.core.replay import FIRST, MOVES, Counts, Plan, Position, ReplayState, Selection, Window
+from olvido.core.replay import (
+    FIRST,
+    MOVES,
+    Counts,
+    Plan,
+    ReplayPosition,
+    ReplaySelection,
+    ReplayState,
+    Window,
+)
 from olvido.core.rights.names import Right
 from olvido.ledger.connection import Database
-from olvido.ledger.replays import Forgotten, Replays, Taken, plan_document
+from olvido.ledger.replays import ForgottenTask, Replays, Taken, plan_document
 from olvido.processors import consents, requests
 from olvido.schemas.topics import PROCESSORS_GROUP
 
@@ -62,7 +71,7 @@ def a_plan(
     *, low: int = 0, high: int = 100, kept: int = 0, partitions=(0, 1), issued=(), **selection
 ) -> Plan:
     return Plan(
-        cluster_id="c", ledger_id="l", selection=Selection(**selection),
+        cluster_id="c", ledger_id="l", selection=ReplaySelection(**selection),
         issued=issued or tuple(sink.name for sink in CATALOGUE.sinks),
         places=(), sinks=(), waiting=0, rate=1.0,
         windows=tuple(
@@ -166,7 +175,7 @@ def test_a_plan_is_found_as_it_was_saved_and_its_name_is_taken(replays):
     operation_id = saved(replays)
     [found] = replays.newest(name="friday")
     assert (found.operation_id, found.state, found.plan) == (operation_id, ReplayState.PLANNED, a_plan())
-    assert found.position == Position()
+    assert found.position == ReplayPosition()
     assert not replays.save(uuid4(), "friday", a_plan(), now=NOW)
     assert replays.newest(name="monday") == []
 
@@ -179,7 +188,7 @@ def test_there_is_one_runner_and_without_it_the_replay_is_interrupted(replays, l
     with pytest.raises(Taken):
         other.begin(operation_id, replace(ACT, act_id=an_id(71)))
     with pytest.raises(Taken):
-        other.note(operation_id, Position())
+        other.note(operation_id, ReplayPosition())
     assert sql("select act_id::text from acts") == [(str(ACT.act_id),)]
     replays.let_go()
     [found] = other.newest()
@@ -195,16 +204,16 @@ def test_a_lost_connection_lets_another_run_it_and_the_first_is_told(replays, le
     other = Replays(Database(ledger_dsn, application="other"))
     assert other.begin(operation_id, replace(ACT, act_id=an_id(71)))
     with pytest.raises(Exception, match=r"another process|does not answer"):
-        replays.note(operation_id, Position())
+        replays.note(operation_id, ReplayPosition())
     with pytest.raises(Taken):
-        replays.note(operation_id, Position())
+        replays.note(operation_id, ReplayPosition())
 
 
 def test_a_note_says_what_is_wanted_and_may_be_written_again(replays):
     operation_id = saved(replays)
     replays.begin(operation_id, ACT)
-    position = Position(after=an_id(3), counts=Counts().plus(records=2, sinks=["crm"], forgotten=1))
-    lost = [Forgotten(source_id=an_id(3), sink="crm", why="key cn-2026-11 is destroyed")]
+    position = ReplayPosition(after=an_id(3), counts=Counts().plus(records=2, sinks=["crm"], forgotten=1))
+    lost = [ForgottenTask(source_id=an_id(3), sink="crm", why="key cn-2026-11 is destroyed")]
     assert replays.note(operation_id, position, forgotten=lost) is ReplayState.RUNNING
     assert replays.move(operation_id, ReplayState.PAUSED, now=NOW)
     assert replays.note(operation_id, position, forgotten=lost) is ReplayState.PAUSED

@@ -16,7 +16,7 @@ from olvido.core.errors import Refused
 from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
-from olvido.core.replay import Plan, ReplayState, Selection
+from olvido.core.replay import Plan, ReplaySelection, ReplayState
 from olvido.core.sinks import OperationKind
 from olvido.ledger import letters as keeping
 from olvido.ledger import retention as module
@@ -155,8 +155,8 @@ def test_what_a_restore_asks_for_again_is_kept_until_it_is_answered(ledger, rete
 def a_replay(ledger: Ledger) -> Callable[[], object]:
     replays = Replays(ledger.database)
     plan = Plan(
-        cluster_id="c", ledger_id="l", selection=Selection(), issued=SINKS, places=(), sinks=(), waiting=0,
-        rate=1.0, windows=(),
+        cluster_id="c", ledger_id="l", selection=ReplaySelection(), issued=SINKS, places=(),
+        sinks=(), waiting=0, rate=1.0, windows=(),
     )  # fmt: skip
     assert replays.save(an_id(81), "replay-1", plan, now=NOW)
     return lambda: replays.move(an_id(81), ReplayState.CANCELLED, now=NOW)

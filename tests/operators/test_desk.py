@@ -31,7 +31,7 @@ from olvido.processors import requests as processor
 from olvido.schemas.codec import avro_text
 from olvido.schemas.settings.deployment import Deployment
 
-AS_TOLD = doctor.Remedy.AS_TOLD  # another room's words
+AS_TOLD = doctor.FindingRemedy.AS_TOLD  # another room's words
 MINUTE = timedelta(minutes=1)
 ERASES = {"crm", "marketing"}  # the sinks of CATALOGUE that an erasure concerns
 
@@ -92,7 +92,7 @@ def test_what_health_finds_has_a_remedy_and_names_no_command(declared, monkeypat
     monkeypatch.setenv("OLVIDO_REGISTRY__URL", "http://127.0.0.1:1")
     findings = doctor.examine(Path(os.environ["OLVIDO_CONFIG"]).parent)
     assert [one for one in findings if one.remedy is None] != []
-    assert doctor.Remedy.START_PART in {one.remedy for one in findings}
+    assert doctor.FindingRemedy.START_PART in {one.remedy for one in findings}
     said = [one.text for one in findings] + [one.about for one in findings if one.remedy is not AS_TOLD]
     assert [text for text in said if re.search(r"\bolvido [a-z]", text)] == []
 

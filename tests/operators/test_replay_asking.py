@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from olvido.core.errors import InvalidInput
 from olvido.core.offsets import OffsetRange
-from olvido.core.replay import Selection
-from olvido.operators.desk.replay.asking import COLUMNS, Asked, read_ranges, selection_of, topic_of
+from olvido.core.replay import ReplaySelection
+from olvido.operators.desk.replay.asking import COLUMNS, ReplayQuery, read_ranges, selection_of, topic_of
 
 REQUESTS = "olvido.requests.v1"
 HEAD = ",".join(COLUMNS)
@@ -105,4 +105,6 @@ def test_each_filter_is_one_that_there_is(deployment):
 
 def test_filters_that_exclude_one_another_are_refused():
     with pytest.raises(InvalidInput, match="one after the other"):
-        Asked(topics=(REQUESTS,), selection=Selection(purposes=("marketing",), states=("received",)))
+        ReplayQuery(
+            topics=(REQUESTS,), selection=ReplaySelection(purposes=("marketing",), states=("received",))
+        )

@@ -10,7 +10,7 @@ from values import CATALOGUE, a_change, an_erasure, an_id
 from olvido.core.catalogue import Catalogue
 from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
-from olvido.ledger.replays import Source
+from olvido.ledger.replays import ReplaySource
 from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import destroyed_here
 from olvido.schemas.codec import consents_codec, requests_codec
@@ -36,9 +36,9 @@ def source(registry):
     """Makes sources of the n-th request."""
     codec = requests_codec(registry)
 
-    def make(n: int = 1, **changed: object) -> Source:
+    def make(n: int = 1, **changed: object) -> ReplaySource:
         return replace(
-            Source(
+            ReplaySource(
                 source_id=an_id(n), topic=REQUESTS, partition=0, offset=n, on_topic=False,
                 event=codec.encode(an_erasure(n)),
                 tasks={"crm": (0, Outcome.ERASED), "marketing": (0, None)},

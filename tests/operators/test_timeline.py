@@ -9,7 +9,7 @@ from values import NOW
 
 from olvido.operators.cli import output
 from olvido.operators.cli.timeline import Moment, draw, moments_of, rows_of
-from olvido.operators.desk.requests import Letter, Request, Story, Task, Verified
+from olvido.operators.desk.requests import Letter, Request, Story, TaskView, VerificationView
 
 
 def after(seconds: float):
@@ -17,7 +17,7 @@ def after(seconds: float):
 
 
 def a_task(sink: str, **changes):
-    task = Task(
+    task = TaskView(
         sink=sink, action="ERASE", generation=0, task_id=UUID(int=1), outcome="erased",
         counts={"customers": 1}, attempts=1, parked=None, sent_at=after(1), due_at=after(60),
         applied_at=after(3), verified_at=None,
@@ -32,7 +32,7 @@ REQUEST = Request(
 )  # fmt: skip
 STORY = Story(
     request=REQUEST,
-    verifications=(Verified(method="email_link", verified_at=after(0.5)),),
+    verifications=(VerificationView(method="email_link", verified_at=after(0.5)),),
     tasks=(
         a_task("crm", verified_at=after(4)),
         a_task("store-cn", outcome="retained", counts={"orders": 2}),

@@ -17,7 +17,7 @@ from olvido.core.outcomes import Outcome
 from olvido.core.rights.names import Right
 from olvido.core.sinks import OperationKind, Standing
 from olvido.ledger.acts import Acts
-from olvido.ledger.backfills import Phase
+from olvido.ledger.backfills import BackfillPhase
 from olvido.ledger.connection import Database
 from olvido.operators.desk.backfill import Backfill
 from olvido.schemas.codec import receipts_codec
@@ -99,7 +99,7 @@ def test_a_sink_that_joins_late_gets_the_past_and_the_present_word_and_then_is_l
     town.reconciler().run_once()
     assert town.operations.standings()["ads"][0] is Standing.JOINING, "nothing is planned yet"
     *_, end = backfill.run(limit=2)
-    assert (end.phase, end.planned, end.tasks, end.late) == (Phase.END, True, 4, 0)
+    assert (end.phase, end.planned, end.tasks, end.late) == (BackfillPhase.END, True, 4, 0)
     assert tasks_of_ads(ledger_dsn) == {
         an_id(1): ("ERASE", 0, 0),
         an_id(2): ("RESTRICT", 0, 0),

@@ -39,7 +39,7 @@ FOR_EVER = "-1"  # as the broker writes a retention without an end
 BATCH_BYTES_MAX = 1_048_588
 
 
-class Remedy(StrEnum):
+class Repair(StrEnum):
     """What ``apply`` does about a difference."""
 
     MEND = "mend"
@@ -54,7 +54,7 @@ class Difference:
     what: str  # "topic", "schema", "partitions", "replicas" or a broker's setting such as "retention.ms"
     is_: str
     should: str
-    remedy: Remedy
+    remedy: Repair
     why: str = ""  # it is refused
     fix: str = "run: olvido topics apply"
 
@@ -134,9 +134,9 @@ def apply(kafka: KafkaSection, registry: Registry, catalogue: Catalogue) -> list
         Unavailable: broker or registry does not answer. What was done stays; go on with a repeat.
     """
     differences = diff(kafka, registry, catalogue)
-    to_mend = [difference for difference in differences if difference.remedy is Remedy.MEND]
+    to_mend = [difference for difference in differences if difference.remedy is Repair.MEND]
     missing = {difference.topic for difference in to_mend if difference.what == "topic"}
-    refused = {d.topic for d in differences if d.what == "schema" and d.remedy is Remedy.REFUSED}
+    refused = {d.topic for d in differences if d.what == "schema" and d.remedy is Repair.REFUSED}
     topics = topics_of(catalogue)
     # Schemas first: a topic that is there can be written to, and writers look their schema up.
     for topic in topics:
@@ -172,7 +172,7 @@ def _topic_differences(
     topic: Topic, there: TopicMetadata | None, settings: Mapping[str, str], kafka: KafkaSection
 ) -> Iterator[Difference]:
     def difference(what: str, is_: object, should: object, **refused: str) -> Difference:
-        remedy = Remedy.REFUSED if refused else Remedy.MEND
+        remedy = Repair.REFUSED if refused else Repair.MEND
         return Difference(
             topic=topic.name, what=what, is_=str(is_), should=str(should), remedy=remedy, **refused
         )
@@ -237,7 +237,7 @@ def _schema_differences(topic: Topic, registry: Registry) -> Iterator[Difference
             what="schema",
             is_="not registered",
             should=f"{topic.schema}.avsc",
-            remedy=Remedy.REFUSED if problem else Remedy.MEND,
+            remedy=Repair.REFUSED if problem else Repair.MEND,
             why=problem or "",
             **({"fix": "see: olvido topics diff"} if problem else {}),
         )

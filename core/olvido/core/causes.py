@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 
-class Remedy(StrEnum):
+class LetterRemedy(StrEnum):
     """How a dead letter comes to its end."""
 
     REDRIVE = "redrive"  # something else is mended, and the same record is sent again
@@ -63,7 +63,7 @@ class Cause(Enum):
         return _EXPLAINED[self].decision
 
     @property
-    def remedy(self) -> Remedy:
+    def remedy(self) -> LetterRemedy:
         """How it comes to its end. Each face of Olvido offers its own way to do that."""
         return _EXPLAINED[self].remedy
 
@@ -73,7 +73,7 @@ class _Explained:
     """What there is to say about one cause."""
 
     meaning: str
-    remedy: Remedy
+    remedy: LetterRemedy
     decision: str
 
 
@@ -81,152 +81,152 @@ _SPOILT = "the bytes are spoilt for good: have the upstream service send it anew
 _EXPLAINED = {
     Cause.NULL_VALUE: _Explained(
         "the record has no value (a tombstone); this topic is not compacted",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         _SPOILT,
     ),
     Cause.EMPTY: _Explained(
         "the record's value is empty",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         _SPOILT,
     ),
     Cause.TOO_SHORT: _Explained(
         "shorter than the five bytes of Confluent framing",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         _SPOILT,
     ),
     Cause.TOO_LARGE: _Explained(
         "larger than a record of this topic may be",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         "have the upstream service send less in one record, then discard this",
     ),
     Cause.BAD_MAGIC: _Explained(
         "the first byte is not 0: not in Confluent framing",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         "have the upstream service write in Confluent framing, then discard this",
     ),
     Cause.UNKNOWN_SCHEMA: _Explained(
         "the registry knows no schema of this id",
-        Remedy.COMPARE_SCHEMAS,
+        LetterRemedy.COMPARE_SCHEMAS,
         "compare the registry with what is declared; once it knows the id, redrive",
     ),
     Cause.SCHEMA_NOT_ALLOWED: _Explained(
         "the schema exists, but not under this topic's subject",
-        Remedy.APPLY_SCHEMAS,
+        LetterRemedy.APPLY_SCHEMAS,
         "if it belongs to this topic: apply topics and schemas, then redrive; else discard",
     ),
     Cause.TRUNCATED: _Explained(
         "the record ends before its schema does",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         _SPOILT,
     ),
     Cause.TRAILING_BYTES: _Explained(
         "bytes are left after the record's end",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         _SPOILT,
     ),
     Cause.BAD_UTF8: _Explained(
         "a string is not UTF-8, or has a zero character in it",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         _SPOILT,
     ),
     Cause.BAD_INDEX: _Explained(
         "an enum or union index is out of range",
-        Remedy.REDRIVE,
+        LetterRemedy.REDRIVE,
         "if a newer version wrote it: upgrade this reader, then redrive; else discard",
     ),
     Cause.BAD_TIME: _Explained(
         "an instant is missing or outside 2000-01-01 to 9999-12-31",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         _SPOILT,
     ),
     Cause.BAD_UUID: _Explained(
         "an id is not a canonical UUID of 36 characters",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         _SPOILT,
     ),
     Cause.NON_CANONICAL: _Explained(
         "encoding the record again gives other bytes",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         _SPOILT,
     ),
     Cause.UNSUPPORTED_VERSION: _Explained(
         "the CloudEvents version in the header is not 1.0",
-        Remedy.REDRIVE,
+        LetterRemedy.REDRIVE,
         "if a newer version wrote it: upgrade this reader, then redrive; else discard",
     ),
     Cause.KEY_MISMATCH: _Explained(
         "the Kafka key is not the subject_id of the record",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         "have the upstream service key it by subject_id and send it anew, then discard",
     ),
     Cause.ID_REUSE: _Explained(
         "this id was used before for another content; the first stands",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         "have the upstream service send it under an id of its own, then discard this",
     ),
     Cause.FUTURE: _Explained(
         "the instant is more than five minutes ahead of our clock",
-        Remedy.REDRIVE,
+        LetterRemedy.REDRIVE,
         "mend the upstream clock; when that instant is past, redrive",
     ),
     Cause.BAD_HANDLE: _Explained(
         "a handle is not a keyed pseudonym, or subject_id is not the first of them",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         "have the upstream service make handles with the deployment's key, then discard this",
     ),
     Cause.UNKNOWN_RIGHT: _Explained(
         "this version knows no such right",
-        Remedy.REDRIVE,
+        LetterRemedy.REDRIVE,
         "upgrade the processors to a version that knows it, then redrive",
     ),
     Cause.UNKNOWN_PURPOSE: _Explained(
         "the deployment declares no such purpose",
-        Remedy.REDRIVE,
+        LetterRemedy.REDRIVE,
         "declare it in olvido.toml, restart the processors, then redrive; or discard",
     ),
     Cause.UNKNOWN_REGION: _Explained(
         "the deployment declares no such region",
-        Remedy.REDRIVE,
+        LetterRemedy.REDRIVE,
         "declare it in olvido.toml, restart the processors, then redrive; or discard",
     ),
     Cause.NO_BOX: _Explained(
         "no sealed box for a region that is named",
-        Remedy.SEND_ANEW,
+        LetterRemedy.SEND_ANEW,
         "have the upstream service seal a box for each region, then discard this",
     ),
     Cause.WRONG_SINK: _Explained(
         "the record names another sink than the one whose topic it is on",
-        Remedy.DISCARD,
+        LetterRemedy.DISCARD,
         "find out who wrote it to this topic, then discard this",
     ),
     Cause.CANNOT_OPEN: _Explained(
         "the sealed box does not open with this region's key for this id and subject",
-        Remedy.REDRIVE,
+        LetterRemedy.REDRIVE,
         "give the sink the key that box.key_id names, then redrive; a moved box: discard",
     ),
     Cause.REFUSED_BY_TARGET: _Explained(
         "the target system refuses this task for good",
-        Remedy.REDRIVE,
+        LetterRemedy.REDRIVE,
         "mend the target or its data map, restart the sink, then redrive",
     ),
     Cause.STILL_THERE: _Explained(
         "read back after the work, the target still held the rows",
-        Remedy.REDRIVE,
+        LetterRemedy.REDRIVE,
         "find out what writes the rows back, then redrive",
     ),
     Cause.TOO_SLOW: _Explained(
         "the target ran out of time over this task, or its rows were locked all that time",
-        Remedy.REDRIVE,
+        LetterRemedy.REDRIVE,
         "find the missing index, the trigger, or the program that locks the rows; then redrive",
     ),
     Cause.UNKNOWN_TASK: _Explained(
         "the ledger knows no such task and generation",
-        Remedy.REDRIVE,
+        LetterRemedy.REDRIVE,
         "if the ledger comes from a backup: once it knows the task, redrive; else discard",
     ),
     Cause.BAD_COUNT: _Explained(
         "a receipt counts fewer than zero rows",
-        Remedy.DISCARD,
+        LetterRemedy.DISCARD,
         "mend the sink that counts; the task is asked again by itself; discard this",
     ),
 }

@@ -42,7 +42,7 @@ MOVES: Mapping[ReplayState, frozenset[ReplayState]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class ReplaySelection:
     """Which sources, and which of their tasks. What is empty does not narrow."""
 
     since: datetime | None = None
@@ -70,7 +70,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class KeptRange:
     """What the broker holds of one partition."""
 
     topic: str
@@ -129,7 +129,7 @@ class Plan:
 
     cluster_id: str
     ledger_id: str
-    selection: Selection
+    selection: ReplaySelection
     issued: tuple[str, ...]  # the sinks whose tasks are sent
     windows: tuple[Window, ...]
     places: tuple[PartitionCount, ...]
@@ -194,7 +194,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class ReplayPosition:
     """How far a run is.
 
     All of the sources up to ``after`` are sent. What was sent of those behind it, by a run that
@@ -209,7 +209,7 @@ class Position:
 
 
 def window(
-    kept: Kept,
+    kept: KeptRange,
     *,
     known_end: int,
     low: int | None,

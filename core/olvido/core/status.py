@@ -11,7 +11,7 @@ from olvido.core.outcomes import Outcome
 from olvido.core.rights.names import Right
 
 
-class Asked(Protocol):
+class RequestFacts(Protocol):
     """What a status says of a request besides its receipts: the request itself has it, and its row."""
 
     @property
@@ -53,7 +53,9 @@ class RequestStatus:
         return len(self.outcomes)
 
 
-def status_of(asked: Asked, state: RequestState, outcomes: Mapping[str, Outcome | None]) -> RequestStatus:
+def status_of(
+    asked: RequestFacts, state: RequestState, outcomes: Mapping[str, Outcome | None]
+) -> RequestStatus:
     """The status of a request.
 
     Args:

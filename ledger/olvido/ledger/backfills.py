@@ -30,11 +30,11 @@ _RIGHTS = [right.value for right, asked in RIGHTS.items() if asked.backfilled]
 _FIRST = str(UUID(int=0))
 
 
-class Closed(OlvidoError):
+class BackfillClosed(OlvidoError):
     """The backfill came to its end while it was carried on: somebody else did it, or closed it."""
 
 
-class Phase(StrEnum):
+class BackfillPhase(StrEnum):
     """What is looked through, in this order."""
 
     REQUESTS = "requests"
@@ -44,14 +44,14 @@ class Phase(StrEnum):
     END = "end"
 
 
-_NEXT = dict(pairwise(Phase))
+_NEXT = dict(pairwise(BackfillPhase))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class BackfillPosition:
     """How far a backfill is."""
 
-    phase: Phase = Phase.REQUESTS
+    phase: BackfillPhase = BackfillPhase.REQUESTS
     after: tuple[str, ...] = (_FIRST,)  # the key of the last row that was looked at
     size: int = 0  # how much there was to look through when it began
     looked: int = 0  # how much of that is behind it
@@ -62,7 +62,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class BackfillSource:
     """A request or consent change that the sink may have to hear of."""
 
     source_id: UUID
@@ -94,16 +94,16 @@ class Backfills:
             size = transaction.rows("backfill_size", rights=_RIGHTS, purposes=list(purposes))[0][0]
             operation, _ = begin(
                 transaction, OperationKind.BACKFILL, operation_id=operation_id, name=name, sink=sink,
-                plan={}, position=asdict(Position(size=size)), now=act.at,
+                plan={}, position=asdict(BackfillPosition(size=size)), now=act.at,
             )  # fmt: skip
             record(transaction, replace(act, details={**act.details, "operation": operation.name}))
         return operation
 
-    def position(self, operation: OpenOperation) -> Position:
+    def position(self, operation: OpenOperation) -> BackfillPosition:
         """How far one is.
 
         Raises:
-            Closed: it is at its end.
+            BackfillClosed: it is at its end.
         """
         with self._database.transaction() as transaction:
             return _hold(transaction, operation)
@@ -111,24 +111,26 @@ class Backfills:
     @contextmanager
     def batch(
         self, operation: OpenOperation, *, purposes: Sequence[str], now: datetime, limit: int
-    ) -> Iterator["Batch"]:
+    ) -> Iterator["BackfillBatch"]:
         """The next sources, in one transaction: a crash before the end of the block leaves all as it was.
 
         Raises:
-            Closed: it is at its end.
+            BackfillClosed: it is at its end.
         """
         with self._database.transaction() as transaction:
             position = _hold(transaction, operation)
-            if position.phase is Phase.END:
-                position = replace(position, phase=Phase.LATE_REQUESTS, after=(_FIRST,), late=0)
-            yield Batch(transaction, operation, position, purposes=list(purposes), now=now, limit=limit)
+            if position.phase is BackfillPhase.END:
+                position = replace(position, phase=BackfillPhase.LATE_REQUESTS, after=(_FIRST,), late=0)
+            yield BackfillBatch(
+                transaction, operation, position, purposes=list(purposes), now=now, limit=limit
+            )
 
 
-class Batch:
+class BackfillBatch:
     """Some sources in hand."""
 
     def __init__(
-        self, transaction: Transaction, operation: OpenOperation, position: Position, *,
+        self, transaction: Transaction, operation: OpenOperation, position: BackfillPosition, *,
         purposes: list[str], now: datetime, limit: int,
     ) -> None:  # fmt: skip
         self._transaction = transaction
@@ -139,7 +141,7 @@ class Batch:
         self._last = position.after
         self.sources = self._load(position, purposes)
 
-    def save(self, tasks: Sequence[NewTask]) -> Position:
+    def save(self, tasks: Sequence[NewTask]) -> BackfillPosition:
         """Have the tasks owed that are not there yet; returns how far it is with them."""
         new: list[UUID] = []
         if tasks:
@@ -162,24 +164,24 @@ class Batch:
         note_position(self._transaction, self._operation.operation_id, asdict(position))
         return position
 
-    def _load(self, position: Position, purposes: list[str]) -> list[Source]:
+    def _load(self, position: BackfillPosition, purposes: list[str]) -> list[BackfillSource]:
         since = self._operation.since - OVERLAP
         run = self._transaction.rows
         match position.phase:
-            case Phase.REQUESTS | Phase.LATE_REQUESTS:
+            case BackfillPhase.REQUESTS | BackfillPhase.LATE_REQUESTS:
                 rows = run(
                     "requests_after", after=UUID(position.after[0]), rights=_RIGHTS, limit=self._limit,
-                    since=since if position.phase is Phase.LATE_REQUESTS else None,
+                    since=since if position.phase is BackfillPhase.LATE_REQUESTS else None,
                 )  # fmt: skip
                 found = [(row[:1], row[0], Action(row[1]), *row[2:]) for row in rows]
-            case Phase.CONSENTS:
+            case BackfillPhase.CONSENTS:
                 handle, purpose = position.after if len(position.after) == 2 else ("", "")
                 rows = run(
                     "standing_consents_after", handle=handle, purpose=purpose, purposes=purposes,
                     limit=self._limit,
                 )  # fmt: skip
                 found = [(row[:2], row[2], Action.CONSENT, *row[3:]) for row in rows]
-            case Phase.LATE_CONSENTS | Phase.END:
+            case BackfillPhase.LATE_CONSENTS | BackfillPhase.END:
                 rows = run(
                     "consent_changes_after", after=UUID(position.after[0]), purposes=purposes, since=since,
                     limit=self._limit,
@@ -190,7 +192,7 @@ class Batch:
         else:
             self._last = ()
         return [
-            Source(
+            BackfillSource(
                 source_id=source_id,
                 action=action,
                 received_at=received_at,
@@ -199,13 +201,13 @@ class Batch:
             for _, source_id, action, received_at, event in found
         ]
 
-    def _moved(self, new: Sequence[UUID]) -> Position:
+    def _moved(self, new: Sequence[UUID]) -> BackfillPosition:
         before = self._position
         received = {source.source_id: source.received_at for source in self.sources}
         known_at = datetime.fromisoformat(before.known_at) if before.known_at else None
         late = before.late + sum(known_at is not None and received[source_id] > known_at for source_id in new)
         phase = before.phase if self._last else _NEXT[before.phase]
-        looked = len(self.sources) if before.phase in {Phase.REQUESTS, Phase.CONSENTS} else 0
+        looked = len(self.sources) if before.phase in {BackfillPhase.REQUESTS, BackfillPhase.CONSENTS} else 0
         return replace(
             before,
             phase=phase,
@@ -213,7 +215,7 @@ class Batch:
             looked=before.looked + looked,
             tasks=before.tasks + len(new),
             late=late,
-            planned=phase is Phase.END and known_at is not None and not late,
+            planned=phase is BackfillPhase.END and known_at is not None and not late,
         )
 
 
@@ -227,9 +229,9 @@ def _widened(head: RequestHead) -> StateRow:
     )
 
 
-def _hold(transaction: Transaction, operation: OpenOperation) -> Position:
+def _hold(transaction: Transaction, operation: OpenOperation) -> BackfillPosition:
     rows = transaction.rows("hold_backfill", operation_id=operation.operation_id)
     if not rows:
-        raise Closed(f"{operation.name} came to its end meanwhile")
+        raise BackfillClosed(f"{operation.name} came to its end meanwhile")
     [(held,)] = rows
-    return Position(**{**held, "phase": Phase(held["phase"]), "after": tuple(held["after"])})
+    return BackfillPosition(**{**held, "phase": BackfillPhase(held["phase"]), "after": tuple(held["after"])})

@@ -15,7 +15,7 @@ from olvido.core.causes import Cause
 from olvido.core.dead_letters import ATTEMPTS_MAX, DeadLetter, LetterState
 from olvido.core.rights.names import Action
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.rows import Owed
+from olvido.ledger.rows import OwedTask
 
 
 class Grouping(StrEnum):
@@ -27,7 +27,7 @@ class Grouping(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class LetterSelection:
     """Which dead letters are meant; what is not given does not narrow it."""
 
     ids: tuple[UUID, ...] | None = None
@@ -43,13 +43,13 @@ class Selection:
         }
 
 
-EVERY = Selection()
+EVERY = LetterSelection()
 _TASK = ("source_id", "task_id", "generation")  # what names a letter's task
 _AS_SEEN = {"id": "dead_letter_id", "attempt": "attempts"}  # a letter, as whoever decides has seen it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class KeptLetter:
     """A dead letter and what a person has decided about it."""
 
     letter: DeadLetter
@@ -86,8 +86,8 @@ class Letters:
         self._database = database
 
     def newest(
-        self, which: Selection = EVERY, *, state: LetterState | None = LetterState.OPEN, limit: int = 50
-    ) -> list[Kept]:
+        self, which: LetterSelection = EVERY, *, state: LetterState | None = LetterState.OPEN, limit: int = 50
+    ) -> list[KeptLetter]:
         """Dead letters, newest first.
 
         Args:
@@ -99,12 +99,16 @@ class Letters:
             rows = transaction.records("list_dead_letters", state=state, limit=limit, **which.parameters())
         return [_kept(row) for row in rows]
 
-    def one(self, dead_letter_id: UUID) -> Kept | None:
+    def one(self, dead_letter_id: UUID) -> KeptLetter | None:
         """One dead letter in whatever state, or None."""
-        return next(iter(self.newest(Selection(ids=(dead_letter_id,)), state=None)), None)
+        return next(iter(self.newest(LetterSelection(ids=(dead_letter_id,)), state=None)), None)
 
     def counts(
-        self, by: Grouping = Grouping.CAUSE, *, which: Selection = EVERY, state: LetterState | None = None
+        self,
+        by: Grouping = Grouping.CAUSE,
+        *,
+        which: LetterSelection = EVERY,
+        state: LetterState | None = None,
     ) -> list[Mapping[str, Any]]:
         """How many there are of each, most first.
 
@@ -118,7 +122,7 @@ class Letters:
                 "count_letters", by=by, state=state, cause=values["cause"], topic=values["topic"]
             )
 
-    def open(self, which: Selection, *, limit: int) -> list[DeadLetter]:
+    def open(self, which: LetterSelection, *, limit: int) -> list[DeadLetter]:
         """The oldest open ones, in the order in which their records stand on their topics.
 
         Those that were refused too often to be sent again come after all others.
@@ -152,12 +156,12 @@ class Letters:
                 )
         return len(rows)
 
-    def parked(self, letters: Sequence[DeadLetter]) -> list[Owed]:
+    def parked(self, letters: Sequence[DeadLetter]) -> list[OwedTask]:
         """The tasks that wait for a person because of these letters, without their events."""
         with self._database.transaction() as transaction:
             tasks = [letter for letter in letters if letter.source_id is not None]
             rows = transaction.records("parked_tasks", **columns(tasks, *_TASK))
-        return [Owed(**{**row, "action": Action(row["action"])}, event=None) for row in rows]
+        return [OwedTask(**{**row, "action": Action(row["action"])}, event=None) for row in rows]
 
     def discarded(self, letters: Sequence[DeadLetter], *, now: datetime) -> int:
         """Note that a person gave letters up; returns how many had not been refused again by then."""
@@ -166,8 +170,8 @@ class Letters:
         return len(rows)
 
 
-def _kept(row: Mapping[str, Any]) -> Kept:
-    return Kept(
+def _kept(row: Mapping[str, Any]) -> KeptLetter:
+    return KeptLetter(
         letter=DeadLetter(
             dead_letter_id=row["dead_letter_id"],
             group=row["group_"],

@@ -6,7 +6,7 @@ from olvido.core.offsets import OffsetRange
 from olvido.ledger.connection import Database, Transaction, columns
 
 
-class Progress:
+class HandledOffsets:
     """Which records were handled. A range that is added again changes nothing."""
 
     def __init__(self, database: Database) -> None:

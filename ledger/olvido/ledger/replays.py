@@ -16,13 +16,13 @@ from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError
 from olvido.core.offsets import OffsetRange, Partition
 from olvido.core.outcomes import Outcome
-from olvido.core.replay import MOVES, Plan, Position, ReplayState
+from olvido.core.replay import MOVES, Plan, ReplayPosition, ReplayState
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.retention import keep_events
 
 _PLAN = TypeAdapter(Plan)
-_POSITION = TypeAdapter(Position)
+_POSITION = TypeAdapter(ReplayPosition)
 
 OfSink = tuple[str, int, str]  # topic, partition, sink
 
@@ -40,14 +40,14 @@ class Replay:
     state: ReplayState
     has_runner: bool
     plan: Plan
-    position: Position
+    position: ReplayPosition
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class ReplaySource:
     """A request or consent change that a plan selects, with those of its tasks that the plan selects."""
 
     source_id: UUID
@@ -60,7 +60,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forgotten:
+class ForgottenTask:
     """A task that nobody can issue any more."""
 
     source_id: UUID
@@ -188,7 +188,7 @@ class Replays:
         with self.database.transaction() as transaction:
             return ReplayState(transaction.rows("state_of_replay", operation_id=operation_id)[0][0])
 
-    def next(self, document: str, *, after: UUID, limit: int) -> list[Source]:
+    def next(self, document: str, *, after: UUID, limit: int) -> list[ReplaySource]:
         """The sources after an id that a plan selects; none at the end.
 
         Args:
@@ -200,7 +200,7 @@ class Replays:
             transaction.run("plan_walk")
             rows = transaction.rows("walk_sources", plan=document, after=after, limit=limit)
         return [
-            Source(
+            ReplaySource(
                 source_id=source_id,
                 topic=topic,
                 partition=partition,
@@ -218,7 +218,7 @@ class Replays:
         ]
 
     def note(
-        self, operation_id: UUID, position: Position, *, forgotten: Sequence[Forgotten] = ()
+        self, operation_id: UUID, position: ReplayPosition, *, forgotten: Sequence[ForgottenTask] = ()
     ) -> ReplayState:
         """Write how far a run is, with what it could not issue; returns what it is meant to do now.
 

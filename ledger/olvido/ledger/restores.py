@@ -19,7 +19,7 @@ _LASTING = [action.value for action, asked in ACTIONS.items() if asked.lasting]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
+class AskedAgain:
     """What is asked of a sink again."""
 
     answered: Mapping[Action, int]  # it said that they were done, and the backup does not have them
@@ -43,7 +43,7 @@ class Restores:
             first: datetime | None = transaction.rows("first_request_at")[0][0]
         return first
 
-    def preview(self, sink: str, *, backup_taken_at: datetime, since: datetime, now: datetime) -> Again:
+    def preview(self, sink: str, *, backup_taken_at: datetime, since: datetime, now: datetime) -> AskedAgain:
         """What :meth:`declare` would ask for now. Nothing is written.
 
         Raises:
@@ -65,7 +65,7 @@ class Restores:
         sink: str,
         backup_taken_at: datetime,
         since: datetime,
-    ) -> Again:
+    ) -> AskedAgain:
         """Ask a sink again for all lasting work it did since an instant, each with the next generation.
 
         One transaction: the act, the operation, its tasks, and their requests in progress again. A
@@ -102,12 +102,12 @@ def _plan(backup_taken_at: datetime, since: datetime) -> dict[str, object]:
 
 def _issue(
     transaction: Transaction, sink: str, *, since: datetime, now: datetime, operation_id: UUID | None
-) -> Again:
+) -> AskedAgain:
     rows = transaction.rows(
         "issue_again", sink=sink, actions=_LASTING, since=since, now=now, operation_id=operation_id,
         dry_run=operation_id is None, reopened=_REOPENED,
     )  # fmt: skip
-    return Again(
+    return AskedAgain(
         answered={Action(action): answered for action, answered, _ in rows if answered},
         unanswered=sum(unanswered for _, _, unanswered in rows),
     )

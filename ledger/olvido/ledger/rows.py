@@ -181,7 +181,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
+class OwedTask:
     """A task that is due for another try, or for the first one where an operation asked for it."""
 
     source_id: UUID

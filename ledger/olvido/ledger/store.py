@@ -13,7 +13,7 @@ from uuid import UUID
 from olvido.ledger.connection import Database
 from olvido.ledger.consents import Consents
 from olvido.ledger.figures import Figures
-from olvido.ledger.progress import Progress
+from olvido.ledger.progress import HandledOffsets
 from olvido.ledger.publications import Publications
 from olvido.ledger.recording import Recording, recording
 from olvido.ledger.requests import Requests
@@ -34,7 +34,7 @@ class Ledger:
         self.verifications = Verifications(database)
         self.tasks = Tasks(database)
         self.publications = Publications(database)
-        self.progress = Progress(database)
+        self.progress = HandledOffsets(database)
         self.figures = Figures(database)
 
     def recording(self, request_ids: Iterable[UUID]) -> AbstractContextManager[Recording]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from olvido.core.rights.names import Action
 from olvido.core.tasks import Task
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.rows import Owed, Try
+from olvido.ledger.rows import OwedTask, Try
 
 
 class Tasks:
@@ -39,7 +39,9 @@ class Postponing:
     def __init__(self, transaction: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
         self._transaction = transaction
         self.owed = [
-            Owed(**{**row, "action": Action(row["action"]), "event": row["event"] and bytes(row["event"])})
+            OwedTask(
+                **{**row, "action": Action(row["action"]), "event": row["event"] and bytes(row["event"])}
+            )
             for row in rows
         ]
 

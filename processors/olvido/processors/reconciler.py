@@ -20,7 +20,7 @@ from olvido.core.receipts import Receipt
 from olvido.core.rights.names import Action
 from olvido.core.sinks import OperationKind
 from olvido.core.tasks import Task, delay_after
-from olvido.ledger.rows import About, Owed, Try
+from olvido.ledger.rows import About, OwedTask, Try
 from olvido.ledger.sink_operations import OpenOperation, SinkOperations
 from olvido.ledger.store import Ledger
 from olvido.ledger.tasks import Postponing
@@ -160,7 +160,7 @@ class Reconciler:
     def _before(self, sink: str, instant: datetime) -> int:
         return self._unread(sink_group(sink), [tasks_topic(sink).name], written_before=instant)
 
-    def _take(self, due: Postponing, ready: Sequence[Owed], now: datetime) -> Prepared:
+    def _take(self, due: Postponing, ready: Sequence[OwedTask], now: datetime) -> Prepared:
         """Encode what is ready, and note in the transaction in hand when each task is due again.
 
         A crash before the end of that transaction sends no task and postpones none; one after it has
@@ -197,7 +197,7 @@ class Reconciler:
         )
         return self._emission.prepare(tasks=tasks, receipts=answers)
 
-    def _send(self, prepared: Prepared, ready: Iterable[Owed]) -> None:
+    def _send(self, prepared: Prepared, ready: Iterable[OwedTask]) -> None:
         """Send what was taken.
 
         What an operation reopened is told before its tasks are sent, so that no receipt is older.
@@ -211,7 +211,7 @@ class Reconciler:
         self._emission.send(prepared)
 
 
-def answer(owed: Owed, outcome: Outcome, detail: str, now: datetime) -> Receipt:
+def answer(owed: OwedTask, outcome: Outcome, detail: str, now: datetime) -> Receipt:
     """The receipt of a task that nobody can be asked for: said, and not stuck for ever."""
     of_consent = owed.action is Action.CONSENT
     return Receipt(
@@ -231,7 +231,7 @@ def answer(owed: Owed, outcome: Outcome, detail: str, now: datetime) -> Receipt:
     )
 
 
-def again(owed: Owed, *, busy: bool, now: datetime, first: timedelta) -> Try:
+def again(owed: OwedTask, *, busy: bool, now: datetime, first: timedelta) -> Try:
     """How often a task has been sent when it is looked at now, and when it is looked at next."""
     if busy:
         return Try(attempts=owed.attempts, due_at=now + first)

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from olvido.core.errors import ConfigError, did_you_mean
 from olvido.core.subject import IdentityKind
 from olvido.sinks.contract import SinkSettings
-from olvido.sinks.section import Part, fault, read_part
+from olvido.sinks.section import SectionPart, fault, read_part
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")  # what PostgreSQL folds nothing of and cuts nothing off
 
@@ -51,7 +51,7 @@ Scalar = bool | int | float | str
 Values = Mapping[ColumnName, Scalar]
 
 
-class Erase(StrEnum):
+class ErasureMethod(StrEnum):
     """What an erasure does to a table's rows."""
 
     DELETE = "delete"
@@ -64,24 +64,28 @@ class Erase(StrEnum):
         return _DONE[self]
 
 
-_DONE = {Erase.DELETE: "deleted", Erase.ANONYMISE: "anonymised", Erase.RETAIN: "retained"}
+_DONE = {
+    ErasureMethod.DELETE: "deleted",
+    ErasureMethod.ANONYMISE: "anonymised",
+    ErasureMethod.RETAIN: "retained",
+}
 
 
-class Reference(Part):
+class Reference(SectionPart):
     """A column of another table, or of this one that points at another table's key."""
 
     table: TableName
     column: ColumnName
 
 
-class Consent(Part):
+class ConsentColumns(SectionPart):
     """What the columns of a row say when a purpose is granted, and when it is withdrawn."""
 
     granted: Values = Field(default_factory=dict)
     withdrawn: Values = Field(min_length=1)
 
 
-class Table(Part):
+class Table(SectionPart):
     """One table. Rows are found by ``identities``, by their ``parent``, or by who shares them."""
 
     key: Annotated[ColumnName, BeforeValidator(_key)]
@@ -90,13 +94,13 @@ class Table(Part):
     created: ColumnName | None = None  # the fence: rows made later are a new life
     parent: Reference | None = None  # the table and OUR column that points at its key
     shared_by: tuple[Reference, ...] = ()  # the tables and THEIR columns that point at our key
-    erase: Erase
+    erase: ErasureMethod
     set_to: Values = Field(default_factory=dict, alias="set")
     null: tuple[ColumnName, ...] = ()
     unlink: bool = False  # the parent column becomes null
     ground: str = Field(default="", max_length=300)
     restrict: Values = Field(default_factory=dict)
-    consent: Mapping[str, Consent] = Field(default_factory=dict)
+    consent: Mapping[str, ConsentColumns] = Field(default_factory=dict)
     objection: Mapping[str, Values] = Field(default_factory=dict)
 
     @property
@@ -234,21 +238,21 @@ def _check_person(place: str, table: Table) -> None:
             f"{place}.created",
             "is a fence for rows found by identities; this table has none, its rows go with their parent",
         )
-    if table.key in table.identities.values() and table.erase is Erase.ANONYMISE:
+    if table.key in table.identities.values() and table.erase is ErasureMethod.ANONYMISE:
         raise fault(f"{place}.key", "also holds an identity and so cannot be anonymised; delete the rows")
 
 
 def _check_erase(place: str, table: Table) -> None:
     match table.erase:
-        case Erase.DELETE:
+        case ErasureMethod.DELETE:
             _refuse(place, {"set": table.set_to, "null": table.null, "unlink": table.unlink}, "delete")
-        case Erase.ANONYMISE:
+        case ErasureMethod.ANONYMISE:
             if not table.declared:
                 raise fault(
                     f"{place}.erase", "anonymise changes nothing here; say which columns by set or null"
                 )
             _check_anonymised(place, table)
-        case Erase.RETAIN:
+        case ErasureMethod.RETAIN:
             _refuse(place, {"set": table.set_to, "null": table.null}, "retain")
             if not table.ground.strip():
                 raise fault(
@@ -305,7 +309,7 @@ def _check_shared(place: str, table: Table) -> None:
         raise fault(
             f"{place}.shared_by", "cannot stand beside identities or parent; a shared row is nobody's own"
         )
-    if table.erase is not Erase.DELETE:
+    if table.erase is not ErasureMethod.DELETE:
         raise fault(f"{place}.erase", 'must be "delete" with shared_by: it happens when nobody is left')
 
 
@@ -340,7 +344,11 @@ def _check_references(place: str, name: str, table: Table, tables: Mapping[str, 
             raise fault(
                 f"{place}.parent.table", "is a shared table; rows under shared rows cannot be followed"
             )
-        if parent.erase is Erase.DELETE and table.erase is not Erase.DELETE and not table.unlink:
+        if (
+            parent.erase is ErasureMethod.DELETE
+            and table.erase is not ErasureMethod.DELETE
+            and not table.unlink
+        ):
             raise fault(
                 f"{place}.unlink",
                 f"its rows stay while their parent in {table.parent.table} is deleted; write unlink = true: "

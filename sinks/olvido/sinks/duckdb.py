@@ -31,13 +31,13 @@ from olvido.core.subject import IdentityKind
 from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
-from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
+from olvido.sinks.data_map import DataMap, ErasureMethod, Scalar, Table
 from olvido.sinks.duckdb_shape import INTEGERS, TEXTS, Types, look, look_at_columns, one, quoted
 from olvido.sinks.journal import Answer, queries, recalled
 from olvido.sinks.ownership import Key, Match, same_text
 from olvido.sinks.relational import carry_out
 from olvido.sinks.rows import Child, Mark, RowMark, Search
-from olvido.sinks.section import Part, fault, read_section
+from olvido.sinks.section import SectionPart, fault, read_section
 
 log = logging.getLogger("olvido.sinks")
 
@@ -48,7 +48,7 @@ _PASSING = (duckdb.OperationalError, duckdb.InternalError)
 _CHANGED = (duckdb.CatalogException, duckdb.BinderException)
 
 
-class _Section(Part):
+class _Section(SectionPart):
     file: Secret
     tables: Any = Field(default=None)
 
@@ -343,10 +343,10 @@ class _DuckDBRows:
             f"SELECT w.v, count(*) FROM {self._joined(name, column)} GROUP BY w.v", list(values)
         )
         counts = dict(found)
-        if not counts or (table.erase is Erase.RETAIN and not table.declared):
+        if not counts or (table.erase is ErasureMethod.RETAIN and not table.declared):
             return counts
         self.left_bytes = True
-        if table.erase is Erase.DELETE:
+        if table.erase is ErasureMethod.DELETE:
             self._delete(name, column, values)
         else:
             self._update(name, column, values, table.declared)

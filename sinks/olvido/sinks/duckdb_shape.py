@@ -5,7 +5,7 @@ from typing import Any
 
 import duckdb
 
-from olvido.sinks.data_map import ONE_COLUMN, DataMap, Erase, Table, refuses_null
+from olvido.sinks.data_map import ONE_COLUMN, DataMap, ErasureMethod, Table, refuses_null
 from olvido.sinks.journal import queries
 from olvido.sinks.section import fault
 
@@ -108,7 +108,7 @@ def _check_references(conn: duckdb.DuckDBPyConnection, data_map: DataMap, place:
     """
     names = {name.rpartition(".")[2]: name for name in data_map.tables}
     for _, table, pointed in conn.execute(queries("duckdb")["references"]).fetchall():
-        if pointed in names and data_map.tables[names[pointed]].erase is Erase.DELETE:
+        if pointed in names and data_map.tables[names[pointed]].erase is ErasureMethod.DELETE:
             raise fault(
                 f"{place}.{names[pointed]}",
                 f"{table} refers to it by a FOREIGN KEY, and DuckDB cannot delete both in one transaction; "

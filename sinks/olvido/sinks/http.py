@@ -28,7 +28,7 @@ from olvido.core.subject import Identity, IdentityKind
 from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
-from olvido.sinks.section import Part, fault, read_section
+from olvido.sinks.section import SectionPart, fault, read_section
 
 log = logging.getLogger("olvido.sinks")
 
@@ -47,7 +47,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 A = TypeVar("A", bound=BaseModel)
 
 
-class _Section(Part):
+class _Section(SectionPart):
     url: Secret
     token: Secret | None = None
 

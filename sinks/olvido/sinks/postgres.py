@@ -29,13 +29,13 @@ from olvido.core.subject import IdentityKind
 from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings
-from olvido.sinks.data_map import DataMap, Erase, Scalar, Table
+from olvido.sinks.data_map import DataMap, ErasureMethod, Scalar, Table
 from olvido.sinks.journal import Answer, queries, recalled
 from olvido.sinks.ownership import Key, Match, same_text
-from olvido.sinks.postgres_shape import INTEGERS, Shape, folds, look
+from olvido.sinks.postgres_shape import INTEGERS, TableShapes, folds, look
 from olvido.sinks.relational import carry_out
 from olvido.sinks.rows import Child, RowMark, Search
-from olvido.sinks.section import Part, fault, read_section
+from olvido.sinks.section import SectionPart, fault, read_section
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -63,7 +63,7 @@ _REASONS = (
 )
 
 
-class _Section(Part):
+class _Section(SectionPart):
     dsn: Secret
     tables: Any = Field(default=None)
 
@@ -76,7 +76,7 @@ class PostgresSink:
         self._dsn = dsn
         self._map = data_map
         self._connection: connection | None = None
-        self._shape: Shape | None = None
+        self._shape: TableShapes | None = None
 
     @classmethod
     def from_section(cls, settings: SinkSettings) -> "PostgresSink":
@@ -209,7 +209,7 @@ class PostgresSink:
         finally:
             self._roll_back(conn)
 
-    def _prepare(self, conn: connection) -> Shape:
+    def _prepare(self, conn: connection) -> TableShapes:
         """Have the journal there, and know the tables."""
         try:
             with conn.cursor() as cur:
@@ -337,7 +337,7 @@ class PostgresSink:
 class _PostgresRows:
     """One transaction, as :class:`olvido.sinks.rows.Rows` wants it."""
 
-    def __init__(self, cur: cursor, at: datetime, data_map: DataMap, shape: Shape) -> None:
+    def __init__(self, cur: cursor, at: datetime, data_map: DataMap, shape: TableShapes) -> None:
         self.at = at
         self._cursor = cur
         self._map = data_map
@@ -492,7 +492,7 @@ class _PostgresRows:
         table = self._map.tables[name]
         parts = {"table": _table(name), "given": self._given_values(name, column), "column": _name(column)}
         declared = table.declared
-        if table.erase is Erase.DELETE:
+        if table.erase is ErasureMethod.DELETE:
             deed = sql.SQL("DELETE FROM {table} AS t USING {given} WHERE t.{column} = w.v RETURNING w.v")
         elif declared:
             assignments = self._assignments(name, declared)

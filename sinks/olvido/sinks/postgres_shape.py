@@ -8,7 +8,7 @@ from typing import Any
 from psycopg2.extensions import cursor
 
 from olvido.core.subject import IdentityKind
-from olvido.sinks.data_map import ONE_COLUMN, DataMap, Erase, Table, refuses_null
+from olvido.sinks.data_map import ONE_COLUMN, DataMap, ErasureMethod, Table, refuses_null
 from olvido.sinks.journal import queries
 from olvido.sinks.section import fault
 
@@ -30,7 +30,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class TableShapes:
     """The types of all that the data map names, and what of it is slow to look up."""
 
     columns: Mapping[str, Mapping[str, Column]]
@@ -49,7 +49,7 @@ def folds(kind: IdentityKind, plain: str) -> bool:
     return kind is IdentityKind.EMAIL and plain in TEXTS and not plain.endswith("citext")
 
 
-def look(cur: cursor, data_map: DataMap) -> Shape:
+def look(cur: cursor, data_map: DataMap) -> TableShapes:
     """Read the catalogue of the target and check that the data map fits it.
 
     Raises:
@@ -68,7 +68,7 @@ def look(cur: cursor, data_map: DataMap) -> Shape:
         _check_columns(f"{place}.{name}", name, table, data_map, columns)
     slow = _check_indexes(cur, names, data_map, columns, place)
     _check_references(cur, names, data_map, place)
-    return Shape(columns=columns, slow=tuple(slow))
+    return TableShapes(columns=columns, slow=tuple(slow))
 
 
 def _check_tables(cur: cursor, names: Mapping[str, Any], data_map: DataMap, place: str) -> None:
@@ -86,7 +86,7 @@ def _check_tables(cur: cursor, names: Mapping[str, Any], data_map: DataMap, plac
             raise fault(
                 f"{place}.{name}", "row security hides rows from this role; let it bypass (BYPASSRLS)"
             )
-        if not may_select or (table.erase is Erase.DELETE and not may_delete):
+        if not may_select or (table.erase is ErasureMethod.DELETE and not may_delete):
             raise fault(f"{place}.{name}", "this role may not do that; GRANT SELECT, UPDATE, DELETE on it")
 
 
@@ -237,7 +237,7 @@ def _check_references(cur: cursor, names: Mapping[str, Any], data_map: DataMap, 
     for pointed, pointing, shown, action, columns, keys in cur:
         table = data_map.tables[pointed]
         column = dict(zip(keys, columns, strict=True)).get(table.key)
-        if table.erase is Erase.DELETE and not _reached(pointing, column, pointed, data_map):
+        if table.erase is ErasureMethod.DELETE and not _reached(pointing, column, pointed, data_map):
             raise fault(
                 f"{place}.{pointed}{'.shared_by' if table.shared_by else ''}",
                 f"{shown} ({', '.join(columns)}) refers to {pointed}, {_ON_DELETE[action]}; "

@@ -15,7 +15,7 @@ from olvido.sinks.data_map import DataMap
 from olvido.sinks.journal import Answer
 from olvido.sinks.ownership import Judgement
 from olvido.sinks.rights.marks import mark
-from olvido.sinks.rights.progress import Progress
+from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.registry import IN_TABLES
 from olvido.sinks.rights.target import Found, Target
 from olvido.sinks.rows import Rows
@@ -49,7 +49,7 @@ def carry_out(
 
 def _answers(target: Target, new: Sequence[OpenedTask]) -> Mapping[IdempotencyKey, Answer]:
     """The answers to tasks that were never done before."""
-    tasks = [Progress.of(n, one) for n, one in enumerate(new)]
+    tasks = [TaskProgress.of(n, one) for n, one in enumerate(new)]
     asked = [
         (in_tables, [task for task in tasks if task.task.action is action])
         for action, in_tables in IN_TABLES.items()
@@ -68,7 +68,7 @@ def _answers(target: Target, new: Sequence[OpenedTask]) -> Mapping[IdempotencyKe
     return {task.task.key: task.answer(target.rows.at) for task in tasks}
 
 
-def _keep_what_is_shared(tasks: Sequence[Progress], judgement: Judgement) -> None:
+def _keep_what_is_shared(tasks: Sequence[TaskProgress], judgement: Judgement) -> None:
     """An identity of several people, and nothing that says which of them asks: touch nobody, and say so."""
     for n in judgement.shared:
         if not tasks[n].only_protects:

@@ -12,7 +12,7 @@ from olvido.sinks.contract import SinkSettings
 M = TypeVar("M", bound=BaseModel)
 
 
-class Part(BaseModel):
+class SectionPart(BaseModel):
     """The base of everything a section holds: frozen, and no key that is not known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -85,7 +85,7 @@ PART_UP = Gauge("olvido_part_up", "1 if a part that this process needs answers",
 # --- what the recorder reads at an interval -------------------------------------------------------
 
 
-class Figures(Collector):
+class Gauges(Collector):
     """Gauges that somebody else counts: read now and then, replaced all at once, never half old."""
 
     def __init__(self, declared: Mapping[str, tuple[str, tuple[str, ...]]]) -> None:
@@ -120,7 +120,7 @@ class Figures(Collector):
 
 
 _PLACE = ("consumergroup", "topic", "partition")
-FIGURES = Figures(
+FIGURES = Gauges(
     {
         "kafka_consumergroup_lag": ("Records a group has yet to handle", _PLACE),
         "kafka_consumergroup_current_offset": ("The offset a group reads next", _PLACE),

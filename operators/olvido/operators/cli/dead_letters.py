@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from olvido.ledger.letters import Kept
+    from olvido.ledger.letters import KeptLetter
     from olvido.operators.desk.dead_letters import Chosen, Examined, Exported, Redriven
 
 from olvido.core.acts import Verb
-from olvido.core.causes import Cause, Remedy
+from olvido.core.causes import Cause, LetterRemedy
 from olvido.core.dead_letters import ATTEMPTS_MAX, DeadLetter, LetterState
 from olvido.core.errors import InvalidInput, Unavailable
 from olvido.operators.cli.acting import Agreement, Reason
@@ -67,7 +67,7 @@ class OfKind:
         return {name: value for name, value in given.items() if value is not None}
 
 
-class Shown(StrEnum):
+class LetterFilter(StrEnum):
     """Which dead letters are listed."""
 
     OPEN = "open"
@@ -78,7 +78,7 @@ class Shown(StrEnum):
     @property
     def state(self) -> LetterState | None:
         """The state, or None for any."""
-        return None if self is Shown.ALL else LetterState(self.value)
+        return None if self is LetterFilter.ALL else LetterState(self.value)
 
 
 class By(StrEnum):
@@ -111,7 +111,7 @@ def register(app: typer.Typer) -> None:
 
 def list_dead_letters(
     kind: OfKind,
-    state: Annotated[Shown, typer.Option(help="Only those in this state.")] = Shown.OPEN,
+    state: Annotated[LetterFilter, typer.Option(help="Only those in this state.")] = LetterFilter.OPEN,
     group_by: Annotated[By | None, typer.Option(help="Count them instead, by this.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")] = 20,
     output: Form = Output.TABLE,
@@ -128,7 +128,7 @@ def list_dead_letters(
     from olvido.operators.settings import deployment
 
     declared, now = deployment(), datetime.now(UTC)
-    empty = "no dead letters" if state is Shown.ALL else f"no {state.value} dead letters"
+    empty = "no dead letters" if state is LetterFilter.ALL else f"no {state.value} dead letters"
     if group_by is not None:
         rows = [
             {
@@ -148,7 +148,7 @@ def list_dead_letters(
         return
     found = desk.newest(declared, kind.chosen(), state=state.state, limit=limit)
     wide = ("field", "topic", "partition", "offset") if console.width >= WIDTH_WITH_PLACES else ()
-    columns = ("dead_letter_id", "cause", *wide, "state" if state is Shown.ALL else "attempts", "age")
+    columns = ("dead_letter_id", "cause", *wide, "state" if state is LetterFilter.ALL else "attempts", "age")
     show([_row(kept, now) for kept in found], columns, output=output, empty=empty)
 
 
@@ -201,11 +201,11 @@ def show_dead_letter(
 
 # The command that carries a remedy out.
 COMMANDS = {
-    Remedy.REDRIVE: "olvido dead-letters redrive {id} --reason …",
-    Remedy.SEND_ANEW: "olvido dead-letters discard {id} --reason …",
-    Remedy.DISCARD: "olvido dead-letters discard {id} --reason …",
-    Remedy.COMPARE_SCHEMAS: "olvido topics diff",
-    Remedy.APPLY_SCHEMAS: "olvido topics apply",
+    LetterRemedy.REDRIVE: "olvido dead-letters redrive {id} --reason …",
+    LetterRemedy.SEND_ANEW: "olvido dead-letters discard {id} --reason …",
+    LetterRemedy.DISCARD: "olvido dead-letters discard {id} --reason …",
+    LetterRemedy.COMPARE_SCHEMAS: "olvido topics diff",
+    LetterRemedy.APPLY_SCHEMAS: "olvido topics apply",
 }
 
 
@@ -324,7 +324,7 @@ def discard(
 
 def export(
     kind: OfKind,
-    state: Annotated[Shown, typer.Option(help="Only those in this state.")] = Shown.OPEN,
+    state: Annotated[LetterFilter, typer.Option(help="Only those in this state.")] = LetterFilter.OPEN,
     to: Annotated[
         Path | None, typer.Option("--to", help="Write to this new file, readable by you alone.")
     ] = None,
@@ -440,7 +440,7 @@ def _show_redriven(done: "Sequence[Redriven]", *, dry_run: bool, output: Output)
         messages.print(f"and {len(left) - NAMED_MAX} more: olvido dead-letters list")
 
 
-def _row(kept: "Kept", now: datetime) -> dict[str, Any]:
+def _row(kept: "KeptLetter", now: datetime) -> dict[str, Any]:
     letter = kept.letter
     return {
         "dead_letter_id": letter.dead_letter_id,

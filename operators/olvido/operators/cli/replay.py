@@ -25,7 +25,7 @@ from olvido.operators.desk.text import counted
 
 if TYPE_CHECKING:
     from olvido.ledger.replays import Replay
-    from olvido.operators.desk.replay.asking import Asked
+    from olvido.operators.desk.replay.asking import ReplayQuery
     from olvido.schemas.settings.deployment import Deployment
 
 RATE = "100/s"  # tasks; see bench/README.md for what it does to the work of the day
@@ -181,8 +181,8 @@ def plan(
     )  # fmt: skip
 
 
-def _asked(declared: "Deployment", where: Where, which: Which, now: datetime) -> "Asked":
-    from olvido.operators.desk.replay.asking import TOPICS, Asked, read_ranges, selection_of, topic_of
+def _asked(declared: "Deployment", where: Where, which: Which, now: datetime) -> "ReplayQuery":
+    from olvido.operators.desk.replay.asking import TOPICS, ReplayQuery, read_ranges, selection_of, topic_of
 
     since, until = where.span(now)
     selection = selection_of(
@@ -191,7 +191,7 @@ def _asked(declared: "Deployment", where: Where, which: Which, now: datetime) ->
         ids=[uuid_of(one, "request") for one in which.request or ()], since=since, until=until,
     )  # fmt: skip
     ranges = () if where.ranges is None else read_ranges(where.ranges)
-    return Asked(
+    return ReplayQuery(
         topics=tuple(dict.fromkeys(one.topic for one in ranges))
         or tuple(dict.fromkeys(topic_of(one) for one in where.topic or TOPICS)),
         selection=selection,

@@ -29,7 +29,7 @@ from olvido.operators.desk.data import record_of
 from olvido.operators.desk.text import counted, text_of
 
 if TYPE_CHECKING:
-    from olvido.operators.desk.requests import Filter, Shown, Task
+    from olvido.operators.desk.requests import Filter, RequestWithTasks, TaskView
     from olvido.schemas.settings.deployment import Deployment
 
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")]
@@ -154,7 +154,7 @@ def show_request(
     _warn(declared, shown)
 
 
-def _show_tasks(shown: "Shown", rows: list[dict[str, Any]], output: Output) -> None:
+def _show_tasks(shown: "RequestWithTasks", rows: list[dict[str, Any]], output: Output) -> None:
     if not shown.tasks:
         waits = shown.request.state == RequestState.IDENTITY_PENDING
         empty = "it waits for its verification; no sink is asked before" if waits else "no sink is concerned"
@@ -172,7 +172,7 @@ def _show_tasks(shown: "Shown", rows: list[dict[str, Any]], output: Output) -> N
     console.print(f"\nverified in {shown.verified} of {counted(len(shown.latest), 'sink')}", markup=False)
 
 
-def _show_below(task: "Task") -> None:
+def _show_below(task: "TaskView") -> None:
     """What has no room in a table of 80 columns: what was done, and on which law."""
     said = [text_of(task.counts) if task.counts else "", task.detail or ""]
     for text in filter(None, said):
@@ -181,7 +181,7 @@ def _show_below(task: "Task") -> None:
         console.print(Text("\n" + " " * min(MARGIN, len(head))).join(lines))
 
 
-def _warn(declared: "Deployment", shown: "Shown") -> None:
+def _warn(declared: "Deployment", shown: "RequestWithTasks") -> None:
     from olvido.operators.desk.sinks import not_live
 
     for task in shown.tasks:
@@ -196,7 +196,7 @@ def _warn(declared: "Deployment", shown: "Shown") -> None:
         )
 
 
-def _task_row(task: "Task") -> dict[str, Any]:
+def _task_row(task: "TaskView") -> dict[str, Any]:
     row = record_of(task)
     return {name: value for name, value in row.items() if not name.startswith("operation")}
 

@@ -118,19 +118,19 @@ def doctor(output: Form = Output.TABLE) -> None:
 
 
 def _row(finding: "Finding") -> dict[str, Any]:
-    from olvido.operators.desk.doctor import Remedy
+    from olvido.operators.desk.doctor import FindingRemedy
 
     # What to do about it, as a command wherever there is one.
     fixes = {
         None: "",
-        Remedy.START_PART: "start it, or mend its address; here: olvido up",
-        Remedy.CREATE_KEYS: "olvido keys create",
-        Remedy.CLOSE_KEYS: f"chmod 600 {finding.about}/*.pem",
-        Remedy.RUN_READER: f"olvido run {process_of(finding.about).replace('-', ' ', 1)}",
-        Remedy.LENGTHEN_RETENTION: "lengthen retention; the reconciler sends again what has no receipt",
-        Remedy.FIND_SILENT_SINK: "find the sink that does not answer: olvido status",
-        Remedy.DECIDE_DEAD_LETTERS: "olvido dead-letters list --group-by cause",
-        Remedy.AS_TOLD: finding.about,
+        FindingRemedy.START_PART: "start it, or mend its address; here: olvido up",
+        FindingRemedy.CREATE_KEYS: "olvido keys create",
+        FindingRemedy.CLOSE_KEYS: f"chmod 600 {finding.about}/*.pem",
+        FindingRemedy.RUN_READER: f"olvido run {process_of(finding.about).replace('-', ' ', 1)}",
+        FindingRemedy.LENGTHEN_RETENTION: "lengthen retention; what has no receipt is sent again by itself",
+        FindingRemedy.FIND_SILENT_SINK: "find the sink that does not answer: olvido status",
+        FindingRemedy.DECIDE_DEAD_LETTERS: "olvido dead-letters list --group-by cause",
+        FindingRemedy.AS_TOLD: finding.about,
     }
     return {
         "good": finding.good,

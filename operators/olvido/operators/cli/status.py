@@ -17,7 +17,7 @@ from olvido.operators.desk.text import span
 from olvido.operators.settings import process_of, project
 
 if TYPE_CHECKING:
-    from olvido.operators.desk.health import Overview, Process, Reader, Report
+    from olvido.operators.desk.health import GroupHealth, Overview, Process, Report
 
 LOOK_EVERY_S = 2.0
 WIDTH_WITH_PROCESSES = 110  # columns; narrower, pid, uptime and restarts have no room
@@ -142,7 +142,7 @@ def _readers(report: "Report") -> list[dict[str, Any]]:
     return rows
 
 
-def _state(process: "Process | None", reader: "Reader") -> str:
+def _state(process: "Process | None", reader: "GroupHealth") -> str:
     if process is None:
         return "elsewhere" if reader.members else "nowhere"
     return "not ready" if process.not_ready else process.state

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from olvido.operators.desk.tail import Asked, End, Line
+    from olvido.operators.desk.tail import End, Line, TailQuery
     from olvido.schemas.topics import Topic
 
 from olvido.core.acts import Verb
@@ -44,7 +44,7 @@ def register(topics: typer.Typer) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class TailOptions:
     """Which records of a topic."""
 
     from_: Annotated[
@@ -63,12 +63,12 @@ class Part:
         ),
     ] = None
 
-    def asked(self, topic: "Topic", now: datetime, *, follow: bool) -> "Asked":
+    def asked(self, topic: "Topic", now: datetime, *, follow: bool) -> "TailQuery":
         """The same as the desk takes it."""
-        from olvido.operators.desk.tail import NEWEST, OLDEST, Asked, filters_of
+        from olvido.operators.desk.tail import NEWEST, OLDEST, TailQuery, filters_of
 
         everything = self.last is None and self.from_ is None and not follow
-        return Asked(
+        return TailQuery(
             topic=topic,
             start=_end(self.from_, "from_", now, OLDEST),
             stop=_end(self.to, "to", now, NEWEST),
@@ -92,7 +92,7 @@ def _end(text: str | None, field: str, now: datetime, otherwise: "End") -> "End"
 
 def tail(
     topic: Annotated[str, typer.Argument(help="A topic, such as requests, tasks.crm or its whole name.")],
-    part: Part,
+    part: TailOptions,
     agreement: Agreement,
     follow: Annotated[
         bool, typer.Option("--follow/--exit", help="Wait for new records until Ctrl-C, or end at the end.")

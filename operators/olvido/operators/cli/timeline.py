@@ -15,7 +15,7 @@ from olvido.operators.cli.output import console
 from olvido.operators.desk.text import span, text_of
 
 if TYPE_CHECKING:
-    from olvido.operators.desk.requests import Letter, Story, Task
+    from olvido.operators.desk.requests import Letter, Story, TaskView
 
 BAR = 24  # columns for the longest
 NAME_MAX = 24
@@ -52,7 +52,7 @@ def moments_of(story: "Story") -> list[Moment]:
     return sorted(told, key=lambda moment: moment.at)
 
 
-def _sent(tasks: "Sequence[Task]") -> Iterator[Moment]:
+def _sent(tasks: "Sequence[TaskView]") -> Iterator[Moment]:
     """The tasks that were sent in one go are one moment."""
     first = [task for task in tasks if task.attempts == 1 and not task.operation]
     for at, alike in groupby(sorted(first, key=lambda t: t.sent_at), key=lambda t: t.sent_at):
@@ -67,7 +67,7 @@ def _sent(tasks: "Sequence[Task]") -> Iterator[Moment]:
                          sink=task.sink)  # fmt: skip
 
 
-def _done(task: "Task") -> Iterator[Moment]:
+def _done(task: "TaskView") -> Iterator[Moment]:
     if task.outcome is None or task.applied_at is None:
         return
     counts = f" ({text_of(task.counts)})" if task.counts else ""
@@ -118,7 +118,7 @@ def _line(at: str, gap: timedelta | None, what: str, *, mark: str = "●") -> Te
     return Text(head) + Text(below).join(lines)
 
 
-def _waits(task: "Task") -> str:
+def _waits(task: "TaskView") -> str:
     if task.parked:
         return f"parked ({task.parked}); see: olvido dead-letters list"
     return f"no receipt yet; if none comes it is sent again at {text_of(task.due_at)}"

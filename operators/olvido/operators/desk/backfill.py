@@ -12,7 +12,7 @@ from olvido.core.catalogue import Catalogue
 from olvido.core.errors import Refused
 from olvido.core.ids import task_id
 from olvido.core.sinks import OperationKind
-from olvido.ledger.backfills import Backfills, NewTask, Phase, Position, Source
+from olvido.ledger.backfills import BackfillPhase, BackfillPosition, Backfills, BackfillSource, NewTask
 from olvido.ledger.sink_operations import OpenOperation
 from olvido.operators.desk.acts import new_act
 from olvido.operators.desk.ledger import database
@@ -49,7 +49,7 @@ class Backfill:
         self._clock = clock
         self.operation = operation
 
-    def run(self, *, limit: int = SOURCES_MAX) -> Iterator[Position]:
+    def run(self, *, limit: int = SOURCES_MAX) -> Iterator[BackfillPosition]:
         """Go on from where it is to the end; says after each batch how far it is.
 
         Raises:
@@ -65,17 +65,17 @@ class Backfill:
                     [self._task(source) for source in batch.sources if self._concerned(source)]
                 )
             yield position
-            if position.phase is Phase.END:
+            if position.phase is BackfillPhase.END:
                 return
 
-    def _task(self, source: Source) -> NewTask:
+    def _task(self, source: BackfillSource) -> NewTask:
         return NewTask(
             source_id=source.source_id,
             task_id=task_id(source.source_id, self._sink.name, source.action.value),
             action=source.action,
         )
 
-    def _concerned(self, source: Source) -> bool:
+    def _concerned(self, source: BackfillSource) -> bool:
         planned = self._events.tasks(source.action, source.event, self._catalogue)
         # Whom an event is about that is gone or unreadable cannot be known any more. Its task is owed all
         # the same, and the reconciler answers it as failed: a gap is shown and counted.
@@ -87,7 +87,7 @@ class Joining:
     """A backfill that was begun, or goes on."""
 
     operation: OpenOperation
-    position: Position  # its ``known_at`` is None while no processors know the sink
+    position: BackfillPosition  # its ``known_at`` is None while no processors know the sink
 
 
 def done_before(declared: Deployment, sink: str) -> Operation | None:
@@ -120,7 +120,7 @@ def join(declared: Deployment, sink: str, reason: str, *, now: datetime) -> Join
     return Joining(operation=operation, position=position)
 
 
-def carry_on(declared: Deployment, joining: Joining) -> Iterator[Position]:
+def carry_on(declared: Deployment, joining: Joining) -> Iterator[BackfillPosition]:
     """Look through all that was asked before the sink came; says after each batch how far it is.
 
     Raises:

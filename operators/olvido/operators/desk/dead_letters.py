@@ -21,12 +21,12 @@ from olvido.core.errors import InvalidInput
 from olvido.core.outcomes import Outcome
 from olvido.core.rates import Pace
 from olvido.ledger.acts import Acts
-from olvido.ledger.letters import Grouping, Kept, Letters, Selection
+from olvido.ledger.letters import Grouping, KeptLetter, Letters, LetterSelection
 from olvido.ledger.progress import ranges_of
 from olvido.operators.desk.faults import NotAllowed, NotThere
 from olvido.operators.desk.ledger import APPLICATION, database
 from olvido.operators.desk.progress import Advance
-from olvido.operators.desk.records import Reader, topic_named
+from olvido.operators.desk.records import RecordReader, topic_named
 from olvido.processors.emission import Emission
 from olvido.processors.reconciler import answer
 from olvido.schemas.registry import Registry
@@ -52,7 +52,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LetterWithRecord:
     """A letter, and its record where its topic still holds the very same bytes."""
 
     letter: DeadLetter
@@ -83,13 +83,13 @@ class Chosen:
             return None
         return "all" if self.every else self.cause.value if self.cause else self.topic
 
-    def selection(self, declared: Deployment) -> Selection:
+    def selection(self, declared: Deployment) -> LetterSelection:
         """The same as the ledger takes it.
 
         Raises:
             InvalidInput: there is no such topic.
         """
-        return Selection(
+        return LetterSelection(
             ids=self.ids or None,
             cause=self.cause,
             topic=self.topic and topic_named(declared, self.topic).name,
@@ -123,7 +123,7 @@ class Next(StrEnum):
 class Examined:
     """One dead letter, its record as it may be shown, and what is left to do."""
 
-    kept: Kept
+    kept: KeptLetter
     record: Mapping[str, Any] | None  # masked; None where the topic does not hold it any more
     next: Next
 
@@ -149,11 +149,13 @@ class Discarded:
 class Exported:
     """One dead letter on its way out; with its record only where that was asked for."""
 
-    kept: Kept
+    kept: KeptLetter
     record: Received | None = None
 
 
-def newest(declared: Deployment, chosen: Chosen, *, state: LetterState | None, limit: int) -> list[Kept]:
+def newest(
+    declared: Deployment, chosen: Chosen, *, state: LetterState | None, limit: int
+) -> list[KeptLetter]:
     """Dead letters, newest first; in any state if none is given."""
     return Letters(database(declared)).newest(chosen.selection(declared), state=state, limit=limit)
 
@@ -173,13 +175,13 @@ def examine(declared: Deployment, dead_letter_id: UUID) -> Examined:
     kept = Letters(database(declared)).one(dead_letter_id)
     if kept is None:
         raise NotThere("dead letter", str(dead_letter_id))
-    reader = Reader(declared)
+    reader = RecordReader(declared)
     [found] = find(declared.kafka, [kept.letter])
     masked = None if found.record is None else reader.masked(reader.see(found.record))
     return Examined(kept=kept, record=masked, next=_next(kept, is_there=found.record is not None))
 
 
-def _next(kept: Kept, *, is_there: bool) -> Next:
+def _next(kept: KeptLetter, *, is_there: bool) -> Next:
     if kept.state is LetterState.DISCARDED:
         return Next.NOTHING_DISCARDED
     if kept.state is LetterState.REDRIVEN:
@@ -248,7 +250,7 @@ def export(
     return [Exported(kept=one, record=records[one.letter.dead_letter_id]) for one in kept]
 
 
-def find(kafka: KafkaSection, letters: Sequence[DeadLetter]) -> Iterator[Found]:
+def find(kafka: KafkaSection, letters: Sequence[DeadLetter]) -> Iterator[LetterWithRecord]:
     """Look up the record of each letter, in the order of their topics.
 
     Raises:
@@ -274,7 +276,7 @@ def find(kafka: KafkaSection, letters: Sequence[DeadLetter]) -> Iterator[Found]:
         for letter in wanted:
             record = records.get(letter.offset)
             same = record is not None and digest_of(record) == letter.sha256
-            yield Found(letter, record if same else None)
+            yield LetterWithRecord(letter, record if same else None)
 
 
 class Redriving:
@@ -327,7 +329,7 @@ class Redriving:
                     self._letters.redriven(owed, now=datetime.now(UTC), due_after=timedelta())
                 yield from ((found.letter, fate) for found, fate in told)
 
-    def _send(self, batch: Sequence[Found]) -> None:
+    def _send(self, batch: Sequence[LetterWithRecord]) -> None:
         if not batch:
             return
         time.sleep(self._pace.take(len(batch), time.monotonic()))
@@ -339,7 +341,7 @@ class Redriving:
             [found.letter for found in batch], now=datetime.now(UTC), due_after=self._due_after
         )
 
-    def _fate(self, found: Found, *, past_limit: bool) -> Fate:
+    def _fate(self, found: LetterWithRecord, *, past_limit: bool) -> Fate:
         if found.letter.attempts >= ATTEMPTS_MAX and not past_limit:
             return Fate.LIMIT
         if found.record is not None:
@@ -374,7 +376,7 @@ def discard(declared: Deployment, letters: Sequence[DeadLetter], act: Act, *, ad
     return Discarded(discarded=discarded, tasks_failed=answered, refused_again=len(letters) - discarded)
 
 
-def _again(found: Found) -> Record:
+def _again(found: LetterWithRecord) -> Record:
     """A record as it was, with a header that says where it stood first and how often it was refused."""
     record = found.record
     assert record is not None, "what is not there is not sent"

@@ -30,7 +30,7 @@ AT_ONCE = 8  # checks; each mostly waits
 KAFKA, REGISTRY, LEDGER = "kafka", "registry", "ledger"
 
 
-class Remedy(StrEnum):
+class FindingRemedy(StrEnum):
     """What a person does about a finding. A face of the desk names the command for it."""
 
     START_PART = "start_part"
@@ -48,7 +48,7 @@ class Finding:
     """What one check has found."""
 
     text: str
-    remedy: Remedy | None = None  # none where all is well
+    remedy: FindingRemedy | None = None  # none where all is well
     about: str = ""  # what the remedy is for: a group, a folder, or what is to be done itself
     slow: tuple[str, ...] = ()  # what is right and takes long, a sentence for each
 
@@ -97,7 +97,7 @@ def examine(directory: Path) -> list[Finding]:
 class _Wrong(OlvidoError):
     """Something is wrong, and there is a remedy."""
 
-    def __init__(self, text: str, remedy: Remedy, about: str = "") -> None:
+    def __init__(self, text: str, remedy: FindingRemedy, about: str = "") -> None:
         super().__init__(text)
         self.remedy = remedy
         self.about = about
@@ -112,10 +112,10 @@ def _findings(check: Check) -> Sequence[Finding]:
     except _Wrong as wrong:
         return [Finding(text=str(wrong), remedy=wrong.remedy, about=wrong.about)]
     except Unavailable as error:
-        return [Finding(text=str(error), remedy=Remedy.START_PART)]
+        return [Finding(text=str(error), remedy=FindingRemedy.START_PART)]
     except ConfigError as error:
         text, _, fix = str(error).partition("; ")
-        return [Finding(text=text, remedy=Remedy.AS_TOLD, about=fix)]
+        return [Finding(text=text, remedy=FindingRemedy.AS_TOLD, about=fix)]
     return [Finding(text=found)] if isinstance(found, str) else found
 
 
@@ -145,7 +145,7 @@ def _check_clock(declared: Deployment) -> str:
         skew = check_clock(database(declared), datetime.now(UTC))
     except Unavailable as error:
         text, _, fix = str(error).partition(": ")
-        raise _Wrong(text, Remedy.AS_TOLD, fix) from None
+        raise _Wrong(text, FindingRemedy.AS_TOLD, fix) from None
     return f"our clock and the ledger's agree within {max(1, round(skew.total_seconds()))} s"
 
 
@@ -154,7 +154,7 @@ def _check_producer_keys(declared: Deployment, directory: Path) -> str:
     sealer = Sealer(directory / declared.keys.public_dir)
     missing = sorted(set(declared.regions) - set(sealer.regions))
     if missing:
-        raise _Wrong(f"no public key for region {', '.join(missing)}", Remedy.CREATE_KEYS)
+        raise _Wrong(f"no public key for region {', '.join(missing)}", FindingRemedy.CREATE_KEYS)
     return f"handle key, and public keys for {', '.join(sealer.regions)}"
 
 
@@ -166,7 +166,7 @@ def _check_region_key(region: str, directory: Path) -> str:
     loose = [path.name for path in folder.glob("*.pem") if path.stat().st_mode & 0o077]
     if loose:
         text = f"private key {loose[0]} of {region} can be read by others"
-        raise _Wrong(text, Remedy.CLOSE_KEYS, str(folder))
+        raise _Wrong(text, FindingRemedy.CLOSE_KEYS, str(folder))
     return f"private keys of {region}, readable by their owner only"
 
 
@@ -188,11 +188,11 @@ def _check_readers(declared: Deployment) -> Sequence[Finding]:
 def _of_reader(one: broker_groups.GroupFigures) -> Finding:
     if one.fell_off:
         text = f"{one.group}: retention removed {counted(one.fell_off, 'record')} before they were read"
-        return Finding(text=text, remedy=Remedy.LENGTHEN_RETENTION)
+        return Finding(text=text, remedy=FindingRemedy.LENGTHEN_RETENTION)
     if not one.members:
         waits = counted(one.behind, "record waits", "records wait")
         text = f"nobody reads for {one.group}; {waits}"
-        return Finding(text=text, remedy=Remedy.RUN_READER, about=one.group)
+        return Finding(text=text, remedy=FindingRemedy.RUN_READER, about=one.group)
     text = f"{one.group}: {counted(one.members, 'member')}, {counted(one.behind, 'record')} behind"
     return Finding(text=text)
 
@@ -204,7 +204,7 @@ def _check_owed(declared: Deployment) -> str:
     if oldest is not None and datetime.now(UTC) - oldest > OWED_TOO_LONG:
         raise _Wrong(
             f"{owed} for a receipt, the oldest since {oldest:%Y-%m-%d %H:%M}Z",
-            Remedy.FIND_SILENT_SINK,
+            FindingRemedy.FIND_SILENT_SINK,
         )
     return f"{owed} for a receipt, none for long"
 
@@ -219,5 +219,5 @@ def _check_audit(declared: Deployment) -> str:
 def _check_dead_letters(declared: Deployment) -> str:
     count = Figures(database(declared)).overview()["dead_letters"]
     if count:
-        raise _Wrong(letters_wait(count), Remedy.DECIDE_DEAD_LETTERS)
+        raise _Wrong(letters_wait(count), FindingRemedy.DECIDE_DEAD_LETTERS)
     return "no open dead letters"

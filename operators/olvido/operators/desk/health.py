@@ -49,7 +49,7 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
+class GroupHealth:
     """One consumer group."""
 
     reader: str
@@ -108,7 +108,7 @@ class Report:
     """Everything, looked at once. What did not answer is a problem, and is missing elsewhere."""
 
     processes: tuple[Process, ...] = ()
-    readers: tuple[Reader, ...] = ()
+    readers: tuple[GroupHealth, ...] = ()
     ledger: Overview | None = None
     sinks: tuple[SinkHealth, ...] = ()
     dead_letters: tuple[LetterCount, ...] = ()  # that nobody has decided about, by cause
@@ -218,8 +218,8 @@ def why_not_ready(address: str) -> str:
         return ""
 
 
-def _reader(one: broker_groups.GroupFigures) -> Reader:
-    return Reader(
+def _reader(one: broker_groups.GroupFigures) -> GroupHealth:
+    return GroupHealth(
         reader=one.group,
         state=one.state.lower(),
         members=one.members,

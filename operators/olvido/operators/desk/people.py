@@ -15,7 +15,7 @@ from olvido.schemas.settings.deployment import Deployment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Consent:
+class StandingConsent:
     """What a person has decided about one purpose, as it stands."""
 
     identity: str  # the kind of identity that it is kept under, such as email
@@ -38,7 +38,7 @@ def handles_of(declared: Deployment, identities: Mapping[str, str]) -> tuple[Han
     return tuple(key.handle(one) for one in identities_from(identities, declared.identity_order))
 
 
-def consents_of(declared: Deployment, handles: tuple[Handle, ...]) -> list[Consent]:
+def consents_of(declared: Deployment, handles: tuple[Handle, ...]) -> list[StandingConsent]:
     """What stands about each purpose for a person, by each of their handles.
 
     Raises:
@@ -46,6 +46,6 @@ def consents_of(declared: Deployment, handles: tuple[Handle, ...]) -> list[Conse
     """
     kinds = {handle.value: handle.kind.value for handle in handles}
     return [
-        Consent(identity=kinds[row["handle"]], **row)
+        StandingConsent(identity=kinds[row["handle"]], **row)
         for row in Figures(database(declared)).consents(list(kinds))
     ]

@@ -169,7 +169,7 @@ class Seen:
     refused: Refused | None
 
 
-class Reader:
+class RecordReader:
     """Decodes the records of any topic of a deployment."""
 
     def __init__(self, declared: Deployment) -> None:

@@ -57,7 +57,7 @@ class Listed(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class TaskView:
     """What one sink was asked, and what it has answered."""
 
     sink: str
@@ -79,7 +79,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
+class VerificationView:
     """That it is really this person."""
 
     method: str
@@ -99,14 +99,14 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class RequestWithTasks:
     """A request and its tasks."""
 
     request: Request
-    tasks: tuple[Task, ...]
+    tasks: tuple[TaskView, ...]
 
     @property
-    def latest(self) -> tuple[Task, ...]:
+    def latest(self) -> tuple[TaskView, ...]:
         """Of each sink what it was asked last."""
         by_sink = {task.sink: task for task in sorted(self.tasks, key=lambda task: task.generation)}
         return tuple(by_sink.values())
@@ -122,8 +122,8 @@ class Story:
     """Everything that is known to have happened to a request, as rows."""
 
     request: Request
-    verifications: tuple[Verified, ...]
-    tasks: tuple[Task, ...]
+    verifications: tuple[VerificationView, ...]
+    tasks: tuple[TaskView, ...]
     dead_letters: tuple[Letter, ...]
 
 
@@ -156,7 +156,7 @@ def find(declared: Deployment, which: Filter, *, now: datetime, limit: int) -> l
     return [Listed(**_named(row)) for row in rows]
 
 
-def show(declared: Deployment, request_id: UUID) -> Shown:
+def show(declared: Deployment, request_id: UUID) -> RequestWithTasks:
     """One request, and what each sink has answered.
 
     Raises:
@@ -165,7 +165,9 @@ def show(declared: Deployment, request_id: UUID) -> Shown:
     """
     figures = Figures(database(declared))
     request = _request(figures, request_id)
-    return Shown(request=request, tasks=tuple(Task(**row) for row in figures.tasks(request_id)))
+    return RequestWithTasks(
+        request=request, tasks=tuple(TaskView(**row) for row in figures.tasks(request_id))
+    )
 
 
 def story(declared: Deployment, request_id: UUID) -> Story:
@@ -179,8 +181,8 @@ def story(declared: Deployment, request_id: UUID) -> Story:
     request, found = _request(figures, request_id), figures.story(request_id)
     return Story(
         request=request,
-        verifications=tuple(Verified(**row) for row in found["verifications"]),
-        tasks=tuple(Task(**row) for row in found["tasks"]),
+        verifications=tuple(VerificationView(**row) for row in found["verifications"]),
+        tasks=tuple(TaskView(**row) for row in found["tasks"]),
         dead_letters=tuple(Letter(**row) for row in found["dead_letters"]),
     )
 

@@ -7,7 +7,7 @@ from uuid_utils.compat import uuid7
 
 from olvido.core.acts import Verb
 from olvido.core.errors import InvalidInput
-from olvido.ledger.restores import Again, Restores
+from olvido.ledger.restores import AskedAgain, Restores
 from olvido.operators.desk.acts import new_act
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.topics import check_sink
@@ -33,7 +33,7 @@ class Restore:
 class Preview:
     """What declaring a restore would ask for."""
 
-    again: Again
+    again: AskedAgain
     older_than_ledger: bool  # the backup is older than all that the ledger knows; all of it counts
 
 
@@ -70,7 +70,7 @@ def preview(declared: Deployment, restore: Restore) -> Preview:
     return Preview(again=again, older_than_ledger=first is None or restore.since < first)
 
 
-def declare(declared: Deployment, restore: Restore, reason: str) -> Again:
+def declare(declared: Deployment, restore: Restore, reason: str) -> AskedAgain:
     """Have one sink do again all lasting work since its backup. It is unsafe until the last receipt is in.
 
     Raises:

@@ -12,7 +12,7 @@ from olvido.schemas.settings.deployment import Deployment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
+class SinkLoad:
     """What one sink has been asked, and what it owes."""
 
     tasks: int = 0
@@ -32,7 +32,7 @@ class SinkRow:
     region: str
     standing: Standing
     operation: OpenOperation | None  # the restore or backfill that says so
-    owed: Owed
+    owed: SinkLoad
     joins_late: bool  # it was never asked for anything, and others were
 
     @property
@@ -53,7 +53,7 @@ def rows(declared: Deployment) -> list[SinkRow]:
     for name in [*declared.sinks, *sorted(owed.keys() - declared.sinks)]:
         section = declared.sinks.get(name)
         standing, operation = standings.get(name, (Standing.LIVE, None))
-        asked = owed.get(name, Owed())
+        asked = owed.get(name, SinkLoad())
         found.append(
             SinkRow(
                 sink=name,
@@ -68,14 +68,14 @@ def rows(declared: Deployment) -> list[SinkRow]:
     return found
 
 
-def owed_by_sink(declared: Deployment) -> dict[str, Owed]:
+def owed_by_sink(declared: Deployment) -> dict[str, SinkLoad]:
     """What each sink that the ledger knows has been asked, and what it owes."""
     figures = Figures(database(declared))
     late = {row["sink"]: row for row in figures.owed_by_sink()}
     found = {}
     for row in figures.by_sink():
         owing = late.get(row["sink"], {"owed": 0, "oldest_at": None})
-        found[row["sink"]] = Owed(
+        found[row["sink"]] = SinkLoad(
             tasks=row["tasks"],
             answered=row["answered"],
             parked=row["parked"],

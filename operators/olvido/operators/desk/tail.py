@@ -17,7 +17,7 @@ from olvido.core.offsets import Partition
 from olvido.ledger.acts import Acts
 from olvido.operators.desk.faults import NoTopic
 from olvido.operators.desk.ledger import database
-from olvido.operators.desk.records import Reader, Seen, boxes_of, fields_of
+from olvido.operators.desk.records import RecordReader, Seen, boxes_of, fields_of
 from olvido.operators.desk.text import text_of
 from olvido.operators.settings import private_keys
 from olvido.schemas.privacy.opening import Forgotten, Opener
@@ -38,7 +38,7 @@ NEWEST = End()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class TailQuery:
     """Which records are asked for."""
 
     topic: Topic
@@ -72,7 +72,7 @@ class Tail:
     """Reads a topic, and counts what it holds back."""
 
     def __init__(
-        self, declared: Deployment, asked: Asked, opener: Opener | None = None, *, reveal_max: int = 0
+        self, declared: Deployment, asked: TailQuery, opener: Opener | None = None, *, reveal_max: int = 0
     ) -> None:
         """
         Args:
@@ -86,7 +86,7 @@ class Tail:
             InvalidInput: it has no such partition.
         """
         self._kafka = declared.kafka
-        self._reader = Reader(declared)
+        self._reader = RecordReader(declared)
         self._asked = asked
         self._opener = opener
         self._left = reveal_max
@@ -132,7 +132,7 @@ class Tail:
         return told
 
 
-def _range(kafka: KafkaSection, asked: Asked) -> tuple[dict[Partition, int], dict[Partition, int]]:
+def _range(kafka: KafkaSection, asked: TailQuery) -> tuple[dict[Partition, int], dict[Partition, int]]:
     """Where to begin and where to end in each partition."""
     name = asked.topic.name
     oldest, ends = groups.start_offsets(kafka, [name]), groups.end_offsets(kafka, [name])

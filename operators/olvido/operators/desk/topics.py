@@ -2,7 +2,7 @@
 
 from olvido.broker import topics
 from olvido.broker.groups import end_offsets
-from olvido.broker.topics import Difference, Remedy
+from olvido.broker.topics import Difference, Repair
 from olvido.core.errors import InvalidInput, did_you_mean
 from olvido.operators.desk.faults import NoTopic
 from olvido.schemas.registry import Registry
@@ -47,7 +47,7 @@ def apply(declared: Deployment) -> tuple[Difference, ...]:
 
 def refused(found: tuple[Difference, ...]) -> tuple[Difference, ...]:
     """Those that nobody but a person can mend."""
-    return tuple(one for one in found if one.remedy is Remedy.REFUSED)
+    return tuple(one for one in found if one.remedy is Repair.REFUSED)
 
 
 def check_sink(declared: Deployment, name: str) -> None:

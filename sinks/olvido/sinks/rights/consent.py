@@ -8,7 +8,7 @@ from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.consent import Consent
 from olvido.core.tasks import Task
-from olvido.sinks.rights.progress import Progress
+from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Found, Target
 from olvido.sinks.rows import Mark
 
@@ -16,7 +16,7 @@ from olvido.sinks.rows import Mark
 class ConsentInTables:
     """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
 
-    def begin(self, tasks: Sequence[Progress], target: Target) -> None:
+    def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Record the latest decision of each (handle, purpose), and see which tasks' decisions stand."""
         covered = [task for task in tasks if _is_covered(task, target)]
         latest: dict[tuple[str, str], ConsentState] = {}
@@ -31,11 +31,11 @@ class ConsentInTables:
         for task in covered:
             _decide(task, standing, objected)
 
-    def apply(self, tasks: Sequence[Progress], found: Found, target: Target) -> None:
+    def apply(self, tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
         """Nothing: :meth:`begin` gave each task its outcome, and its marks."""
 
 
-def _is_covered(task: Progress, target: Target) -> bool:
+def _is_covered(task: TaskProgress, target: Target) -> bool:
     purpose = _what(task.task).purpose
     if purpose in target.data_map.purposes:
         return True
@@ -43,7 +43,9 @@ def _is_covered(task: Progress, target: Target) -> bool:
     return False
 
 
-def _decide(task: Progress, standing: Mapping[tuple[str, str], UUID], objected: Set[tuple[str, str]]) -> None:
+def _decide(
+    task: TaskProgress, standing: Mapping[tuple[str, str], UUID], objected: Set[tuple[str, str]]
+) -> None:
     what = _what(task.task)
     pairs = [(handle.value, what.purpose) for handle in task.task.handles]
     if not any(standing[pair] == task.task.source_id for pair in pairs):

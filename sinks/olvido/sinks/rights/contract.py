@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from olvido.sinks.rights.progress import Progress
+from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Found, Target
 
 
 class RightInTables(Protocol):
     """Does what one action asks, for all tasks of a batch that ask it, inside the batch's transaction."""
 
-    def begin(self, tasks: Sequence[Progress], target: Target) -> None:
+    def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Do what needs no row of a person: answer what is not covered, record what was decided.
 
         A task that is left without an outcome has its rows searched for, and comes to :meth:`apply`; so
@@ -18,7 +18,7 @@ class RightInTables(Protocol):
         """
         ...
 
-    def apply(self, tasks: Sequence[Progress], found: Found, target: Target) -> None:
+    def apply(self, tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
         """Change the rows found, and give each task its outcome.
 
         Args:

@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.outcomes import Outcome
-from olvido.sinks.data_map import Erase, Table
+from olvido.sinks.data_map import ErasureMethod, Table
 from olvido.sinks.ownership import Judgement, Key, Row
-from olvido.sinks.rights.progress import Progress
+from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import KEPT, Found, Target
 
 _OUTCOMES = (  # of a task that came to several, the first of these
-    (Erase.RETAIN.done, Outcome.RETAINED),
-    (Erase.ANONYMISE.done, Outcome.ANONYMISED),
-    (Erase.DELETE.done, Outcome.ERASED),
+    (ErasureMethod.RETAIN.done, Outcome.RETAINED),
+    (ErasureMethod.ANONYMISE.done, Outcome.ANONYMISED),
+    (ErasureMethod.DELETE.done, Outcome.ERASED),
 )
 
 
 class EraseInTables:
     """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
 
-    def begin(self, tasks: Sequence[Progress], target: Target) -> None:
+    def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Nothing: every data map says of each table what an erasure does."""
 
-    def apply(self, tasks: Sequence[Progress], found: Found, target: Target) -> None:
+    def apply(self, tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
         """Destroy the persons' rows, those first that point at others, and read back."""
         asking = {task.n: task for task in tasks}
         doomed = {name: _first_owners(rows, asking) for name, rows in found.owned.items()}
@@ -41,7 +41,7 @@ class EraseInTables:
 class _Erasure:
     """The erasures of one batch."""
 
-    asking: Mapping[int, Progress]
+    asking: Mapping[int, TaskProgress]
     found: Found
     target: Target
     doomed: Mapping[str, Mapping[Key, int]]  # by table: which rows go, each for one task
@@ -54,9 +54,13 @@ class _Erasure:
             values = list(owners)
             for value, count in rows.erase(name, column, values).items():
                 self.asking[owners[value]].count(done, count)
-            if table.erase is not Erase.RETAIN and rows.remaining(name, column, values):
+            if table.erase is not ErasureMethod.RETAIN and rows.remaining(name, column, values):
                 raise _still_there(name)
-        if (table.consent or table.objection) and self.doomed[name] and table.erase is not Erase.RETAIN:
+        if (
+            (table.consent or table.objection)
+            and self.doomed[name]
+            and table.erase is not ErasureMethod.RETAIN
+        ):
             rows.forget_row_marks(name, list(self.doomed[name]))
 
     def _ways(self, name: str, table: Table) -> Iterator[tuple[str, Mapping[Key, int]]]:
@@ -92,7 +96,7 @@ class _Erasure:
             return None  # the search that found nothing is the reading back
         again = self.target.find(named)
         for name, rows in again.roots.items():
-            if rows and self.target.data_map.tables[name].erase is not Erase.RETAIN:
+            if rows and self.target.data_map.tables[name].erase is not ErasureMethod.RETAIN:
                 raise _still_there(name)
         return again
 
@@ -112,18 +116,19 @@ class _Erasure:
                 task.details.append(self.target.searched(task))
             task.details += self._grounds(task, again)
 
-    def _grounds(self, task: Progress, again: Judgement | None) -> list[str]:
+    def _grounds(self, task: TaskProgress, again: Judgement | None) -> list[str]:
         """Why rows of the task's person stay: those it counted, and those an earlier task has counted."""
         roots = again.roots if again is not None else {}
         kept = {name for name, rows in roots.items() if any(task.n in row.owners for row in rows.values())}
         return [
             f"{name}: {table.ground}"
             for name, table in self.target.data_map.tables.items()
-            if table.erase is Erase.RETAIN and (f"{name}.{Erase.RETAIN.done}" in task.counts or name in kept)
+            if table.erase is ErasureMethod.RETAIN
+            and (f"{name}.{ErasureMethod.RETAIN.done}" in task.counts or name in kept)
         ]
 
 
-def _first_owners(rows: Mapping[Key, Row], asking: Mapping[int, Progress]) -> Mapping[Key, int]:
+def _first_owners(rows: Mapping[Key, Row], asking: Mapping[int, TaskProgress]) -> Mapping[Key, int]:
     """Each row once, for the first task that asks for it: so it is destroyed and counted once."""
     first: dict[Key, int] = {}
     for key, row in rows.items():

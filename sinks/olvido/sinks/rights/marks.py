@@ -9,12 +9,12 @@ from itertools import groupby
 from olvido.core.outcomes import Outcome
 from olvido.sinks.data_map import Scalar, Table
 from olvido.sinks.ownership import Key, Row
-from olvido.sinks.rights.progress import Progress
+from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import KEPT, Found, Target
 from olvido.sinks.rows import Mark, RowMark
 
 
-def mark(tasks: Sequence[Progress], found: Found, target: Target) -> None:
+def mark(tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
     """Mark each row with the decision that stands for it; a task that may mark none is ``ambiguous``.
 
     Args:
@@ -42,7 +42,7 @@ def mark(tasks: Sequence[Progress], found: Found, target: Target) -> None:
             task.close(Outcome.AMBIGUOUS, KEPT)
 
 
-def _marks(tasks: Sequence[Progress], table: Table, key: Key, row: Row) -> Iterator[RowMark]:
+def _marks(tasks: Sequence[TaskProgress], table: Table, key: Key, row: Row) -> Iterator[RowMark]:
     for n in row.owners:
         task = tasks[n].task
         for purpose, which in tasks[n].marks:
@@ -58,7 +58,7 @@ def _marks(tasks: Sequence[Progress], table: Table, key: Key, row: Row) -> Itera
 
 
 def _mark_table(
-    tasks: Sequence[Progress], name: str, marks: Mapping[tuple[Key, str], RowMark], target: Target
+    tasks: Sequence[TaskProgress], name: str, marks: Mapping[tuple[Key, str], RowMark], target: Target
 ) -> None:
     standing = target.rows.save_row_marks(name, list(marks.values()))
     ours = sorted((marks[pair] for pair in standing), key=lambda each: (each.purpose, each.mark))

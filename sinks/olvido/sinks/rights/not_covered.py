@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 
 from olvido.core.outcomes import Outcome
-from olvido.sinks.rights.progress import Progress
+from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Found, Target
 
 
 class NotCovered:
     """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
 
-    def begin(self, tasks: Sequence[Progress], target: Target) -> None:
+    def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Say so of each."""
         for task in tasks:
             way = task.task.action.value
             task.close(Outcome.UNSUPPORTED, f"not covered: the data map has no way of {way}")
 
-    def apply(self, tasks: Sequence[Progress], found: Found, target: Target) -> None:
+    def apply(self, tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
         """Nothing: no task is left without an outcome."""

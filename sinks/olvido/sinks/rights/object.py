@@ -6,7 +6,7 @@ from uuid import UUID
 
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.object import Object
-from olvido.sinks.rights.progress import Progress
+from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Found, Target, listed
 from olvido.sinks.rows import Mark
 
@@ -14,7 +14,7 @@ from olvido.sinks.rows import Mark
 class ObjectInTables:
     """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
 
-    def begin(self, tasks: Sequence[Progress], target: Target) -> None:
+    def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Record the objections against purposes that some table covers; the first of each stands."""
         objections: dict[tuple[str, str], tuple[str, str, datetime, UUID]] = {}
         for task in tasks:
@@ -27,11 +27,11 @@ class ObjectInTables:
         if objections:
             target.rows.save_objections([objections[pair] for pair in sorted(objections)])
 
-    def apply(self, tasks: Sequence[Progress], found: Found, target: Target) -> None:
+    def apply(self, tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
         """Nothing: :meth:`begin` gave each task its outcome, and its marks."""
 
 
-def _covered(task: Progress, target: Target) -> Sequence[str]:
+def _covered(task: TaskProgress, target: Target) -> Sequence[str]:
     """Give a task its outcome and its marks; the purposes that its objection is recorded for."""
     assert isinstance(task.task.what, Object)
     asked = task.task.what.purposes or target.purposes  # against nothing named is against everything

@@ -16,7 +16,7 @@ DETAIL_MAX = 1000  # characters: a receipt is read by people
 
 
 @dataclass(slots=True)
-class Progress:
+class TaskProgress:
     """One task, and what is known of it."""
 
     n: int  # its place in the batch
@@ -30,7 +30,7 @@ class Progress:
     verified: bool = False  # a search after the work found no row that names the person
 
     @classmethod
-    def of(cls, n: int, opened: OpenedTask) -> "Progress":
+    def of(cls, n: int, opened: OpenedTask) -> "TaskProgress":
         """A task that nothing was done for yet."""
         spelled = [
             (identity.kind, value)

@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 
 from olvido.core.outcomes import Outcome
-from olvido.sinks.rights.progress import Progress
+from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import KEPT, Found, Target
 
 
 class RestrictInTables:
     """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
 
-    def begin(self, tasks: Sequence[Progress], target: Target) -> None:
+    def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """A map without ``restrict`` restricts nobody."""
         if not target.data_map.restricts:
             for task in tasks:
                 task.close(Outcome.UNSUPPORTED, "not covered: no table has restrict")
 
-    def apply(self, tasks: Sequence[Progress], found: Found, target: Target) -> None:
+    def apply(self, tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
         """Set the columns in every row of the persons."""
         asking = {task.n: task for task in tasks}
         for name, table in target.data_map.tables.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from olvido.core.subject import IdentityKind
 from olvido.sinks.data_map import DataMap
 from olvido.sinks.ownership import Judgement, Key, Row, judge
-from olvido.sinks.rights.progress import Progress
+from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rows import Rows, Search
 
 KEPT = "rows that name the person belong to somebody else, or may do so, and were kept as they are"
@@ -31,7 +31,7 @@ class Target:
     data_map: DataMap
     purposes: tuple[str, ...]  # what the system uses data for
 
-    def find(self, tasks: Iterable[Progress]) -> Judgement:
+    def find(self, tasks: Iterable[TaskProgress]) -> Judgement:
         """Every row that names an identity of these tasks, and whose it is."""
         searches: dict[IdentityKind, list[Search]] = defaultdict(list)
         names: dict[IdentityKind, set[int]] = defaultdict(set)
@@ -48,7 +48,7 @@ class Target:
         }
         return judge(tables, found, names)
 
-    def owned(self, tasks: Sequence[Progress], judgement: Judgement) -> Owned:
+    def owned(self, tasks: Sequence[TaskProgress], judgement: Judgement) -> Owned:
         """All rows that are the tasks' persons': those found, and those that hang on them."""
         untouched = {n for n in judgement.shared if not tasks[n].only_protects}
         owned: dict[str, dict[Key, Row]] = {}
@@ -73,7 +73,7 @@ class Target:
         """Whether rows of a table must be known one by one; else they are done by their parents' keys."""
         return self.data_map.has_dependants(name) or bool(self.data_map.tables[name].marked)
 
-    def searched(self, task: Progress) -> str:
+    def searched(self, task: TaskProgress) -> str:
         """By what a person was searched for, for a receipt that says that nobody was found."""
         kinds = [kind for kind in self.data_map.kinds if any(i.kind is kind for i in task.identities)]
         return (

@@ -11,7 +11,7 @@ from olvido.core.errors import InvalidInput, did_you_mean
 from olvido.core.lifecycle import RequestState
 from olvido.core.offsets import OffsetRange
 from olvido.core.outcomes import Outcome
-from olvido.core.replay import Selection
+from olvido.core.replay import ReplaySelection
 from olvido.core.rights.registry import RIGHTS
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENTS, REQUESTS
@@ -22,11 +22,11 @@ NO_OUTCOME = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ReplayQuery:
     """What is asked for, read and not yet compared with what there is."""
 
     topics: tuple[str, ...]
-    selection: Selection
+    selection: ReplaySelection
     partitions: tuple[int, ...] = ()  # all of them, if none is named
     from_offset: int | None = None
     to_offset: int | None = None
@@ -69,7 +69,7 @@ def selection_of(
     subject: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> Selection:
+) -> ReplaySelection:
     """The filters, each value one that there is.
 
     Raises:
@@ -77,7 +77,7 @@ def selection_of(
     """
     if subject is not None and not subject.startswith("h"):
         raise InvalidInput("subject", "is a pseudonym such as h1_…, never an identity")
-    return Selection(
+    return ReplaySelection(
         since=since,
         until=until,
         sinks=_known("sink", sinks, list(deployment.sinks)),

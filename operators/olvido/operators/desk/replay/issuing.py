@@ -13,7 +13,7 @@ from olvido.core.source import Source as Event
 from olvido.core.source import id_of
 from olvido.core.tasks import Task
 from olvido.ledger.progress import ranges_of
-from olvido.ledger.replays import Forgotten, Source
+from olvido.ledger.replays import ForgottenTask, ReplaySource
 from olvido.schemas.codec import Codec, consents_codec, requests_codec
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import KafkaSection
@@ -46,14 +46,14 @@ class Issuer:
         self._catalogue = catalogue
         self._destroyed = destroyed
 
-    def issue(self, sources: Sequence[Source]) -> tuple[list[Task], list[Forgotten]]:
+    def issue(self, sources: Sequence[ReplaySource]) -> tuple[list[Task], list[ForgottenTask]]:
         """The tasks of some sources, in their order, and those that nobody can issue any more.
 
         Raises:
             Unavailable: the broker or the registry does not answer.
         """
         tasks: list[Task] = []
-        forgotten: list[Forgotten] = []
+        forgotten: list[ForgottenTask] = []
         events = self._events(sources)
         for source in sources:
             found = events[source.source_id]
@@ -61,13 +61,13 @@ class Issuer:
             for sink in source.tasks:
                 task = planned.get(sink)
                 if isinstance(found, str):
-                    forgotten.append(Forgotten(source_id=source.source_id, sink=sink, why=found))
+                    forgotten.append(ForgottenTask(source_id=source.source_id, sink=sink, why=found))
                 elif task is None:
                     why = "olvido.toml gives this sink no such task any more"
-                    forgotten.append(Forgotten(source_id=source.source_id, sink=sink, why=why))
+                    forgotten.append(ForgottenTask(source_id=source.source_id, sink=sink, why=why))
                 elif task.box.key_id in self._destroyed.get(sink, ()):
                     why = f"key {task.box.key_id} is destroyed"
-                    forgotten.append(Forgotten(source_id=source.source_id, sink=sink, why=why))
+                    forgotten.append(ForgottenTask(source_id=source.source_id, sink=sink, why=why))
                 else:
                     tasks.append(task)
         return tasks, forgotten
@@ -80,7 +80,7 @@ class Issuer:
         """
         return self._codecs[topic].decode(value)
 
-    def _planned(self, event: Event, source: Source) -> dict[str, Task]:
+    def _planned(self, event: Event, source: ReplaySource) -> dict[str, Task]:
         generations = {generation for generation, _ in source.tasks.values()}
         return {
             task.sink: task
@@ -89,7 +89,7 @@ class Issuer:
             if source.tasks.get(task.sink, (None,))[0] == generation
         }
 
-    def _events(self, sources: Sequence[Source]) -> dict[UUID, Event | str]:
+    def _events(self, sources: Sequence[ReplaySource]) -> dict[UUID, Event | str]:
         """The event of each source, or why there is none."""
         on_topic = self._on_topic([source for source in sources if source.event is None and source.on_topic])
         found: dict[UUID, Event | str] = {}
@@ -108,7 +108,7 @@ class Issuer:
                 found[source.source_id] = event if same else "the topic holds another event in its place"
         return found
 
-    def _on_topic(self, sources: Sequence[Source]) -> dict[tuple[str, int, int], bytes]:
+    def _on_topic(self, sources: Sequence[ReplaySource]) -> dict[tuple[str, int, int], bytes]:
         by_place: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
         for one in ranges_of((source.topic, source.partition, source.offset) for source in sources):
             by_place[one.topic, one.partition].append((one.low, one.high))

@@ -14,10 +14,10 @@ from olvido.broker.groups import lag, offsets_at, reach
 from olvido.core.errors import InvalidInput, OlvidoError
 from olvido.core.offsets import OffsetRange, Partition
 from olvido.core.rates import rate_of
-from olvido.core.replay import Kept, PartitionCount, Plan, SinkCount, Window, check_times, window
+from olvido.core.replay import KeptRange, PartitionCount, Plan, SinkCount, Window, check_times, window
 from olvido.ledger.replays import Counted, Replays
 from olvido.operators.desk.faults import NoTopic
-from olvido.operators.desk.replay.asking import Asked
+from olvido.operators.desk.replay.asking import ReplayQuery
 from olvido.schemas.codec import avro_text
 from olvido.schemas.privacy.region_keys import destroyed_keys
 from olvido.schemas.settings.deployment import Deployment
@@ -31,7 +31,13 @@ class NothingSelected(OlvidoError):
 
 
 def make_plan(
-    deployment: Deployment, replays: Replays, asked: Asked, *, rate: float, destroyed: Keys, now: datetime
+    deployment: Deployment,
+    replays: Replays,
+    asked: ReplayQuery,
+    *,
+    rate: float,
+    destroyed: Keys,
+    now: datetime,
 ) -> Plan:
     """Count what is asked for.
 
@@ -117,7 +123,7 @@ def check_same(deployment: Deployment, replays: Replays, plan: Plan) -> None:
 
 
 def _windows(
-    deployment: Deployment, replays: Replays, asked: Asked, lags: Mapping[Partition, Lag]
+    deployment: Deployment, replays: Replays, asked: ReplayQuery, lags: Mapping[Partition, Lag]
 ) -> tuple[Window, ...]:
     for topic in asked.topics:
         there = [partition for name, partition in lags if name == topic]
@@ -156,8 +162,8 @@ def _windows(
     )
 
 
-def _kept(one: Lag) -> Kept:
-    return Kept(topic=one.topic, partition=one.partition, start=one.start, end=one.end)
+def _kept(one: Lag) -> KeptRange:
+    return KeptRange(topic=one.topic, partition=one.partition, start=one.start, end=one.end)
 
 
 def _read_up_to(one: Window, lags: Mapping[Partition, Lag]) -> int:

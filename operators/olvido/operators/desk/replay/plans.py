@@ -12,11 +12,11 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.core.acts import Act
 from olvido.core.errors import InvalidInput
 from olvido.core.replay import Plan, ReplayState
-from olvido.ledger.replays import Forgotten, Replay, Replays, Taken
+from olvido.ledger.replays import ForgottenTask, Replay, Replays, Taken
 from olvido.operators.desk.faults import NotAllowed, NotThere
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.progress import Progress
-from olvido.operators.desk.replay.asking import Asked
+from olvido.operators.desk.replay.asking import ReplayQuery
 from olvido.operators.desk.replay.planning import check_same, destroyed_here, make_plan
 from olvido.operators.desk.replay.running import Ended, Runner
 from olvido.operators.desk.replay.shadow import Rehearser, Shadow
@@ -41,7 +41,7 @@ class WrongState(NotAllowed):
         self.replay = replay
 
 
-def plan(declared: Deployment, asked: Asked, *, rate: float, name: str | None, now: datetime) -> Replay:
+def plan(declared: Deployment, asked: ReplayQuery, *, rate: float, name: str | None, now: datetime) -> Replay:
     """Count what would be sent again and what it costs, and save that. Nothing is sent.
 
     Args:
@@ -81,10 +81,10 @@ def newest(declared: Deployment, *, limit: int) -> list[Replay]:
     return _replays(declared).newest(limit=limit)
 
 
-def forgotten(declared: Deployment, replay: Replay, *, limit: int) -> list[Forgotten]:
+def forgotten(declared: Deployment, replay: Replay, *, limit: int) -> list[ForgottenTask]:
     """The tasks of a replay that nobody can issue any more."""
     rows = _replays(declared).forgotten(replay.operation_id, limit=limit)
-    return [Forgotten(**row) for row in rows]
+    return [ForgottenTask(**row) for row in rows]
 
 
 def check_runnable(declared: Deployment, replay: Replay) -> None:

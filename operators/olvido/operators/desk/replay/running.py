@@ -22,10 +22,10 @@ from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError, Refused, Unavailable
 from olvido.core.offsets import Offset
 from olvido.core.rates import Pace
-from olvido.core.replay import Position, ReplayState
+from olvido.core.replay import ReplayPosition, ReplayState
 from olvido.core.source import id_of
 from olvido.core.tasks import Task
-from olvido.ledger.replays import Forgotten, Replay, Replays, plan_document
+from olvido.ledger.replays import ForgottenTask, Replay, Replays, plan_document
 from olvido.ledger.store import Ledger
 from olvido.operators.desk.progress import Paused, Progress, Resumed, Waiting
 from olvido.operators.desk.replay.issuing import Issuer
@@ -226,7 +226,7 @@ class Runner:
         return f"{self._replay.operation_id}/{source_id or ''}".encode()
 
     @staticmethod
-    def _behind_position(sent: Mapping[UUID, UUID], position: Position) -> dict[UUID, UUID]:
+    def _behind_position(sent: Mapping[UUID, UUID], position: ReplayPosition) -> dict[UUID, UUID]:
         return {task_id: source_id for task_id, source_id in sent.items() if source_id > position.after}
 
     def _ends(self) -> tuple[Offset, ...]:
@@ -371,7 +371,7 @@ class Runner:
             raise Ended(state)
         self._looked_at = time.monotonic()
 
-    def _note(self, position: Position, forgotten: Sequence[Forgotten] = ()) -> None:
+    def _note(self, position: ReplayPosition, forgotten: Sequence[ForgottenTask] = ()) -> None:
         self._notes += 1
         left = self._behind_position(self._sent, position)  # of which the place may not be forgotten
         if self._notes % ENDS_EVERY == 0 and not self._unsure and not left:

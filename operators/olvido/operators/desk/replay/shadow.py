@@ -16,7 +16,7 @@ from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.replay import FIRST, Plan
 from olvido.core.source import id_of
 from olvido.core.tasks import Task
-from olvido.ledger.replays import Replay, Replays, Source, plan_document
+from olvido.ledger.replays import Replay, Replays, ReplaySource, plan_document
 from olvido.operators.desk.progress import Progress
 from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import unknown_ranges
@@ -122,7 +122,7 @@ class Rehearser:
                     target.close()
         return self._shadow
 
-    def _rehearse(self, sources: Sequence[Source]) -> None:
+    def _rehearse(self, sources: Sequence[ReplaySource]) -> None:
         tasks, forgotten = self._issuer.issue(sources)
         self._shadow.records += len(sources)
         self._shadow.forgotten += len(forgotten)
