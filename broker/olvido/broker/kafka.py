@@ -339,6 +339,6 @@ def naming_bad_options(kafka: KafkaSection) -> Iterator[None]:
     try:
         yield
     except (KafkaException, ValueError, TypeError) as error:
-        told = _PROPERTY.search(str(error))
-        name = f".{told[1]}" if told else f" ({', '.join(sorted(kafka.options)) or 'none given'})"
+        named = _PROPERTY.search(str(error))
+        name = f".{named[1]}" if named else f" ({', '.join(sorted(kafka.options)) or 'none given'})"
         raise ConfigError(f"kafka.options{name}: librdkafka does not take this option or its value") from None

@@ -26,7 +26,7 @@ class Decoder(Protocol[T_co]):
         """
         Raises:
             Refused: the bytes are no such value.
-            Unavailable: that cannot be told now.
+            Unavailable: that is not known now.
         """
         ...
 
@@ -128,8 +128,8 @@ def redrive_of(received: Received) -> Redrive:
     A header that is not as we write it, is there twice or speaks of another topic is as none: it
     says nothing about the record, which is handled all the same.
     """
-    told = [Redrive.parse(value) for name, value in received.headers if name == REDRIVE_HEADER]
-    match told:
+    redrives = [Redrive.parse(value) for name, value in received.headers if name == REDRIVE_HEADER]
+    match redrives:
         case [Redrive(origin=Offset(topic=received.topic)) as redrive]:
             return redrive
         case _:

@@ -102,15 +102,15 @@ def event_of(right: Right, outcomes: Iterable[Outcome | None]) -> Event:
 
     Order and repetition of the outcomes make no difference.
     """
-    said = set(outcomes)
-    if any(outcome is None or not outcome.final for outcome in said):
+    distinct = set(outcomes)
+    if any(outcome is None or not outcome.final for outcome in distinct):
         return Event.OWED
-    if said <= {Outcome.NOT_FOUND}:
+    if distinct <= {Outcome.NOT_FOUND}:
         return Event.NOBODY
     done = of_right(right).done
-    if said <= done | {Outcome.NOT_FOUND}:
+    if distinct <= done | {Outcome.NOT_FOUND}:
         return Event.DONE
-    if said & (done | PARTLY):
+    if distinct & (done | PARTLY):
         return Event.PARTLY
     return Event.NOT_DONE
 

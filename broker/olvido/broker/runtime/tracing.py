@@ -66,7 +66,7 @@ def following(step: str, topic: str, traceparents: Iterable[str]) -> Iterator[Ha
         return
     spans = {came: _begin(tracer, step, topic, came) for came in set(traceparents) if came}
     try:
-        yield lambda came: _told(spans[came]) if came in spans else came
+        yield lambda came: _traceparent_of(spans[came]) if came in spans else came
     except BaseException as error:
         for span in spans.values():
             _failed(span, error)
@@ -89,7 +89,7 @@ def emitting(topic: str, traceparent: str) -> Iterator[str]:
         return
     span = _begin(tracer, "send", topic, traceparent, sends=True)
     try:
-        yield _told(span) or traceparent
+        yield _traceparent_of(span) or traceparent
     except BaseException as error:
         _failed(span, error)
         raise
@@ -163,7 +163,7 @@ def _begin(tracer: "Tracer", step: str, topic: str, came: str, *, sends: bool = 
     )
 
 
-def _told(span: "Span") -> str:
+def _traceparent_of(span: "Span") -> str:
     from opentelemetry.trace import set_span_in_context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 

@@ -36,9 +36,9 @@ def show_config(
     rows = [{name: record_of(setting)[name] for name in columns} for setting in settings()]
     if not print_data(rows, output=output):
         for row in rows:
-            said = f"  # {row['origin']}" if origin else ""
+            comment = f"  # {row['origin']}" if origin else ""
             console.print(
-                f"{row['key']} = {text_of(row['value'])}{said}",
+                f"{row['key']} = {text_of(row['value'])}{comment}",
                 markup=False,
                 soft_wrap=not console.is_terminal,
             )

@@ -28,7 +28,7 @@ _MEANING = {
     Exit.USAGE: "usage or configuration: mend it, nothing was done",
     Exit.NOT_FOUND: "there is no such request, dead letter or plan",
     Exit.REFUSED: "refused by a rule, such as a missing confirmation: nothing was done",
-    Exit.PARTIAL: "done in part; what is left is told",
+    Exit.PARTIAL: "done in part; the output lists what is left",
     Exit.TIMED_OUT: "what was waited for did not come in time",
     Exit.UNHEALTHY: "a part does not answer, or `olvido status` or `olvido doctor` found something wrong",
     Exit.INTERRUPTED: "interrupted; a repeat goes on where it was",

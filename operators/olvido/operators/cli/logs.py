@@ -144,6 +144,6 @@ def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackT
     logger.critical("ended by an error nobody expected", exc_info=(kind, error, trace))
 
 
-def _uncaught_in_a_thread(told: threading.ExceptHookArgs) -> None:
-    if told.exc_value is not None and not isinstance(told.exc_value, SystemExit):
-        _uncaught(told.exc_type, told.exc_value, told.exc_traceback)
+def _uncaught_in_a_thread(uncaught: threading.ExceptHookArgs) -> None:
+    if uncaught.exc_value is not None and not isinstance(uncaught.exc_value, SystemExit):
+        _uncaught(uncaught.exc_type, uncaught.exc_value, uncaught.exc_traceback)

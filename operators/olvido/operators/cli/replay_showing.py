@@ -110,7 +110,7 @@ def _takes(seconds: float) -> str:
     return span(timedelta(seconds=seconds))
 
 
-def show_shadow(told: "Shadow", output: Output) -> None:
+def show_shadow(shadow: "Shadow", output: Output) -> None:
     """Print what a replay would do, by sink. As CSV or JSON lines the sinks alone."""
     rows = [
         {
@@ -124,24 +124,25 @@ def show_shadow(told: "Shadow", output: Output) -> None:
             "would_be": dict(one.outcomes),
             "why_not": one.why_not if one.not_asked else "",
         }
-        for one in told.sinks.values()
+        for one in shadow.sinks.values()
     ]
     whole = {
-        "new_effects": told.new, "records": told.records, "forgotten": told.forgotten, "unread": told.unread,
-        "handled_for_the_first_time": told.unknown, "sinks": rows, "differences": told.differences,
+        "new_effects": shadow.new, "records": shadow.records, "forgotten": shadow.forgotten,
+        "unread": shadow.unread, "handled_for_the_first_time": shadow.unknown, "sinks": rows,
+        "differences": shadow.differences,
     }  # fmt: skip
     if print_data(rows if output in {Output.CSV, Output.JSONL} else whole, output=output):
         return
     console.print(table_of(rows, ("sink", "tasks", "remembered", "new", "unexpected", "not_asked")))
-    console.print(f"new effects: {told.new:,}, in {told.records:,} records", markup=False)
-    if told.unknown:
-        console.print(f"handled for the first time: {told.unknown:,} records", markup=False)
-    if told.forgotten:
-        console.print(f"forgotten: {told.forgotten:,} tasks that nobody can issue", markup=False)
-    if told.differences:
+    console.print(f"new effects: {shadow.new:,}, in {shadow.records:,} records", markup=False)
+    if shadow.unknown:
+        console.print(f"handled for the first time: {shadow.unknown:,} records", markup=False)
+    if shadow.forgotten:
+        console.print(f"forgotten: {shadow.forgotten:,} tasks that nobody can issue", markup=False)
+    if shadow.differences:
         console.print("\nwhat would differ, the first of them", markup=False)
-        show(told.differences, ("source_id", "sink", "would_be", "ledger_says"), output=output, empty="")
-    for one in told.sinks.values():
+        show(shadow.differences, ("source_id", "sink", "would_be", "ledger_says"), output=output, empty="")
+    for one in shadow.sinks.values():
         if one.not_asked:
             messages.print(
                 f"{one.sink}: not asked: {one.why_not}. "

@@ -174,8 +174,8 @@ def _show_tasks(shown: "RequestWithTasks", rows: list[dict[str, Any]], output: O
 
 def _show_below(task: "TaskView") -> None:
     """What has no room in a table of 80 columns: what was done, and on which law."""
-    said = [text_of(task.counts) if task.counts else "", task.detail or ""]
-    for text in filter(None, said):
+    details = [text_of(task.counts) if task.counts else "", task.detail or ""]
+    for text in filter(None, details):
         head = f"{task.sink}: "
         lines = Text(f"{head}{text}").wrap(console, max(20, console.width - MARGIN))
         console.print(Text("\n" + " " * min(MARGIN, len(head))).join(lines))

@@ -36,7 +36,7 @@ def moments_of(story: "Story") -> list[Moment]:
     Of a task that was sent several times only the last sending is known, and how many there were.
     """
     request = story.request
-    told = [
+    moments = [
         Moment(at=request.requested_at, what=f"asked for: {request.right}"),
         Moment(at=request.received_at, what="received here"),
         *(
@@ -48,8 +48,8 @@ def moments_of(story: "Story") -> list[Moment]:
         *(moment for letter in story.dead_letters for moment in _refused(letter)),
     ]
     if request.finished_at is not None:
-        told.append(Moment(at=request.finished_at, what=f"finished: {request.state}"))
-    return sorted(told, key=lambda moment: moment.at)
+        moments.append(Moment(at=request.finished_at, what=f"finished: {request.state}"))
+    return sorted(moments, key=lambda moment: moment.at)
 
 
 def _sent(tasks: "Sequence[TaskView]") -> Iterator[Moment]:
@@ -139,9 +139,9 @@ def _draw_bars(story: "Story", *, now: datetime) -> None:
     for task, time in times:
         filled = round(BAR * (time / longest))
         bar = ("━" * filled or "╸").ljust(BAR)
-        said = task.outcome or ("parked" if task.parked else "waiting")
+        outcome = task.outcome or ("parked" if task.parked else "waiting")
         took = span(time)
-        console.print(Text(f"  {task.sink[:room]:<{room}}  {bar} {took:>9}  {said}"))
+        console.print(Text(f"  {task.sink[:room]:<{room}}  {bar} {took:>9}  {outcome}"))
 
 
 def _gaps(moments: Sequence[Moment]) -> list[timedelta | None]:

@@ -219,7 +219,7 @@ def redrive(
     It may be cut short at any point. A repeat takes up what is still open.
 
     Raises:
-        Unavailable: broker or ledger does not answer. What was said is done.
+        Unavailable: broker or ledger does not answer. What was yielded is done.
     """
     known = Letters(database(declared))
     if act is not None:
@@ -318,16 +318,16 @@ class Redriving:
         It may be cut short at any point. A repeat takes up what is still open.
 
         Raises:
-            Unavailable: broker or ledger does not answer. What was told is done.
+            Unavailable: broker or ledger does not answer. What was yielded is done.
         """
         for chunk in _chunks(letters, CHUNK):
             for batch in _chunks(list(find(self._kafka, chunk)), self._batch):
-                told = [(found, self._fate(found, past_limit=past_limit)) for found in batch]
-                self._send([found for found, fate in told if fate is Fate.SENT])
-                owed = [found.letter for found, fate in told if fate is Fate.OWED]
+                fates = [(found, self._fate(found, past_limit=past_limit)) for found in batch]
+                self._send([found for found, fate in fates if fate is Fate.SENT])
+                owed = [found.letter for found, fate in fates if fate is Fate.OWED]
                 if owed:
                     self._letters.redriven(owed, now=datetime.now(UTC), due_after=timedelta())
-                yield from ((found.letter, fate) for found, fate in told)
+                yield from ((found.letter, fate) for found, fate in fates)
 
     def _send(self, batch: Sequence[LetterWithRecord]) -> None:
         if not batch:

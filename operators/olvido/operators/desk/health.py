@@ -131,17 +131,17 @@ def overall(directory: Path) -> Report:
         elif one.not_ready:
             problems.append(Problem(text=f"{one.name} is not ready: {one.not_ready}"))
     groups = broker_groups.Groups(declared.kafka, readers_of(declared.sinks))
-    readers = _told(problems, lambda: [_reader(one) for one in groups.look()])
+    readers = _tried(problems, lambda: [_reader(one) for one in groups.look()])
     problems += [
         Problem(text=f"nobody reads for {one.reader}; {counted(one.behind, 'record waits', 'records wait')}")
         for one in readers
         if not one.members
     ]
     figures = Figures(database(declared))
-    ledger = _told(problems, lambda: [Overview(**figures.overview())])
-    sinks = _told(problems, lambda: desk_sinks.rows(declared))
+    ledger = _tried(problems, lambda: [Overview(**figures.overview())])
+    sinks = _tried(problems, lambda: desk_sinks.rows(declared))
     problems += [problem for one in sinks for problem in _problems_of(one)]
-    letters = _told(problems, lambda: [LetterCount(**row) for row in figures.dead_letters_by_cause()])
+    letters = _tried(problems, lambda: [LetterCount(**row) for row in figures.dead_letters_by_cause()])
     count = sum(one.letters for one in letters)
     if count:
         problems.append(Problem(text=letters_wait(count)))
@@ -207,8 +207,8 @@ def why_not_ready(address: str) -> str:
         with urlopen(f"http://{address}/readyz", timeout=READY_S_MAX):
             return ""
     except HTTPError as error:
-        said = error.read(1000).decode(errors="replace").strip()
-        return said if error.code == HTTPStatus.SERVICE_UNAVAILABLE else ""
+        reason = error.read(1000).decode(errors="replace").strip()
+        return reason if error.code == HTTPStatus.SERVICE_UNAVAILABLE else ""
     except URLError as error:
         # Nothing listens there: its state says that. What listens and is silent stands still.
         return NO_ANSWER if isinstance(error.reason, TimeoutError) else ""
@@ -228,7 +228,7 @@ def _reader(one: broker_groups.GroupFigures) -> GroupHealth:
     )
 
 
-def _told(problems: list[Problem], ask: Callable[[], list[T]]) -> list[T]:
+def _tried(problems: list[Problem], ask: Callable[[], list[T]]) -> list[T]:
     try:
         return ask()
     except OlvidoError as error:

@@ -123,8 +123,8 @@ class Legible:
                 or (name == "ce_source" and text in self._words)
                 or (
                     name == REDRIVE_HEADER
-                    and (told := Redrive.parse(content))
-                    and told.origin.topic in self._words
+                    and (redrive := Redrive.parse(content))
+                    and redrive.origin.topic in self._words
                 )
             )
             named = name in _HEADERS or name == "ce_source" or _OUR_HEADER.fullmatch(name)

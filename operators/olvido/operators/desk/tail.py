@@ -118,18 +118,18 @@ class Tail:
             self.held_back += 1
             return []
         self._left -= 1
-        told = []
+        lines = []
         for box, source_id, subject_id in boxes_of(seen.value):
             if box.region != self._opener.region:
                 continue
             try:
                 identities = self._opener.open(box, source_id=source_id, subject_id=subject_id)
-                told += [f"{identity.kind.value} {identity.value}" for identity in identities]
+                lines += [f"{identity.kind.value} {identity.value}" for identity in identities]
             except Forgotten:
-                told.append("forgotten: its key is destroyed")
+                lines.append("forgotten: its key is destroyed")
             except Refused as refused:
-                told.append(f"does not open: {refused.reason}")
-        return told
+                lines.append(f"does not open: {refused.reason}")
+        return lines
 
 
 def _range(kafka: KafkaSection, asked: TailQuery) -> tuple[dict[Partition, int], dict[Partition, int]]:

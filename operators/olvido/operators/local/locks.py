@@ -33,7 +33,7 @@ def locked(
 
 def _acquire(path: Path, *, what: str, console: Console | None, wait_s: float) -> int:
     deadline = time.monotonic() + wait_s
-    said = False
+    announced = False
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -41,9 +41,9 @@ def _acquire(path: Path, *, what: str, console: Console | None, wait_s: float) -
             if _is_still_that_file(handle, path):
                 return handle
         except BlockingIOError:
-            if not said and console is not None:
+            if not announced and console is not None:
                 console.print(f"another olvido process is using {what}; waiting for it", markup=False)
-                said = True
+                announced = True
         os.close(handle)
         if time.monotonic() > deadline:
             raise StackError(

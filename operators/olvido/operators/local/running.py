@@ -105,11 +105,11 @@ def last_error(log: Path) -> str:
         if line.startswith(COMPLAINT):
             return line.removeprefix(COMPLAINT)
         try:
-            told = json.loads(line)
+            record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(told, dict) and told.get("level") in BAD_LEVELS:
-            return str(told.get("message", ""))
+        if isinstance(record, dict) and record.get("level") in BAD_LEVELS:
+            return str(record.get("message", ""))
     return ""
 
 

@@ -263,12 +263,12 @@ def status(directory: Path) -> list[PartStatus]:
     running = supervisor.status()
     # Looked for only when nobody answers: it reads the environment of every process of the machine.
     absent = "stopped" if running or not supervisor.orphans() else "orphaned"
-    told = [
+    statuses = [
         _part_status(name, known, running.get(name), absent=absent, log=folder.log(name))
         for name, known in supervisor.known().items()
     ]
     addresses = read_env(folder.path / STACK_ENV)
-    return told + [_given_status(name, addresses.get(name, "")) for name in state.given]
+    return statuses + [_given_status(name, addresses.get(name, "")) for name in state.given]
 
 
 @contextmanager
@@ -405,9 +405,9 @@ class _Starting:
         self._save(state)
 
     def _running(self) -> frozenset[str]:
-        told = self.supervisor.status()
+        processes = self.supervisor.status()
         return frozenset(
-            name for name, one in told.items() if one.state in {state.lower() for state in UP_STATES}
+            name for name, one in processes.items() if one.state in {state.lower() for state in UP_STATES}
         )
 
     def _choose_ports(self, part: str) -> None:

@@ -102,9 +102,9 @@ class Supervisor:
             if self.alive():
                 return
             time.sleep(LOOK_AGAIN_AFTER_S)
-        said = (began.stdout + began.stderr).strip()
+        output = (began.stdout + began.stderr).strip()
         raise StackError(
-            f"supervisord did not start: {said}\nIts log, {self.log}, ends with:\n{tail(self.log)}"
+            f"supervisord did not start: {output}\nIts log, {self.log}, ends with:\n{tail(self.log)}"
         )
 
     def apply(
@@ -166,11 +166,11 @@ class Supervisor:
     def status(self) -> dict[str, ProcessStatus]:
         """Tell how each program is; empty when the supervisor does not run."""
         try:
-            told = self._call("supervisor.getAllProcessInfo")
+            processes = self._call("supervisor.getAllProcessInfo")
             restarts = self._call("olvido.restarts")
         except OSError:
             return {}
-        return {one["name"]: _process_status(one, restarts.get(one["name"], 0)) for one in told}
+        return {one["name"]: _process_status(one, restarts.get(one["name"], 0)) for one in processes}
 
     def shutdown(self) -> None:
         """Stop all programs, last started first, and then the supervisor. Returns when none is left."""
@@ -314,17 +314,17 @@ def this_process() -> str:
     return f"{process.pid}@{process.create_time():.2f}"
 
 
-def _process_status(told: Mapping[str, Any], restarts: int) -> ProcessStatus:
-    state = str(told["statename"])
+def _process_status(info: Mapping[str, Any], restarts: int) -> ProcessStatus:
+    state = str(info["statename"])
     ended = state in DOWN_STATES or state == "BACKOFF"
     return ProcessStatus(
-        name=str(told["name"]),
+        name=str(info["name"]),
         state=state.lower(),
-        pid=int(told["pid"]) or None,
-        uptime=None if ended else datetime.now(UTC) - datetime.fromtimestamp(int(told["start"]), UTC),
+        pid=int(info["pid"]) or None,
+        uptime=None if ended else datetime.now(UTC) - datetime.fromtimestamp(int(info["start"]), UTC),
         restarts=restarts,
-        exit_status=int(told["exitstatus"]) if told["stop"] else None,
-        note=str(told["spawnerr"]),
+        exit_status=int(info["exitstatus"]) if info["stop"] else None,
+        note=str(info["spawnerr"]),
     )
 
 

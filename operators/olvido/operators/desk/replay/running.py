@@ -319,11 +319,11 @@ class Runner:
 
     def _let_catch_up(self) -> None:
         """Wait while a sink has much before it: what people ask today stands behind it."""
-        told = False
+        announced = False
         while late := self._patiently(self._behind):
-            if not told:
+            if not announced:
                 self._bar.notice(Waiting(dict(late)))
-                told = True
+                announced = True
             self._sleep(LOOK_EVERY_S)
             self._look()
 
@@ -358,14 +358,14 @@ class Runner:
         Raises:
             Ended: somebody ended it.
         """
-        told = False
+        announced = False
         while state is ReplayState.PAUSED:
-            if not told:
+            if not announced:
                 self._bar.notice(Paused(self._replay.name))
-                told = True
+                announced = True
             time.sleep(LOOK_EVERY_S)
             state = self._patiently(self._replays.state, self._replay.operation_id)
-        if told and state is ReplayState.RUNNING:
+        if announced and state is ReplayState.RUNNING:
             self._bar.notice(Resumed())
         if state is not ReplayState.RUNNING:
             raise Ended(state)

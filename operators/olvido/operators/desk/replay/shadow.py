@@ -138,31 +138,31 @@ class Rehearser:
         for sink, batch in by_sink.items():
             self._ask(self._shadow.sinks[sink], batch, answered)
 
-    def _ask(self, told: SinkShadow, batch: Sequence[Task], answered: set[tuple[UUID, str]]) -> None:
-        told.tasks += len(batch)
-        target = self._targets[told.sink]
+    def _ask(self, tally: SinkShadow, batch: Sequence[Task], answered: set[tuple[UUID, str]]) -> None:
+        tally.tasks += len(batch)
+        target = self._targets[tally.sink]
         if isinstance(target, Rehearsing):
             try:
-                rehearsals = target.rehearse(batch, self._openings[told.sink])
+                rehearsals = target.rehearse(batch, self._openings[tally.sink])
             except (Unavailable, ConfigError) as error:
-                told.why_not = str(error)
-                self._targets[told.sink] = None
+                tally.why_not = str(error)
+                self._targets[tally.sink] = None
                 target.close()
             else:
                 for one in rehearsals:
-                    done = (one.task.source_id, told.sink) in answered
-                    told.remembered += one.remembered
+                    done = (one.task.source_id, tally.sink) in answered
+                    tally.remembered += one.remembered
                     if not one.remembered:
                         outcome = one.receipt.outcome.value if one.receipt else "not tried"
-                        self._differs(told, one.task, outcome, done=done)
+                        self._differs(tally, one.task, outcome, done=done)
                 return
-        told.not_asked += len(batch)
-        told.done += sum((task.source_id, told.sink) in answered for task in batch)
+        tally.not_asked += len(batch)
+        tally.done += sum((task.source_id, tally.sink) in answered for task in batch)
 
-    def _differs(self, told: SinkShadow, task: Task, outcome: str, *, done: bool) -> None:
-        told.new += 1
-        told.unexpected += done
-        told.outcomes[outcome] += 1
+    def _differs(self, tally: SinkShadow, task: Task, outcome: str, *, done: bool) -> None:
+        tally.new += 1
+        tally.unexpected += done
+        tally.outcomes[outcome] += 1
         if len(self._shadow.differences) < TOLD_MAX:
             self._shadow.differences.append(
                 {
@@ -193,14 +193,14 @@ class Rehearser:
     # --- targets ------------------------------------------------------------------------------
 
     def _target(self, name: str) -> Sink | None:
-        told = self._shadow.sinks[name]
+        tally = self._shadow.sinks[name]
         try:
             target = load_sink(self._deployment, name)
         except ConfigError as error:
-            told.why_not = f"its target cannot be reached from here: {error}"
+            tally.why_not = f"its target cannot be reached from here: {error}"
             return None
         if not isinstance(target, Rehearsing):
-            told.why_not = getattr(target, "not_rehearsed", "its kind has no way to try something out")
+            tally.why_not = getattr(target, "not_rehearsed", "its kind has no way to try something out")
             target.close()
             return None
         return target
