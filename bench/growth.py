@@ -713,7 +713,7 @@ def _answers(deployment: Deployment, made: Sequence[tuple[PrivacyRequest, Record
                     for request, _ in made
                     for task in plan_tasks(request, catalogue)
                 )
-            ).told
+            ).first
         )
 
 

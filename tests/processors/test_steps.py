@@ -38,7 +38,7 @@ def saved(known: requests.KnownRequests, output: Planned[RequestRow]) -> request
             place=row.place,
             subject_id=row.subject_id,
             state=RequestState(row.state),
-            said={task.sink: [None] for task in output.tasks if task.request_id == row.request_id},
+            generations={task.sink: [None] for task in output.tasks if task.request_id == row.request_id},
         )
         for row in output.rows
     }
@@ -130,7 +130,7 @@ def test_the_same_id_with_another_content_is_a_dead_letter_and_the_first_stands(
 def test_a_redelivery_sends_again_only_what_has_no_receipt():
     known = saved(NOTHING, requests.step([read(an_erasure(), 1)], NOTHING, CATALOGUE, NOW))
     row = known.requests[an_id(1)]
-    answered = replace(row, said={"crm": [Outcome.ERASED], "marketing": [None]})
+    answered = replace(row, generations={"crm": [Outcome.ERASED], "marketing": [None]})
     output = requests.step(
         [read(an_erasure(), 1)], replace(known, requests={an_id(1): answered}), CATALOGUE, NOW
     )
@@ -141,7 +141,7 @@ def test_a_redelivery_sends_again_a_first_task_whose_repeat_was_answered_before_
     """A restore asked for it as well, and came first: whether the first was ever sent, nobody knows."""
     known = saved(NOTHING, requests.step([read(an_erasure(), 1)], NOTHING, CATALOGUE, NOW))
     row = replace(
-        known.requests[an_id(1)], said={"crm": [None, Outcome.ERASED], "marketing": [Outcome.ERASED]}
+        known.requests[an_id(1)], generations={"crm": [None, Outcome.ERASED], "marketing": [Outcome.ERASED]}
     )
     output = requests.step([read(an_erasure(), 1)], replace(known, requests={an_id(1): row}), CATALOGUE, NOW)
     assert [task.sink for task in output.tasks] == ["crm"]
@@ -153,7 +153,7 @@ def test_a_redelivery_never_sets_a_status_back():
     done = replace(
         known.requests[an_id(1)],
         state=RequestState.FULFILLED,
-        said={"crm": [Outcome.ERASED], "marketing": [Outcome.NOT_FOUND]},
+        generations={"crm": [Outcome.ERASED], "marketing": [Outcome.NOT_FOUND]},
     )
     output = requests.step([read(an_erasure(), 1)], replace(known, requests={an_id(1): done}), CATALOGUE, NOW)
     assert [(status.state, status.answered) for status in output.statuses] == [(RequestState.FULFILLED, 2)]
@@ -261,7 +261,7 @@ def test_the_redelivery_law_holds_for_verifications():
             request.request_id: replace(
                 known.requests[request.request_id],
                 state=RequestState.IN_PROGRESS,
-                said={task.sink: [None] for task in first.tasks},
+                generations={task.sink: [None] for task in first.tasks},
             )
         },
         verifications={

@@ -112,14 +112,14 @@ class TransactionTwin:
     def _requests_known(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
         names = ("digest", "source_partition", "source_offset", "subject_id", "state")
         for request_id, row in _found(self._tables.requests, ids):
-            yield (request_id, *_values(row, *names), self._said(request_id))
+            yield (request_id, *_values(row, *names), self._generations(request_id))
 
-    def _said(self, source_id: UUID) -> str:
-        """What each sink has said, the oldest generation first."""
-        said: dict[str, list[str | None]] = defaultdict(list)
+    def _generations(self, source_id: UUID) -> str:
+        """What each sink has answered, the oldest generation first."""
+        generations: dict[str, list[str | None]] = defaultdict(list)
         for key in sorted(self._tables.plan_tasks.get(source_id, ()), key=lambda key: (key[1], key[2])):
-            said[key[1]].append(self._tables.tasks[key]["outcome"])
-        return json.dumps(said)
+            generations[key[1]].append(self._tables.tasks[key]["outcome"])
+        return json.dumps(generations)
 
     def _verifications_known(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
         for (request_id, _), row in self._tables.verifications.items():
@@ -231,7 +231,7 @@ class TransactionTwin:
     def _outcomes_of(self, ids: Sequence[UUID]) -> Iterator[tuple[int, str]]:
         for place, source_id in enumerate(ids, 1):
             if self._tables.plan_tasks.get(source_id):
-                yield place, self._said(source_id)
+                yield place, self._generations(source_id)
 
     def _write_request_states(self, now: datetime, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
         for row in _unnested(columns):
@@ -281,12 +281,12 @@ class TransactionTwin:
                 continue
             now = _values(request, "state", "tasks", "answered")
             if request["answered"] or now != (row["state"], row["task"], row["answer"]):
-                said = self._said(row["id"]) if request["answered"] else "{}"
-                yield place, request["state"], request["tasks"], said
+                generations = self._generations(row["id"]) if request["answered"] else "{}"
+                yield place, request["state"], request["tasks"], generations
 
     def _requests_snapshot(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
         for head in self._lock_requests(ids):
-            yield (*head, self._said(head[0]))
+            yield (*head, self._generations(head[0]))
 
     def _unended_publications(self, older_than: timedelta, limit: int) -> Iterator[tuple[Any, ...]]:
         before = self._tables.clock() - older_than

@@ -79,9 +79,9 @@ def _to_look_at(transaction: Transaction, published: Snapshot) -> About:
         **columns(last, "state", id="request_id", task="tasks", answer="answered"),
     )  # fmt: skip
     changed = []
-    for place, state, tasks, said in rows:
+    for place, state, tasks, generations in rows:
         status = last[place - 1]
-        if (state, tasks, final(outcomes_in(said))) != (status.state, status.tasks, status.outcomes):
+        if (state, tasks, final(outcomes_in(generations))) != (status.state, status.tasks, status.outcomes):
             changed.append(status.request_id)
     return About(request_ids=changed, consents=published.about.consents)
 
@@ -89,7 +89,7 @@ def _to_look_at(transaction: Transaction, published: Snapshot) -> About:
 def _snapshot(transaction: Transaction, about: About) -> Snapshot:
     rows = transaction.rows("requests_snapshot", ids=list(about.request_ids)) if about.request_ids else ()
     statuses = []
-    for *head, said in rows:
+    for *head, generations in rows:
         request = head_of(head)
-        statuses.append(status_of(request, request.state, outcomes_in(said)))
+        statuses.append(status_of(request, request.state, outcomes_in(generations)))
     return Snapshot(statuses=statuses, states=consent_states.latest(transaction, about.consents))

@@ -63,7 +63,7 @@ class Recording:
         """What the sinks of the requests in hand have come to so far; None for those that owe an answer."""
         ids = list(self.heads)
         rows = self._transaction.rows("outcomes_of", ids=ids) if ids else ()
-        return {ids[place - 1]: outcomes_in(said) for place, said in rows}
+        return {ids[place - 1]: outcomes_in(generations) for place, generations in rows}
 
     def write_states(self, rows: Sequence[StateRow], *, now: datetime) -> None:
         """Write the states that the receipts give."""

@@ -16,7 +16,7 @@ from olvido.ledger.rows import (
     Place,
     RequestRow,
     VerificationKey,
-    said_in,
+    generations_in,
 )
 
 
@@ -39,9 +39,9 @@ class Requests:
                 place=Place(partition, offset),
                 subject_id=subject_id,
                 state=RequestState(state),
-                said=said_in(said),
+                generations=generations_in(generations),
             )
-            for request_id, digest, partition, offset, subject_id, state, said in rows
+            for request_id, digest, partition, offset, subject_id, state, generations in rows
         }
         return requests, verified
 

@@ -17,7 +17,7 @@ from olvido.core.rights.names import Action, Right
 from olvido.core.status import RequestStatus
 
 # By sink: its outcome each time it was asked, the oldest first; None for no receipt yet.
-Said = Mapping[str, Sequence[Outcome | None]]
+Generations = Mapping[str, Sequence[Outcome | None]]
 Outcomes = Mapping[str, Outcome | None]  # by sink: what it has come to; None while it owes an answer
 
 
@@ -39,26 +39,26 @@ class KnownChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRequest:
-    """A request that was saved before: where it stands, and what its sinks have said.
+    """A request that was saved before: where it stands, and what its sinks have answered.
 
-    ``said`` is by sink: its outcome each time it was asked, the oldest first; None for no receipt yet.
+    ``generations`` is by sink: its outcome each time it was asked, the oldest first; None for no receipt yet.
     """
 
     digest: bytes
     place: Place
     subject_id: str
     state: RequestState
-    said: Said
+    generations: Generations
 
     @property
     def outcomes(self) -> Outcomes:
         """What each sink has come to; None while it owes an answer."""
-        return {sink: outcome_of(said) for sink, said in self.said.items()}
+        return {sink: outcome_of(outcomes) for sink, outcomes in self.generations.items()}
 
     @property
     def owed(self) -> frozenset[str]:
         """Whose first task has no receipt: nobody knows whether it was sent, whatever later ones came to."""
-        return frozenset(sink for sink, said in self.said.items() if said[0] is None)
+        return frozenset(sink for sink, outcomes in self.generations.items() if outcomes[0] is None)
 
 
 # source_id, sink, generation, task_id: the ids as numbers, of which Python takes the hash in no time.
@@ -220,8 +220,8 @@ class StateRow:
 
 
 @lru_cache(maxsize=4096)
-def said_in(text: str) -> Said:
-    """What the sinks of a request have said, as queries give it.
+def generations_in(text: str) -> Generations:
+    """What the sinks of a request have answered, as queries give it.
 
     Most requests of a batch are answered alike, so each text is read once. Its readers change nothing.
     """
@@ -233,8 +233,8 @@ def said_in(text: str) -> Said:
 
 @lru_cache(maxsize=4096)
 def outcomes_in(text: str) -> Outcomes:
-    """What the sinks of a request have come to, as :func:`said_in`."""
-    return {sink: outcome_of(said) for sink, said in said_in(text).items()}
+    """What the sinks of a request have come to, as :func:`generations_in`."""
+    return {sink: outcome_of(outcomes) for sink, outcomes in generations_in(text).items()}
 
 
 def head_of(row: Sequence[Any]) -> RequestHead:

@@ -1,7 +1,7 @@
 """Offsets are audited, not trusted: what lies below the committed offset and was not handled is read again.
 
 Faust is known to commit over messages that were not processed (faust#606). A batch's offsets are
-noted when it is saved and all that it asks for was told, so each such loss is a hole that one
+noted when it is saved and all that it asks for was published, so each such loss is a hole that one
 query finds; it becomes a late delivery with an alarm.
 """
 

@@ -29,11 +29,11 @@ NOTHING = Snapshot()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """Records, encoded and not yet sent. What is told goes before what is owed."""
+    """Records, encoded and not yet sent."""
 
-    told: tuple[Record, ...]
-    owed: tuple[Record, ...]
-    standing: Snapshot = NOTHING  # what of it is told to the compacted topics
+    first: tuple[Record, ...]  # statuses, states, dead letters and receipts: they are sent before the tasks
+    tasks: tuple[Record, ...]
+    standing: Snapshot = NOTHING  # what of it goes to the compacted topics
     publication_id: int | None = None  # where that was begun with the save already
 
 
@@ -65,13 +65,13 @@ class Emission:
         pieces = TaskPieces()
         standing = Snapshot(statuses=tuple(statuses), states=tuple(states))
         return Prepared(
-            told=(
+            first=(
                 *(self._status(status) for status in standing.statuses),
                 *(self._state(state) for state in standing.states),
                 *(self._dead_letter(letter) for letter in dead_letters),
                 *(self._receipt(receipt) for receipt in receipts),
             ),
-            owed=tuple(self._task(task, pieces, traces.get(task.source_id, "")) for task in tasks),
+            tasks=tuple(self._task(task, pieces, traces.get(task.source_id, "")) for task in tasks),
             standing=standing,
         )
 
@@ -81,7 +81,7 @@ class Emission:
         Raises:
             Unavailable: it does not have all of it. Calling again writes the same records again.
         """
-        for records in (prepared.told, prepared.owed):
+        for records in (prepared.first, prepared.tasks):
             if records:
                 self._publisher.publish(records)
 

@@ -80,7 +80,7 @@ class Observer:
         parked = figures.parked_by_sink()
         letters = Letters(self._database).counts()
         standings = SinkOperations(self._database).standings()
-        # A sink that owes nothing is told as well: an alert must be able to end.
+        # A sink that owes nothing is counted as well: an alert must be able to end.
         none: dict[tuple[str, ...], float] = {(sink,): 0.0 for sink in sinks}
         return {
             "olvido_tasks_owed": none | {(row["sink"],): float(row["owed"]) for row in owed},

@@ -124,7 +124,7 @@ class Reconciler:
                 ready = [item for item in due.owed if not waits[item.sink]]
                 prepared = self._take(due, ready, now)
             self._send(prepared, ready)
-            sent += len(prepared.owed)
+            sent += len(prepared.tasks)
             # Nothing but the tasks of sinks that are down: to look at all of them would only cost writes.
             if len(due.owed) < limit or not ready:
                 break
@@ -144,7 +144,7 @@ class Reconciler:
                 with self._ledger.tasks.unsent(operation.operation_id, limit=room) as due:
                     prepared = self._take(due, due.owed, now)
                 self._send(prepared, due.owed)
-                sent += len(prepared.owed)
+                sent += len(prepared.tasks)
                 if len(due.owed) < limit:
                     going.remove(operation)
         return sent
@@ -200,8 +200,8 @@ class Reconciler:
     def _send(self, prepared: Prepared, ready: Iterable[OwedTask]) -> None:
         """Send what was taken.
 
-        What an operation reopened is told before its tasks are sent, so that no receipt is older.
-        Killed before that: the task has no receipt, and is told of when it is sent again.
+        What an operation reopened is published before its tasks are sent, so that no receipt is older.
+        Killed before that: the task has no receipt, and its status is published when it is sent again.
         """
         if reopened := {
             one.source_id for one in ready if one.operation_id and one.action is not Action.CONSENT
@@ -212,7 +212,7 @@ class Reconciler:
 
 
 def answer(owed: OwedTask, outcome: Outcome, detail: str, now: datetime) -> Receipt:
-    """The receipt of a task that nobody can be asked for: said, and not stuck for ever."""
+    """The receipt of a task that no sink can be asked for: published, and not stuck for ever."""
     of_consent = owed.action is Action.CONSENT
     return Receipt(
         receipt_id=receipt_id(owed.task_id, owed.generation),

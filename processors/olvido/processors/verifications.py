@@ -107,7 +107,7 @@ def step(batch: Sequence[Given], known: KnownVerifications, catalogue: Catalogue
                 )
                 statuses.append(status_of(event, state, unanswered(planned)))
                 tasks.extend(planned)
-            else:  # saved before, and nobody knows whether it was told
+            else:  # saved before, and nobody knows whether it was published
                 statuses.append(status_of(event, request.state, request.outcomes))
                 tasks.extend(task for task in planned if task.sink in request.owed)
     return Released(

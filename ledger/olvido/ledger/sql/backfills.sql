@@ -19,7 +19,7 @@ order by r.request_id
 limit %(limit)s;
 
 -- name: standing_consents_after
--- The standing words about some purposes, in the order of their handles, each with the change that said it.
+-- The standing decisions about some purposes, in the order of their handles, each with the change that brought it.
 select c.handle, c.purpose, c.event_id, g.received_at, e.event
 from (
     select handle, purpose, event_id from consents

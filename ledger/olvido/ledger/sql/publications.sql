@@ -8,7 +8,7 @@ returning publication_id;
 -- Of some requests that were published, by their place among them: where those stand that may have changed since.
 -- While no task is answered, a request's own row shows whether it has; then its tasks are not looked at.
 select published.place, r.state, r.tasks,
-       case when r.answered = 0 then '{}' else ${said} end
+       case when r.answered = 0 then '{}' else ${generations} end
 from unnest(%(ids)s::uuid[], %(states)s::text[], %(tasks)s::int[], %(answers)s::int[]) with ordinality
      as published (request_id, state, tasks, answered, place)
 join requests r on r.request_id = published.request_id
@@ -16,9 +16,9 @@ where r.answered > 0 or (r.state, r.tasks, r.answered) is distinct from
                         (published.state, published.tasks, published.answered);
 
 -- name: requests_snapshot
--- Where some requests stand, and what their sinks have said, the oldest generation first.
+-- Where some requests stand, and what their sinks have answered, the oldest generation first.
 select r.request_id, r.right_, r.subject_id, r.requested_at, r.state, r.tasks, r.answered,
-       coalesce(${said}, '{}')
+       coalesce(${generations}, '{}')
 from requests r
 where r.request_id = any(%(ids)s::uuid[]);
 

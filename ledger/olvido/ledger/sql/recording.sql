@@ -25,8 +25,8 @@ where t.source_id = r.source_id and t.sink = r.sink and t.generation = r.generat
 returning r.place;
 
 -- name: outcomes_of
--- What the sinks of some requests have said, by the requests' places; those that asked no sink are left out.
-select place, said
-from (select r.place, ${said} as said
+-- What the sinks of some requests have answered, by the requests' places; those that asked no sink are left out.
+select place, generations
+from (select r.place, ${generations} as generations
       from unnest(%(ids)s::uuid[]) with ordinality as r (request_id, place)) asked
-where said is not null;
+where generations is not null;

@@ -1,7 +1,7 @@
 -- name: requests_known
--- What is known of some request ids: digest, coordinates, where they stand and what their sinks have said.
+-- What is known of some request ids: digest, coordinates, where they stand and what their sinks have answered.
 select r.request_id, r.digest, r.source_partition, r.source_offset, r.subject_id, r.state,
-       coalesce(${said}, '{}')
+       coalesce(${generations}, '{}')
 from requests r
 where r.request_id = any(%(ids)s::uuid[]);
 

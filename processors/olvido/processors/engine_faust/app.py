@@ -1,4 +1,4 @@
-"""The Faust app: it hosts the steps, and is told nothing it could lose.
+"""The Faust app: it hosts the steps, and is given nothing it could lose.
 
 Measured (docs/decisions/0002): batches taken without acknowledgement (``stream.py``), and an ``ack``
 for each event after the flush, lose nothing under SIGKILL and SIGTERM; an exception that leaves an

@@ -40,10 +40,10 @@ class ReceiptsHandler:
 
     def __call__(self, batch: Sequence[Received]) -> None:
         now = self._clock()
-        told = [item for item in batch if item.topic == self.codec.topic.name]
+        answers = [item for item in batch if item.topic == self.codec.topic.name]
         dead = [item for item in batch if item.topic == self.dead_letters_codec.topic.name]
         read, letters = read_batch(
-            told, self.codec, key_of=lambda receipt: receipt.subject_id, group=RECORDER_GROUP, now=now
+            answers, self.codec, key_of=lambda receipt: receipt.subject_id, group=RECORDER_GROUP, now=now
         )
         kept, unreadable = read_batch(
             dead,

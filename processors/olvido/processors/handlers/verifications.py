@@ -63,8 +63,8 @@ class VerificationsHandler:
     def release_crossed(self, *, limit: int = 1000) -> int:
         """Start requests whose verification came in the same moment as they did; returns how many.
 
-        One that was started by a process that died before telling is told, too. A request that cannot
-        be read waits on and is passed over: those behind it are on the next page.
+        A request that a process started and did not publish before it died is published, too. A request
+        that cannot be read waits on and is passed over: those behind it are on the next page.
         """
         count, after = 0, FIRST
         while rows := self._ledger.verifications.crossed(after=after, limit=limit):

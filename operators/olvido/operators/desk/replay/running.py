@@ -201,7 +201,7 @@ class Runner:
         self._publisher.publish(
             [
                 replace(record, headers=(*record.headers, (HEADER, self._mark(task.source_id))))
-                for task, record in zip(left, prepared.owed, strict=True)
+                for task, record in zip(left, prepared.tasks, strict=True)
             ]
         )
         self._unsure = False
