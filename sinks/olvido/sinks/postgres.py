@@ -404,24 +404,20 @@ class _PostgresRows:
         if not parts:
             return []
         self._cursor.execute(sql.SQL(" UNION ALL ").join(parts), values)
-        return [self._matched(name, table, asked, row) for row in self._cursor.fetchall()]
+        return self._matches(name, table, asked)
 
-    def _matched(
-        self, name: str, table: Table, asked: Sequence[tuple[IdentityKind, Search]], row: tuple[Any, ...]
-    ) -> Match:
-        place, held, key, person, parent, *shares = row
-        kind, (n, value, _) = asked[place]
-        column = table.identities[kind]
-        plain = self._shape.columns[name][column].plain
-        return Match(
-            n=n,
-            key=key,
-            by_person=column == table.person,
-            person=person,
-            parent=parent,
-            shares=tuple(shares),
-            certain=_same(held, value, kind, plain),
-        )
+    def _matches(
+        self, name: str, table: Table, asked: Sequence[tuple[IdentityKind, Search]]
+    ) -> Sequence[Match]:
+        columns = self._shape.columns[name]
+        plain = {kind: columns[column].plain for kind, column in table.identities.items()}
+        by_person = {kind: column == table.person for kind, column in table.identities.items()}
+        found: list[Match] = []
+        for place, held, key, person, parent, *shares in self._cursor.fetchall():
+            kind, (n, value, _) = asked[place]
+            certain = held == value or _same(held, value, kind, plain[kind])
+            found.append(Match(n, key, by_person[kind], person, parent, tuple(shares), certain))
+        return found
 
     def _instant(self, fence: datetime | None) -> str | None:
         """A fence as text, written once for all identities of its task."""
