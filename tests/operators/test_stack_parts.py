@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -274,3 +276,17 @@ def test_the_lock_pins_every_file_and_names_no_host() -> None:
     assert len(pins) > 90
     assert all(len(pin.sha256) == 64 and pin.size > 0 for pin in pins)
     assert len({pin.filename for pin in pins}) == len(pins)
+
+
+def test_two_that_choose_at_the_same_moment_get_other_ports() -> None:
+    """The suite's workers are seeded alike, and a part listens only seconds after its port was chosen."""
+    script = (
+        "import random; random.seed(7);"
+        "from olvido.operators.local.state import choose_port;"
+        "print(*[choose_port(None) for _ in range(40)])"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    ports = [port for each in both for port in each.communicate(timeout=60)[0].split()]
+    assert len(set(ports)) == len(ports) == 80

@@ -10,13 +10,14 @@
 """
 
 import base64
+import contextlib
 import json
 import os
-import random
 import re
 import secrets
 import socket
 import tempfile
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -38,6 +39,7 @@ USUAL_PORTS = {
 }
 # Below what Linux hands to outgoing connections (32768 and up), so that none of those takes it from us.
 OTHER_PORTS = range(20_000, 32_000)
+CLAIM_S = 600.0  # how long a port that was chosen is left to the part that is to listen on it
 SOCKET_PATH_BYTES_MAX = 90  # Linux allows 107 and macOS 103; supervisord appends its pid while it binds
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@,+=?&%~-]*")
@@ -179,12 +181,34 @@ def choose_port(usual: int | None, *, taken: frozenset[int] = frozenset()) -> in
     """
     if usual is not None and usual not in taken and port_is_free(usual):
         return usual
-    for port in random.sample(OTHER_PORTS, 200):
-        if port not in taken and port_is_free(port):
+    # By the system's own chance: processes that are seeded alike, as tests are, would all try the same ports.
+    for port in secrets.SystemRandom().sample(OTHER_PORTS, 200):
+        if port not in taken and port_is_free(port) and _claim(port):
             return port
     raise StackError(
         f"no free TCP port was found on {HOST} between {OTHER_PORTS.start} and {OTHER_PORTS.stop}"
     )
+
+
+def _claim(port: int) -> bool:
+    """Whether a port is ours to give: another `up` may have chosen it, and its part not listen on it yet.
+
+    A claim is a file that nobody deletes; one that is older than any start counts no more. Killed before the
+    part listens: the port is passed over for that long, and there are thousands of others.
+    """
+    claims = Path(tempfile.gettempdir()) / f"olvido-ports-{os.getuid()}"
+    claim = claims / str(port)
+    try:
+        claims.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if claim.stat().st_mtime < time.time() - CLAIM_S:
+                claim.unlink()
+        claim.touch(mode=0o600, exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:  # a folder that somebody else made, a full disk: without claims, as if we were alone
+        return True
+    return True
 
 
 def kafka_id() -> str:
