@@ -93,6 +93,9 @@ def test_what_is_not_an_answer_is_asked_again_and_the_memory_answers(
         sink.apply([task])
     assert "sink crm" in str(caught.value)
     assert CANARY not in f"{caught.value!r}"
+    assert (
+        caught.value.__context__ is None
+    )  # the client's error, or pydantic's: they hold what was sent or came
     http_target.app.after = lambda path, answer: answer
     [receipt] = sink.apply([task])
     assert receipt.counts == {"customers.deleted": 1}
@@ -151,8 +154,9 @@ def test_a_target_that_is_down_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("OLVIDO_TEST_CRM", "http://127.0.0.1:1")
     sink = HttpSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}}))
     for act in (sink.check, lambda: sink.apply([an_erasure(email=CANARY)])):
-        with pytest.raises(Unavailable, match="ConnectError"):
+        with pytest.raises(Unavailable, match="ConnectError") as caught:
             act()
+        assert caught.value.__context__ is None  # the client's error, which holds what was sent
 
 
 def test_an_erasure_is_looked_up_afterwards(http_target: HttpTarget, sink: HttpSink) -> None:

@@ -219,19 +219,16 @@ class HttpSink:
             with self._client.stream("POST", path, content=content, headers=headers) as response:
                 self._check_status(path, response)
                 answer = self._read(response)
+            return model.model_validate_json(answer)
         except httpx2.HTTPError as error:
             # Its request holds the body: only the kind of the error is handed on.
-            raise Unavailable(
-                f"sink {self._name}: no answer ({type(error).__name__}); it is asked again"
-            ) from None
-        try:
-            return model.model_validate_json(answer)
+            fault = Unavailable(f"sink {self._name}: no answer ({type(error).__name__}); it is asked again")
         except ValidationError as error:
             # The place is made of our names and numbers; the value stays out of it.
             place = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"][:3])
-            garbled = self._garbled(f"not what the protocol says at {place or 'the top'}")
-        # Out of the block: pydantic's error holds the answer, and would be this one's context.
-        raise garbled
+            fault = self._garbled(f"not what the protocol says at {place or 'the top'}")
+        # Out of the blocks: these errors hold what was sent and answered, and would be this one's context.
+        raise fault
 
     def _check_status(self, path: str, response: httpx2.Response) -> None:
         status = response.status_code
