@@ -82,9 +82,7 @@ def examine(directory: Path) -> list[Finding]:
         ),
         *((frozenset(), lambda name=name: _check_sink(declared, name)) for name in declared.sinks),
         (frozenset({KAFKA}), lambda: _check_readers(declared)),
-        (frozenset({LEDGER}), lambda: _check_owed(declared)),
-        (frozenset({LEDGER}), lambda: _check_audit(declared)),
-        (frozenset({LEDGER}), lambda: _check_dead_letters(declared)),
+        (frozenset({LEDGER}), lambda: _check_figures(declared)),
     ]
     text = f"olvido.toml: {counted(len(declared.sinks), 'sink')}, regions {', '.join(declared.regions)}"
     with ThreadPoolExecutor(AT_ONCE) as threads:
@@ -197,27 +195,32 @@ def _of_reader(one: broker_groups.GroupFigures) -> Finding:
     return Finding(text=text)
 
 
-def _check_owed(declared: Deployment) -> str:
+def _check_figures(declared: Deployment) -> Sequence[Finding]:
     overview = Figures(database(declared)).overview()
-    oldest = overview["oldest_owed_at"]
-    owed = counted(overview["tasks_owed"], "task waits", "tasks wait")
+    return [
+        _of_owed(overview["tasks_owed"], overview["oldest_owed_at"]),
+        _of_audit(overview["reread"]),
+        _of_dead_letters(overview["dead_letters"]),
+    ]
+
+
+def _of_owed(count: int, oldest: datetime | None) -> Finding:
+    owed = counted(count, "task waits", "tasks wait")
     if oldest is not None and datetime.now(UTC) - oldest > OWED_TOO_LONG:
-        raise _Wrong(
-            f"{owed} for a receipt, the oldest since {oldest:%Y-%m-%d %H:%M}Z",
-            FindingRemedy.FIND_SILENT_SINK,
-        )
-    return f"{owed} for a receipt, none for long"
+        text = f"{owed} for a receipt, the oldest since {oldest:%Y-%m-%d %H:%M}Z"
+        return Finding(text=text, remedy=FindingRemedy.FIND_SILENT_SINK)
+    return Finding(text=f"{owed} for a receipt, none for long")
 
 
-def _check_audit(declared: Deployment) -> str:
-    reread = Figures(database(declared)).overview()["reread"]
+def _of_audit(reread: int) -> Finding:
     if reread:
-        return f"the offset audit has found and re-read {counted(reread, 'record')} committed over"
-    return "the offset audit has found nothing committed over"
+        return Finding(
+            text=f"the offset audit has found and re-read {counted(reread, 'record')} committed over"
+        )
+    return Finding(text="the offset audit has found nothing committed over")
 
 
-def _check_dead_letters(declared: Deployment) -> str:
-    count = Figures(database(declared)).overview()["dead_letters"]
+def _of_dead_letters(count: int) -> Finding:
     if count:
-        raise _Wrong(letters_wait(count), FindingRemedy.DECIDE_DEAD_LETTERS)
-    return "no open dead letters"
+        return Finding(text=letters_wait(count), remedy=FindingRemedy.DECIDE_DEAD_LETTERS)
+    return Finding(text="no open dead letters")
