@@ -206,8 +206,8 @@ def _claim(port: int) -> bool:
         claim.touch(mode=0o600, exist_ok=False)
     except FileExistsError:
         return False
-    except OSError:  # a folder that somebody else made, a full disk: without claims, as if we were alone
-        return True
+    except OSError:
+        pass  # a folder that somebody else made, a full disk: without claims, as if we were alone
     return True
 
 
