@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import costs
 import psycopg2
 import pytest
+from costs import pytest_collection_modifyitems, pytest_terminal_summary  # noqa: F401 - hooks of all tests
 from hypothesis import settings
 from leaks.captured import people_in
 from psycopg2 import sql
@@ -53,25 +53,6 @@ def pytest_unconfigure() -> None:
     tests and sinks, and by their annotations the types of DuckDB, whose library then prints each as leaked.
     """
     gc.callbacks.clear()
-
-
-@pytest.hookimpl(trylast=True)  # after the files were shuffled
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the dearest files."""
-    costs.order(items)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show which files cost the most."""
-    reports = [
-        report
-        for name in ("passed", "failed", "error", "")
-        for report in terminalreporter.getreports(name)
-        if isinstance(report, pytest.TestReport)
-    ]
-    terminalreporter.section("the twenty slowest files")
-    for line in costs.slowest(reports):
-        terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,28 +19,54 @@ LONG_S = 10.0  # a test that takes longer has a line of its own: its group may b
 SHOWN = 20
 
 
-def order(items: list[pytest.Item]) -> None:
-    """Give each test a group (its file, if it names none) and begin with the dearest groups.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
+    """Keep each file in one worker, and begin with the dearest.
 
-    A file's tests stay together, in one worker, since they share what their fixtures start.
+    The groups are given before xdist reads them, and the order after the files were shuffled.
     """
-    known: dict[str, float] = json.loads(TABLE.read_text(encoding="utf-8"))
-    groups = {item: _group(item) for item in items}
-    tests = Counter(_file(item) for item in items if item.nodeid not in known)
-    costs: Counter[str] = Counter()
-    for item, group in groups.items():  # a group may be a part of a file, or some files together
-        if item.nodeid in known:
-            costs[group] += known[item.nodeid]
-        else:
-            costs[group] += known.get(_file(item), UNKNOWN_S) / tests[_file(item)]
+    _group_by_file(items)
+    collected = yield
+    _order(items)
+    return collected
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show which files cost the most."""
+    reports = [
+        report
+        for name in ("passed", "failed", "error", "")
+        for report in terminalreporter.getreports(name)
+        if isinstance(report, pytest.TestReport)
+    ]
+    terminalreporter.section("the twenty slowest files")
+    for line in _slowest(reports):
+        terminalreporter.write_line(line)
+
+
+def _group_by_file(items: list[pytest.Item]) -> None:
+    """Give each test that names no group its file: they share what their fixtures start, in one worker."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(groups[item]))
+            item.add_marker(pytest.mark.xdist_group(_file(item)))
+
+
+def _order(items: list[pytest.Item]) -> None:
+    """Begin with the dearest groups."""
+    known: dict[str, float] = json.loads(TABLE.read_text(encoding="utf-8"))
+    groups = {item: _group(item) for item in items}
+    tests = Counter(_file(item) for item in items if _name(item) not in known)
+    costs: Counter[str] = Counter()
+    for item, name in groups.items():  # a group may be a part of a file, or some files together
+        if _name(item) in known:
+            costs[name] += known[_name(item)]
+        else:
+            costs[name] += known.get(_file(item), UNKNOWN_S) / tests[_file(item)]
     place = {id(item): number for number, item in enumerate(items)}
     items.sort(key=lambda item: (-costs[groups[item]], groups[item], place[id(item)]))
 
 
-def slowest(reports: Sequence[pytest.TestReport]) -> list[str]:
+def _slowest(reports: Sequence[pytest.TestReport]) -> list[str]:
     """The dearest files of a run, a line each: seconds, and how many tests."""
     seconds: Counter[str] = Counter()
     tests: Counter[str] = Counter()
@@ -55,9 +81,19 @@ def _file(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[0]
 
 
+def _name(item: pytest.Item) -> str:
+    return _without_group(item.nodeid)
+
+
 def _group(item: pytest.Item) -> str:
     marker = item.get_closest_marker("xdist_group")
-    return str(marker.args[0]) if marker else _file(item)
+    assert marker is not None, "each has one since it was collected"
+    return str(marker.args[0])
+
+
+def _without_group(name: str) -> str:
+    """The name of a test without its group, which xdist writes behind it."""
+    return re.sub(r"@[^]]*$", "", name)
 
 
 def main() -> None:
@@ -65,7 +101,7 @@ def main() -> None:
     costs: Counter[str] = Counter()
     for case in ElementTree.parse(sys.argv[1]).iter("testcase"):
         file = case.get("classname", "").replace(".", "/") + ".py"
-        name = re.sub(r"@[^]]*$", "", case.get("name", ""))  # the group, which xdist writes behind
+        name = _without_group(case.get("name", ""))
         seconds = float(case.get("time", 0))
         costs[f"{file}::{name}" if seconds >= LONG_S else file] += seconds
     rounded = {name: round(cost, 1) for name, cost in sorted(costs.items())}

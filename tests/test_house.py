@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -499,6 +500,32 @@ def test_every_test_is_in_one_of_the_two_tiers_and_none_in_neither():
         if path != Path(__file__) and leaves_out.search(path.read_text(encoding="utf-8"))
     ]
     assert found == []
+
+
+def test_all_tests_of_a_file_run_in_one_worker(tmp_path: Path):
+    """They share what its fixtures start: in four workers a file would start it four times.
+
+    Two files and two workers of a run of its own, with the hook of all tests and the options of make.
+    """
+    hook = "from costs import pytest_collection_modifyitems"
+    assert hook in (PROJECT / "tests" / "conftest.py").read_text(encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(hook)
+    for name in ("one", "other"):
+        (tmp_path / f"test_{name}.py").write_text(
+            "import pytest\n\n@pytest.mark.parametrize('number', range(6))\n"
+            "def test_it(number, worker_id, request):\n"
+            "    (request.path.parent / f'{request.path.stem} {worker_id}').touch()\n"
+        )
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    [options] = re.findall(r"^PYTEST := .*?(--dist .*)$", makefile, flags=re.MULTILINE)
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-n2", *options.split(), "--import-mode=importlib",
+         "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(PROJECT / "tests")},
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    assert len(list(tmp_path.glob("test_one gw*"))) == 1
+    assert len(list(tmp_path.glob("test_other gw*"))) == 1
 
 
 def test_ci_calls_the_two_commands_of_the_readme():

@@ -1,6 +1,6 @@
 """Topics of their own for tests that write, and a broker of their own for tests that stop it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from broker.topics import MakeTopic, make_topic_at
@@ -11,12 +11,13 @@ from olvido.schemas.settings.deployment import KafkaSection
 OWN = "a broker of its own"
 
 
-@pytest.hookimpl(tryfirst=True)  # before each file is made a group
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before each file is made a group
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
     """The tests that stop a broker go to one worker, and others need not wait behind them."""
     for item in items:
         if "own_kafka" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group(OWN))
+    return (yield)
 
 
 @pytest.fixture
