@@ -52,6 +52,7 @@ EXTRAS = {
     "cli": ("core", "schemas", "operators.cli"),
     "processors": ("core", "schemas", "broker", "ledger", "processors"),
     "sinks": ("core", "schemas", "broker", "sinks"),
+    "mysql": ("core", "schemas", "broker", "sinks", "+pymysql"),
     "producer,otel": ("core", "schemas", "producers", "broker.runtime.tracing", "+opentelemetry.sdk.trace"),
     "local": ("core", "schemas", "broker", "ledger", "producers", "processors", "sinks", "operators"),
 }
