@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from olvido.core.errors import InvalidInput
@@ -30,6 +30,8 @@ EMAIL, PHONE, CUSTOMER = IdentityKind.EMAIL, IdentityKind.PHONE, IdentityKind.CU
         ("İ@example.com.tr", "i̇@example.com.tr"),  # its lower case has two characters
         ("ana@ｅｘａｍｐｌｅ.es", "ana@example.es"),  # full width, in the domain (UTS 46)
         ('"a@b"@example.es', '"a@b"@example.es'),
+        ("ana@correo.example.", "ana@correo.example"),  # the final dot names the root
+        ("ana@例え。jp。", "ana@xn--r8jz45g.jp"),
     ],
 )
 def test_an_e_mail_address_has_one_form(given_value: str, expected: str) -> None:
@@ -45,10 +47,166 @@ def test_an_e_mail_address_has_one_form(given_value: str, expected: str) -> None
         ("＋３４ ６００ ０００ ０００", "+34600000000"),  # full width
         ("+86 138 0013 8000", "+8613800138000"),
         ("+65 6123 4567", "+6561234567"),
+        ("tel:+34600000000", "+34600000000"),
+        ("+34 (600) 000-000", "+34600000000"),
+        ("+34‐600–000．000", "+34600000000"),  # hyphens and a full stop of print
+        ("+٣٤ ٦٠٠ ٠٠٠ ٠٠٠", "+34600000000"),
+        ("+44 (0)20 7946 0018", "+442079460018"),
+        ("+39 06 1234567", "+39061234567"),  # Italy keeps its 0
+        ("+52 55 1234 5678", "+525512345678"),
+        ("+52 1 55 1234 5678", "+525512345678"),  # Mexico's mobile form until 2019
+        ("+521 55 1234 5678", "+525512345678"),
+        ("+52 1 123 456 7890", "+521234567890"),
+        ("+52 123 456 7890", "+521234567890"),  # ten digits that begin with 1: nothing is taken away
+        ("+54 9 11 2345 6789", "+5491123456789"),
+        ("+54 11 2345 6789", "+5491123456789"),
+        ("+54 11 15 2345 6789", "+5491123456789"),  # as dialled within Argentina
+        ("+54 9 2966 123456", "+5492966123456"),
+        ("+54 2966 123456", "+5492966123456"),
+        ("+54 800 555 1234", "+548005551234"),  # no subscriber's, so without a mark
     ],
 )
 def test_a_phone_number_has_one_form(given_value: str, expected: str) -> None:
     assert normalise(PHONE, given_value).normalised == expected
+
+
+@pytest.mark.parametrize(
+    "given_value",
+    [
+        "+1 212 555 1000 ext. 42",
+        "+1 212 555 1000 ext 42",
+        "+1 212 555 1000;ext=42",
+        "+1 212 555 1000 x42",
+        "+1 212 555 1000x42",
+        "+1 212 555 1000 #42",
+        "+1 212 555 1000,42",
+        "+1 212 555 1000,,42#",
+        "+34 600 000 007 доб. 5",
+        "+34 600 000 007 anexo 5",
+        "+49 30 123456 (42)",  # a number of more digits, if the brackets were nothing
+        "tel:+34600000007;isub=1",
+        "tel:600000007;phone-context=+34",
+        "+34600ABCDEF",
+        "+1 800 FLOWERS",
+        "+34 six hundred",
+        "+34600000007/8",
+        "+34 600 000 007 / +34 600 000 008",
+        "+34 600 000 007 +34 600 000 008",
+        "+34 600 000 007 o",
+        "Ana +34 600 000 007",
+        "+34 *600000007",
+        "+34~600000007",
+        "0034600000007",
+        "600 000 007",
+        "+52 044 55 1234 5678",
+        "+52 01 55 1234 5678",
+        "+54 9 011 2345 6789",
+    ],
+)
+def test_a_number_that_may_be_somebody_elses_is_refused(given_value: str) -> None:
+    """An extension names one of those who share the number, and letters become whatever a keypad says."""
+    with pytest.raises(InvalidInput, match=r"^phone: "):
+        normalise(PHONE, given_value)
+
+
+ZOE_LOCAL, ZOE_DOMAIN = "zo\u00eb", "b\u00fccher.example"
+ZOE = {
+    "composed": f"{ZOE_LOCAL}@{ZOE_DOMAIN}",
+    "punycode": f"{ZOE_LOCAL}@xn--bcher-kva.example",
+    "decomposed": "zoe\u0308@bu\u0308cher.example",
+    "decomposed, punycode": "zoe\u0308@xn--bcher-kva.example",
+}
+SAME_PERSON = {
+    EMAIL: [
+        [*ZOE.values(), ZOE["composed"].upper(), ZOE["punycode"].upper(), ZOE["composed"] + "."],
+        ["ana@peña.example", "ana@PEÑA.example", "ana@xn--pea-8ma.example", "ana@pen\u0303a.example"],
+        ["ana@straße.example", "ANA@xn--strae-oqa.example"],
+        ["ana@例え.テスト", "ana@xn--r8jz45g.xn--zckzah", "ana@例え。テスト"],
+        ["ana@correo.example", "Ana@Correo.Example", "ana@correo.example."],
+    ],
+    PHONE: [
+        ["+525512345678", "+5215512345678", "+52 1 55 1234 5678"],
+        ["+5491123456789", "+541123456789", "+54 11 15 2345 6789"],
+        ["+34600000000", "+34 600-000-000", "tel:+34 600 000 000"],
+    ],
+    CUSTOMER: [["n\u00fam-1", "nu\u0301m-1"]],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "same"), [(kind, same) for kind, people in SAME_PERSON.items() for same in people]
+)
+def test_all_forms_of_one_identity_are_one_person(kind: IdentityKind, same: list[str]) -> None:
+    assert len({normalise(kind, form).normalised for form in same}) == 1
+
+
+@pytest.mark.parametrize("given_value", [*ZOE.values(), ZOE["composed"].upper()])
+def test_a_target_is_searched_for_all_forms_whichever_one_upstream_sent(given_value: str) -> None:
+    assert set(ZOE.values()) <= set(normalise(EMAIL, given_value).spellings)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given_value", "expected"),
+    [
+        (EMAIL, "ana@example.es", ("ana@example.es",)),
+        (EMAIL, "ana@correo.example.", ("ana@correo.example", "ana@correo.example.")),
+        (
+            EMAIL,
+            "ana@xn--pea-8ma.example",
+            ("ana@xn--pea-8ma.example", "ana@pe\u00f1a.example", "ana@pen\u0303a.example"),
+        ),
+        (PHONE, "+34 600 000 000", ("+34600000000", "+34 600 000 000")),
+        (PHONE, "+34600000000", ("+34600000000",)),
+        (PHONE, "+52 55 1234 5678", ("+525512345678", "+52 55 1234 5678", "+5215512345678")),
+        (PHONE, "+5215512345678", ("+525512345678", "+5215512345678")),
+        (PHONE, "+54 11 2345 6789", ("+5491123456789", "+54 11 2345 6789", "+541123456789")),
+        (PHONE, "+5491123456789", ("+5491123456789", "+541123456789")),
+        (CUSTOMER, "C-1042", ("C-1042",)),
+        (CUSTOMER, "nu\u0301m-1", ("n\u00fam-1", "nu\u0301m-1")),
+    ],
+)
+def test_what_a_target_is_searched_for(
+    kind: IdentityKind, given_value: str, expected: tuple[str, ...]
+) -> None:
+    assert normalise(kind, given_value).spellings == expected
+
+
+LETTERS = st.characters(categories=("L", "N", "M"), include_characters="+.-_'")
+LABELS = st.text(
+    st.sampled_from("abcxyzABC019-äöüßñÑçéè例えテスト中文привет") | LETTERS, min_size=1, max_size=12
+)
+ADDRESSES = st.builds(
+    lambda local, labels, end, form: unicodedata.normalize(form, f"{local}@{'.'.join(labels)}{end}"),
+    st.text(LETTERS, min_size=1, max_size=20),
+    st.lists(LABELS | LABELS.map(lambda label: "xn--" + label), min_size=1, max_size=3),
+    st.sampled_from(["", "", "."]),
+    st.sampled_from(["NFC", "NFD"]),
+)
+NUMBERS = st.builds(
+    lambda country, digits, gaps: "+" + country + "".join(a + b for a, b in zip(gaps, digits, strict=False)),
+    st.sampled_from(["52", "521", "54", "549", "1", "34", "39", "44", "49", "55", "7", "86"]),
+    st.lists(st.sampled_from("0123456789٣３"), min_size=5, max_size=13),
+    st.lists(st.sampled_from(["", "", "", " ", "-", ".", "(", ")", " x", "/"]), min_size=13, max_size=13),
+)
+
+
+@given(
+    st.tuples(st.just(EMAIL), ADDRESSES | st.emails())
+    | st.tuples(st.just(PHONE), NUMBERS)
+    | st.tuples(st.just(CUSTOMER), st.text(LETTERS, min_size=1, max_size=20))
+)
+def test_no_spelling_is_another_person(given_value: tuple[IdentityKind, str]) -> None:
+    """Each spelling that is searched for normalises to the very identity, so it has the same handle."""
+    kind, value = given_value
+    try:
+        identity = normalise(kind, value)
+    except InvalidInput:
+        assume(False)
+    assert [normalise(kind, spelling).normalised for spelling in identity.spellings] == (
+        [identity.normalised] * len(identity.spellings)
+    )
+    assert len(set(identity.spellings)) == len(identity.spellings)
+    assert identity.normalised in identity.spellings
 
 
 @pytest.mark.parametrize(

@@ -237,9 +237,47 @@ def test_a_handle_is_the_hmac_of_kind_and_normalised_value() -> None:
     )
 
 
-def test_a_handle_is_the_same_for_every_spelling_of_an_identity(handle_key: HandleKey) -> None:
-    spellings = ("ana@example.es", " Ana@EXAMPLE.es ", "ANA@example.ES")
-    assert len({handle_key.handle(normalise(IdentityKind.EMAIL, one)).value for one in spellings}) == 1
+@pytest.mark.parametrize(
+    ("kind", "spellings", "handle"),
+    [
+        (
+            IdentityKind.EMAIL,
+            ("ana@example.es", " Ana@EXAMPLE.es ", "ANA@example.ES", "ana@example.es."),
+            "h1_poX8ZZXlUGKC7gjudMkeLPMBjal8KaCp8Io51SB1xjk",
+        ),
+        (
+            IdentityKind.EMAIL,
+            (
+                "zo\u00eb@b\u00fccher.example",
+                "zoe\u0308@bu\u0308cher.example",
+                "ZO\u00cb@XN--BCHER-KVA.example",
+            ),
+            "h1_mH6RndhzcYRZ2LpIwphexmXnA5d6bqoODO0a_ylIF-4",
+        ),
+        (
+            IdentityKind.PHONE,
+            ("+34600000000", "tel:+34 600-000-000"),
+            "h1_EkTFd0BoD-ap1GmSh9xxw6Oa5wPOYROiPKn8z9zJ0oI",
+        ),
+        (
+            IdentityKind.PHONE,
+            ("+525512345678", "+52 1 55 1234 5678"),
+            "h1_SEUrLHans7MNuGV7uAVMpqKhJriqsZDHDGT6y66_O2k",
+        ),
+        (
+            IdentityKind.PHONE,
+            ("+5491123456789", "+54 11 2345 6789", "+54 11 15 2345 6789"),
+            "h1_EZ5z2-FM9imDeOQ3z1lpA_1usu3RN8GQUpFmvhm8QJM",
+        ),
+        (IdentityKind.CUSTOMER_ID, ("C-1042",), "h1_XdcMJEsbFJTuloG5hdBosyTHurVMXIhHKuL1sIh2BoQ"),
+    ],
+)
+def test_a_handle_is_the_same_for_every_spelling_of_an_identity(
+    kind: IdentityKind, spellings: tuple[str, ...], handle: str
+) -> None:
+    """Fixed for ever, too, for identities that are not in plain ASCII."""
+    handle_key = HandleKey(1, bytes(range(32)))
+    assert {handle_key.handle(normalise(kind, one)).value for one in spellings} == {handle}
 
 
 @given(one=st.binary(min_size=32, max_size=32), other=st.binary(min_size=32, max_size=32))

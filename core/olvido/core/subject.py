@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
+from olvido.core.spellings import composed, email_forms, phone_forms
 
 HANDLES_MAX = 32  # identities of one person in one event; more is a mistake upstream
 
@@ -42,15 +43,22 @@ class Identity:
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """The values a target may hold: as normalised and as given, each once. A blank one is none.
+        """The values a target may hold, each once: as normalised, as given, and the other forms of both.
 
-        The case of an e-mail address is nothing that two of them differ by.
+        No one of them is blank: a blank one would find strangers. The case of an e-mail address is
+        nothing that two of them differ by.
         """
         given = self.value
-        if self.kind is IdentityKind.EMAIL and given.isascii():
-            given = given.lower()
-        spelled = (self.normalised,) if given == self.normalised else (self.normalised, given)
-        return tuple(value for value in spelled if value.strip())  # a blank one would find strangers
+        match self.kind:
+            case IdentityKind.EMAIL:
+                given = given.lower() if given.isascii() else given
+                forms = email_forms(self.normalised)
+            case IdentityKind.PHONE:
+                forms = phone_forms(self.normalised)
+            case _:
+                forms = composed(self.normalised)
+        spelled = dict.fromkeys((self.normalised, given, *forms, *composed(given)))
+        return tuple(value for value in spelled if value.strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

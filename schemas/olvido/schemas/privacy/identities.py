@@ -1,9 +1,11 @@
 """One written rule for each kind of identity, so that the same person always gets the same handle.
 
-E-mail: trimmed, NFC, lower case, IDN domain (UTS 46); dots and ``+tag`` are kept, because
-only the mail provider knows what they mean. Phone: E.164. Ids: trimmed, NFC, case kept.
+E-mail: trimmed, NFC, lower case, IDN domain (UTS 46) without a final dot; dots and ``+tag`` are kept,
+because only the mail provider knows what they mean. Phone: E.164, in Mexico without the old mobile 1, in
+Argentina with the mobile 9. Ids: trimmed, NFC, case kept.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
@@ -11,9 +13,15 @@ import idna
 import phonenumbers
 
 from olvido.core.errors import InvalidInput
+from olvido.core.spellings import phone_forms
 from olvido.core.subject import Identity, IdentityKind
 
 LENGTH_MAX = 320  # RFC 3696 erratum 1690: 64 of local part, @, 255 of domain
+
+# A plus and digits of any script, between blanks, hyphens, dots and brackets; a digit is the last.
+# phonenumbers takes more: it turns letters into the digits of a keypad, cuts extensions off, and makes one
+# number of those on both sides of a stroke. Each of these would name somebody else.
+_PHONE = re.compile(r"(?:tel:)?\s*[+＋][\d\s().（）．\-‐‑‒–—―−－]*\d", re.IGNORECASE)
 
 
 def normalise(kind: IdentityKind, value: str) -> Identity:
@@ -66,17 +74,24 @@ def _email(text: str) -> str:
         ascii_domain = idna.encode(domain, uts46=True).decode()
     except (idna.IDNAError, UnicodeError):
         raise InvalidInput("email", "has a domain that is no internationalised domain name") from None
-    return f"{unicodedata.normalize('NFC', local.lower())}@{ascii_domain.lower()}"
+    # The final dot names the root, and so the same domain.
+    return f"{unicodedata.normalize('NFC', local.lower())}@{ascii_domain.lower().removesuffix('.')}"
 
 
 def _phone(text: str) -> str:
+    if not _PHONE.fullmatch(text):
+        what = "is not an international number, such as +34 600 000 000, without letters and extensions"
+        raise InvalidInput("phone", what)
     try:
-        number = phonenumbers.parse(text, None)
+        e164 = phonenumbers.format_number(phonenumbers.parse(text, None), phonenumbers.PhoneNumberFormat.E164)
+        # phonenumbers does not know the old Mexican form, so it judges the normalised form.
+        normalised = phone_forms(e164)[0]
+        number = phonenumbers.parse(normalised, None)
     except phonenumbers.NumberParseException:
         raise InvalidInput("phone", "is not an international number, such as +34 600 000 000") from None
     if not phonenumbers.is_possible_number(number):
         raise InvalidInput("phone", "has an impossible number of digits for its country")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return normalised
 
 
 def _opaque(text: str, kind: IdentityKind) -> str:
