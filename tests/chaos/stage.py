@@ -34,6 +34,7 @@ from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import (
     CONSENTS,
     DEAD_LETTERS,
+    LOOKS,
     PROCESSORS_GROUP,
     RECEIPTS,
     RECORDER_GROUP,
@@ -135,7 +136,7 @@ class Stage:
         """Who reads what."""
         return {
             PROCESSORS_GROUP: [REQUESTS.name, CONSENTS.name],
-            RECORDER_GROUP: [RECEIPTS.name, DEAD_LETTERS.name],
+            RECORDER_GROUP: [RECEIPTS.name, LOOKS.name, DEAD_LETTERS.name],
             **{sink_group(name): [tasks_topic(name).name] for name in self.chain.deployment.sinks},
         }
 

@@ -16,6 +16,7 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import Decision
 from olvido.core.lifecycle import RequestState
+from olvido.core.looks import LookResult, NotVerified, look_of
 from olvido.core.offsets import OffsetRange
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import receipt_for
@@ -252,6 +253,7 @@ def _walk(kept: Kept, rng: random.Random) -> list[Any]:
     ledger, told = kept.ledger, []
     steps: list[Callable[[Kept, random.Random, int], Any]] = [
         _asks, _asks, _says, _verifies, _answers, _answers, _refuses, _sends_again, _handles, _restores,
+        _looks,
         _sends_first, _tells,
     ]  # fmt: skip
     for turn in range(100):
@@ -389,6 +391,24 @@ def _handles(kept: Kept, rng: random.Random, turn: int) -> Any:
     kept.ledger.progress.add(ranges_of(("t", 0, rng.randrange(60)) for _ in range(rng.randint(1, 6))))
     kept.ledger.progress.fill(OffsetRange("t", 0, 0, rng.randrange(1, 4)), reread=1)
     return kept.ledger.progress.holes([OffsetRange("t", 0, 0, 60)])
+
+
+def _looks(kept: Kept, rng: random.Random, turn: int) -> Any:
+    named = [
+        NotVerified(
+            request_id=an_id(rng.randrange(12)),
+            generation=rng.choice((0, 0, 1)),
+            result=rng.choice([*LookResult]),
+        )
+        for _ in range(3)
+    ]
+    look = look_of(
+        rng.choice(("crm", "marketing")), MINUTE, [NOW], NOW + rng.randrange(3) * MINUTE,
+        looked=3, forgotten=0, not_verified=list(dict.fromkeys(named)),
+    )  # fmt: skip
+    with kept.ledger.recording({one.request_id for one in look.found_again}) as recording:
+        asked = recording.write_looks([look], now=NOW)
+        return repr((sorted(asked), _in_order(list(recording.known_erasures([look]))), recording.outcomes()))
 
 
 def _restores(kept: Kept, rng: random.Random, turn: int) -> Any:

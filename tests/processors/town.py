@@ -13,6 +13,7 @@ from olvido.broker.partitioning import partition_of
 from olvido.core.acts import Act, Verb
 from olvido.core.catalogue import Catalogue
 from olvido.core.events import ConsentChange, PrivacyRequest
+from olvido.core.looks import LaterLook, LookResult, NotVerified, look_of
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.status import RequestStatus
@@ -24,6 +25,7 @@ from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
 from olvido.processors.emission import Emission
 from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
+from olvido.processors.handlers.looks import LooksHandler
 from olvido.processors.handlers.receipts import ReceiptsHandler
 from olvido.processors.reconciler import Reconciler
 from olvido.schemas.codec import Codec, request_status_codec, tasks_codec
@@ -31,6 +33,7 @@ from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import KafkaSection
 
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 _ids = count(1)
 
 
@@ -139,8 +142,28 @@ class Town:
         handle = ReceiptsHandler(self.registry, self.ledger, self.emission(), clock=self.clock)
         handle([self._read(handle.codec, receipt) for receipt in told])
 
+    def look_again(self, tasks: Sequence[Task], result: LookResult | None = None) -> LaterLook:
+        """Have the sink of some tasks, done an hour ago, look again, and what it finds recorded."""
+        applied = [self.now - HOUR for _ in tasks]
+        not_verified = [
+            NotVerified(request_id=task.source_id, generation=task.generation, result=result)
+            for task in tasks
+            if result is not None
+        ]
+        [sink] = {task.sink for task in tasks}
+        look = look_of(
+            sink, HOUR, applied, self.now, looked=len(tasks), forgotten=0, not_verified=not_verified
+        )
+        self.record_looks([look])
+        return look
+
+    def record_looks(self, looks: Sequence[LaterLook]) -> None:
+        """Have later looks recorded."""
+        handle = LooksHandler(self.registry, self.ledger, self.emission(), clock=self.clock)
+        handle([self._read(handle.codec, look) for look in looks])
+
     def _read(self, codec: Codec, value) -> Received:
-        key = value.subject_id.encode()
+        key = (value.sink if isinstance(value, LaterLook) else value.subject_id).encode()
         partitions = KafkaSection().partitions_of(codec.topic.name)
         return received(
             next(self.offsets), partition=partition_of(key, partitions), topic=codec.topic.name, key=key,

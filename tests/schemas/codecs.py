@@ -27,6 +27,7 @@ CODECS: dict[str, tuple[MakeCodec, Any]] = {
     "verifications": (codec.verifications_codec, any_.verifications),
     "tasks": (lambda registry: codec.tasks_codec(registry, "crm"), any_.tasks()),
     "receipts": (codec.receipts_codec, any_.receipts),
+    "looks": (codec.looks_codec, any_.looks),
     "request-status": (codec.request_status_codec, any_.statuses),
     "consent-state": (codec.consent_state_codec, any_.consent_states),
     "dead-letters": (codec.dead_letters_codec, any_.dead_letters),

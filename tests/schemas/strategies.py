@@ -10,6 +10,7 @@ from olvido.core.consents import ConsentState
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.events import ConsentChange, Decision, PrivacyRequest, SealedBox, Verification, Verified
 from olvido.core.lifecycle import RequestState
+from olvido.core.looks import LaterLook, LookResult, NotVerified
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
 from olvido.core.rights.access import Access
@@ -133,6 +134,21 @@ receipts = st.builds(
     detail=texts,
     applied_at=instants,
     verified_at=st.none() | instants,
+)
+looks = st.builds(
+    LaterLook,
+    look_id=uuids,
+    sink=texts,
+    after_s=longs,
+    applied_from=instants,
+    applied_to=instants,
+    looked_at=instants,
+    looked=longs,
+    forgotten=longs,
+    not_verified=st.lists(
+        st.builds(NotVerified, request_id=uuids, generation=numbers, result=st.sampled_from(LookResult)),
+        max_size=4,
+    ).map(tuple),
 )
 statuses = st.builds(
     RequestStatus,

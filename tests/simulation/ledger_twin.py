@@ -39,6 +39,8 @@ class Tables:
         self.awaiting: dict[UUID, Row] = {}
         self.consents: dict[tuple[str, str], Row] = {}
         self.dead_letters: dict[UUID, Row] = {}
+        self.looks: dict[UUID, Row] = {}
+        self.not_verified: dict[tuple[UUID, str, int, UUID], Row] = {}
         self.progress: dict[tuple[str, int], Row] = {}
         self.publications: dict[int, Row] = {}
         self.publications_begun = 0
@@ -265,6 +267,28 @@ class TransactionTwin:
                 if same and task["outcome"] is None:
                     self._change(self._tables.tasks, key, parked=row["cause"])
                     yield (row["source_id"],)
+
+    # --- later looks -------------------------------------------------------------------------
+
+    def _insert_looks(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
+        for row in _unnested(columns):
+            if self._insert(self._tables.looks, row["look_id"], row):
+                yield (row["look_id"],)
+
+    def _insert_not_verified(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
+        for row in _unnested(columns):
+            key = (row["request_id"], row["sink"], row["generation"], row["look_id"])
+            if self._insert(self._tables.not_verified, key, {"result": row["result"]}):
+                yield (row["request_id"],)
+
+    def _issue_found_again(self, now: datetime, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
+        for row in _unnested(columns):
+            source_id, sink, generation = row["request_id"], row["sink"], row["generation"]
+            task = self._task({**row, "source_id": source_id})
+            following = (source_id, sink, generation + 1)
+            if task is not None and following not in self._tables.tasks:
+                self._add_task(following, task["task_id"], task["action"], now, now, attempts=1)
+                yield (source_id,)
 
     # --- publications ------------------------------------------------------------------------
 

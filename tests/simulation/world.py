@@ -41,7 +41,7 @@ from olvido.processors.audit import Audit
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import batches as batches_module
 from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
-from olvido.processors.handlers.receipts import ReceiptsHandler
+from olvido.processors.handlers.recorded import RecordedHandler
 from olvido.processors.handlers.verifications import VerificationsHandler
 from olvido.processors.publication import GIVEN_UP_AFTER, Publication
 from olvido.processors.reconciler import Reconciler
@@ -53,6 +53,7 @@ from olvido.schemas.topics import (
     CANARIES,
     CONSENTS,
     DEAD_LETTERS,
+    LOOKS,
     PROCESSORS_GROUP,
     RECEIPTS,
     RECORDER_GROUP,
@@ -120,7 +121,7 @@ class World:
             name: Group(name, topics, self.broker)
             for name, topics in (
                 (PROCESSORS_GROUP, UPSTREAM),
-                (RECORDER_GROUP, (RECEIPTS.name, DEAD_LETTERS.name)),
+                (RECORDER_GROUP, (RECEIPTS.name, LOOKS.name, DEAD_LETTERS.name)),
                 *((sink_group(one.name), (tasks_topic(one.name).name,)) for one in SYSTEMS),
             )
         }
@@ -320,7 +321,7 @@ class World:
         emission = Emission(
             self.registry, CATALOGUE, self.makers.publisher(process, self.broker), source=SOURCE
         )
-        handler = ReceiptsHandler(self.registry, ledger, emission, clock=process.clock)
+        handler = RecordedHandler(self.registry, ledger, emission, clock=process.clock)
         self._loop(process, RECORDER_GROUP, handler)
 
     def _sink(self, system: System) -> None:

@@ -5,6 +5,7 @@ tasks and a receipt delivered twice is one receipt (RFC 9562 §5.5, UUIDv5).
 """
 
 import re
+from datetime import datetime
 from hashlib import sha1
 from uuid import UUID
 
@@ -43,6 +44,15 @@ def dead_letter_id(group: str, topic: str, partition: int, offset: int, sha256: 
         sha256: of the value, so that who forges a record's origin meets only a letter of the same bytes.
     """
     return _derived(f"dead-letter/{group}/{topic}/{partition}/{offset}/{sha256.hex()}")
+
+
+def look_id(
+    sink: str, after_s: int, applied_from: datetime, applied_to: datetime, looked_at: datetime
+) -> UUID:
+    """The id of one look of a sink over what it erased between two instants."""
+    return _derived(
+        f"look/{sink}/{after_s}/{applied_from.isoformat()}/{applied_to.isoformat()}/{looked_at.isoformat()}"
+    )
 
 
 def _derived(name: str) -> UUID:

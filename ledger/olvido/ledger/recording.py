@@ -8,10 +8,11 @@ from functools import lru_cache
 from uuid import UUID
 
 from olvido.core.dead_letters import DeadLetter
+from olvido.core.looks import LaterLook, NotVerified
 from olvido.core.offsets import OffsetRange
 from olvido.core.receipts import Receipt
 from olvido.core.tasks import DELAY_MAX
-from olvido.ledger import letters, progress, publications, states
+from olvido.ledger import letters, looks, progress, publications, states
 from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.rows import About, Outcomes, RequestHead, StateRow, TaskKey, outcomes_in
 
@@ -68,6 +69,15 @@ class Recording:
     def write_states(self, rows: Sequence[StateRow], *, now: datetime) -> None:
         """Write the states that the receipts give."""
         states.write(self._transaction, rows, now=now)
+
+    def write_looks(self, later: Sequence[LaterLook], *, now: datetime) -> set[UUID]:
+        """Keep what sinks found when they looked again, and ask them again for it; the requests it is for."""
+        looks.insert(self._transaction, later)
+        return looks.issue(self._transaction, later, now=now)
+
+    def known_erasures(self, later: Sequence[LaterLook]) -> set[tuple[str, NotVerified]]:
+        """Which of the tasks that looks name there are, each with its sink."""
+        return looks.known(self._transaction, later)
 
     def write_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; the tasks among them are parked."""

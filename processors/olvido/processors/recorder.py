@@ -10,26 +10,27 @@ from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import Stopped, patiently
 from olvido.broker.runtime.serving import serving
 from olvido.processors.figures import Observer
-from olvido.processors.handlers.receipts import ReceiptsHandler
+from olvido.processors.handlers.recorded import RecordedHandler
 from olvido.processors.parts import Parts, utc_now
 from olvido.processors.strays import LogsStrays
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import (
     DEAD_LETTERS,
+    LOOKS,
     RECEIPTS,
     RECORDER_GROUP,
 )
 
 logger = logging.getLogger("olvido.processors")
 
-RECORDED = (RECEIPTS, DEAD_LETTERS)
+RECORDED = (RECEIPTS, LOOKS, DEAD_LETTERS)
 # In a batch of the recorder. Sinks answer for one request at nearly the same time; it is written to once for
 # all of them that are in one batch.
 RECEIPTS_MAX = 5000
 
 
 def run_recorder(deployment: Deployment, stop: threading.Event) -> None:
-    """Run the recorder: receipts and dead letters into the ledger, states out of it.
+    """Run the recorder: receipts, later looks and dead letters into the ledger, states out of it.
 
     Raises:
         ConfigError: before anything is read.
@@ -44,7 +45,7 @@ def run_recorder(deployment: Deployment, stop: threading.Event) -> None:
             )
         except Stopped:
             return
-        handler = ReceiptsHandler(parts.registry, parts.ledger, parts.emission, clock=utc_now)
+        handler = RecordedHandler(parts.registry, parts.ledger, parts.emission, clock=utc_now)
         loop = Loop(
             deployment.kafka,
             group=RECORDER_GROUP,

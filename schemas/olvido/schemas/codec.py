@@ -27,6 +27,7 @@ from olvido.core.consents import ConsentState
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, PrivacyRequest, Verification
+from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
 from olvido.core.rights.names import Action
 from olvido.core.status import RequestStatus
@@ -37,6 +38,7 @@ from olvido.schemas.topics import (
     CONSENT_STATE,
     CONSENTS,
     DEAD_LETTERS,
+    LOOKS,
     RECEIPTS,
     REQUEST_STATUS,
     REQUESTS,
@@ -317,6 +319,11 @@ def tasks_codec(registry: Registry, sink: str) -> TaskCodec:
 def receipts_codec(registry: Registry) -> Codec[Receipt]:
     """Of ``olvido.receipts.v1``."""
     return Codec(registry, RECEIPTS)
+
+
+def looks_codec(registry: Registry) -> Codec[LaterLook]:
+    """Of ``olvido.looks.v1``."""
+    return Codec(registry, LOOKS)
 
 
 def request_status_codec(registry: Registry) -> Codec[RequestStatus]:

@@ -16,6 +16,7 @@ from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, Decision, PrivacyRequest, SealedBox, Verification, Verified
 from olvido.core.lifecycle import RequestState
+from olvido.core.looks import LaterLook, LookResult, NotVerified
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
 from olvido.core.rights.consent import Consent
@@ -106,6 +107,8 @@ RECORDS: Mapping[str, Shape] = {
         },
     ),
     "Receipt": Shape(Receipt),
+    "LaterLook": Shape(LaterLook),
+    "NotVerified": Shape(NotVerified),
     "RequestStatus": Shape(_status, {"answered": lambda status: len(status.outcomes)}),
     "ConsentState": Shape(ConsentState),
     "DeadLetter": Shape(DeadLetter),
@@ -135,6 +138,7 @@ ENUMS: Mapping[str, Mapping[str, Enum]] = {
     "Action": _by_value(Action),
     "Decision": _by_value(Decision),
     "Outcome": _by_value(Outcome),
+    "LookResult": _by_value(LookResult),
     "RequestState": _by_value(RequestState),
     "Cause": _by_value(Cause),
     "IdentityKind": {kind.name: kind for kind in IdentityKind},

@@ -70,6 +70,13 @@ RECEIPTS = Topic(
     writers=("sinks", "processors"),  # the processors answer for sinks that were removed
     readers=("recorder",),
 )
+LOOKS = Topic(
+    name="olvido.looks.v1",
+    schema="later_look",
+    key="sink",
+    writers=("sinks",),
+    readers=("recorder",),
+)
 REQUEST_STATUS = Topic(
     name="olvido.request-status.v1",
     schema="request_status",
@@ -107,7 +114,7 @@ CANARIES = Topic(
     retention=HOUR,
 )
 
-FIXED = (REQUESTS, CONSENTS, VERIFICATIONS, RECEIPTS, REQUEST_STATUS, CONSENT_STATE, DEAD_LETTERS)
+FIXED = (REQUESTS, CONSENTS, VERIFICATIONS, RECEIPTS, LOOKS, REQUEST_STATUS, CONSENT_STATE, DEAD_LETTERS)
 
 
 def tasks_topic(sink: str) -> Topic:
@@ -135,7 +142,7 @@ def readers_of(sinks: Iterable[str]) -> dict[str, list[str]]:
     """Every consumer group and the topics it must read."""
     return {
         PROCESSORS_GROUP: [REQUESTS.name, CONSENTS.name, VERIFICATIONS.name],
-        RECORDER_GROUP: [RECEIPTS.name, DEAD_LETTERS.name],
+        RECORDER_GROUP: [RECEIPTS.name, LOOKS.name, DEAD_LETTERS.name],
         **{sink_group(name): [tasks_topic(name).name] for name in sinks},
     }
 

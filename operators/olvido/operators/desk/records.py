@@ -273,6 +273,7 @@ _CODECS: dict[str, Callable[[Registry], codec.Codec[Any]]] = {
     "consent_change": codec.consents_codec,
     "verification": codec.verifications_codec,
     "receipt": codec.receipts_codec,
+    "later_look": codec.looks_codec,
     "request_status": codec.request_status_codec,
     "consent_state": codec.consent_state_codec,
     "dead_letter": codec.dead_letters_codec,

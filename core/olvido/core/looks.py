@@ -1,0 +1,84 @@
+"""A later look: a sink searches its target once more for people it erased, and says what it found.
+
+Reading back in the transaction of the erasure sees what that transaction saw. A row that was committed
+later, an import of yesterday's file or a restored table is found only by looking again. A sink keeps the
+sealed box of each erasure until its last look; one record says what a look over many of them has found.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from olvido.core.ids import look_id
+
+# When an erasure is looked at again, from the moment it was done: a transaction that was open
+# meanwhile, a load of the night, an export of the week, a backup of the month.
+LOOK_AGAIN = (timedelta(hours=1), timedelta(days=1), timedelta(days=7), timedelta(days=30))
+
+
+class LookResult(StrEnum):
+    """Why a look does not verify an erasure. What a look does not name was searched for, and not found."""
+
+    FOUND_AGAIN = "found_again"  # rows that the erasure would have taken: it is asked for again
+    UNDECIDED = "undecided"  # rows name the person, and whose or how old they are cannot be said
+    NOT_LOOKED = "not_looked"  # its box cannot be opened, so nobody searched
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotVerified:
+    """An erasure that a look does not verify."""
+
+    request_id: UUID
+    generation: int
+    result: LookResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterLook:
+    """What one look of a sink has found, over all of its erasures from one instant to another."""
+
+    look_id: UUID
+    sink: str
+    after_s: int  # which of the sink's looks it is: so long after the erasure. 0: a person asked for it
+    applied_from: (
+        datetime  # of the erasures that were looked at, the instants of their receipts; both included
+    )
+    applied_to: datetime
+    looked_at: datetime
+    looked: int  # how many were searched for
+    forgotten: int  # how many were not, since the key of their boxes is destroyed: they are looked at no more
+    not_verified: tuple[NotVerified, ...]
+
+    @property
+    def found_again(self) -> tuple[NotVerified, ...]:
+        """What must be erased again."""
+        return tuple(one for one in self.not_verified if one.result is LookResult.FOUND_AGAIN)
+
+
+def look_of(
+    sink: str, after: timedelta, applied: Sequence[datetime], looked_at: datetime, *,
+    looked: int, forgotten: int, not_verified: Sequence[NotVerified],
+) -> LaterLook:  # fmt: skip
+    """The record of one look.
+
+    Args:
+        sink: whose.
+        after: which of its looks.
+        applied: when each of the erasures was done; at least one.
+        looked_at: when it looked.
+        looked, forgotten, not_verified: what it found.
+    """
+    after_s, first, last = int(after.total_seconds()), min(applied), max(applied)
+    return LaterLook(
+        look_id=look_id(sink, after_s, first, last, looked_at),
+        sink=sink,
+        after_s=after_s,
+        applied_from=first,
+        applied_to=last,
+        looked_at=looked_at,
+        looked=looked,
+        forgotten=forgotten,
+        not_verified=tuple(not_verified),
+    )
