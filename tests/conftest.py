@@ -1,7 +1,8 @@
 """The real parts, once for the whole run. In this order: an address given, Docker, embedded.
 
 A part that is given but broken, or that is to be had nowhere, fails the tests that need it and
-says what to do. Nothing is skipped in silence.
+says what to do. Nothing is skipped in silence: what only apt could bring, where there is no apt, is said in
+a closing line (:mod:`not_tried`).
 """
 
 import gc
@@ -18,6 +19,7 @@ import pytest
 from costs import pytest_collection_modifyitems, pytest_terminal_summary  # noqa: F401 - hooks of all tests
 from hypothesis import settings
 from leaks.captured import people_in
+from not_tried import pytest_report_what_was_not_tried  # noqa: F401 - as above
 from psycopg2 import sql
 
 from olvido.ledger import schema
@@ -78,7 +80,23 @@ class Parts:
 
 
 @pytest.fixture(scope="session")
-def parts() -> Iterator[Parts]:
+def docker() -> bool:
+    """Whether a Docker engine answers: a client alone starts nothing."""
+    if shutil.which("docker") is None:
+        return False
+    import docker
+
+    try:
+        client = docker.from_env(timeout=3)
+        client.ping()
+    except docker.errors.DockerException:
+        return False
+    client.close()
+    return True
+
+
+@pytest.fixture(scope="session")
+def parts(docker: bool) -> Iterator[Parts]:
     """A broker, a registry and a database."""
     given = [name for name in (KAFKA, REGISTRY, POSTGRES) if os.environ.get(name)]
     if given and len(given) < 3:
@@ -91,7 +109,7 @@ def parts() -> Iterator[Parts]:
             postgres_admin_dsn=os.environ[POSTGRES],
             origin="given",
         )
-    elif _docker_answers():
+    elif docker:
         from containers import containers
 
         with containers() as (bootstrap_servers, registry_url, dsn):
@@ -159,18 +177,3 @@ def ledger(ledger_dsn: str) -> Ledger:
     """A migrated ledger."""
     schema.migrate(ledger_dsn)
     return Ledger(Database(ledger_dsn, application="tests"))
-
-
-def _docker_answers() -> bool:
-    """Whether a Docker engine is there: a client alone starts nothing."""
-    if shutil.which("docker") is None:
-        return False
-    import docker
-
-    try:
-        client = docker.from_env(timeout=3)
-        client.ping()
-    except docker.errors.DockerException:
-        return False
-    client.close()
-    return True

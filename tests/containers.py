@@ -9,6 +9,7 @@ from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWait
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 REGISTRY_IMAGE = "apicurio/apicurio-registry:3.3.3"
 POSTGRES_IMAGE = "postgres:18"
+MARIADB_IMAGE = "mariadb:10.11"
 
 
 @contextmanager
@@ -33,6 +34,21 @@ def containers() -> Iterator[tuple[str, str, str]]:
             f"http://{host}:{registry.get_exposed_port(8080)}/apis/ccompat/v7",
             f"postgresql://postgres:olvido@{host}:{postgres.get_exposed_port(5432)}/postgres",
         )
+
+
+@contextmanager
+def mariadb() -> Iterator[str]:
+    """A superuser of a MariaDB server, as long as the block lasts."""
+    container = (
+        DockerContainer(MARIADB_IMAGE)
+        .with_exposed_ports(3306)
+        .with_env("MARIADB_ROOT_PASSWORD", "olvido")
+        .with_command("--character-set-server=utf8mb4 --collation-server=utf8mb4_general_ci")
+        # It starts twice: the first time, for itself alone, at port 0.
+        .waiting_for(LogMessageWaitStrategy(r"port: 3306 "))
+    )
+    with container:
+        yield f"mysql://root:olvido@{container.get_container_host_ip()}:{container.get_exposed_port(3306)}"
 
 
 @contextmanager

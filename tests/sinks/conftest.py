@@ -2,15 +2,21 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg2
+import pymysql
 import pytest
+from not_tried import NOT_TRIED
 from sinks.http_target import HttpTargetApp
+from sinks.mariadb_server import connected, mariadb_server, programs
 from sinks.postgres_server import PostgresServer, postgres_server
 from sinks.targets import DuckDBTarget, HttpTarget, PostgresTarget, Target, served
 
 GIVEN = "OLVIDO_TEST_POSTGRES_DSN"
+GIVEN_MARIADB = "OLVIDO_TEST_MARIADB"
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +32,43 @@ def postgres() -> Iterator[str]:
     else:
         with postgres_server() as server:
             yield server.dsn
+
+
+@pytest.fixture(scope="session")
+def mariadb(docker: bool) -> Iterator[str]:
+    """A superuser of a MariaDB server: the one that is given, in Docker, or one of our own."""
+    given = os.environ.get(GIVEN_MARIADB)
+    if given:
+        try:
+            connected(given, connect_timeout=5).close()
+        except pymysql.Error as error:
+            pytest.fail(
+                f"{GIVEN_MARIADB} is given but does not answer ({type(error).__name__}): mend it or unset it"
+            )
+        yield given
+    elif docker:
+        from containers import mariadb
+
+        with mariadb() as url:
+            yield url
+    elif found := programs():
+        with mariadb_server(found) as server:
+            yield server.url
+    else:
+        pytest.skip(
+            f"{NOT_TRIED}MariaDB. {GIVEN_MARIADB} gives no server, no Docker engine answers, "
+            "and this machine has neither mariadbd nor apt"
+        )
+
+
+@pytest.fixture
+def mariadb_url(mariadb: str) -> Iterator[str]:
+    """A new, empty database on that server."""
+    name = f"shop_{uuid4().hex}"
+    with closing(connected(mariadb)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+        yield f"{mariadb}/{name}"
+        cursor.execute(f"DROP DATABASE {name}")
 
 
 @pytest.fixture(scope="module")
