@@ -19,7 +19,10 @@ import pytest
 from costs import pytest_collection_modifyitems, pytest_terminal_summary  # noqa: F401 - hooks of all tests
 from hypothesis import settings
 from leaks.captured import people_in
-from not_tried import pytest_report_what_was_not_tried  # noqa: F401 - as above
+from not_tried import (  # noqa: F401 - as above
+    pytest_fail_for_what_was_not_tried,
+    pytest_report_what_was_not_tried,
+)
 from psycopg2 import sql
 
 from olvido.ledger import schema

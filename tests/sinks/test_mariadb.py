@@ -45,12 +45,15 @@ def test_the_usual_collation_finds_strangers_and_the_binary_one_beside_it_does_n
     assert cursor.fetchall() == (("jose@example.com",),)
 
 
-def test_without_a_server_and_without_apt_the_run_closes_with_a_line_that_says_so(tmp_path: Path) -> None:
-    """.ci/run fails on that line: nothing is left out in silence."""
-    environment = {**os.environ, "PATH": str(tmp_path)}
+@pytest.mark.parametrize(("whole", "status"), [("", 0), ("1", 1)])
+def test_without_a_server_and_without_apt_the_run_closes_with_a_line_that_says_so(
+    tmp_path: Path, whole: str, status: int
+) -> None:
+    """Nothing is left out in silence. CI asks for the whole, and so fails."""
+    environment = {**os.environ, "PATH": str(tmp_path), "OLVIDO_TEST_WHOLE": whole}
     environment.pop("OLVIDO_TEST_MARIADB", None)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "collation"],
+        [sys.executable, "-m", "pytest", "-n1", "-q", "-p", "no:cacheprovider", __file__, "-k", "collation"],
         cwd=PROJECT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if line.startswith("not tried: ")]
@@ -58,3 +61,4 @@ def test_without_a_server_and_without_apt_the_run_closes_with_a_line_that_says_s
         "not tried: MariaDB. OLVIDO_TEST_MARIADB gives no server, no Docker engine answers, "
         "and this machine has neither mariadbd nor apt (1 tests)"
     ], done.stdout
+    assert done.returncode == status
