@@ -101,6 +101,7 @@ def test_a_phone_number_has_one_form(given_value: str, expected: str) -> None:
         "+52 044 55 1234 5678",
         "+52 01 55 1234 5678",
         "+54 9 011 2345 6789",
+        "+49 00 30 123456",
     ],
 )
 def test_a_number_that_may_be_somebody_elses_is_refused(given_value: str) -> None:

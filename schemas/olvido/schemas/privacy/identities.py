@@ -83,15 +83,19 @@ def _phone(text: str) -> str:
         what = "is not an international number, such as +34 600 000 000, without letters and extensions"
         raise InvalidInput("phone", what)
     try:
-        e164 = phonenumbers.format_number(phonenumbers.parse(text, None), phonenumbers.PhoneNumberFormat.E164)
         # phonenumbers does not know the old Mexican form, so it judges the normalised form.
-        normalised = phone_forms(e164)[0]
+        normalised = phone_forms(_e164(phonenumbers.parse(text, None)))[0]
         number = phonenumbers.parse(normalised, None)
     except phonenumbers.NumberParseException:
         raise InvalidInput("phone", "is not an international number, such as +34 600 000 000") from None
-    if not phonenumbers.is_possible_number(number):
+    # Of several trunk prefixes phonenumbers takes one away: read again, what is left is another number.
+    if not phonenumbers.is_possible_number(number) or _e164(number) != normalised:
         raise InvalidInput("phone", "has an impossible number of digits for its country")
     return normalised
+
+
+def _e164(number: phonenumbers.PhoneNumber) -> str:
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 def _opaque(text: str, kind: IdentityKind) -> str:

@@ -1,0 +1,180 @@
+"""How a column writes an identity down: ``form = "…"`` in the data map, and the very texts to search it for.
+
+| form | a column holds | of |
+|---|---|---|
+| ``plain`` | the identity as people write it, in any of its spellings; the default | every kind |
+| ``e164`` | ``+34600000007`` | phone |
+| ``digits`` | ``34600000007`` or ``0034600000007`` | phone |
+| ``national:ES`` | ``600000007``: the number as it is dialled in that country, without blanks | phone |
+| ``sha256``, ``sha1``, ``md5`` | the digest in small hexadecimal letters | every kind |
+
+A text that might be the number of somebody else is none of an identity's, so each form is exact: a column in
+which people write numbers as they like has no form, and is searched for what was given and for E.164.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from unicodedata import normalize
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumberFormat
+
+from olvido.core.errors import did_you_mean
+from olvido.core.spellings import phone_forms
+from olvido.core.subject import Identity, IdentityKind
+
+PLAIN = "plain"
+NATIONAL = "national"
+_PHONE_FORMS = ("e164", "digits", NATIONAL)
+_DIGESTS = ("sha256", "sha1", "md5")
+FORMS = (PLAIN, *_PHONE_FORMS, *_DIGESTS)
+
+_E164 = re.compile(r"\+[1-9][0-9]{4,14}")
+_NOT_DIALLED = str.maketrans("", "", " ()-./")  # what phonenumbers writes between the digits
+
+
+def checked_form(form: str, kind: IdentityKind) -> str:
+    """A form that a column of this kind of identity may have.
+
+    Raises:
+        ValueError: saying what is wrong and what to write; the data map names file, line and key.
+    """
+    word, colon, region = form.partition(":")
+    if word not in FORMS:
+        raise ValueError(f"there is no such form{did_you_mean(word, FORMS)}; forms are {', '.join(FORMS)}")
+    if word in _PHONE_FORMS and kind is not IdentityKind.PHONE:
+        raise ValueError(f"{word} is a form of phone numbers, and this column holds {kind.value}")
+    if word == NATIONAL and region not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(
+            "a number without its country code is one number in each country: say which, in two capitals, "
+            f'such as form = "{NATIONAL}:ES"'
+        )
+    if colon and word != NATIONAL:
+        raise ValueError(f"{word} has no country: write form = {word!r}")
+    return form
+
+
+def stored(identity: Identity, form: str) -> tuple[str, ...]:
+    """The texts by which a column of this form may hold an identity, each once; none if it cannot hold it.
+
+    The case of an e-mail address is overlooked under ``plain``: the search has to fold it.
+    """
+    word, _, region = form.partition(":")
+    return tuple(dict.fromkeys(_STORED[word](identity, region)))
+
+
+def holds(held: str, identity: Identity, form: str) -> bool:
+    """Whether a text that a search found is one of the identity's.
+
+    Args:
+        held: what the column holds, without the blanks that ``char(n)`` fills up with.
+        identity: who was asked for.
+        form: the column's.
+    """
+    texts = stored(identity, form)
+    if held in texts:
+        return True
+    folds = form == PLAIN and identity.kind is IdentityKind.EMAIL
+    return folds and _folded(held) in {_folded(text) for text in texts}
+
+
+def split(identity: Identity) -> tuple[tuple[str, str], ...]:
+    """The pairs by which two columns, dialling code and number, may hold a phone number, each once.
+
+    ``34``, ``+34`` and ``0034`` stand with ``600000007``, ``44`` with ``2079460018`` and ``02079460018``. A
+    pair names one number, so a row is the person's only if both columns hold what stands in one pair.
+    """
+    number = _parsed(identity.normalised) if _is_number(identity) else None
+    if number is None:
+        return ()
+    code = number.country_code or 0
+    region = phonenumbers.region_code_for_country_code(code)
+    texts = {phonenumbers.national_significant_number(number): None} | dict.fromkeys(
+        _national(identity, region)
+    )
+    return tuple((dialled, text) for dialled in (f"{code}", f"+{code}", f"00{code}") for text in texts)
+
+
+def _plain(identity: Identity, _region: str) -> Iterator[str]:
+    yield from identity.spellings
+
+
+def _e164(identity: Identity, _region: str) -> Iterator[str]:
+    if _is_number(identity):
+        yield from phone_forms(identity.normalised)
+
+
+def _digits(identity: Identity, region: str) -> Iterator[str]:
+    for number in _e164(identity, region):
+        yield number.removeprefix("+")
+        yield number.replace("+", "00", 1)
+
+
+def _national(identity: Identity, region: str) -> Iterator[str]:
+    """The number as it is dialled in a country, with its trunk prefix and without it.
+
+    Each text is read again as that country does, and left out unless the same number comes of it.
+    """
+    metadata = PhoneMetadata.metadata_for_region(region)
+    trunk = (metadata and metadata.national_prefix) or ""
+    texts: dict[str, None] = {}
+    for form in _e164(identity, region):
+        number = _parsed(form)
+        if number is not None and phonenumbers.country_code_for_region(region) == number.country_code:
+            significant = phonenumbers.national_significant_number(number)
+            dialled = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL).translate(_NOT_DIALLED)
+            texts |= dict.fromkeys((significant, trunk + significant, dialled, dialled.removeprefix(trunk)))
+    yield from (text for text in texts if _read_in(region, text) == identity.normalised)
+
+
+def _digest(name: str) -> Callable[[Identity, str], Iterator[str]]:
+    """A digest of each text that systems compute one of.
+
+    Of an address, it is that of its small letters: so do Gravatar, Mailchimp and advertisers. Of a number, it
+    is that of E.164, with the plus (Google) or without it (Meta).
+    """
+
+    def digests(identity: Identity, region: str) -> Iterator[str]:
+        for text in (*identity.spellings, *_digits(identity, region)):
+            yield _hexdigest(name, text.lower() if identity.kind is IdentityKind.EMAIL else text)
+
+    return digests
+
+
+def _hexdigest(name: str, text: str) -> str:
+    # It hides nothing: the target computed it, and this finds it again. A text that no system can hold, with
+    # half a surrogate in it, has a digest that none has.
+    return hashlib.new(name, text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+
+
+_STORED: Mapping[str, Callable[[Identity, str], Iterator[str]]] = {
+    PLAIN: _plain,
+    "e164": _e164,
+    "digits": _digits,
+    NATIONAL: _national,
+    **{name: _digest(name) for name in _DIGESTS},
+}
+
+
+def _is_number(identity: Identity) -> bool:
+    return identity.kind is IdentityKind.PHONE and _E164.fullmatch(identity.normalised) is not None
+
+
+def _folded(text: str) -> str:
+    return normalize("NFC", normalize("NFC", text).lower())
+
+
+def _parsed(text: str, region: str | None = None) -> phonenumbers.PhoneNumber | None:
+    try:
+        return phonenumbers.parse(text, region)
+    except NumberParseException:
+        return None
+
+
+def _read_in(region: str, text: str) -> str | None:
+    """The normalised number that a text is in a country."""
+    number = _parsed(text, region)
+    if number is None:
+        return None
+    return phone_forms(phonenumbers.format_number(number, PhoneNumberFormat.E164))[0]
