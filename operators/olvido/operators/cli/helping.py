@@ -16,7 +16,7 @@ EXAMPLES = "Examples:\n"
 LINE_MAX = 74  # of 80: two of margin on either side, two for a backslash
 CHOICES_MAX = 40  # letters; more values than fit beside an option's name are listed in its help
 PAGE = "docs/operations.md"
-PAGES = {  # of a command or a group, by its first word; the others are told in PAGE
+PAGES = {  # of a command or a group, by its words or the first of them; the others are told in PAGE
     "audit": "docs/operations.md#who-did-what",
     "backfill": "docs/backfill.md",
     "completion": "docs/operations.md#completion",
@@ -30,6 +30,7 @@ PAGES = {  # of a command or a group, by its first word; the others are told in 
     "restore": "docs/restore.md",
     "run": "docs/configuration.md#who-needs-what",
     "sinks": "docs/restore.md#the-standing-of-a-sink",
+    "sinks discover": "docs/sinks/discover.md",
     "support-bundle": "docs/operations.md#when-you-ask-somebody-else",
     "topics": "docs/topics.md",
 }
@@ -50,10 +51,16 @@ def finish(words: Words, command: Any) -> None:  # noqa: ANN401
     listed = "\n".join(line for example in examples for line in _wrapped(example))
     command.help = f"{meaning}\n\n\b\n{EXAMPLES}{listed}" if examples else meaning
     command.short_help = " ".join(meaning.split()).split(". ")[0].rstrip(".")
-    command.epilog = command.epilog or f"More: {PAGES.get(words[0], PAGE) if words else 'README.md, docs/'}"
+    command.epilog = command.epilog or f"More: {_page(words)}"
     for param in command.params:
         _finish(param)
     _name_as_typed(command)
+
+
+def _page(words: Words) -> str:
+    if not words:
+        return "README.md, docs/"
+    return PAGES.get(" ".join(words)) or PAGES.get(words[0], PAGE)
 
 
 def _name_as_typed(command: Any) -> None:  # noqa: ANN401

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from olvido.operators.cli import targets
 from olvido.operators.cli.output import Form, Output, console, show
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     sinks = typer.Typer(help="Look at the systems that hold personal data.", no_args_is_help=True)
     sinks.command("list")(list_sinks)
+    targets.register(sinks)
     app.add_typer(sinks, name="sinks")
 
 

@@ -1,6 +1,6 @@
 """Why a use case ends early: what is named is not there, or a rule forbids it. Nothing was done."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from olvido.core.errors import InvalidInput, OlvidoError, did_you_mean
 
@@ -27,3 +27,13 @@ class NoTopic(InvalidInput):
 
 class NotAllowed(OlvidoError):
     """A rule forbids it as things stand."""
+
+
+def check_declared(sink: str, sinks: Collection[str]) -> None:
+    """Check that olvido.toml has a sink.
+
+    Raises:
+        InvalidInput: it has not; the nearest name is in the reason.
+    """
+    if sink not in sinks:
+        raise InvalidInput("sink", f"olvido.toml has no sink {sink!r}{did_you_mean(sink, sinks)}")

@@ -3,8 +3,7 @@
 from olvido.broker import topics
 from olvido.broker.groups import end_offsets
 from olvido.broker.topics import Difference, Repair
-from olvido.core.errors import InvalidInput, did_you_mean
-from olvido.operators.desk.faults import NoTopic
+from olvido.operators.desk.faults import NoTopic, check_declared
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import Topic, tasks_topic, topics_of
@@ -58,8 +57,7 @@ def check_sink(declared: Deployment, name: str) -> None:
         NoTopic: its topic is not there yet.
         Unavailable: the broker does not answer.
     """
-    if name not in declared.sinks:
-        raise InvalidInput("sink", f"olvido.toml has no sink {name!r}{did_you_mean(name, declared.sinks)}")
+    check_declared(name, declared.sinks)
     topic = tasks_topic(name).name
     if not end_offsets(declared.kafka, [topic]):
         raise NoTopic("sink", f"its topic {topic} is not at the broker")

@@ -1,0 +1,139 @@
+"""Write a proposal as TOML, with the evidence as comments. No value of a row is in it."""
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from olvido.core.subject import IdentityKind
+from olvido.sinks.discovery.evidence import SeenTable
+from olvido.sinks.discovery.proposal import Proposal, ProposedTable
+
+WIDTH = 79
+_TYPED = "what a row belongs to is said by two columns, a type and an id"
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def toml_of(proposal: Proposal, *, declared: Sequence[IdentityKind], rows: int) -> str:
+    """The proposal as text to append to olvido.toml.
+
+    Args:
+        proposal: what was found.
+        declared: the kinds of identity that the sink's section has now.
+        rows: how many rows of each table were read at most.
+    """
+    lines = [*_head(proposal, declared, rows)]
+    for table in proposal.tables:
+        lines += ["", *_table(proposal.sink, table)]
+    if proposal.unlinked:
+        lines += [
+            "",
+            *_comment("Not in the map. These look personal, and nothing says whose their rows are:"),
+        ]
+        for one in proposal.unlinked:
+            lines += [*_comment(one.table.name, 2), *_evidence(one, 4)]
+            pairs = proposal.typed.get(one.table.name, ())
+            lines += [line for pair in pairs for line in _comment(f"{pair}: {_TYPED}", 4)]
+    of_types = proposal.typed.keys() & set(proposal.others)
+    for name in sorted(of_types):
+        lines += ["", *_comment(f"Not in the map. {name} ({', '.join(proposal.typed[name])}): {_TYPED}")]
+    if proposal.others:
+        text = "Not in the map. Nothing in them looks personal, and nothing links them to a person: "
+        lines += ["", *_comment(text + ", ".join(proposal.others))]
+    return "\n".join(lines) + "\n"
+
+
+def _head(proposal: Proposal, declared: Sequence[IdentityKind], rows: int) -> Iterator[str]:
+    looked = f"at most {rows} rows of each table were read" if rows else "no row was read"
+    yield from _comment(
+        f"A proposal for sinks.{proposal.sink}, made from the target's catalogue; {looked}. "
+        "Read every line before you keep it: a name is a hint, and a sample is not all."
+    )
+    if proposal.kinds and set(proposal.kinds) != set(declared):
+        listed = ", ".join(json.dumps(kind.value) for kind in proposal.kinds)
+        yield from _comment(
+            f"In [sinks.{proposal.sink}], this map can be searched by: identities = [{listed}]"
+        )
+    if proposal.undecided:
+        yield from _comment(
+            f"You must decide about {', '.join(proposal.undecided)}: without `erase` the map is refused."
+        )
+    if not proposal.tables:
+        yield from _comment("No table was found whose rows are people.")
+
+
+def _table(sink: str, table: ProposedTable) -> Iterator[str]:
+    rows = table.seen.table.rows
+    yield from _comment(f"--- {table.name}" + (f", about {rows:,} rows" if rows else ""))
+    yield from _evidence(table.seen, 2)
+    yield f"[sinks.{_key(sink)}.tables.{_key(table.name)}]"
+    yield f"key = {_strings(table.key)}"
+    if table.person:
+        yield f"person = {_string(table.person)}"
+    if table.created:
+        yield f"created = {_string(table.created)}"
+    if table.identities:
+        named = ", ".join(f"{kind.value} = {_string(column)}" for kind, column in table.identities.items())
+        yield f"identities = {{ {named} }}"
+    if table.parent:
+        yield f"parent = {{ table = {_string(table.parent.to)}, column = {_string(table.parent.column)} }}"
+    if table.shared_by:
+        pointing = [
+            f"{{ table = {_string(link.table)}, column = {_string(link.column)} }}"
+            for link in table.shared_by
+        ]
+        together = f"shared_by = [{', '.join(pointing)}]"
+        yield from (
+            [together]
+            if len(together) <= WIDTH
+            else ["shared_by = [", *(f"  {one}," for one in pointing), "]"]
+        )
+    match table.erase:
+        case "delete":
+            yield 'erase = "delete"'
+        case "unlink":
+            yield 'erase = "anonymise"'
+            yield "unlink = true"
+        case _:
+            yield '# erase = "delete"'
+            yield '# erase = "retain"'
+            yield '# ground = "which law, for how long"'
+            if table.parent:
+                yield "# unlink = true"
+    for note in table.notes:
+        yield from _comment(f"? {note}")
+
+
+def _evidence(seen: SeenTable, indent: int) -> Iterator[str]:
+    if seen.why_not:
+        yield from _comment(f"only names were looked at: {seen.why_not}", indent)
+    room = max((len(name) for name in seen.evidence), default=0)
+    for name, evidence in seen.evidence.items():
+        yield from _comment(f"{name.ljust(room)}  {evidence.text}", indent)
+
+
+def _comment(text: str, indent: int = 0) -> list[str]:
+    """A text as comment lines. What a table is called may hold anything, a line break included."""
+    printable = "".join(character if character.isprintable() else "?" for character in text)
+    begin = "# " + " " * indent
+    return textwrap.wrap(
+        printable,
+        WIDTH,
+        initial_indent=begin,
+        subsequent_indent=begin + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    ) or [begin.rstrip()]
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _string(name)
+
+
+def _strings(names: Sequence[str]) -> str:
+    return _string(names[0]) if len(names) == 1 else f"[{', '.join(map(_string, names))}]"
+
+
+def _string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,287 @@
+"""A data map proposed for databases as people have them: by real readers, on real databases."""
+
+import sqlite3
+import tomllib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import duckdb
+import psycopg2
+import pytest
+from sinks.people_targets import content, database, names_nobody, proposed, role, run, tables_of
+from sinks.shop import settings
+
+from olvido.core.errors import ConfigError, Unavailable
+from olvido.core.subject import IdentityKind
+from olvido.sinks.data_map import DataMap
+from olvido.sinks.discovery.duckdb_reader import DuckDBReader
+from olvido.sinks.discovery.live import TargetReader
+from olvido.sinks.discovery.postgres_reader import PostgresReader
+from olvido.sinks.discovery.proposal import Proposal
+from olvido.sinks.discovery.reading import look_at
+from olvido.sinks.discovery.sqlite_reader import SqliteReader
+from olvido.sinks.discovery.writing import toml_of
+
+KINDS = (IdentityKind.CUSTOMER_ID, IdentityKind.EMAIL, IdentityKind.PHONE)
+
+
+def text_of(proposal: Proposal) -> str:
+    return toml_of(proposal, declared=KINDS, rows=200)
+
+
+@pytest.fixture(scope="module")
+def shop(postgres: str) -> Iterator[str]:
+    with database(postgres, content("shop")) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def forum(postgres: str) -> Iterator[str]:
+    with database(postgres, content("forum")) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def crm(postgres: str) -> Iterator[str]:
+    with database(postgres, content("crm")) as dsn:
+        yield dsn
+
+
+def test_a_shops_map_is_proposed_with_what_a_person_must_decide_left_open(shop: str):
+    proposal = proposed(PostgresReader("crm", shop))
+    assert tables_of(text_of(proposal)) == {
+        "customers": {
+            "key": "id",
+            "person": "customer_no",
+            "created": "created_at",
+            "identities": {"customer_id": "customer_no", "email": "email", "phone": "phone"},
+            "erase": "delete",
+        },
+        "carts": {"key": "id", "parent": {"table": "customers", "column": "customer_id"}, "erase": "delete"},
+        "contact_form": {
+            "key": "id",
+            "created": "sent_at",
+            "identities": {"email": "reply_to"},
+            "parent": {"table": "customers", "column": "customer_id"},
+            "erase": "delete",
+        },
+        "orders": {"key": "id", "parent": {"table": "customers", "column": "customer_id"}},
+        "order_lines": {"key": "order_id", "parent": {"table": "orders", "column": "order_id"}},
+        # Somebody of the staff changed a lamp: the lamp stays.
+        "products": {
+            "key": "id",
+            "parent": {"table": "customers", "column": "updated_by"},
+            "erase": "anonymise",
+            "unlink": True,
+        },
+        "addresses": {
+            "key": "id",
+            "shared_by": [{"table": "customers", "column": "address_id"}],
+            "erase": "delete",
+        },
+    }
+    assert proposal.undecided == ("orders", "order_lines")
+    assert proposal.others == ("audit_log", "countries")
+    assert proposal.typed == {"audit_log": ("subject_type, subject_id",)}
+
+
+def test_an_open_decision_is_refused_and_a_decided_map_fits_the_target(shop: str):
+    """By the very check that the sink makes when it starts."""
+    tables = dict(tables_of(text_of(proposed(PostgresReader("crm", shop)))))
+    with pytest.raises(ConfigError, match=r"order_lines.erase: is missing|orders.erase: is missing"):
+        DataMap.of(settings({}), tables)
+    for name in ("orders", "order_lines"):
+        tables[name] = {**tables[name], "erase": "delete"}
+    assert set(DataMap.of(settings({}), tables).tables) == set(tables)
+
+
+def test_the_evidence_is_a_sentence_for_each_column(shop: str):
+    lines = text_of(proposed(PostgresReader("crm", shop))).splitlines()
+    assert "#   email        100 % of 60 samples are e-mail addresses" in lines
+    assert "#   phone        100 % of 60 samples are phone numbers" in lines
+    assert "#   full_name    by its name: names" in lines
+    assert "#   message   by its name: texts that people wrote" in lines
+    assert "# ? newsletter looks like a consent: for which purpose? See docs/sinks, consent" in lines
+    assert max(map(len, lines)) < 80
+
+
+@pytest.mark.parametrize("name", ["shop", "forum", "crm"])
+def test_nobody_is_named_in_a_proposal(name: str, request: pytest.FixtureRequest):
+    proposal = proposed(PostgresReader("crm", request.getfixturevalue(name)))
+    assert names_nobody(text_of(proposal))
+    assert names_nobody(repr(proposal))
+
+
+def test_without_foreign_keys_names_and_values_say_what_belongs_to_whom(forum: str):
+    text = text_of(proposed(PostgresReader("crm", forum)))
+    tables = tables_of(text)
+    assert {name: table.get("parent") for name, table in tables.items()} == {
+        "fo_users": None,
+        "fo_user_emails": {"table": "fo_users", "column": "user_id"},
+        "fo_posts": {"table": "fo_users", "column": "author_id"},
+        "fo_messages": {"table": "fo_users", "column": "recipient_id"},
+    }
+    assert "no foreign key; 40 of 40 sampled values are keys of fo_users" in text
+    assert "sender_id points at fo_users as well (no foreign key): a second person" in text
+    assert "fo_users has no e-mail address or phone number of its own" in text
+
+
+def test_spanish_and_pinyin_are_understood(crm: str):
+    proposal = proposed(PostgresReader("crm", crm))
+    tables = tables_of(text_of(proposal))
+    assert tables["clientes"]["identities"] == {
+        "customer_id": "id",
+        "email": "correo_electronico",
+        "phone": "movil",
+    }
+    assert tables["clientes"]["created"] == "fecha_alta"
+    assert tables["yonghu"]["identities"] == {"customer_id": "id", "email": "youxiang", "phone": "shouji"}
+    assert "erase" not in tables["facturas"]
+    assert [one.table.name for one in proposal.unlinked] == [
+        "empresas"
+    ]  # people belong to it: it is nobody's
+    [clientes] = [table for table in proposal.tables if table.name == "clientes"]
+    assert clientes.seen.evidence["dni"].text == "100 % of 40 samples are DNI or NIE of Spain"
+    assert "FechaNacimiento" in clientes.seen.evidence
+
+
+def test_of_the_example_shop_the_tables_of_the_repositorys_own_map_are_proposed(postgres: str):
+    """`olvido sinks discover crm` after `olvido up`."""
+    project = Path(__file__).parents[2]
+    people = """
+    INSERT INTO customers (customer_no, name, email, phone, locale)
+        SELECT 'C-' || n, 'Ana Quimera', 'quimera.' || n || '@example.es',
+            '+34 600731' || lpad(n::text, 3, '0'), 'es'
+        FROM generate_series(1, 30) AS n;
+    INSERT INTO enquiries (from_email, body)
+        SELECT 'quimera.' || n || '@example.es', '' FROM generate_series(1, 9) AS n;
+    """
+    made = (project / "examples/shop/crm.sql").read_text(encoding="utf-8") + people
+    with database(postgres, made) as dsn:
+        tables = tables_of(text_of(proposed(PostgresReader("crm", dsn))))
+    declared = tomllib.loads((project / "olvido.toml").read_text(encoding="utf-8"))["sinks"]["crm"]["tables"]
+    assert tables.keys() == declared.keys()
+    for key in ("key", "person", "created", "identities", "parent", "shared_by"):
+        assert {name: table.get(key) for name, table in tables.items()} == {
+            name: table.get(key) for name, table in declared.items()
+        }
+
+
+def test_a_role_that_may_only_read_is_enough(shop: str):
+    with role(shop, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}") as dsn:
+        assert proposed(PostgresReader("crm", dsn)) == proposed(PostgresReader("crm", shop))
+
+
+def test_a_table_that_the_role_may_not_read_goes_by_names_alone(shop: str):
+    with role(shop, "GRANT SELECT ON orders TO {role}") as dsn:
+        text = text_of(proposed(PostgresReader("crm", dsn)))
+    assert "only names were looked at: this role may not read it" in text
+    assert tables_of(text)["customers"]["identities"]["email"] == "email"
+
+
+def test_nothing_is_written_even_where_reading_would_write(postgres: str):
+    """Row security whose policy writes a log: in a transaction that is READ ONLY, PostgreSQL refuses it."""
+    policy = """
+    CREATE TABLE read_log (at timestamptz);
+    CREATE TABLE users (id bigint PRIMARY KEY, email text);
+    INSERT INTO users SELECT n, 'quimera.' || n || '@example.es' FROM generate_series(1, 9) AS n;
+    CREATE FUNCTION noted() RETURNS boolean LANGUAGE sql VOLATILE SECURITY DEFINER
+        AS 'INSERT INTO public.read_log VALUES (now()) RETURNING true';
+    ALTER TABLE users ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY watched ON users USING (noted());
+    """
+    with (
+        database(postgres, policy) as dsn,
+        role(dsn, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}") as ours,
+    ):
+        assert run(ours, "SELECT count(*) FROM users") == [(9,)]
+        assert run(dsn, "SELECT count(*) > 0 FROM read_log") == [(True,)]
+        run(dsn, "TRUNCATE read_log")
+        text = text_of(proposed(PostgresReader("crm", ours)))
+        assert run(dsn, "SELECT count(*) FROM read_log") == [(0,)]
+    assert "its rows cannot be read now (SQLSTATE 25006)" in text
+
+
+def test_a_reader_waits_for_no_lock_and_reads_the_other_tables(shop: str):
+    reader = PostgresReader("crm", shop)
+    tables = reader.tables()
+    with closing(psycopg2.connect(shop)) as connection, connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE carts IN ACCESS EXCLUSIVE MODE")
+        seen = {one.table.name: one for one in look_at(reader, tables)}
+    reader.close()
+    assert seen["carts"].why_not == "its rows cannot be read now (SQLSTATE 55P03)"
+    assert seen["customers"].evidence["email"].sure
+
+
+def test_of_a_large_table_rows_from_all_over_are_read(postgres: str):
+    statements = """
+    CREATE TABLE users (id bigint PRIMARY KEY, contact text);
+    INSERT INTO users SELECT n, CASE WHEN n > 10000 THEN 'quimera.' || n || '@example.es' END
+        FROM generate_series(1, 100000) AS n;
+    ANALYZE users;
+    """
+    with database(postgres, statements) as dsn:
+        reader = PostgresReader("crm", dsn)
+        [table] = reader.tables()
+        found = reader.sample(table, ["contact"], 200)
+        reader.close()
+    assert len(found.values["contact"]) > 50  # the first 10,000 have none
+
+
+def test_names_of_any_form_are_quoted_and_no_line_of_a_comment_ends_early(postgres: str):
+    statements = """
+    CREATE SCHEMA "Other";
+    CREATE TABLE "Other"."Us""ers" ("Id" bigint PRIMARY KEY, "E-Mail" text, "a
+b" text);
+    INSERT INTO "Other"."Us""ers" SELECT n, 'quimera.' || n || '@example.es', 'quimera.' || n || '@example.es'
+        FROM generate_series(1, 9) AS n;
+    """
+    with database(postgres, statements) as dsn:
+        text = text_of(proposed(PostgresReader("crm", dsn)))
+    [table] = tables_of(text).values()
+    assert tables_of(text).keys() == {'Other.Us"ers'}
+    assert table["identities"]["email"] == "E-Mail"
+
+
+def test_a_database_that_does_not_answer_is_unavailable_and_its_password_stays_unread():
+    reader = PostgresReader("crm", "postgresql://crm:geheim@127.0.0.1:1/crm")
+    with pytest.raises(Unavailable) as caught:
+        reader.tables()
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.fixture(params=["sqlite", "duckdb"])
+def file_reader(request: pytest.FixtureRequest, tmp_path: Path) -> TargetReader:
+    path = tmp_path / f"people.{request.param}"
+    if request.param == "sqlite":
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(content("file"))
+        return SqliteReader("crm", path)
+    with duckdb.connect(path) as connection:
+        connection.execute(content("file"))
+    return DuckDBReader("crm", path)
+
+
+def test_a_file_is_read_as_a_server_is(file_reader: TargetReader):
+    proposal = proposed(file_reader)
+    tables = tables_of(text_of(proposal))
+    assert tables == {
+        "contacts": {
+            "key": "id",
+            "person": "id",
+            "created": "created_at",
+            "identities": {"customer_id": "id", "email": "email"},
+            "erase": "delete",
+        },
+        "visits": {"key": "id", "parent": {"table": "contacts", "column": "contact_id"}, "erase": "delete"},
+    }
+    assert proposal.others == ("colours",)
+    assert names_nobody(text_of(proposal))
+
+
+@pytest.mark.parametrize("reader", [SqliteReader, DuckDBReader])
+def test_a_file_that_is_not_there_is_not_made(reader: type, tmp_path: Path):
+    with pytest.raises(Unavailable, match="there is no file"):
+        reader("crm", tmp_path / "nothing").tables()
+    assert list(tmp_path.iterdir()) == []
