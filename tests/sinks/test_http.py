@@ -1,6 +1,8 @@
 """What is HTTP's own: an answer is believed only if it is exactly an answer to what was asked."""
 
 import logging
+import socketserver
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -294,12 +296,28 @@ def test_an_address_that_cannot_serve_is_refused(
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_an_address_in_clear_is_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "url",
+    ["http://crm.example.com", "HTTP://10.0.0.5:80", "http://127.1:80", "http://169.254.169.254/latest"],
+)
+def test_an_address_in_clear_is_refused_unless_the_section_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, url: str
 ) -> None:
-    monkeypatch.setenv("OLVIDO_TEST_CRM", "http://crm.example.com")
+    monkeypatch.setenv("OLVIDO_TEST_CRM", url)
+    with pytest.raises(ConfigError, match="insecure = true") as caught:
+        HttpSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}}))
+    assert "sinks.crm.url" in str(caught.value)
+    HttpSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}, "insecure": True})).close()
+    assert "whoever is on the way reads identities and token" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://crm.example.com", "http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]", "http://localhost"],
+)
+def test_an_address_that_nobody_else_can_read_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("OLVIDO_TEST_CRM", url)
     HttpSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}})).close()
-    assert "in clear" in caplog.text
 
 
 def test_a_service_that_does_not_speak_the_protocol_is_refused_at_the_start(http_target: HttpTarget) -> None:
@@ -349,3 +367,78 @@ def test_no_proxy_of_the_environment_gets_identities_or_the_token(
         behind.close()
     assert receipt.outcome is Outcome.ERASED
     assert proxy.requests == []
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    """Keeps the head of each request, and refuses to carry it."""
+
+    heads: list[bytes]
+
+    class Handler(socketserver.StreamRequestHandler):
+        server: "Proxy"
+
+        def handle(self) -> None:
+            head = b""
+            while (line := self.rfile.readline()).strip():
+                head += line
+            self.server.heads.append(head)
+            self.wfile.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    def __enter__(self) -> "Proxy":
+        self.heads = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_address[1]}"
+
+
+def proxied(monkeypatch: pytest.MonkeyPatch, *, url: str, proxy: str, **own: object) -> HttpSink:
+    """A sink behind a proxy that its section names."""
+    for name, value in (("URL", url), ("PROXY", proxy), ("TOKEN", "t0ken-s3cr3t")):
+        monkeypatch.setenv(f"OLVIDO_TEST_{name}", value)
+    secrets = {key: {"env": f"OLVIDO_TEST_{key.upper()}"} for key in ("url", "proxy", "token")}
+    return HttpSink.from_section(settings({**secrets, **own}))
+
+
+def test_a_proxy_that_the_section_names_carries_what_it_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Proxy(("127.0.0.1", 0), Proxy.Handler) as proxy:
+        sink = proxied(monkeypatch, url="https://crm.example.com", proxy=f"http://me:pa55@{proxy.address}")
+        with pytest.raises(Unavailable) as caught:
+            sink.apply([an_erasure(email=CANARY)])
+        sink.close()
+    [head] = proxy.heads
+    assert head.startswith(b"CONNECT crm.example.com:443 HTTP/1.1")
+    assert b"Proxy-Authorization: Basic" in head
+    assert b"t0ken" not in head
+    assert "pa55" not in f"{caught.value!r}{sink!r}"
+
+
+def test_a_proxy_would_read_what_goes_in_clear_to_a_target_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Proxy(("127.0.0.1", 0), Proxy.Handler) as proxy:
+        addresses = {"url": "http://127.0.0.1:9", "proxy": f"http://{proxy.address}"}
+        with pytest.raises(ConfigError, match="its proxy reads identities and token"):
+            proxied(monkeypatch, **addresses)
+        sink = proxied(monkeypatch, **addresses, insecure=True)
+        with pytest.raises(Unavailable):
+            sink.apply([an_erasure(email=CANARY)])
+        sink.close()
+    [head] = proxy.heads
+    assert head.startswith(b"POST http://127.0.0.1:9/olvido/v1/tasks HTTP/1.1")
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["", "proxy.example:3128", "socks5://proxy.example", "http://", "http://p/?a=s3cr3t", "http://[::1"],
+)
+def test_a_proxy_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    with pytest.raises(ConfigError, match=r"sinks\.crm\.proxy|OLVIDO_TEST_PROXY") as caught:
+        proxied(monkeypatch, url="https://crm.example.com", proxy=proxy)
+    assert "s3cr3t" not in str(caught.value)

@@ -6,6 +6,7 @@ identity is ever in a URL, a log line or an exception.
 """
 
 import hashlib
+import ipaddress
 import json
 import logging
 import time
@@ -42,7 +43,7 @@ RETRY_AFTER_MIN = timedelta(seconds=1)
 RETRY_AFTER_MAX = timedelta(hours=1)
 DETAIL_MAX = 1000
 REFUSALS = frozenset({400, 404, 409, 413, 422})  # of what was sent; anything else may pass by itself
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+PROXY_SCHEMES = frozenset({"http", "https"})
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -50,6 +51,8 @@ A = TypeVar("A", bound=BaseModel)
 class _Section(SectionPart):
     url: Secret
     token: Secret | None = None
+    proxy: Secret | None = None  # its address, perhaps with a user and a password
+    insecure: bool = False  # identities may travel over a network that anybody in it can read
 
 
 class _Answer(BaseModel):
@@ -84,7 +87,9 @@ class HttpSink:
 
     not_rehearsed = "its target cannot take back what it has done"
 
-    def __init__(self, settings: SinkSettings, url: str, *, token: str = "") -> None:
+    def __init__(
+        self, settings: SinkSettings, url: str, *, token: str = "", proxy: str | None = None
+    ) -> None:
         self._name = settings.name
         self._kinds = frozenset(settings.identities)
         self._lookups = True  # until the target says that it has none
@@ -93,23 +98,31 @@ class HttpSink:
             headers["Authorization"] = f"Bearer {token}"
         # Not by the environment: a proxy that it names would get identities and the token in clear.
         self._client = httpx2.Client(
-            base_url=url, headers=headers, timeout=TIMEOUT, follow_redirects=False, trust_env=False
+            base_url=url,
+            headers=headers,
+            timeout=TIMEOUT,
+            follow_redirects=False,
+            trust_env=False,
+            proxy=proxy,
         )
 
     @classmethod
     def from_section(cls, settings: SinkSettings) -> "HttpSink":
-        """Make one out of ``sinks.<name>``: ``url`` and ``token``. Nothing is connected yet.
+        """Make one out of ``sinks.<name>``: ``url``, ``token``, ``proxy``, ``insecure``. Connect to nothing.
 
         Raises:
             ConfigError: naming the key and the fix.
         """
         section = read_section(_Section, settings)
         place = f"sinks.{settings.name}"
-        url = _checked_url(section.url.read(key=f"{place}.url"), place, settings.name)
+        proxy = _checked_proxy(section.proxy.read(key=f"{place}.proxy"), place) if section.proxy else None
+        url = _checked_url(section.url.read(key=f"{place}.url"), place)
+        if url.startswith("http://") and (proxy or not _is_loopback(httpx2.URL(url).host)):
+            _check_insecure(section, settings.name, place, proxied=proxy is not None)
         token = section.token.read(key=f"{place}.token") if section.token else ""
         if not token.isascii() or not token.isprintable() or " " in token:
             raise fault(f"{place}.token", "holds what no header can hold; give the bare token")
-        return cls(settings, url, token=token)
+        return cls(settings, url, token=token, proxy=proxy)
 
     def __repr__(self) -> str:
         return f"HttpSink({self._name})"
@@ -348,16 +361,44 @@ def _retry_after(header: str | None, now: datetime) -> timedelta | None:
     return min(max(asked, RETRY_AFTER_MIN), RETRY_AFTER_MAX)
 
 
-def _checked_url(text: str, place: str, name: str) -> str:
+def _checked_url(text: str, place: str) -> str:
     """The base address, without what could hold a secret or an identity."""
-    try:
-        url = httpx2.URL(text)
-    except httpx2.InvalidURL:
-        raise fault(f"{place}.url", "is not a URL") from None
+    url = _url(text, f"{place}.url")
     if url.scheme not in {"http", "https"} or not url.host:
         raise fault(f"{place}.url", "is not an http:// or https:// address")
     if url.userinfo or url.query or url.fragment:
         raise fault(f"{place}.url", "has a user, a query or a fragment; give a secret as token")
-    if url.scheme == "http" and url.host not in LOOPBACK:
-        log.warning("sink %s: its url is not https, so identities travel in clear", name)
-    return text.rstrip("/")
+    return str(url).rstrip("/")
+
+
+def _checked_proxy(text: str, place: str) -> str:
+    url = _url(text, f"{place}.proxy")
+    if url.scheme not in PROXY_SCHEMES or not url.host or url.query or url.fragment or url.path != "/":
+        raise fault(f"{place}.proxy", "is not the address of a proxy, such as http://proxy.example:3128")
+    return str(url)
+
+
+def _url(text: str, place: str) -> httpx2.URL:
+    try:
+        return httpx2.URL(text)
+    except httpx2.InvalidURL:
+        raise fault(place, "is not a URL") from None
+
+
+def _check_insecure(section: _Section, name: str, place: str, *, proxied: bool) -> None:
+    """Refuse an address in clear, which others can read on the way, unless the section allows it."""
+    readers = "its proxy reads" if proxied else "whoever is on the way reads"
+    if not section.insecure:
+        raise fault(
+            f"{place}.url",
+            f"is not https, so {readers} identities and token: give an https:// address, or "
+            "write insecure = true",
+        )
+    log.warning("sink %s: its url is not https, so %s identities and token", name, readers)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
