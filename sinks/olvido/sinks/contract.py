@@ -6,8 +6,10 @@ point names a :class:`SinkFactory`, its name is the ``kind`` in olvido.toml.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
+from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
 from olvido.core.subject import Identity, IdentityKind
 from olvido.core.tasks import Task
@@ -146,6 +148,56 @@ class Rehearsing(Protocol):
 
         Raises:
             Unavailable: the target does not answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What came of one step of looking again."""
+
+    look: LaterLook | None  # None: no erasure is due
+    overdue: timedelta  # for how long the oldest look was due when the step began
+    more: bool  # whether others are due now
+
+
+@runtime_checkable
+class LookingAgain(Protocol):
+    """What a sink has besides, if it keeps the boxes of what it erased and can search for the people again.
+
+    No sink needs it. What it erased is then never shown as verified.
+    """
+
+    def look_again(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Swept | None:
+        """Look at some of what is due: a bounded step. None where another process does that now.
+
+        That they were looked at is noted only after ``publish`` has returned.
+
+        Args:
+            opening: opens a box; None where it does not open here. It raises ``Forgotten`` where the key
+                is destroyed, which is counted.
+            publish: hands the record to the broker.
+
+        Raises:
+            Unavailable: the target or the broker does not answer. It is tried again later.
+            Refused: the target refuses the search.
+        """
+        ...
+
+    def look_at(
+        self,
+        opening: Callable[[Task], OpenedTask | None],
+        publish: Callable[[LaterLook], None],
+        *,
+        done_after: datetime,
+    ) -> LaterLook | None:
+        """Look at the next of those done after an instant, due or not, and note nothing; None: no more.
+
+        Raises:
+            Unavailable: the target or the broker does not answer.
+            Refused: the target refuses the search.
         """
         ...
 

@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
@@ -22,18 +22,22 @@ from pydantic import Field
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
 from olvido.core.errors import ConfigError, Refused, Unavailable
+from olvido.core.looks import LOOK_AGAIN, LaterLook
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
 from olvido.core.sql import array_of
 from olvido.core.subject import IdentityKind
 from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.settings.deployment import Secret
-from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings
+from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, Swept
 from olvido.sinks.data_map import DataMap, ErasureMethod, Scalar, Table
 from olvido.sinks.journal import Answer, queries, recalled
+from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
+from olvido.sinks.looks_postgres import KeptInPostgres
 from olvido.sinks.ownership import Key, Match, same_text
 from olvido.sinks.postgres_shape import INTEGERS, TableShapes, folds, look
 from olvido.sinks.relational import carry_out
+from olvido.sinks.rights.target import Target
 from olvido.sinks.rows import Child, RowMark, Search
 from olvido.sinks.section import SectionPart, fault, read_section
 
@@ -65,16 +69,24 @@ _REASONS = (
 
 class _Section(SectionPart):
     dsn: Secret
+    look_again: LookAgain = LOOK_AGAIN
     tables: Any = Field(default=None)
 
 
 class PostgresSink:
     """One PostgreSQL database that holds personal data."""
 
-    def __init__(self, settings: SinkSettings, dsn: str, data_map: DataMap) -> None:
+    def __init__(
+        self,
+        settings: SinkSettings,
+        dsn: str,
+        data_map: DataMap,
+        look_again: tuple[timedelta, ...] = LOOK_AGAIN,
+    ) -> None:
         self._settings = settings
         self._dsn = dsn
         self._map = data_map
+        self._look_again = look_again
         self._connection: connection | None = None
         self._shape: TableShapes | None = None
 
@@ -87,7 +99,8 @@ class PostgresSink:
         """
         section = read_section(_Section, settings)
         data_map = DataMap.of(settings, section.tables)  # first: it can be told on any machine
-        return cls(settings, section.dsn.read(key=f"sinks.{settings.name}.dsn"), data_map)
+        dsn = section.dsn.read(key=f"sinks.{settings.name}.dsn")
+        return cls(settings, dsn, data_map, section.look_again)
 
     def __repr__(self) -> str:
         return f"PostgresSink({self._settings.name})"
@@ -158,6 +171,24 @@ class PostgresSink:
         except psycopg2.Error as error:
             raise self._fault(error) from None
 
+    def look_again(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Swept | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_again`."""
+        with self._looking(opening, publish) as looking:
+            return looking.step(self._look_again)
+
+    def look_at(
+        self,
+        opening: Callable[[Task], OpenedTask | None],
+        publish: Callable[[LaterLook], None],
+        *,
+        done_after: datetime,
+    ) -> LaterLook | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_at`."""
+        with self._looking(opening, publish) as looking:
+            return looking.page(done_after)
+
     def idle(self) -> None:
         """Nothing to do: autovacuum gives space back, see docs/sinks/postgres.md."""
 
@@ -172,6 +203,8 @@ class PostgresSink:
             with conn.cursor() as cur:
                 rows = _PostgresRows(cur, self._begin(cur), self._map, shape)
                 receipts = carry_out(rows, self._map, self._settings, batch)
+                if self._look_again:
+                    self._kept(cur).keep(to_keep(batch, receipts, rows.at))
             # Killed before this line: nothing was done. Killed after it: all was done and is
             # remembered, and the batch that comes again is answered from the journal.
             conn.commit()
@@ -179,6 +212,29 @@ class PostgresSink:
             self._roll_back(conn)
             raise
         return receipts
+
+    @contextmanager
+    def _looking(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Iterator[LookTransaction]:
+        """A transaction that looks again; it is committed at the end."""
+        conn = self._connected()
+        try:
+            shape = self._shape or self._prepare(conn)
+            with conn.cursor() as cur:
+                rows = _PostgresRows(cur, self._begin(cur), self._map, shape)
+                target = Target(rows, self._map, self._settings.purposes)
+                yield LookTransaction(target, self._kept(cur), self._settings.name, opening, publish)
+            conn.commit()
+        except psycopg2.Error as error:
+            self._roll_back(conn)
+            raise self._fault(error) from None
+        except BaseException:
+            self._roll_back(conn)
+            raise
+
+    def _kept(self, cur: cursor) -> KeptInPostgres:
+        return KeptInPostgres(cur, self._settings.name)
 
     def _try(self, one: OpenedTask | None) -> Receipt | None:
         """What a task that is new would be answered. Alone, so that its locks are held for a moment only."""

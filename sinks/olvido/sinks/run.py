@@ -2,8 +2,11 @@
 
 import logging
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from olvido.broker.contract import Publisher, Received
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
 from olvido.broker.runtime import tracing
@@ -13,14 +16,15 @@ from olvido.broker.runtime.patience import Stopped, patiently
 from olvido.broker.runtime.serving import serving
 from olvido.broker.topics import check_fit
 from olvido.core.errors import ConfigError, Refused, Unavailable
-from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
+from olvido.schemas.codec import dead_letters_codec, looks_codec, receipts_codec, tasks_codec
 from olvido.schemas.privacy.opening import Opener
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import sink_group, tasks_topic
-from olvido.sinks.contract import Sink
+from olvido.sinks.contract import LookingAgain, Sink
 from olvido.sinks.plugins import load_sink
 from olvido.sinks.runner import SinkRunner
+from olvido.sinks.sweeping import Sweeping
 
 log = logging.getLogger("olvido.sinks")
 
@@ -52,6 +56,11 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
                 lambda: _runner(deployment, name, sink, opener, publisher, registry=registry),
                 stop,
             )
+            look_again = patiently(
+                f"sink {name}",
+                lambda: looking_again(deployment, name, sink, opener, publisher, registry=registry),
+                stop,
+            )
             log.info("sink %s starts: its target answers and fits the data map", name)
             health.started({"target": runner.reach, "registry": registry.reach})
             threading.Thread(target=health.watch, args=(stop,), name="health", daemon=True).start()
@@ -59,8 +68,8 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
                 deployment.kafka,
                 group=group,
                 topics=topics,
-                handler=runner,
-                on_idle=lambda: _idle(name, runner),
+                handler=_Both(runner, look_again),
+                on_idle=lambda: _idle(name, runner, look_again),
                 activity=activity,
                 canaries=True,
             ).run(stop)
@@ -108,7 +117,40 @@ def _runner(
     )
 
 
-def _idle(name: str, runner: SinkRunner) -> None:
+def looking_again(
+    deployment: Deployment, name: str, sink: Sink, opener: Opener, publisher: Publisher, *, registry: Registry
+) -> Sweeping | None:
+    """What has a sink look again for people it erased; None if it is of a kind that cannot.
+
+    Raises:
+        ConfigError: the schema of the record is not registered.
+        Unavailable: the registry does not answer.
+    """
+    if not isinstance(sink, LookingAgain):
+        return None
+    return Sweeping(
+        sink, name=name, opener=opener, looks=looks_codec(registry), publisher=publisher,
+        source=deployment.source,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """Tasks first, then a step of looking again: so a sink that is never idle does it between its batches."""
+
+    runner: SinkRunner
+    look_again: Sweeping | None
+
+    def __call__(self, batch: Sequence[Received]) -> None:
+        self.runner(batch)
+        # Killed before the end of this: the batch is done and answered, and comes again to be answered alike.
+        if self.look_again is not None:
+            self.look_again.step()
+
+
+def _idle(name: str, runner: SinkRunner, look_again: Sweeping | None) -> None:
+    if look_again is not None:
+        look_again.step()
     try:
         runner.idle()
     except (Unavailable, Refused) as error:

@@ -52,6 +52,14 @@ FORGOTTEN = Counter(
     "olvido_forgotten", "Tasks whose box nobody can open: the key of its epoch is destroyed", ["sink"],
     registry=REGISTRY,
 )  # fmt: skip
+RESURRECTED = Counter(
+    "olvido_sink_resurrected", "Erasures that a later look found again: they are asked for again", ["sink"],
+    registry=REGISTRY,
+)  # fmt: skip
+VERIFIED_AGE = Gauge(
+    "olvido_sink_verified_age_seconds", "For how long the oldest later look has been due; 0 if none is",
+    ["sink"], registry=REGISTRY,
+)  # fmt: skip
 RECEIPTS = Counter("olvido_receipts", "Receipts that settled a task", ["sink", "outcome"], registry=REGISTRY)
 TIME_TO_ERASE = Histogram(
     "olvido_time_to_erase_seconds", "From the request to the moment a sink had carried out the erasure",

@@ -20,17 +20,18 @@ SELECT now(), CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'rem
 -- Whether all of Olvido's own tables are there.
 SELECT bool_and(to_regclass(name) IS NOT NULL)
 FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words',
-    'olvido.shared_rows']) AS t (name);
+    'olvido.shared_rows', 'olvido.later_looks']) AS t (name);
 
 -- name: usable
 -- Whether this role may do with Olvido's own tables what the sink does.
 SELECT bool_and(has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
     AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE'))
 FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words',
-    'olvido.shared_rows']) AS t (name);
+    'olvido.shared_rows', 'olvido.later_looks']) AS t (name);
 
 -- name: install
--- Olvido's own tables in the target: the journal of tasks and what people said. No identity is in them.
+-- Olvido's own tables in the target: the journal of tasks, what people said, and the boxes of erasures until their
+-- last look. No identity is in them in clear.
 SELECT pg_advisory_xact_lock(hashtext('olvido.install'));
 CREATE SCHEMA IF NOT EXISTS olvido;
 CREATE TABLE IF NOT EXISTS olvido.applied (
@@ -74,6 +75,25 @@ CREATE TABLE IF NOT EXISTS olvido.shared_rows (
     left_at timestamptz NOT NULL,
     PRIMARY KEY (table_name, row_key)
 );
+CREATE TABLE IF NOT EXISTS olvido.later_looks (
+    task_id uuid NOT NULL,
+    generation int NOT NULL,
+    sink text NOT NULL,
+    request_id uuid NOT NULL,
+    subject_id text NOT NULL,
+    handles jsonb NOT NULL,
+    asked_at timestamptz NOT NULL,  -- the fence
+    region text NOT NULL,
+    key_id text NOT NULL,
+    wrapped_key bytea NOT NULL,
+    nonce bytea NOT NULL,
+    ciphertext bytea NOT NULL,
+    place int NOT NULL,  -- of its next look among those of the setting
+    applied_at timestamptz NOT NULL,
+    PRIMARY KEY (task_id, generation)
+);
+CREATE INDEX IF NOT EXISTS later_looks_due ON olvido.later_looks (sink, place, applied_at);
+CREATE INDEX IF NOT EXISTS later_looks_done ON olvido.later_looks (sink, applied_at);
 
 -- name: remembered
 -- The answers given before.

@@ -1,0 +1,190 @@
+"""Looking again for people who were erased: what a target keeps for it, and what one look finds.
+
+Beside its journal a sink keeps, for each erasure it answered for good, the task with its sealed box: no
+identity in clear. From time to time it takes those whose next look is due, opens their boxes, and searches
+for all of them as an erasure would: one statement a table, each person with the own fence.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, NamedTuple, Protocol
+
+from pydantic import BeforeValidator
+
+from olvido.core.looks import LaterLook, LookResult, NotVerified, look_of
+from olvido.core.receipts import Receipt
+from olvido.core.rights.names import Action
+from olvido.core.tasks import IdempotencyKey, Task
+from olvido.schemas.privacy.opening import Forgotten
+from olvido.sinks.contract import OpenedTask, Swept
+from olvido.sinks.data_map import ErasureMethod
+from olvido.sinks.rights.progress import TaskProgress
+from olvido.sinks.rights.target import Target
+
+# Erasures in one look, and those of the last one's transaction with it. Each may be named in the record,
+# which has at most 64 KiB: 39 bytes each, with the 1,000 tasks that a transaction has at most, are 58 KB.
+LOOKED_MAX = 500
+WAITS_MAX = 8
+WAIT_MAX = timedelta(days=90)
+_SPAN = re.compile(r"([1-9][0-9]{0,7})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _waits(given: object) -> tuple[timedelta, ...]:
+    spans = [_SPAN.fullmatch(str(one)) for one in given] if isinstance(given, list | tuple) else [None]
+    if None in spans:
+        raise ValueError('is a list of spans such as ["1h", "1d", "7d", "30d"]; [] for no later look')
+    waits = tuple(timedelta(**{_UNITS[span[2]]: int(span[1])}) for span in spans if span)
+    if len(waits) > WAITS_MAX or list(waits) != sorted(set(waits)) or (waits and waits[-1] > WAIT_MAX):
+        raise ValueError(f"has at most {WAITS_MAX} spans, each longer than the one before, none above 90d")
+    return waits
+
+
+LookAgain = Annotated[tuple[timedelta, ...], BeforeValidator(_waits)]  # `look_again` of a sink's section
+
+
+class Kept(NamedTuple):
+    """An erasure whose box is kept."""
+
+    task: Task
+    applied_at: datetime
+
+
+class KeptErasures(Protocol):
+    """What a target keeps of one sink's erasures until their last look, within one open transaction."""
+
+    def keep(self, erasures: Sequence[Kept]) -> None:
+        """Keep erasures done in this transaction; their earlier generations are looked at no more."""
+        ...
+
+    def alone(self) -> bool:
+        """Whether no other process looks for this sink now; none does until the transaction ends."""
+        ...
+
+    def oldest_due(self, waits: Sequence[timedelta]) -> Mapping[int, datetime]:
+        """By the place of each wait that is over for some erasure, when the first of those was done."""
+        ...
+
+    def due(self, place: int, waits: Sequence[timedelta], limit: int) -> Sequence[Kept]:
+        """Those whose look of that place is due, the oldest first; of one instant all or none."""
+        ...
+
+    def done_after(self, instant: datetime, limit: int) -> Sequence[Kept]:
+        """Those that were done after an instant, whatever looks they had; of one instant all or none."""
+        ...
+
+    def looked(self, keys: Sequence[IdempotencyKey], place: int, *, last: bool) -> None:
+        """Note that they had the look of that place; after the last they are kept no longer."""
+        ...
+
+    def drop(self, keys: Sequence[IdempotencyKey]) -> None:
+        """Keep them no longer."""
+        ...
+
+
+def to_keep(batch: Iterable[OpenedTask], receipts: Iterable[Receipt], at: datetime) -> list[Kept]:
+    """The erasures of a batch that are answered for good in the transaction of an instant."""
+    return [
+        Kept(one.task, receipt.applied_at)
+        for one, receipt in zip(batch, receipts, strict=True)
+        if one.task.action is Action.ERASE and receipt.outcome.final and receipt.applied_at == at
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class LookTransaction:
+    """One transaction of a target in which a sink looks again."""
+
+    target: Target
+    kept: KeptErasures
+    sink: str
+    opening: Callable[[Task], OpenedTask | None]  # None where the box does not open; Forgotten for ever
+    publish: Callable[[LaterLook], None]
+
+    def step(self, waits: Sequence[timedelta]) -> Swept | None:
+        """Have those looked at whose look is the longest overdue. Another process may do it: then nothing.
+
+        Whoever opened the transaction commits it.
+        """
+        if not self.kept.alone():
+            return None
+        at = self.target.rows.at
+        late = {place: at - done - waits[place] for place, done in self.kept.oldest_due(waits).items()}
+        if not late:
+            return Swept(look=None, overdue=timedelta(), more=False)
+        place = max(late, key=lambda one: late[one])
+        due = self.kept.due(place, waits, LOOKED_MAX)
+        look, forgotten = self._look(due, waits[place])
+        self.publish(look)
+        # Killed before this transaction is committed: the same are looked at again, and a second record says
+        # so. It verifies no less, and nothing is asked for twice.
+        looked = [one.task.key for one in due if one.task.key not in forgotten]
+        self.kept.looked(looked, place, last=place == len(waits) - 1)
+        self.kept.drop(sorted(forgotten))
+        return Swept(look=look, overdue=max(late.values()), more=len(due) >= LOOKED_MAX or len(late) > 1)
+
+    def page(self, after: datetime) -> LaterLook | None:
+        """Look at the next that were done after an instant, because a person asks; None if there are no more.
+
+        Nothing is noted: their own looks come when they are due.
+        """
+        found = self.kept.done_after(after, LOOKED_MAX)
+        if not found:
+            return None
+        look, _ = self._look(found, timedelta())
+        self.publish(look)
+        return look
+
+    def _look(self, due: Sequence[Kept], wait: timedelta) -> tuple[LaterLook, set[IdempotencyKey]]:
+        """Open the boxes and search; what was found, and whose keys are destroyed."""
+        opened, results = [], dict[IdempotencyKey, LookResult]()
+        forgotten: set[IdempotencyKey] = set()
+        for task, _ in due:
+            try:
+                one = self.opening(task)
+            except Forgotten:
+                forgotten.add(task.key)
+                one = None
+            if one is None:
+                results[task.key] = LookResult.NOT_LOOKED
+            else:
+                opened.append(one)
+        tasks = [TaskProgress.of(n, one) for n, one in enumerate(opened)]
+        results |= {tasks[n].task.key: result for n, result in _searched(self.target, tasks).items()}
+        look = look_of(
+            self.sink, wait, [one.applied_at for one in due], self.target.rows.at,
+            looked=len(opened), forgotten=len(forgotten),
+            not_verified=[
+                NotVerified(request_id=one.source_id, generation=one.generation, result=results[one.key])
+                for one, _ in due
+                if one.key in results
+            ],
+        )  # fmt: skip
+        return look, forgotten
+
+
+def _searched(target: Target, tasks: Sequence[TaskProgress]) -> dict[int, LookResult]:
+    """What a search finds of people who were erased, by their places; who is not in it was not found.
+
+    Only what an erasure would take, and what is not newer than the request, was found again. Of a row
+    without an instant nobody can say whether it is of a new life, so it is not taken for the old one.
+    """
+    if not tasks:
+        return {}
+    judgement = target.find(tasks)
+    owned = target.owned(tasks, judgement)
+    undecided, again = {*judgement.shared, *judgement.others}, set[int]()
+    for name, table in target.data_map.tables.items():
+        parent = table.parent and target.data_map.tables[table.parent.table]
+        if table.erase is ErasureMethod.RETAIN:
+            continue
+        for key, row in owned[name].items():
+            dated = table.created is not None and key in judgement.roots.get(name, ())
+            (again if dated else undecided).update(row.owners)
+        if table.parent and parent and parent.erase is ErasureMethod.RETAIN and owned[table.parent.table]:
+            above = owned[table.parent.table]
+            for _, kept, _ in target.rows.children(name, list(above)):
+                undecided.update(above[kept].owners)
+    return dict.fromkeys(undecided, LookResult.UNDECIDED) | dict.fromkeys(again, LookResult.FOUND_AGAIN)

@@ -1,0 +1,328 @@
+"""A sink looks again for people it erased, on a real PostgreSQL: what it finds, and what it leaves alone."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+import pytest
+from sinks.looking import Boxes
+from sinks.shop import ASKED_AT, LATER, LONG_AGO, TABLES, a_customer, settings
+from sinks.targets import PostgresTarget
+from values import Journal
+
+from olvido.core.errors import ConfigError, Unavailable
+from olvido.core.looks import LaterLook, LookResult
+from olvido.core.outcomes import Outcome
+from olvido.sinks import looks
+from olvido.sinks.contract import OpenedTask
+from olvido.sinks.postgres import PostgresSink
+from olvido.sinks.sweeping import Sweeping
+
+HOUR = timedelta(hours=1)
+NEWSLETTER = {"newsletter": {"key": "id", "identities": {"email": "email"}, "erase": "delete"}}
+
+
+class Shop:
+    """The shop in PostgreSQL, a sink of it, and what its looks publish."""
+
+    def __init__(self, target: PostgresTarget, folder: Path) -> None:
+        self.target = target
+        self.boxes = Boxes(folder)
+        self.sent = Journal()
+        self.sink = self.another()
+
+    def another(self, tables: Any = TABLES, **own: Any) -> PostgresSink:
+        """A sink of it."""
+        section = {"dsn": {"env": "OLVIDO_TEST_CRM"}, "tables": tables, **own}
+        sink = PostgresSink.from_section(settings(section))
+        sink.check()
+        sink.install()
+        return sink
+
+    def erase(self, *erasures: OpenedTask) -> list[Outcome]:
+        """Have people erased; what came of it."""
+        return [receipt.outcome for receipt in self.sink.apply(erasures)]
+
+    def pass_time(self, by: timedelta) -> None:
+        """As if everything had been done so much earlier."""
+        self.target.run("UPDATE olvido.later_looks SET applied_at = applied_at - %s", (by,))
+
+    def sweeping(self, sink: PostgresSink | None = None) -> Sweeping:
+        """Its later looks."""
+        return self.boxes.sweeping(sink or self.sink, self.sent)
+
+    def step(self) -> list[LaterLook]:
+        """One step of them; what it published."""
+        before = len(self.sent.records)
+        self.sweeping().step()
+        return self.boxes.looks(self.sent.records[before:])
+
+    def kept(self) -> list[tuple[int, int]]:
+        """Of what is kept, the generations and the places of their next looks."""
+        return self.target.run("SELECT generation, place FROM olvido.later_looks ORDER BY 1, 2")
+
+
+@pytest.fixture
+def shop(postgres_target: PostgresTarget, tmp_path: Path) -> Shop:
+    """The shop with three customers."""
+    postgres_target.add("customers", *map(a_customer, (1, 2, 3)))
+    return Shop(postgres_target, tmp_path)
+
+
+def results(looks: Sequence[LaterLook]) -> dict[tuple[UUID, int], str]:
+    return {(one.request_id, one.generation): one.result.value for look in looks for one in look.not_verified}
+
+
+def test_nothing_is_looked_at_before_its_time_and_each_look_in_its_turn(shop: Shop):
+    assert shop.erase(shop.boxes.erasure(customer_id="C-1")) == [Outcome.ERASED]
+    assert shop.step() == []
+    for place, wait in enumerate((1, 24, 24 * 7, 24 * 30)):
+        assert shop.kept() == [(0, place)]
+        shop.pass_time(wait * HOUR)
+        [look] = shop.step()
+        assert (look.sink, look.after_s, look.looked, look.not_verified) == ("crm", wait * 3600, 1, ())
+        assert look.applied_from == look.applied_to < look.looked_at
+        shop.pass_time(-wait * HOUR)
+        assert shop.step() == []
+    assert shop.kept() == []  # after the last look nothing of the person is kept
+
+
+def test_what_is_kept_holds_no_identity_in_clear(shop: Shop):
+    shop.erase(shop.boxes.erasure(customer_id="C-1", email="Person1@Example.com", phone="+34600000001"))
+    [(row,)] = shop.target.run("SELECT l::text FROM olvido.later_looks l")
+    for text in ("C-1", "Person1", "person1", "600000001"):
+        assert text not in row
+        assert text.encode().hex() not in row
+
+
+def test_a_row_that_commits_after_the_erasures_snapshot_is_found_by_the_next_look(shop: Shop):
+    erasure = shop.boxes.erasure(customer_id="C-7", email="person7@example.com")
+    with closing(psycopg2.connect(shop.target.dsn)) as application:
+        application.cursor().execute(
+            "INSERT INTO customers (id, customer_no, created_at) VALUES (7, 'C-7', %s)", (LONG_AGO,)
+        )
+        assert shop.erase(erasure) == [Outcome.NOT_FOUND]
+        application.commit()
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {(erasure.task.source_id, 0): "found_again"}
+
+
+def test_an_import_of_yesterdays_file_is_found_and_erased_again(shop: Shop):
+    erasure = shop.boxes.erasure(customer_id="C-1", source_id=UUID(int=41))
+    others = shop.boxes.erasure(customer_id="C-2")
+    shop.erase(erasure, others)
+    shop.target.add("customers", a_customer(1))
+    shop.pass_time(HOUR)
+    [look] = shop.step()
+    assert look.looked == 2
+    assert results([look]) == {(UUID(int=41), 0): "found_again"}
+    again = shop.boxes.erasure(customer_id="C-1", source_id=UUID(int=41), generation=1)
+    assert shop.erase(again) == [Outcome.ERASED]
+    assert [row[1] for row in shop.target.rows("customers")] == ["C-3"]
+    assert shop.kept() == [(0, 1), (1, 0)]  # the other one's; and of the person the newest generation alone
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {}
+
+
+def test_a_restored_table_is_found(shop: Shop):
+    shop.target.run("CREATE TABLE backup AS TABLE customers")
+    erasures = [shop.boxes.erasure(customer_id=f"C-{number}") for number in (1, 2, 3)]
+    shop.erase(*erasures)
+    shop.target.run("INSERT INTO customers SELECT * FROM backup")
+    shop.pass_time(HOUR)
+    assert set(results(shop.step()).values()) == {"found_again"}
+    assert len(results(shop.step())) == 0  # not again and again until it is done
+
+
+def test_a_row_of_a_new_life_is_not_touched_and_does_not_contradict(shop: Shop):
+    shop.erase(shop.boxes.erasure(customer_id="C-1"))
+    shop.target.add("customers", a_customer(1, id=11, created_at=LATER))
+    shop.pass_time(HOUR)
+    [look] = shop.step()
+    assert (look.looked, look.not_verified) == (1, ())
+    assert len(shop.target.rows("customers")) == 3
+
+
+def test_a_row_that_bears_no_instant_may_be_of_a_new_life_so_nothing_is_decided(shop: Shop):
+    shop.target.run("CREATE TABLE newsletter (id int PRIMARY KEY, email text)")
+    shop.sink = shop.another({**TABLES, **NEWSLETTER})
+    erasure = shop.boxes.erasure(email="person1@example.com")
+    shop.erase(erasure)
+    shop.target.run("INSERT INTO newsletter VALUES (1, 'person1@example.com')")
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {(erasure.task.source_id, 0): "undecided"}
+
+
+def test_rows_that_are_retained_contradict_nothing_and_what_hangs_on_them_later_is_not_verified(shop: Shop):
+    tables = {
+        "customers": {**TABLES["customers"], "erase": "retain", "ground": "tax law"},
+        "contacts": TABLES["contacts"],
+    }
+    shop.sink = shop.another(tables)
+    one, two = shop.boxes.erasure(customer_id="C-1"), shop.boxes.erasure(customer_id="C-2")
+    assert shop.erase(one, two) == [Outcome.RETAINED] * 2
+    shop.target.run("INSERT INTO contacts VALUES (1, 2, 'called on Monday')")
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {(two.task.source_id, 0): "undecided"}
+
+
+def test_rows_of_somebody_else_that_name_the_person_leave_it_undecided(shop: Shop):
+    """The address stands in the row of another customer: it is nobody's to erase, and nothing is verified."""
+    erasure = shop.boxes.erasure(customer_id="C-1", email="person2@example.com")
+    assert shop.erase(erasure) == [Outcome.AMBIGUOUS]
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {(erasure.task.source_id, 0): "undecided"}
+    assert [row[1] for row in shop.target.rows("customers")] == ["C-2", "C-3"]
+
+
+def test_boxes_of_a_destroyed_key_are_counted_as_not_looked_at_and_dropped(shop: Shop):
+    erasure = shop.boxes.erasure(customer_id="C-1")
+    shop.erase(erasure)
+    shop.boxes.destroy()
+    shop.erase(shop.boxes.erasure(customer_id="C-2"))
+    shop.pass_time(HOUR)
+    [look] = shop.step()
+    assert (look.looked, look.forgotten) == (1, 1)
+    assert results([look]) == {(erasure.task.source_id, 0): "not_looked"}
+    assert shop.kept() == [(0, 1)]
+
+
+def test_a_box_that_does_not_open_here_is_not_looked_at_and_stops_no_other(shop: Shop):
+    erasure = shop.boxes.erasure(customer_id="C-1")
+    shop.erase(erasure, shop.boxes.erasure(customer_id="C-2"))
+    shop.target.run(
+        "UPDATE olvido.later_looks SET key_id = 'cn-2026-01' WHERE request_id = %s",
+        (str(erasure.task.source_id),),
+    )
+    shop.pass_time(HOUR)
+    [look] = shop.step()
+    assert (look.looked, look.forgotten) == (1, 0)
+    assert results([look]) == {(erasure.task.source_id, 0): "not_looked"}
+    assert shop.kept() == [(0, 1), (0, 1)]
+
+
+def test_what_could_not_be_published_is_looked_at_again(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    shop.erase(shop.boxes.erasure(customer_id="C-1"))
+    shop.pass_time(HOUR)
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.sent, "publish", _down)
+        shop.sweeping().step()
+    assert shop.kept() == [(0, 0)]
+    assert len(shop.step()) == 1
+
+
+def _down(_records: object) -> None:
+    raise Unavailable("Kafka does not answer")
+
+
+def test_killed_after_the_record_is_published_and_before_it_is_noted_it_looks_once_more(
+    shop: Shop, tmp_path: Path
+):
+    erasure = shop.boxes.erasure(customer_id="C-1")
+    shop.erase(erasure)
+    shop.target.add("customers", a_customer(1))
+    shop.pass_time(HOUR)
+    child = subprocess.run(
+        [sys.executable, Path(__file__).parent / "killed_while_looking.py", tmp_path, tmp_path / "record"],
+        env={**shop.target.environment, "PATH": "", "PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert child.returncode == -9, child.stderr.decode()
+    first = shop.boxes.codec.decode((tmp_path / "record").read_bytes())
+    [second] = shop.step()
+    assert (
+        results([first]) == results([second]) == {(erasure.task.source_id, 0): LookResult.FOUND_AGAIN.value}
+    )
+    assert (first.applied_from, first.applied_to) == (second.applied_from, second.applied_to)
+    assert shop.step() == []
+
+
+def test_one_process_looks_at_a_time(shop: Shop):
+    """A second member of the group finds nothing to do, and takes nothing from the first."""
+    shop.erase(shop.boxes.erasure(customer_id="C-1"))
+    shop.pass_time(HOUR)
+    seen = []
+
+    class Meanwhile:
+        """While the first publishes, the second tries."""
+
+        def publish(self, records: Any) -> None:
+            seen.append(shop.another().look_again(lambda _: None, lambda _: None))
+            shop.sent.publish(records)
+
+        def close(self) -> None: ...
+
+    shop.boxes.sweeping(shop.sink, Meanwhile()).step()
+    assert seen == [None]
+    assert len(shop.sent.records) == 1
+
+
+def test_a_step_is_bounded_and_takes_all_that_one_transaction_has_done(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    """The record speaks of all between two instants, so an instant is never divided."""
+    monkeypatch.setattr(looks, "LOOKED_MAX", 3)
+    for first in (10, 20, 30):
+        shop.erase(*(shop.boxes.erasure(customer_id=f"C-{first + number}") for number in (0, 1)))
+    shop.pass_time(HOUR)
+    assert [look.looked for _ in range(3) for look in shop.step()] == [4, 2]
+
+
+def test_what_an_open_transaction_may_still_commit_is_not_spoken_of(shop: Shop):
+    """It bears the instant at which it began, and a look speaks of all that was done between two instants."""
+    with closing(psycopg2.connect(shop.target.dsn, application_name="olvido")) as member:
+        member.cursor().execute("SELECT now()")
+        shop.erase(shop.boxes.erasure(customer_id="C-1"))
+        assert list(shop.sweeping().looks_since(ASKED_AT)) == []
+        member.rollback()  # the server answers after the transaction is gone from its list
+        assert [look.looked for look in shop.sweeping().looks_since(ASKED_AT)] == [1]
+
+
+def test_two_sinks_in_one_database_look_at_their_own(shop: Shop):
+    shop.erase(shop.boxes.erasure(customer_id="C-1"))
+    shop.target.run("UPDATE olvido.later_looks SET sink = 'another'")
+    shop.pass_time(HOUR)
+    assert shop.step() == []
+
+
+def test_by_hand_all_that_is_kept_is_looked_at_and_nothing_is_noted(shop: Shop):
+    began = datetime.now(UTC) - HOUR
+    first, second = shop.boxes.erasure(customer_id="C-1"), shop.boxes.erasure(customer_id="C-2")
+    shop.erase(first)
+    shop.erase(second)
+    shop.target.add("customers", a_customer(2))
+    found = list(shop.sweeping().looks_since(began))
+    assert results(found) == {(second.task.source_id, 0): "found_again"}
+    assert [(look.after_s, look.looked) for look in found] == [(0, 2)]
+    assert shop.kept() == [(0, 0), (0, 0)]
+    assert list(shop.sweeping().looks_since(datetime.now(UTC) + HOUR)) == []
+
+
+def test_a_setting_with_fewer_looks_lets_go_of_what_had_as_many(shop: Shop):
+    shop.erase(shop.boxes.erasure(customer_id="C-1"))
+    shop.pass_time(HOUR)
+    shop.step()
+    shop.sink = shop.another(look_again=["1h"])
+    assert shop.step() == []
+    assert shop.kept() == []
+
+
+def test_without_a_look_nothing_is_kept(shop: Shop):
+    shop.sink = shop.another(look_again=[])
+    shop.erase(shop.boxes.erasure(customer_id="C-1"))
+    assert shop.kept() == []
+    assert shop.step() == []
+
+
+@pytest.mark.parametrize(
+    "given", ["1h", ["1x"], ["0h"], ["1d", "1h"], ["1h", "1h"], ["91d"], [60], ["1h"] * 9]
+)
+def test_a_setting_that_says_no_looks_is_refused(shop: Shop, given: Any):
+    with pytest.raises(ConfigError, match=r"sinks\.crm\.look_again"):
+        shop.another(look_again=given)
