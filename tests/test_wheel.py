@@ -57,13 +57,21 @@ EXTRAS = {
     "local": ("core", "schemas", "broker", "ledger", "producers", "processors", "sinks", "operators"),
 }
 
-IMPORTED = """
+# The drivers of targets that few have: the modules that import one are loaded by their kind of sink alone.
+BEHIND_AN_EXTRA = ("pymysql",)
+
+IMPORTED = f"""
 import importlib, pkgutil, sys
+BEHIND_AN_EXTRA = {BEHIND_AN_EXTRA}
 for name in sys.argv[1:]:
-    room = importlib.import_module(name.removeprefix("+") if name.startswith("+") else f"olvido.{name}")
-    for module in pkgutil.walk_packages(getattr(room, "__path__", ()), f"{room.__name__}."):
+    room = importlib.import_module(name.removeprefix("+") if name.startswith("+") else f"olvido.{{name}}")
+    for module in pkgutil.walk_packages(getattr(room, "__path__", ()), f"{{room.__name__}}."):
         if not module.name.endswith("__main__"):  # it runs the command when it is imported
-            importlib.import_module(module.name)
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as error:
+                if error.name not in BEHIND_AN_EXTRA:
+                    raise
 """
 
 

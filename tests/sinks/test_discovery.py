@@ -9,6 +9,8 @@ from pathlib import Path
 import duckdb
 import psycopg2
 import pytest
+from pymysql.constants import CLIENT
+from sinks.mariadb_server import connected
 from sinks.people_targets import content, database, names_nobody, proposed, role, run, tables_of
 from sinks.shop import settings
 
@@ -17,11 +19,13 @@ from olvido.core.subject import IdentityKind
 from olvido.sinks.data_map import DataMap
 from olvido.sinks.discovery.duckdb_reader import DuckDBReader
 from olvido.sinks.discovery.live import TargetReader
+from olvido.sinks.discovery.mysql_reader import MySQLReader
 from olvido.sinks.discovery.postgres_reader import PostgresReader
 from olvido.sinks.discovery.proposal import Proposal
 from olvido.sinks.discovery.reading import look_at
 from olvido.sinks.discovery.sqlite_reader import SqliteReader
 from olvido.sinks.discovery.writing import toml_of
+from olvido.sinks.kinds.mysql_address import Address
 
 KINDS = (IdentityKind.CUSTOMER_ID, IdentityKind.EMAIL, IdentityKind.PHONE)
 
@@ -244,16 +248,28 @@ b" text);
     assert table["identities"]["email"] == "E-Mail"
 
 
-def test_a_database_that_does_not_answer_is_unavailable_and_its_password_stays_unread():
-    reader = PostgresReader("crm", "postgresql://crm:geheim@127.0.0.1:1/crm")
+@pytest.mark.parametrize(
+    "reader",
+    [
+        PostgresReader("crm", "postgresql://crm:geheim@127.0.0.1:1/crm"),
+        MySQLReader("crm", Address.of("mysql://crm:geheim@127.0.0.1:1/crm")),
+    ],
+)
+def test_a_database_that_does_not_answer_is_unavailable_and_its_password_stays_unread(reader: TargetReader):
+    assert "geheim" not in repr(reader)
     with pytest.raises(Unavailable) as caught:
         reader.tables()
     assert "geheim" not in str(caught.value)
 
 
-@pytest.fixture(params=["sqlite", "duckdb"])
-def file_reader(request: pytest.FixtureRequest, tmp_path: Path) -> TargetReader:
+@pytest.fixture(params=["sqlite", "duckdb", "mysql"])
+def other_reader(request: pytest.FixtureRequest, tmp_path: Path) -> TargetReader:
     path = tmp_path / f"people.{request.param}"
+    if request.param == "mysql":
+        url = request.getfixturevalue("mariadb_url")
+        with closing(connected(url, client_flag=CLIENT.MULTI_STATEMENTS)) as connection:
+            connection.cursor().execute(content("file"))
+        return MySQLReader("crm", Address.of(url))
     if request.param == "sqlite":
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript(content("file"))
@@ -263,8 +279,8 @@ def file_reader(request: pytest.FixtureRequest, tmp_path: Path) -> TargetReader:
     return DuckDBReader("crm", path)
 
 
-def test_a_file_is_read_as_a_server_is(file_reader: TargetReader):
-    proposal = proposed(file_reader)
+def test_another_database_is_read_as_postgresql_is(other_reader: TargetReader):
+    proposal = proposed(other_reader)
     tables = tables_of(text_of(proposal))
     assert tables == {
         "contacts": {

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pymysql
 import pytest
 from pymysql.cursors import Cursor
 from sinks.mariadb_server import connected
+
+from olvido.sinks.discovery.mysql_reader import MySQLReader
+from olvido.sinks.kinds.mysql_address import Address
 
 PROJECT = Path(__file__).parent.parent.parent
 
@@ -62,3 +66,60 @@ def test_without_a_server_and_without_apt_the_run_closes_with_a_line_that_says_s
         "and this machine has neither mariadbd nor apt (1 tests)"
     ], done.stdout
     assert done.returncode == status
+
+
+def test_a_reader_waits_for_no_lock_takes_no_collations_word_and_cannot_write(
+    mariadb: str, mariadb_url: str, cursor: Cursor
+) -> None:
+    database = mariadb_url.rpartition("/")[2]
+    cursor.execute(
+        "CREATE TABLE `Or``d%%er` (`I D` int, part int, who varchar(50), PRIMARY KEY (`I D`, part))", ()
+    )
+    cursor.execute("INSERT INTO `Or``d%%er` VALUES (1, 1, 'josé'), (1, 2, 'JOSE')", ())
+    cursor.execute("CREATE TABLE locked (id int PRIMARY KEY)")
+    cursor.execute("CREATE USER reader@'%' IDENTIFIED BY 'for-tests'")
+    cursor.execute(f"GRANT ALL ON {database}.* TO reader@'%'")
+    place = mariadb_url.rpartition("@")[2]
+    reader = MySQLReader("crm", Address.of(f"mysql://reader:for-tests@{place}"))
+    try:
+        order, locked = sorted(reader.tables(), key=lambda table: table.name)
+        assert (order.name, order.key, order.indexed) == ("Or`d%er", ("I D", "part"), {"I D"})
+        assert reader.sample(order, ["who"], 9).values == {"who": ["JOSE", "josé"]}  # the last row first
+        assert reader.held("Or`d%er", "who", ["jose", "josé"]) == 1
+        cursor.execute("LOCK TABLES locked WRITE")
+        assert reader.sample(locked, ["id"], 9).why_not == "its rows cannot be read now (error 1205)"
+        with pytest.raises(pymysql.OperationalError, match="READ ONLY"), reader._reading() as reading:
+            reading.execute("INSERT INTO locked VALUES (1)")
+    finally:
+        reader.close()
+        cursor.execute("UNLOCK TABLES")
+        cursor.execute("DROP USER reader@'%'")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://h/d",
+        "mysql://h",
+        "mysql:///d",
+        "mysql://h:x/d",
+        "mysql://h/d?ssl=false",
+        "mysql://h/d?a=b",
+    ],
+)
+def test_what_is_no_address_is_refused_without_a_part_of_it(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^(is not an address|has options)") as caught:
+        Address.of(url)
+    assert url not in str(caught.value)
+
+
+def test_an_address_holds_what_stands_in_it_and_shows_no_password() -> None:
+    address = Address.of("mysql://crm:ge%2Fheim@db.example/shop?ssl_ca=/etc/ca.pem")
+    assert (address.host, address.port, address.user, address.password) == (
+        "db.example",
+        3306,
+        "crm",
+        "ge/heim",
+    )
+    assert (address.database, address.certificates, address.encrypted) == ("shop", "/etc/ca.pem", True)
+    assert "heim" not in repr(address)

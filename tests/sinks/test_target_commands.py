@@ -103,7 +103,11 @@ def test_discover_reads_a_file(project: Path):
     ("arguments", "code", "words"),
     [
         (("crmm",), 2, "SINK: olvido.toml has no sink 'crmm'; did you mean 'crm'?"),
-        (("mails",), 2, "SINK: is a sink of kind 'http'; tables are read of: duckdb, postgres, sqlite"),
+        (
+            ("mails",),
+            2,
+            "SINK: is a sink of kind 'http'; tables are read of: duckdb, mysql, postgres, sqlite",
+        ),
         (("crm", "--rows", "100000"), 2, "--rows: is from 0 to 10,000"),
     ],
 )

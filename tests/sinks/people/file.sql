@@ -1,4 +1,4 @@
--- A small file of contacts, in words that SQLite and DuckDB both understand.
+-- A small file of contacts, in words that SQLite, DuckDB and MariaDB understand.
 -- Every person is invented; what names one has quimera, 600731 or 203.0.113 in it.
 
 CREATE TABLE contacts (id integer PRIMARY KEY, email text NOT NULL, name text, created_at timestamp);

@@ -9,7 +9,7 @@ from olvido.core.errors import InvalidInput
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import SinkSettings
 from olvido.sinks.discovery.live import TargetReader
-from olvido.sinks.section import read_part
+from olvido.sinks.section import fault, read_part
 
 
 class _Address(BaseModel):
@@ -18,6 +18,10 @@ class _Address(BaseModel):
 
 class _Dsn(_Address):
     dsn: Secret
+
+
+class _Url(_Address):
+    url: Secret
 
 
 class _File(_Address):
@@ -57,6 +61,21 @@ def _sqlite(settings: SinkSettings) -> TargetReader:
     return SqliteReader(settings.name, _file(settings))
 
 
+def _mysql(settings: SinkSettings) -> TargetReader:
+    place = f"sinks.{settings.name}"
+    try:
+        from olvido.sinks.discovery.mysql_reader import MySQLReader
+        from olvido.sinks.kinds.mysql_address import Address
+    except ModuleNotFoundError as error:
+        raise fault(f"{place}.kind", f"needs {error.name}: pip install 'olvido[mysql]'") from None
+    section = read_part(_Url, dict(settings.own), place=place)
+    try:
+        address = Address.of(section.url.read(key=f"{place}.url"))
+    except ValueError as error:
+        raise fault(f"{place}.url", str(error)) from None
+    return MySQLReader(settings.name, address)
+
+
 def _file(settings: SinkSettings) -> Path:
     section = read_part(_File, dict(settings.own), place=f"sinks.{settings.name}")
     return Path(section.file.read(key=f"sinks.{settings.name}.file"))
@@ -66,4 +85,5 @@ _READERS: Mapping[str, Callable[[SinkSettings], TargetReader]] = {
     "postgres": _postgres,
     "duckdb": _duckdb,
     "sqlite": _sqlite,
+    "mysql": _mysql,
 }
