@@ -6,6 +6,7 @@ What is asked of ports, locks, signals and repeats is asked of a part that start
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,7 +26,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from psycopg2.extensions import parse_dsn
 
 from olvido.core.errors import ConfigError
-from olvido.operators.local import kafka, postgres, stack
+from olvido.operators.local import java, kafka, postgres, registry, stack
 from olvido.operators.local.errors import PartFailed, StackError
 from olvido.operators.local.parts import CACHE_VARIABLE, MIRROR_VARIABLE, cache_folder, load_lock
 from olvido.operators.local.probes import connects
@@ -33,6 +34,7 @@ from olvido.operators.local.program import Program
 from olvido.operators.local.stack import PartStatus, Stack
 from olvido.operators.local.state import HOST, State, StateFolder, write_env
 from olvido.operators.local.supervisor import Supervisor
+from olvido.operators.local.training import train
 from olvido.operators.settings import read_env
 
 NOTHING: frozenset[str] = frozenset()
@@ -91,6 +93,7 @@ def answers(dsn: str) -> bool:
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Stack]:
     """A whole stack for tests that only look at it, or add what nobody else sees."""
+    train(ENVIRON)
     with stack.temporary_stack(programs=[a_sleeper()], environ=ENVIRON) as running:
         yield running
 
@@ -222,6 +225,53 @@ def test_kafkas_storage_is_formatted_once_and_each_folder_has_ids_of_its_own(tmp
     others = [{path.name: path.read_bytes() for path in data.iterdir()} | {kafka.META: b""} for data in kept]
     assert others[0] == others[1]
     assert [path.name for path in jars.iterdir()] == [kafka.FORMATTED]
+
+
+def test_both_parts_on_java_start_with_what_java_wrote_down_in_training(shared: Stack) -> None:
+    """They start without it as well, and take twice the CPU: nothing else would show that it is not read."""
+    parts, downloads = load_lock(), cache_folder(ENVIRON)
+    for name, own in ((kafka.NAME, kafka.JVM), (registry.NAME, registry.JVM)):
+        mapped = {Path(each.path) for each in psutil.Process(the(name, shared.status()).pid).memory_maps()}
+        assert java.aot_cache(downloads / parts[name].key, own).resolve() in mapped
+
+
+@pytest.mark.parametrize("content", [None, b"", b"torn" * 50_000], ids=["missing", "empty", "another's"])
+def test_java_starts_without_a_cache_that_it_cannot_read_and_says_nothing_of_it(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        java.aot_cache(tmp_path, kafka.JVM).write_bytes(content)
+    plain, passing_over = (
+        subprocess.run((java.JAVA, *options, "-version"), capture_output=True, check=True)
+        for options in (kafka.JVM, java.options(tmp_path, kafka.JVM))
+    )
+    assert (passing_over.stdout, passing_over.stderr) == (plain.stdout, plain.stderr)
+
+
+def test_half_of_a_cache_is_passed_over_as_well(tmp_path: Path) -> None:
+    train(ENVIRON)
+    written = java.aot_cache(cache_folder(ENVIRON) / load_lock()["kafka"].key, kafka.JVM).read_bytes()
+    java.aot_cache(tmp_path, kafka.JVM).write_bytes(written[: len(written) // 2])
+    subprocess.run(
+        (java.JAVA, *java.options(tmp_path, kafka.JVM), "-version"), capture_output=True, check=True
+    )
+
+
+@pytest.mark.proof
+def test_two_processes_that_train_at_once_leave_two_whole_caches_and_nothing_else(tmp_path: Path) -> None:
+    for part in (load_lock()[name] for name in (kafka.NAME, registry.NAME)):
+        shutil.copytree(
+            cache_folder() / part.key, tmp_path / part.key, ignore=shutil.ignore_patterns("*.aot")
+        )
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    command = (sys.executable, "-m", "olvido.operators.local.training")
+    both = [subprocess.Popen(command, env=os.environ | {CACHE_VARIABLE: str(tmp_path)}) for _ in range(2)]
+    assert [each.wait() for each in both] == [0, 0]
+    made = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    assert {path.name for path in made} - {"lock", "training.lock"} == {
+        path.name for path in made if path.suffix == ".aot"
+    }
+    assert sum(path.suffix == ".aot" for path in made) == 2
 
 
 def test_schema_ids_survive_a_killed_registry(project: Path) -> None:

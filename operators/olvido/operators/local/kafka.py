@@ -25,7 +25,7 @@ DATA = "data"  # in the folder that it runs in: the setting is a list, which a c
 STOP_WAIT_S = 30  # it hands over its logs cleanly; 0.3 s as a rule
 # Without the second compiler it starts in 1.6 s instead of 2.2. On two cores it then took its first 800,000
 # records at about twice the rate for half the CPU; a demo or a test does not live long enough for more.
-JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+JVM = (f"-Xmx{HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
 def program(folder: StateFolder, state: State, *, jars: Path) -> Program:
@@ -35,8 +35,7 @@ def program(folder: StateFolder, state: State, *, jars: Path) -> Program:
         kind="part",
         command=(
             str(java.JAVA),
-            f"-Xmx{HEAP}",
-            *JVM,
+            *java.options(jars, JVM),
             "-XX:+ExitOnOutOfMemoryError",  # so that it is started again
             f"-Djava.io.tmpdir={_home(folder) / 'tmp'}",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
