@@ -10,10 +10,12 @@ import ipaddress
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, TypeVar
+from uuid import uuid4
 
 import httpx2
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -42,6 +44,7 @@ TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 RETRY_AFTER_MIN = timedelta(seconds=1)
 RETRY_AFTER_MAX = timedelta(hours=1)
 DETAIL_MAX = 1000
+COUNT_MAX = 2**62  # two counts are added, and a receipt holds less than 2**63
 REFUSALS = frozenset({400, 404, 409, 413, 422})  # of what was sent; anything else may pass by itself
 PROXY_SCHEMES = frozenset({"http", "https"})
 
@@ -63,7 +66,7 @@ class _Receipt(_Answer):
     idempotency_key: str
     outcome: Annotated[Outcome, Field(strict=False)]
     counts: dict[
-        Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")], Annotated[int, Field(ge=0, lt=2**63)]
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")], Annotated[int, Field(ge=0, lt=COUNT_MAX)]
     ] = Field(default_factory=dict, max_length=100)
     detail: str = ""
     applied_at: Annotated[AwareDatetime, Field(strict=False)]
@@ -92,7 +95,7 @@ class HttpSink:
     ) -> None:
         self._name = settings.name
         self._kinds = frozenset(settings.identities)
-        self._lookups = True  # until the target says that it has none
+        self._lookups = True  # what the target last answered; until then it has them
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "olvido"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -164,52 +167,75 @@ class HttpSink:
 
     def _apply(self, batch: Sequence[OpenedTask]) -> list[Receipt]:
         asked = {_key(one.task): one for one in batch}
-        answer = self._ask(
-            TASKS_PATH, {"tasks": [_task(one, self._kinds) for one in batch]}, _Receipts, keys=asked
-        )
-        receipts = self._each_once(answer.receipts, asked)
-        latest = datetime.now(UTC) + CLOCK_SKEW_MAX
-        if not all(EARLIEST <= receipt.applied_at <= latest for receipt in receipts.values()):
-            raise self._garbled("an applied_at that cannot be")
+        answers = self._work(asked)
         # The look is part of the work, and so named by the work's own instant, which the target remembers: a
         # task that comes again is looked up again and gets the same receipt.
-        gone = self._read_back([one for key, one in asked.items() if _claims_gone(one.task, receipts[key])])
+        gone, there = self._read_back(asked, answers)
+        if there:
+            # The target answered from its memory and the person is back, or it did not do what it said. Its
+            # memory would answer so for ever: the work is asked for once more, under keys that are new to it.
+            # If we die in between, the same happens again, and erases only what is older than the request.
+            again = self._work({key: asked[key] for key in there}, mark=f".{uuid4().hex}")
+            answers = {**answers, **{key: _both(answers[key], answer) for key, answer in again.items()}}
+            gone, there = self._read_back(asked, answers)
+        if there:
+            raise Refused(
+                Cause.STILL_THERE, reason="looked up after the work, the target still finds the person"
+            )
         return [
             receipt_for(
                 one.task,
-                receipts[key].outcome,
-                applied_at=receipts[key].applied_at.astimezone(UTC),
-                verified_at=receipts[key].applied_at.astimezone(UTC) if key in gone else None,
-                counts=receipts[key].counts,
-                detail=_detail(receipts[key].detail, one.identities),
+                answers[key].outcome,
+                applied_at=answers[key].applied_at.astimezone(UTC),
+                verified_at=answers[key].applied_at.astimezone(UTC) if key in gone else None,
+                counts=answers[key].counts,
+                detail=_detail(answers[key].detail, one.identities),
             )
             for key, one in asked.items()
         ]
 
-    def _read_back(self, batch: Sequence[OpenedTask]) -> Set[str]:
-        """Search for those who are said to be gone; the keys of the tasks of which that is so.
+    def _work(self, asked: Mapping[str, OpenedTask], *, mark: str = "") -> Mapping[str, _Receipt]:
+        """Have the target do tasks; its answer to each. A ``mark`` makes keys that are new to it."""
+        marked = {key + mark: one for key, one in asked.items()}
+        tasks = [_task(one, key, self._kinds) for key, one in marked.items()]
+        answer = self._ask(TASKS_PATH, {"tasks": tasks}, _Receipts, keys=marked)
+        receipts = self._each_once(answer.receipts, marked)
+        latest = datetime.now(UTC) + CLOCK_SKEW_MAX
+        if not all(EARLIEST <= receipt.applied_at <= latest for receipt in receipts.values()):
+            raise self._garbled("an applied_at that cannot be")
+        return {key: receipts[key + mark] for key in asked}
 
-        Raises:
-            Refused: ``STILL_THERE``.
+    def _read_back(
+        self, asked: Mapping[str, OpenedTask], answers: Mapping[str, _Receipt]
+    ) -> tuple[Set[str], Set[str]]:
+        """Search for those who are said to be gone: the keys of those who are, and of those who are found.
+
+        A target without lookups is asked each time: one answer of 404 may come from a deployment that lasts a
+        minute. It costs such a target a request for each batch that erases somebody.
         """
-        if not batch or not self._lookups:
-            return frozenset()
-        asked = {_key(one.task): one for one in batch}
-        lookups = [_lookup(one, self._kinds) for one in batch]
+        claimed = {key: one for key, one in asked.items() if _claims_gone(one.task, answers[key])}
+        if not claimed:
+            return frozenset(), frozenset()
+        lookups = [_lookup(one, key, self._kinds) for key, one in claimed.items()]
         try:
-            answer = self._ask(LOOKUPS_PATH, {"lookups": lookups}, _Lookups, keys=asked)
+            answer = self._ask(LOOKUPS_PATH, {"lookups": lookups}, _Lookups, keys=claimed)
         except _NotThere:
-            self._lookups = False
+            self._note_lookups(there=False)
+            return frozenset(), frozenset()
+        self._note_lookups(there=True)
+        found = self._each_once(answer.lookups, claimed)
+        there = {key for key, one in found.items() if one.found}
+        return claimed.keys() - there, there
+
+    def _note_lookups(self, *, there: bool) -> None:
+        """Log once, and not with each batch, that what the target answers to lookups has changed."""
+        if there and not self._lookups:
+            log.info("sink %s: it has lookups again, so its erasures are verified", self._name)
+        if not there and self._lookups:
             log.warning(
                 "sink %s: it has no lookups, so its erasures are attested and not verified", self._name
             )
-            return frozenset()
-        found = self._each_once(answer.lookups, asked)
-        if any(one.found for one in found.values()):
-            raise Refused(
-                Cause.STILL_THERE, reason="looked up after the work, the target still finds the person"
-            )
-        return asked.keys()
+        self._lookups = there
 
     def _each_once(self, answers: Sequence[Any], asked: Mapping[str, OpenedTask]) -> Mapping[str, Any]:
         by_key = {one.idempotency_key: one for one in answers}
@@ -293,12 +319,12 @@ def _digest(keys: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
 
 
-def _task(one: OpenedTask, kinds: Set[IdentityKind]) -> dict[str, object]:
+def _task(one: OpenedTask, key: str, kinds: Set[IdentityKind]) -> dict[str, object]:
     task = one.task
     # What the fields of an action of a newer version mean is not known here, so they are not handed on.
     asked = Particulars() if isinstance(task.what, Unknown) else task.what.particulars
     return {
-        "idempotency_key": _key(task),
+        "idempotency_key": key,
         "action": task.action.value,
         "occurred_at": task.occurred_at.isoformat(),
         "purposes": list(asked.purposes),
@@ -315,9 +341,9 @@ def _task(one: OpenedTask, kinds: Set[IdentityKind]) -> dict[str, object]:
     }
 
 
-def _lookup(one: OpenedTask, kinds: Set[IdentityKind]) -> dict[str, object]:
+def _lookup(one: OpenedTask, key: str, kinds: Set[IdentityKind]) -> dict[str, object]:
     return {
-        "idempotency_key": _key(one.task),
+        "idempotency_key": key,
         "occurred_at": one.task.occurred_at.isoformat(),
         "identities": _identities(one, kinds),
     }
@@ -334,6 +360,15 @@ def _identities(one: OpenedTask, kinds: Set[IdentityKind]) -> list[dict[str, str
 
 def _claims_gone(task: Task, receipt: _Receipt) -> bool:
     return receipt.outcome in task.what.gone
+
+
+def _both(first: _Receipt, second: _Receipt) -> _Receipt:
+    """What two works of one task come to: the second is what stands, and both are counted."""
+    rows = Counter(first.counts)
+    rows.update(second.counts)
+    # Between the two somebody else may have removed what the lookup found.
+    outcome = first.outcome if second.outcome is Outcome.NOT_FOUND else second.outcome
+    return second.model_copy(update={"outcome": outcome, "counts": dict(rows)})
 
 
 def _detail(detail: str, identities: Sequence[Identity]) -> str:
