@@ -1,4 +1,4 @@
-"""`olvido sinks discover`: a sink's database and its data map, from the shell."""
+"""`olvido sinks discover | check`: a sink's database and its data map, from the shell."""
 
 import json
 from collections.abc import Iterator
@@ -122,3 +122,91 @@ def test_a_target_that_does_not_answer_is_exit_10(project: Path):
     assert done.returncode == 10
     assert "sink crm: PostgreSQL does not answer" in done.stderr
     assert "geheim" not in done.stderr
+
+
+CRM_TABLES = """
+[sinks.crm.tables.customers]
+key = "id"
+person = "customer_no"
+identities = { customer_id = "customer_no", email = "email" }
+erase = "delete"
+
+[sinks.crm.excused]
+"addresses" = "shared with the warehouse, which erases them itself"
+"customers.phone" = "goes with its row"
+"contact_form.ip" = "emptied after a day"
+"contact_form.nothing" = "no such column"
+"""
+
+
+def test_check_says_what_is_left_out_and_ends_with_10(project: Path):
+    with (project / "olvido.toml").open("a") as file:
+        file.write(CRM_TABLES)
+    done = olvido("sinks", "check", "crm")
+    assert done.returncode == 10
+    assert "contact_form.reply_to is not in the map: 100 % of 30 samples are e-mail addresses" in done.stdout
+    assert '→ map it, or excuse it: "contact_form.reply_to" = "why"' in done.stdout
+    assert "orders is not in the map; customer_id points at customers (a foreign key)" in done.stdout
+    assert "contact_form.nothing is excused and is not in the target" in done.stdout
+    assert "contact_form.ip " not in done.stdout
+    assert "addresses." not in done.stdout
+    assert names_nobody(done.stdout + done.stderr)
+    found = json.loads(olvido("sinks", "check", "crm", "-o", "json").stdout)
+    assert found["unread"] == []
+    assert {one["omitted"] for one in found["omissions"]} == {
+        "excuse for nothing",
+        "hangs on a person",
+        "no index",
+        "not mapped",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"), [(("-o", "github"), {}), ((), {"GITHUB_ACTIONS": "true"})]
+)
+def test_in_a_pull_request_findings_stand_at_their_lines(project: Path, arguments, environment):
+    (project / "olvido.toml").write_text(HEAD + CRM_TABLES)
+    done = olvido("sinks", "check", "crm", *arguments, **environment)
+    assert done.returncode == 10
+    lines = (project / "olvido.toml").read_text().splitlines()
+    number = 1 + lines.index('"contact_form.nothing" = "no such column"')
+    file = project / "olvido.toml"
+    assert (
+        f"::warning file={file},line={number},title=crm%3A excuse for nothing::contact_form.nothing is "
+        "excused and is not in the target; take it out of excused"
+    ) in done.stdout.splitlines()
+    assert all(line.startswith("::warning file=") for line in done.stdout.splitlines())
+
+
+def test_a_map_that_leaves_nothing_out_is_0(project: Path, shop: str):
+    (project / "olvido.toml").write_text(
+        HEAD
+        + """
+[sinks.file.tables.contacts]
+key = "id"
+identities = { email = "email" }
+erase = "delete"
+[sinks.file.tables.visits]
+key = "id"
+parent = { table = "contacts", column = "contact_id" }
+erase = "delete"
+"""
+    )
+    done = olvido("sinks", "check", "file")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "3 tables looked at; nothing is left out\n"
+
+
+def test_check_without_tables_says_what_to_do(project: Path):
+    done = olvido("sinks", "check", "crm")
+    assert done.returncode == 2
+    assert "sinks.crm.tables: says nothing of what is erased" in done.stderr
+
+
+def test_rows_that_may_not_be_read_are_told(project: Path, postgres: str):
+    (project / "olvido.toml").write_text(HEAD + CRM_TABLES)
+    rights = "GRANT SELECT ON customers TO {role}"
+    with database(postgres, content("shop")) as dsn, role(dsn, rights) as ours:
+        done = olvido("sinks", "check", "crm", CRM_DSN=ours)
+    assert "of 8 tables this role may not read the rows, so their names alone were judged: " in done.stderr
+    assert "contact_form.message is not in the map: by its name: texts that people wrote" in done.stdout

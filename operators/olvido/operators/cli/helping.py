@@ -30,6 +30,7 @@ PAGES = {  # of a command or a group, by its words or the first of them; the oth
     "restore": "docs/restore.md",
     "run": "docs/configuration.md#who-needs-what",
     "sinks": "docs/restore.md#the-standing-of-a-sink",
+    "sinks check": "docs/sinks/check.md",
     "sinks discover": "docs/sinks/discover.md",
     "support-bundle": "docs/operations.md#when-you-ask-somebody-else",
     "topics": "docs/topics.md",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from io import StringIO
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from rich import box
 from rich.cells import cell_len
@@ -50,22 +50,25 @@ class Output(StrEnum):
     CSV = "csv"
 
 
-def _chosen(context: Context, given: Output) -> Output:
-    """What -o says; else what the configuration says, if there is one."""
+Chosen = TypeVar("Chosen", bound=StrEnum)
+
+
+def chosen(context: Context, given: Chosen) -> Chosen:
+    """The form that -o gives; else the one of the configuration, if there is one."""
     source = context.get_parameter_source("output")
     if context.resilient_parsing or (source is not None and source.name != "DEFAULT"):
         return given
     from olvido.operators.settings import deployment
 
     try:
-        return Output(deployment().cli.output)
+        return type(given)(deployment().cli.output)
     except ConfigError:  # the command itself will say so, if it needs the configuration
         return given
 
 
 Form = Annotated[
     Output,
-    Option("--output", "-o", help="How data is printed: for people, or for machines.", callback=_chosen),
+    Option("--output", "-o", help="How data is printed: for people, or for machines.", callback=chosen),
 ]
 
 

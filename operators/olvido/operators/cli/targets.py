@@ -1,13 +1,20 @@
-"""`olvido sinks discover`: a sink's database and its data map, side by side."""
+"""`olvido sinks discover | check`: a sink's database and its data map, side by side."""
 
+import os
 import sys
-from typing import Annotated
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from olvido.operators.cli.output import Form, Output, messages, print_data
+from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.output import Form, Output, chosen, console, messages, print_data
 from olvido.operators.cli.progress import progress
 from olvido.operators.desk.text import counted
+
+if TYPE_CHECKING:
+    from olvido.operators.desk.omissions import MapCheck
 
 Name = Annotated[str, typer.Argument(metavar="SINK", help="Its name in olvido.toml.")]
 Rows = Annotated[
@@ -19,6 +26,7 @@ ROWS = 200
 def register(sinks: typer.Typer) -> None:
     """Add the commands to those of `olvido sinks`."""
     sinks.command("discover")(discover)
+    sinks.command("check")(check)
 
 
 def discover(sink: Name, rows: Rows = ROWS, output: Form = Output.TABLE) -> None:
@@ -50,3 +58,84 @@ def discover(sink: Name, rows: Rows = ROWS, output: Form = Output.TABLE) -> None
 
 def _to_decide(tables: tuple[str, ...]) -> str:
     return f"; you must decide about {', '.join(tables)}" if tables else ""
+
+
+class CheckOutput(StrEnum):
+    """The forms of a check: those of all data, and annotations of a pull request."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    YAML = "yaml"
+    CSV = "csv"
+    GITHUB = "github"
+
+
+CheckForm = Annotated[
+    CheckOutput,
+    typer.Option("--output", "-o", help="How findings are printed; github is annotations.", callback=chosen),
+]
+
+
+def check(sink: Name, rows: Rows = ROWS, output: CheckForm = CheckOutput.TABLE) -> None:
+    """Hold a sink's data map against its database: what it leaves out, what is gone. Exit 10 if anything.
+
+    Every column that looks personal must be in the map, or be excused with a reason. In a workflow of GitHub
+    findings are annotations of the lines of olvido.toml.
+
+    Examples:
+        olvido sinks check crm
+        olvido sinks check crm -o json
+        olvido sinks check crm -o github
+    """
+    from olvido.operators.desk import discovering, omissions
+    from olvido.operators.settings import deployment
+
+    declared = deployment()
+    with discovering.opened(declared, sink) as target:
+        count = len(target.tables)
+        with progress(f"reading {sink}", count, unit="tables") as bar:
+            found = omissions.check(declared, target, rows=rows, advance=bar)
+    if output is CheckOutput.TABLE and os.environ.get("GITHUB_ACTIONS") == "true":
+        output = CheckOutput.GITHUB
+    if output is CheckOutput.GITHUB:
+        _annotate(found)
+    elif not print_data(found, output=Output(output.value)):
+        for one in found.omissions:
+            console.print(f"[red]✗[/red] {one.omitted.ljust(17)}", end=" ")
+            console.print(one.text, markup=False, soft_wrap=True)
+            console.print(f"        → {one.fix}", markup=False, soft_wrap=True)
+    _summarise(found)
+    if found.omissions:
+        raise typer.Exit(Exit.UNHEALTHY)
+
+
+def _summarise(found: "MapCheck") -> None:
+    if found.unread:
+        tables = counted(len(found.unread), "table")
+        messages.print(
+            f"of {tables} this role may not read the rows, so their names alone were judged: "
+            + ", ".join(found.unread),
+            markup=False,
+            soft_wrap=True,
+        )
+    left = counted(len(found.omissions), "finding") if found.omissions else "nothing is left out"
+    messages.print(f"{counted(found.tables, 'table')} looked at; {left}", markup=False, soft_wrap=True)
+
+
+def _annotate(found: "MapCheck") -> None:
+    """Workflow commands: https://docs.github.com/actions/reference/workflow-commands-for-github-actions"""
+    from olvido.operators.settings import deployment_file
+
+    file = deployment_file()
+    shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    for one in found.omissions:
+        where = f"file={_escaped(str(shown), inner=True)},line={one.line}"
+        title = _escaped(f"{found.sink}: {one.omitted}", inner=True)
+        sys.stdout.write(f"::warning {where},title={title}::{_escaped(f'{one.text}; {one.fix}')}\n")
+
+
+def _escaped(text: str, *, inner: bool = False) -> str:
+    """A text as a workflow command wants it: one line, and as a property without what ends one."""
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if inner else text

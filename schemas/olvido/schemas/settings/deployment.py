@@ -159,6 +159,8 @@ class SinkSection(BaseModel):
     region: str
     identities: tuple[IdentityKind, ...] = Field(min_length=1)
     purposes: tuple[str, ...] = ()
+    # What `olvido sinks check` may pass over: a table or table.column, and the reason.
+    excused: Mapping[str, Annotated[str, Field(min_length=1, max_length=300)]] = Field(default_factory=dict)
     quota: str | None = None  # what its target takes, such as 5000/hour: replays keep under it
 
     @field_validator("quota")

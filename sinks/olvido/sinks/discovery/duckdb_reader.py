@@ -48,6 +48,7 @@ class DuckDBReader:
         return [
             LiveTable(
                 name=_name(schema, table),
+                full_name=f"{schema}.{table}",
                 columns=tuple(columns[schema, table]),
                 key=keys.get((schema, table), ()),
                 unique=frozenset(unique[schema, table]),

@@ -3,6 +3,7 @@
 A value of the rows is never part of it.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -52,12 +53,18 @@ class LiveTable:
 
     name: str  # as a data map names it: with its schema where it would not be found without
     columns: tuple[LiveColumn, ...]
+    full_name: str = ""  # with its schema in any case, where the database has schemas
     key: tuple[str, ...] = ()  # the primary key
     unique: frozenset[tuple[str, ...]] = frozenset()  # further unique columns
     references: tuple[LiveReference, ...] = ()
-    indexed: frozenset[str] = frozenset()  # the first column or expression of each index, without casts
+    indexed: frozenset[str] = frozenset()  # the first column or expression of each index, see bare
     rows: int | None = None  # about how many, as the database believes
     readable: bool = True  # whether this role may read it
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a data map may call it."""
+        return (self.name, self.full_name) if self.full_name else (self.name,)
 
     @property
     def by_name(self) -> Mapping[str, LiveColumn]:
@@ -115,3 +122,8 @@ class TargetReader(Protocol):
 
 
 CUT_AT = 400  # characters of a value: an e-mail address has at most 320
+
+
+def bare(expression: str) -> str:
+    """An indexed expression as it is compared: without casts, brackets, quotes."""
+    return re.sub(r'::[a-z ]+|[()"]', "", expression)

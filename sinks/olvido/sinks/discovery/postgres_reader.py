@@ -1,6 +1,5 @@
 """Reads a PostgreSQL database: every transaction is READ ONLY, and every statement has a limit."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from psycopg2.extensions import connection, cursor
 
 from olvido.core.errors import Unavailable
 from olvido.core.sql import array_of
-from olvido.sinks.discovery.live import CUT_AT, Family, LiveColumn, LiveReference, LiveTable, Sample
+from olvido.sinks.discovery.live import CUT_AT, Family, LiveColumn, LiveReference, LiveTable, Sample, bare
 from olvido.sinks.journal import queries
 from olvido.sinks.section import fault
 
@@ -61,6 +60,7 @@ class PostgresReader:
         return [
             LiveTable(
                 name=names[oid],
+                full_name=f"{schema}.{name}",
                 columns=tuple(columns[oid]),
                 key=keys.get(oid, ()),
                 unique=frozenset(unique[oid]),
@@ -69,7 +69,7 @@ class PostgresReader:
                 rows=rows if rows >= 0 else None,
                 readable=readable,
             )
-            for oid, _, _, _, rows, readable in found
+            for oid, schema, name, _, rows, readable in found
         ]
 
     def sample(self, table: LiveTable, columns: Sequence[str], rows: int) -> Sample:
@@ -203,11 +203,6 @@ class PostgresReader:
             conn.set_session(readonly=True, isolation_level="REPEATABLE READ")
             self._connection = conn
         return self._connection
-
-
-def bare(expression: str) -> str:
-    """An indexed expression without casts, brackets, quotes: ``lower((email)::text)`` is what is given."""
-    return re.sub(r'::[a-z ]+|[()"]', "", expression)
 
 
 def _table(name: str) -> sql.Identifier:

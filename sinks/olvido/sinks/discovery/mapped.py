@@ -1,0 +1,48 @@
+"""What a data map says of each table, as far as a look at the target needs it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from olvido.core.subject import IdentityKind
+from olvido.sinks.data_map import DataMap, ErasureMethod
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedTable:
+    """One table of a data map."""
+
+    name: str
+    erase: ErasureMethod
+    identities: Mapping[str, IdentityKind]  # by column
+    named: Mapping[str, str]  # every column that the map names, and the key that names it
+    changed: frozenset[str]  # the columns that an erasure empties or sets
+    followed: tuple[str, ...]  # the columns that rows are found by beside identities
+
+
+def mapped_tables(data_map: DataMap) -> Mapping[str, MappedTable]:
+    """Every table of a data map, by its name."""
+    return {name: _mapped(name, data_map) for name in data_map.tables}
+
+
+def _mapped(name: str, data_map: DataMap) -> MappedTable:
+    table = data_map.tables[name]
+    identities = {column: kind for kind, column in table.identities.items()}
+    parents = (table.parent.column,) if table.parent else ()
+    named = {
+        table.key: "key",
+        **dict.fromkeys(data_map.sharers(name), "shared_by"),
+        **dict.fromkeys(table.marked, "consent, objection or restrict"),
+        **dict.fromkeys(table.null, "null"),
+        **dict.fromkeys(table.set_to, "set"),
+        **dict.fromkeys(parents, "parent"),
+        **({table.created: "created"} if table.created else {}),
+        **{column: f"identities.{kind.value}" for column, kind in identities.items()},
+    }
+    return MappedTable(
+        name=name,
+        erase=table.erase,
+        identities=identities,
+        named=named,
+        changed=frozenset(table.declared),
+        followed=(*parents, *data_map.sharers(name)),
+    )

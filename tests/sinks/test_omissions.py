@@ -1,0 +1,163 @@
+"""What a data map leaves out of a live PostgreSQL: each omission is found, and can be excused."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from sinks.people_targets import content, database, names_nobody, proposed, run, tables_of
+from sinks.shop import settings
+
+from olvido.core.subject import IdentityKind
+from olvido.sinks.data_map import DataMap
+from olvido.sinks.discovery.links import unwritten, written
+from olvido.sinks.discovery.mapped import mapped_tables
+from olvido.sinks.discovery.omissions import Omission, Omitted, omissions
+from olvido.sinks.discovery.postgres_reader import PostgresReader
+from olvido.sinks.discovery.reading import look_at
+from olvido.sinks.discovery.writing import toml_of
+
+KINDS = (IdentityKind.CUSTOMER_ID, IdentityKind.EMAIL, IdentityKind.PHONE)
+INDEXES = """
+CREATE INDEX ON customers (lower(email));
+CREATE INDEX ON customers (phone);
+CREATE INDEX ON customers (address_id);
+CREATE INDEX ON carts (customer_id);
+CREATE INDEX ON contact_form (customer_id);
+CREATE INDEX ON contact_form (lower(reply_to));
+CREATE INDEX ON orders (customer_id);
+CREATE INDEX ON products (updated_by);
+"""
+
+
+@pytest.fixture
+def shop(postgres: str) -> Iterator[str]:
+    """A shop with every index that its map needs."""
+    with database(postgres, content("shop") + INDEXES) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def whole(shop: str) -> dict[str, Any]:
+    """A map of all of it: what is proposed, with each decision made."""
+    text = toml_of(proposed(PostgresReader("crm", shop)), declared=KINDS, rows=200)
+    tables = dict(tables_of(text))
+    for name in ("orders", "order_lines"):
+        tables[name] = {**tables[name], "erase": "delete"}
+    return tables
+
+
+def found(dsn: str, tables: Mapping[str, Any], excused: Mapping[str, str] | None = None) -> list[Omission]:
+    reader = PostgresReader("crm", dsn)
+    try:
+        seen = look_at(reader, reader.tables())
+        links = [*written([one.table for one in seen]), *unwritten(reader, seen)]
+    finally:
+        reader.close()
+    data_map = DataMap.of(settings({}), tables)
+    return omissions(
+        mapped_tables(data_map), seen, links, kinds=KINDS, excused=excused or {}, dialect="PostgreSQL"
+    )
+
+
+def brief(omitted: list[Omission]) -> list[tuple[str, str, str]]:
+    return [(one.omitted.value, one.table, one.column) for one in omitted]
+
+
+def test_a_whole_map_leaves_nothing_out(shop: str, whole: dict[str, Any]):
+    assert brief(found(shop, whole)) == []
+
+
+def test_a_table_that_appeared_is_found_column_by_column_and_by_what_it_hangs_on(
+    shop: str, whole: dict[str, Any]
+):
+    run(
+        shop,
+        """
+        CREATE TABLE newsletter (id bigint PRIMARY KEY, customer_id bigint, email text, opened boolean);
+        INSERT INTO newsletter SELECT n, n, 'quimera.' || n || '@example.es', true
+            FROM generate_series(1, 9) AS n;
+        CREATE TABLE colours (id bigint PRIMARY KEY, label text);
+        """,
+    )
+    omitted = found(shop, whole)
+    assert brief(omitted) == [
+        ("not mapped", "newsletter", "email"),
+        ("hangs on a person", "newsletter", "customer_id"),
+    ]
+    assert omitted[0].text == "newsletter.email is not in the map: 9 of 9 samples are e-mail addresses"
+    assert "no foreign key; 9 of 9 sampled values are keys of customers" in omitted[1].text
+    assert all(names_nobody(repr(one)) for one in omitted)
+    excused = {"newsletter.email": "goes with the list server", "newsletter.customer_id": "the same"}
+    assert found(shop, whole, excused) == []
+    assert found(shop, whole, {"newsletter": "the list server's own"}) == []
+    assert found(shop, whole, {"public.newsletter": "the list server's own"}) == []
+
+
+def test_a_table_with_a_foreign_key_to_a_person_is_found_whatever_is_in_it(shop: str, whole: dict[str, Any]):
+    run(shop, "CREATE TABLE likes (id bigint PRIMARY KEY, customer_id bigint REFERENCES customers (id))")
+    assert brief(found(shop, whole)) == [("hangs on a person", "likes", "customer_id")]
+
+
+def test_what_is_gone_is_found_and_cannot_be_excused(shop: str, whole: dict[str, Any]):
+    run(shop, "DROP TABLE carts; ALTER TABLE customers DROP COLUMN phone")
+    omitted = found(shop, whole, {"carts": "gone", "customers.phone": "gone"})
+    assert brief(omitted) == [
+        ("column gone", "customers", "phone"),
+        ("table gone", "carts", ""),
+        ("excuse for nothing", "carts", ""),
+        ("excuse for nothing", "customers.phone", ""),
+    ]
+    assert omitted[0].text == "customers has no column phone, which identities.phone names"
+
+
+def test_what_stays_in_an_emptied_row_is_found(shop: str, whole: dict[str, Any]):
+    form = {
+        **whole["contact_form"],
+        "erase": "anonymise",
+        "null": ["ip"],
+        "set": {"reply_to": ""},
+        "unlink": True,
+    }
+    omitted = found(shop, {**whole, "contact_form": form})
+    assert brief(omitted) == [("stays in clear", "contact_form", "message")]
+
+
+def test_an_address_by_which_nobody_looks_for_rows_is_found(shop: str, whole: dict[str, Any]):
+    form = {
+        key: value for key, value in whole["contact_form"].items() if key not in {"identities", "created"}
+    }
+    [one] = found(shop, {**whole, "contact_form": form})
+    assert (one.omitted, one.column) == (Omitted.NOT_SEARCHED, "reply_to")
+    assert one.fix.startswith('add email = "reply_to" to identities, or excuse it')
+
+
+def test_a_missing_index_comes_with_the_statement_that_makes_it(shop: str, whole: dict[str, Any]):
+    run(shop, "DROP INDEX customers_lower_idx, orders_customer_id_idx")
+    omitted = found(shop, whole)
+    assert [one.fix for one in omitted] == [
+        "CREATE INDEX CONCURRENTLY ON customers (lower(email));",
+        "CREATE INDEX CONCURRENTLY ON orders (customer_id);",
+    ]
+    for one in omitted:
+        run(shop, one.fix)
+    assert found(shop, whole) == []
+
+
+def test_a_map_that_names_the_schema_means_the_same_table(shop: str, whole: dict[str, Any]):
+    renamed = {
+        ("public.customers" if name == "customers" else name): {
+            **table,
+            **(
+                {"parent": {**table["parent"], "table": "public.customers"}}
+                if table.get("parent", {}).get("table") == "customers"
+                else {}
+            ),
+            **(
+                {"shared_by": [{"table": "public.customers", "column": "address_id"}]}
+                if "shared_by" in table
+                else {}
+            ),
+        }
+        for name, table in whole.items()
+    }
+    assert brief(found(shop, renamed)) == []
