@@ -9,7 +9,7 @@ from values import NOW
 
 from olvido.operators.cli import output
 from olvido.operators.cli.timeline import Moment, draw, moments_of, rows_of
-from olvido.operators.desk.requests import Letter, Request, Story, TaskView, VerificationView
+from olvido.operators.desk.requests import Letter, LookView, Request, Story, TaskView, VerificationView
 
 
 def after(seconds: float):
@@ -20,7 +20,7 @@ def a_task(sink: str, **changes):
     task = TaskView(
         sink=sink, action="ERASE", generation=0, task_id=UUID(int=1), outcome="erased",
         counts={"customers": 1}, attempts=1, parked=None, sent_at=after(1), due_at=after(60),
-        applied_at=after(3), verified_at=None,
+        applied_at=after(3), read_back_at=after(3), verified_at=None,
     )  # fmt: skip
     return replace(task, **changes)
 
@@ -34,12 +34,18 @@ STORY = Story(
     request=REQUEST,
     verifications=(VerificationView(method="email_link", verified_at=after(0.5)),),
     tasks=(
-        a_task("crm", verified_at=after(4)),
+        a_task("crm", verified_at=after(606)),
         a_task("store-cn", outcome="retained", counts={"orders": 2}),
         a_task(LONG, attempts=3, sent_at=after(500), applied_at=after(600)),
         a_task("crm", generation=1, operation="restore", operation_name="restore-crm-1",
                operation_at=after(650), sent_at=after(655), applied_at=after(660)),
+        a_task("crm", generation=2, attempts=2, outcome=None, sent_at=after(680), applied_at=None),
         a_task("marketing", outcome=None, applied_at=None, parked="REFUSED_BY_TARGET"),
+    ),
+    looks=(
+        LookView(sink="store-cn", generation=0, after_s=600, looked_at=after(605), result=None),
+        LookView(sink="crm", generation=0, after_s=600, looked_at=after(606), result=None),
+        LookView(sink="crm", generation=1, after_s=0, looked_at=after(670), result="found_again"),
     ),
     dead_letters=(
         Letter(sink="marketing", cause="REFUSED_BY_TARGET", failed_at=after(2), state="open",
@@ -59,12 +65,15 @@ def test_a_story_is_told_in_the_order_in_which_it_happened():
         ("marketing", "refused: REFUSED_BY_TARGET, a dead letter"),
         ("crm", "erased (customers 1)"),
         ("store-cn", "retained (orders 2)"),
-        ("crm", "looked for it: nothing is left"),
         (LONG, "sent, for the last time (3 times so far)"),
         (LONG, "erased (customers 1)"),
+        ("store-cn", "looked again after 10 min: nothing"),
+        ("crm", "looked again after 10 min: nothing"),
         ("crm", "asked again by restore restore-crm-1"),
         ("crm", "sent"),
         ("crm", "erased (customers 1), generation 1"),
+        ("crm", "looked again: found again, and asked for again"),
+        ("crm", "sent"),
         (None, "finished: fulfilled"),
     ]
 
@@ -90,5 +99,5 @@ def test_the_drawing_fits_the_terminal_and_loses_nothing(capsys, monkeypatch, wi
 
 def test_a_request_that_nobody_has_seen_to_yet_is_drawn_as_well(capsys):
     waiting = replace(REQUEST, state="identity_pending", finished_at=None)
-    draw(Story(request=waiting, verifications=(), tasks=(), dead_letters=()), now=after(9))
+    draw(Story(request=waiting, verifications=(), tasks=(), looks=(), dead_letters=()), now=after(9))
     assert "received here" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from olvido.core.causes import Cause
 from olvido.core.lifecycle import RequestState
 from olvido.core.looks import LookResult, NotVerified
 from olvido.core.outcomes import Outcome
+from olvido.core.receipts import receipt_for
 from olvido.schemas.codec import dead_letters_codec
 
 
@@ -135,3 +136,57 @@ def test_a_look_that_cannot_be_true_is_refused(town, changes, cause):
     town.record_looks([replace(look, look_id=an_id(78), not_verified=(back,), **moved)])
     assert letters(town, before) == [cause]
     assert state(town, 1)[0] == "fulfilled"
+
+
+def shown(town: Town, number: int, sink: str = "crm"):
+    """Of each generation: when it was verified, and when it was found again."""
+    rows = [row for row in town.ledger.figures.tasks(an_id(number)) if row["sink"] == sink]
+    [*told] = town.ledger.figures.story(an_id(number))["tasks"]
+    assert [row["verified_at"] for row in told if row["sink"] == sink] == [row["verified_at"] for row in rows]
+    return [(row["verified_at"], row["found_again_at"]) for row in rows]
+
+
+def test_verified_is_what_a_later_look_says_and_not_that_it_was_read_back(town):
+    tasks = town.ask(an_erasure(1))
+    town.record([replace(receipt_for(task, Outcome.ERASED, applied_at=town.now), verified_at=town.now)
+                 for task in tasks])  # fmt: skip
+    assert shown(town, 1) == [(None, None)]
+    assert town.ledger.figures.tasks(an_id(1))[0]["read_back_at"] == town.now
+    town.now += HOUR
+    town.look_again(of_crm(tasks))
+    assert shown(town, 1) == [(town.now, None)]
+    assert shown(town, 1, "marketing") == [(None, None)]  # another sink's looks say nothing of it
+
+
+def test_of_many_that_a_look_speaks_of_those_it_names_are_not_verified(town):
+    tasks = of_crm(town.ask(*(an_erasure(number) for number in (1, 2, 3))))
+    town.answer(tasks)
+    town.now += HOUR
+    look = town.look_again(tasks)
+    first = town.now
+    town.now += HOUR
+    named = [
+        NotVerified(request_id=an_id(2), generation=0, result=LookResult.UNDECIDED),
+        NotVerified(request_id=an_id(3), generation=0, result=LookResult.FOUND_AGAIN),
+    ]
+    town.record_looks([replace(look, look_id=an_id(79), looked_at=town.now, not_verified=tuple(named))])
+    assert shown(town, 1) == [(town.now, None)]
+    assert shown(town, 2) == [(first, None)]
+    assert shown(town, 3) == [(first, town.now), (None, None)]
+    story = [
+        (row["generation"], row["looked_at"], row["result"])
+        for row in town.ledger.figures.story(an_id(3))["looks"]
+    ]
+    assert story == [(0, first, None), (0, town.now, "found_again")]
+
+
+@pytest.mark.parametrize(
+    "outcome", [Outcome.FAILED, Outcome.AMBIGUOUS, Outcome.DEFERRED, Outcome.UNSUPPORTED]
+)
+def test_what_was_not_erased_is_never_verified(town, outcome):
+    """Its receipt bears an instant between those of others that were looked at."""
+    tasks = of_crm(town.ask(an_erasure(1)))
+    town.answer(tasks, outcome)
+    town.now += HOUR
+    town.look_again(tasks)
+    assert shown(town, 1) == [(None, None)]

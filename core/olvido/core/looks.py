@@ -12,10 +12,15 @@ from enum import StrEnum
 from uuid import UUID
 
 from olvido.core.ids import look_id
+from olvido.core.outcomes import Outcome
 
 # When an erasure is looked at again, from the moment it was done: a transaction that was open
 # meanwhile, a load of the night, an export of the week, a backup of the month.
 LOOK_AGAIN = (timedelta(hours=1), timedelta(days=1), timedelta(days=7), timedelta(days=30))
+
+
+# What a later look can verify. After another outcome something may well be there, or nobody has searched.
+VERIFIABLE = frozenset({Outcome.ERASED, Outcome.ANONYMISED, Outcome.RETAINED, Outcome.NOT_FOUND})
 
 
 class LookResult(StrEnum):

@@ -84,6 +84,7 @@ class Figures:
             return {
                 "verifications": transaction.records("story_of_verification", id=request_id),
                 "tasks": transaction.records("story_of_tasks", id=request_id),
+                "looks": transaction.records("story_of_looks", id=request_id),
                 "dead_letters": transaction.records("story_of_dead_letters", id=request_id),
             }
 

@@ -12,6 +12,7 @@ from importlib.resources.abc import Traversable
 from string import Template
 
 from olvido.core.lifecycle import NOT_ASKED
+from olvido.core.looks import VERIFIABLE
 from olvido.core.outcomes import LEFT_OVER, NOT_FINAL
 from olvido.core.sql import statements
 
@@ -25,6 +26,7 @@ GROUPS = {
     "left_over": _written(LEFT_OVER),
     "open": _written(NOT_FINAL | LEFT_OVER),
     "not_asked": _written(NOT_ASKED),
+    "verifiable": _written(VERIFIABLE),
 }
 
 

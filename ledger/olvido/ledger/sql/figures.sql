@@ -57,10 +57,23 @@ group by t.sink order by t.sink;
 -- name: story_of_tasks
 -- The tasks of a request as they came about, with the restore, backfill or replay that asked for them.
 select t.sink, t.action, t.generation, t.task_id, t.outcome, t.counts, t.attempts, t.parked, t.sent_at, t.due_at,
-       t.applied_at, t.verified_at, o.kind as operation, o.name as operation_name, o.created_at as operation_at
+       t.applied_at, t.verified_at as read_back_at, looked.found_again_at,
+       case when t.outcome in ${verifiable} then looked.verified_at end as verified_at,
+       o.kind as operation, o.name as operation_name, o.created_at as operation_at
 from tasks t left join operations o using (operation_id)
+${looked_at}
 where t.source_id = %(id)s
 order by t.sink, t.generation;
+
+-- name: story_of_looks
+-- What sinks found of a request when they looked again; null for nothing.
+select t.sink, t.generation, l.after_s, l.looked_at, n.result
+from tasks t
+join looks l on l.applied @> t.applied_at and l.sink = t.sink
+left join looks_not_verified n on n.look_id = l.look_id and n.source_id = t.source_id and n.sink = t.sink
+                              and n.generation = t.generation
+where t.source_id = %(id)s and t.action = 'ERASE' and (n.result is not null or t.outcome in ${verifiable})
+order by l.looked_at;
 
 -- name: story_of_verification
 -- When it was verified that it is really this person. A verification about another subject is not the request's.
@@ -87,10 +100,14 @@ from requests where request_id = %(id)s;
 
 -- name: show_tasks
 -- The tasks of one request or consent change, with their receipts.
-select sink, action, generation, task_id, outcome, counts, detail, attempts, parked, sent_at, due_at,
-       applied_at, verified_at
-from tasks where source_id = %(id)s
-order by sink, generation;
+-- When a task was verified follows from the looks that speak of the instant at which it was done.
+select t.sink, t.action, t.generation, t.task_id, t.outcome, t.counts, t.detail, t.attempts, t.parked, t.sent_at,
+       t.due_at, t.applied_at, t.verified_at as read_back_at, looked.found_again_at,
+       case when t.outcome in ${verifiable} then looked.verified_at end as verified_at
+from tasks t
+${looked_at}
+where t.source_id = %(id)s
+order by t.sink, t.generation;
 
 -- name: overview
 -- The ledger in one row: what is open, owed, late and dead.

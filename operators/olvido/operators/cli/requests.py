@@ -162,14 +162,25 @@ def _show_tasks(shown: "RequestWithTasks", rows: list[dict[str, Any]], output: O
         return
     generations = any(task.generation for task in shown.tasks)
     columns = ("sink", *(("generation",) if generations else ()), "outcome", "applied_at", "verified")
-    rows = [{**row, "verified": row["verified_at"]} for row in rows]
+    rows = [{**row, "verified": _verified(task)} for row, task in zip(rows, shown.tasks, strict=True)]
     if paper_width() >= WIDTH_WITH_INSTANTS:
         show(rows, (*columns, "attempts", "counts", "detail"), output=output, empty="")
     else:
         show(rows, columns, output=output, empty="")
         for task in shown.tasks:
             _show_below(task)
-    console.print(f"\nverified in {shown.verified} of {counted(len(shown.latest), 'sink')}", markup=False)
+    sinks = counted(len(shown.latest), "sink")
+    console.print(
+        f"\nread back in {shown.read_back}, verified by a later look in {shown.verified} of {sinks}",
+        markup=False,
+    )
+
+
+def _verified(task: "TaskView") -> datetime | str | None:
+    """What is known of it since it was done: the newest of two looks, or only that it was read back."""
+    if task.found_again_at and (task.verified_at is None or task.found_again_at > task.verified_at):
+        return f"found again {text_of(task.found_again_at)}"
+    return task.verified_at or ("read back" if task.read_back_at else None)
 
 
 def _show_below(task: "TaskView") -> None:

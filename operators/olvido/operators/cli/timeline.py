@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from olvido.core.looks import LookResult
 from olvido.operators.cli.output import console
 from olvido.operators.desk.text import span, text_of
 
 if TYPE_CHECKING:
-    from olvido.operators.desk.requests import Letter, Story, TaskView
+    from olvido.operators.desk.requests import Letter, LookView, Story, TaskView
 
 BAR = 24  # columns for the longest
 NAME_MAX = 24
@@ -45,6 +46,7 @@ def moments_of(story: "Story") -> list[Moment]:
         ),
         *_sent(story.tasks),
         *(moment for task in story.tasks for moment in _done(task)),
+        *map(_looked, story.looks),
         *(moment for letter in story.dead_letters for moment in _refused(letter)),
     ]
     if request.finished_at is not None:
@@ -54,15 +56,17 @@ def moments_of(story: "Story") -> list[Moment]:
 
 def _sent(tasks: "Sequence[TaskView]") -> Iterator[Moment]:
     """The tasks that were sent in one go are one moment."""
-    first = [task for task in tasks if task.attempts == 1 and not task.operation]
+    first = [task for task in tasks if task.attempts == 1 and not task.generation and not task.operation]
     for at, alike in groupby(sorted(first, key=lambda t: t.sent_at), key=lambda t: t.sent_at):
         yield Moment(at=at, what=f"sent to {', '.join(task.sink for task in alike)}")
     for task in tasks:
         if task.operation and task.operation_at:
             asked = f"asked again by {task.operation} {task.operation_name}"
             yield Moment(at=task.operation_at, what=asked, sink=task.sink)
-        if task.attempts > 1 or (task.operation and task.attempts):
-            times = f" ({task.attempts} times so far)" if task.attempts > 1 else ""
+        # What a look asks for again is due when it is noted, and sent after that: so it counts one more.
+        attempts = task.attempts - (task.generation > 0 and not task.operation)
+        if attempts > 1 or (task.generation and attempts):
+            times = f" ({attempts} times so far)" if attempts > 1 else ""
             yield Moment(at=task.sent_at, what=f"sent, for the last time{times}" if times else "sent",
                          sink=task.sink)  # fmt: skip
 
@@ -73,8 +77,20 @@ def _done(task: "TaskView") -> Iterator[Moment]:
     counts = f" ({text_of(task.counts)})" if task.counts else ""
     again = f", generation {task.generation}" if task.generation else ""
     yield Moment(at=task.applied_at, what=f"{task.outcome}{counts}{again}", sink=task.sink)
-    if task.verified_at is not None and task.verified_at != task.applied_at:
-        yield Moment(at=task.verified_at, what="looked for it: nothing is left", sink=task.sink)
+
+
+_LOOKED = {
+    None: "looked again{after}: nothing",
+    LookResult.FOUND_AGAIN: "looked again{after}: found again, and asked for again",
+    LookResult.UNDECIDED: "looked again{after}: rows name the person, perhaps of a new life or of others",
+    LookResult.NOT_LOOKED: "could not look again{after}: the box cannot be opened",
+}
+
+
+def _looked(look: "LookView") -> Moment:
+    after = f" after {span(timedelta(seconds=look.after_s))}" if look.after_s else ""
+    result = None if look.result is None else LookResult(look.result)
+    return Moment(at=look.looked_at, what=_LOOKED[result].format(after=after), sink=look.sink)
 
 
 def _refused(letter: "Letter") -> Iterator[Moment]:

@@ -71,7 +71,9 @@ class TaskView:
     sent_at: datetime
     due_at: datetime | None
     applied_at: datetime | None
-    verified_at: datetime | None  # when it was looked for afterwards, and nothing was left
+    read_back_at: datetime | None  # in the transaction of the work nothing was left, as far as that could see
+    verified_at: datetime | None  # when the sink last looked again later, and nothing was left
+    found_again_at: datetime | None = None  # when a later look last found the person again
     detail: str | None = None
     operation: str | None = None  # the kind of what asked again
     operation_name: str | None = None
@@ -84,6 +86,17 @@ class VerificationView:
 
     method: str
     verified_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookView:
+    """A later look of a sink, as far as it speaks of the request."""
+
+    sink: str
+    generation: int
+    after_s: int
+    looked_at: datetime
+    result: str | None  # None: nothing was found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +126,13 @@ class RequestWithTasks:
 
     @property
     def verified(self) -> int:
-        """At how many sinks it was looked for afterwards, and nothing was left."""
+        """At how many sinks a later look found nothing."""
         return sum(task.verified_at is not None for task in self.latest)
+
+    @property
+    def read_back(self) -> int:
+        """At how many sinks nothing was left in the transaction of the work."""
+        return sum(task.read_back_at is not None for task in self.latest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +142,7 @@ class Story:
     request: Request
     verifications: tuple[VerificationView, ...]
     tasks: tuple[TaskView, ...]
+    looks: tuple[LookView, ...]
     dead_letters: tuple[Letter, ...]
 
 
@@ -183,6 +202,7 @@ def story(declared: Deployment, request_id: UUID) -> Story:
         request=request,
         verifications=tuple(VerificationView(**row) for row in found["verifications"]),
         tasks=tuple(TaskView(**row) for row in found["tasks"]),
+        looks=tuple(LookView(**row) for row in found["looks"]),
         dead_letters=tuple(Letter(**row) for row in found["dead_letters"]),
     )
 
