@@ -9,6 +9,7 @@ import hashlib
 import ipaddress
 import json
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -44,6 +45,9 @@ TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 RETRY_AFTER_MIN = timedelta(seconds=1)
 RETRY_AFTER_MAX = timedelta(hours=1)
 DETAIL_MAX = 1000
+COUNTS_MAX = 100  # names in one receipt
+# contacts.deleted. No digit, no hyphen and no capital: a name may not be a customer's number or a phone's.
+COUNT_NAME = re.compile(r"[a-z_]{1,63}(\.[a-z_]{1,63})?")
 COUNT_MAX = 2**62  # two counts are added, and a receipt holds less than 2**63
 REFUSALS = frozenset({400, 404, 409, 413, 422})  # of what was sent; anything else may pass by itself
 PROXY_SCHEMES = frozenset({"http", "https"})
@@ -65,9 +69,9 @@ class _Answer(BaseModel):
 class _Receipt(_Answer):
     idempotency_key: str
     outcome: Annotated[Outcome, Field(strict=False)]
-    counts: dict[
-        Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")], Annotated[int, Field(ge=0, lt=COUNT_MAX)]
-    ] = Field(default_factory=dict, max_length=100)
+    counts: dict[str, Annotated[int, Field(ge=0, lt=COUNT_MAX)]] = Field(
+        default_factory=dict, max_length=COUNTS_MAX
+    )
     detail: str = ""
     applied_at: Annotated[AwareDatetime, Field(strict=False)]
 
@@ -182,17 +186,7 @@ class HttpSink:
             raise Refused(
                 Cause.STILL_THERE, reason="looked up after the work, the target still finds the person"
             )
-        return [
-            receipt_for(
-                one.task,
-                answers[key].outcome,
-                applied_at=answers[key].applied_at.astimezone(UTC),
-                verified_at=answers[key].applied_at.astimezone(UTC) if key in gone else None,
-                counts=answers[key].counts,
-                detail=_detail(answers[key].detail, one.identities),
-            )
-            for key, one in asked.items()
-        ]
+        return [_receipt(one, answers[key], verified=key in gone) for key, one in asked.items()]
 
     def _work(self, asked: Mapping[str, OpenedTask], *, mark: str = "") -> Mapping[str, _Receipt]:
         """Have the target do tasks; its answer to each. A ``mark`` makes keys that are new to it."""
@@ -371,15 +365,34 @@ def _both(first: _Receipt, second: _Receipt) -> _Receipt:
     return second.model_copy(update={"outcome": outcome, "counts": dict(rows)})
 
 
-def _detail(detail: str, identities: Sequence[Identity]) -> str:
-    """What the target says, unless it names the person: receipts are read by many.
+def _receipt(one: OpenedTask, answer: _Receipt, *, verified: bool) -> Receipt:
+    """The receipt of a task, without what might name a person: receipts are read by many."""
+    applied_at = answer.applied_at.astimezone(UTC)
+    counts = {
+        name: rows
+        for name, rows in answer.counts.items()
+        if COUNT_NAME.fullmatch(name) and not _holds_one(name, one.identities)
+    }
+    detail = answer.detail
+    if _holds_one(detail, one.identities):
+        detail = "withheld: it held an identity"
+    if left_out := len(answer.counts) - len(counts):
+        detail = f"counts left out for their names: {left_out}{detail and '; ' + detail}"
+    return receipt_for(
+        one.task,
+        answer.outcome,
+        applied_at=applied_at,
+        verified_at=applied_at if verified else None,
+        counts=counts,
+        # A zero character would make the receipt one that no recorder takes.
+        detail=detail[:DETAIL_MAX].replace("\0", "\N{REPLACEMENT CHARACTER}"),
+    )
 
-    A zero character would make the receipt one that no recorder takes.
-    """
-    folded = detail.casefold()
-    if any(spelling.casefold() in folded for identity in identities for spelling in identity.spellings):
-        return "withheld: it held an identity"
-    return detail[:DETAIL_MAX].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+def _holds_one(text: str, identities: Sequence[Identity]) -> bool:
+    """Whether a text holds an identity in any of its spellings."""
+    folded = text.casefold()
+    return any(spelling.casefold() in folded for identity in identities for spelling in identity.spellings)
 
 
 def _retry_after(header: str | None, now: datetime) -> timedelta | None:
