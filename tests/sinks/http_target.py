@@ -124,8 +124,7 @@ class HttpTargetApp:
         """The rows of a task's person, who else they might be, and how many rows of others name them."""
         fence = datetime.fromisoformat(task["occurred_at"])
         given = {
-            COLUMN[i["kind"]]: {_compared(i["kind"], v) for v in (i["normalised"], i["value"])}
-            for i in task["identities"]
+            COLUMN[i["kind"]]: {_compared(i["kind"], v) for v in i["spellings"]} for i in task["identities"]
         }
         person = {i["value"] for i in task["identities"] if i["kind"] == "customer_id"}
         found, kept = [], 0

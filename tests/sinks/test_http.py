@@ -301,7 +301,12 @@ def test_what_is_sent_is_what_the_protocol_says(http_target: HttpTarget, sink: H
                 "event_id": None,
                 "request_id": str(task.task.request_id),
                 "identities": [
-                    {"kind": "email", "value": "Canary@Example.com", "normalised": "canary@example.com"}
+                    {
+                        "kind": "email",
+                        "value": "Canary@Example.com",
+                        "normalised": "canary@example.com",
+                        "spellings": ["canary@example.com"],
+                    }
                 ],
                 "handles": [{"kind": "email", "value": task.task.subject_id}],
             }

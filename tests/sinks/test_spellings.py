@@ -34,17 +34,17 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("case", WRITTEN)
-def test_all_rows_of_a_person_are_found_by_each_form(tables_target: Target, case: str) -> None:
+def test_all_rows_of_a_person_are_found_by_each_form(target: Target, case: str) -> None:
     kind, written = WRITTEN[case]
     rows = [
         a_customer(n, customer_no=None, **{kind.value: value}) for n, value in enumerate(written, start=1)
     ]
     someone_else = len(rows)
-    sink = tables_target.sink()
+    sink = target.sink()
     for form in written[:-1]:
-        tables_target.add("customers", *rows)
+        target.add("customers", *rows)
         rows = rows[:-1]  # somebody else's stays from now on
         [receipt] = sink.apply([a_task(Action.ERASE, (normalise(kind, form),))])
         assert receipt.outcome is Outcome.ERASED
-        assert [row[0] for row in tables_target.rows("customers")] == [someone_else]
+        assert [row[0] for row in target.rows("customers")] == [someone_else]
     sink.close()

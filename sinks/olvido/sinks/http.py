@@ -343,10 +343,15 @@ def _lookup(one: OpenedTask, key: str, kinds: Set[IdentityKind]) -> dict[str, ob
     }
 
 
-def _identities(one: OpenedTask, kinds: Set[IdentityKind]) -> list[dict[str, str]]:
+def _identities(one: OpenedTask, kinds: Set[IdentityKind]) -> list[dict[str, object]]:
     """Those by which the target looks people up: what else is known of a person is none of its business."""
     return [
-        {"kind": identity.kind.value, "value": identity.value, "normalised": identity.normalised}
+        {
+            "kind": identity.kind.value,
+            "value": identity.value,
+            "normalised": identity.normalised,
+            "spellings": identity.spellings,
+        }
         for identity in one.identities
         if identity.kind in kinds
     ]
