@@ -1,4 +1,4 @@
-"""What a thousand people ask for, and all that goes wrong meanwhile."""
+"""What people ask for, and all that goes wrong meanwhile."""
 
 import json
 import signal

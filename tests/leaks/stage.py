@@ -1,4 +1,4 @@
-"""A deployment that a thousand planted people pass through, all parts real.
+"""A deployment that hundreds of made-up people pass through, all parts real.
 
 What may hold people, the targets' databases, stands on a server of its own, so that every byte of all the
 rest can be searched.

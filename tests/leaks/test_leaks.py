@@ -1,9 +1,10 @@
-"""A thousand people ask; no byte outside of the targets names one of them, in any spelling.
+"""Hundreds of people ask; no byte outside of the targets names one of them, in any spelling.
 
 That the search finds what is there is proved in the same run, over the same bytes: twenty leaks are planted.
+``make test`` has 250 people, ``make proof`` a thousand in the same play.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -13,27 +14,24 @@ from leaks.play import play
 from leaks.stage import stage
 
 from shop.leaks import Leak, Scan, Scanner, patterns_of, scan
-from shop.people import make_people
+from shop.people import Person, make_people
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
 
 SEED = 2_026
-PEOPLE = 1_000
 POISONED = 12
 REQUESTS_SEGMENTS = (
     "olvido.requests.v1-"  # where others wrote the poisoned in clear; nobody can take that back
 )
 
-everybody = make_people(SEED, PEOPLE + POISONED + len(PLANTS))
-people = everybody[:PEOPLE]
-poisoned = everybody[PEOPLE : PEOPLE + POISONED]
-leaked = everybody[PEOPLE + POISONED :]
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the search came upon."""
+    """What the search came upon, and who was there to be found."""
 
+    people: Sequence[Person]
+    poisoned: Sequence[Person]
+    leaked: Sequence[Person]
     scans: dict[str, Scan]
 
     def of(self, number: int) -> list[tuple[str, Leak]]:
@@ -46,26 +44,30 @@ class Found:
         ]
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
-    """Plant, play, and search everything."""
+@pytest.fixture(scope="module", params=[250, pytest.param(1_000, marks=pytest.mark.proof)])
+def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """Plant, play with so many people, and search everything."""
     folder = tmp_path_factory.mktemp("leaks")
+    everybody = make_people(SEED, request.param + POISONED + len(PLANTS))
+    people, others = everybody[: request.param], everybody[request.param :]
+    poisoned, leaked = others[:POISONED], others[POISONED:]
     with stage() as standing:
         for (_, _, plant), person in zip(PLANTS, leaked, strict=True):
             plant(standing, person, folder)
         play(standing, people, poisoned, folder)
         scanner = Scanner(patterns_of(everybody))
-        yield Found({place: scan(place, parts, scanner) for place, parts in places(standing, folder).items()})
+        scans = {place: scan(place, parts, scanner) for place, parts in places(standing, folder).items()}
+    return Found(people, poisoned, leaked, scans)
 
 
 @pytest.mark.parametrize("number", range(len(PLANTS)), ids=[f"{place}: {what}" for place, what, _ in PLANTS])
 def test_a_planted_leak_is_found_where_it_is(found: Found, number: int):
     place, _, _ = PLANTS[number]
-    assert place in {where for where, _ in found.of(leaked[number].number)}
+    assert place in {where for where, _ in found.of(found.leaked[number].number)}
 
 
-def test_nobody_of_a_thousand_is_named_anywhere(found: Found):
-    known = {person.number for person in people}
+def test_nobody_who_asked_is_named_anywhere(found: Found):
+    known = {person.number for person in found.people}
     named = [
         f"{place}: {leak.what} in {leak.where}"
         for number in sorted(known)
@@ -77,12 +79,12 @@ def test_nobody_of_a_thousand_is_named_anywhere(found: Found):
 def test_who_stands_in_clear_in_a_record_that_nobody_can_read_is_carried_no_further(found: Found):
     carried = [
         f"{place}: {leak.what} in {leak.where}"
-        for person in poisoned
+        for person in found.poisoned
         for place, leak in found.of(person.number)
         if not (place == "Kafka" and REQUESTS_SEGMENTS in leak.where)
     ]
     assert carried == []
-    assert all(found.of(person.number) for person in poisoned)  # and the search knows them
+    assert all(found.of(person.number) for person in found.poisoned)  # and the search knows them
 
 
 def test_every_place_was_there_to_be_searched(found: Found):
