@@ -40,7 +40,7 @@ pyright: .venv/.ready
 
 # Files begin in the order that tests/costs.py gives them, and each stays in one worker. Four for two cores: half
 # of the time of what begins first is waiting, for a session that runs out or a broker that comes up.
-PYTEST := $(BIN)/pytest --numprocesses $(or $(WORKERS),4) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/pytest --numprocesses $(or $(WORKERS),4) $(if $(JUNIT),--junitxml $(JUNIT)) --dist loadgroup --no-loadscope-reorder
 
 test: check ## everything that guards a change, on the real parts
 	$(PYTEST) -m "not proof"

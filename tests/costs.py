@@ -1,6 +1,7 @@
 """What each file of tests costs, and in which order files begin: the dearest first, or they would end alone.
 
-``python tests/costs.py junit.xml`` writes ``costs.json`` anew from what ``pytest --junitxml`` measured.
+``python tests/costs.py test.xml proof.xml`` writes ``costs.json`` anew from what ``make test JUNIT=test.xml``
+and ``make proof JUNIT=proof.xml`` measured.
 """
 
 import json
@@ -99,7 +100,7 @@ def _without_group(name: str) -> str:
 def main() -> None:
     """Write the table of costs anew."""
     costs: Counter[str] = Counter()
-    for case in ElementTree.parse(sys.argv[1]).iter("testcase"):
+    for case in (case for path in sys.argv[1:] for case in ElementTree.parse(path).iter("testcase")):
         file = case.get("classname", "").replace(".", "/") + ".py"
         name = _without_group(case.get("name", ""))
         seconds = float(case.get("time", 0))

@@ -14,7 +14,7 @@ from simulation.history import History
 from simulation.scheduler import Stuck
 from simulation.world import Makers, World
 
-TRIES_MAX = 150  # worlds that shrinking may run
+TRIES_MAX = 150  # worlds that shrinking may run, if nothing else is said
 SEEDS_FOR_EVER = Path(__file__).parents[1] / "seeds.txt"
 
 
@@ -105,7 +105,9 @@ class _Smaller:
         return True
 
 
-def shortest(finding: Finding, *, makers: Makers | None = None) -> tuple[Finding, list[str]]:
+def shortest(
+    finding: Finding, *, makers: Makers | None = None, tries: int = TRIES_MAX
+) -> tuple[Finding, list[str]]:
     """The smallest world of the same seed that is wrong in the same way, and how to see it.
 
     Greedy: first each fault is left out, then the workload by halves, quarters and single records.
@@ -116,14 +118,14 @@ def shortest(finding: Finding, *, makers: Makers | None = None) -> tuple[Finding
         finding=finding,
     )
     for fault in sorted(RATES):
-        if smaller.tries < TRIES_MAX:
+        if smaller.tries < tries:
             smaller.leave_out(smaller.without | {fault}, smaller.dropped)
     numbers = sorted(item.number for item in World(finding.seed).items)
     size = max(1, len(numbers) // 2)
-    while size and smaller.tries < TRIES_MAX:
+    while size and smaller.tries < tries:
         left = [number for number in numbers if number not in smaller.dropped]
         for start in range(0, len(left), size):
-            if smaller.tries < TRIES_MAX:
+            if smaller.tries < tries:
                 smaller.leave_out(smaller.without, smaller.dropped | set(left[start : start + size]))
         size //= 2
     kept = [number for number in numbers if number not in smaller.dropped]
