@@ -1,4 +1,7 @@
-"""The number of partitions is a setting: the whole chain with one of each topic, and with many."""
+"""The number of partitions is a setting: the whole chain with many of one topic and one of another.
+
+``make proof`` has one of each as well.
+"""
 
 import json
 from collections.abc import Iterator
@@ -8,26 +11,38 @@ from journeys.conftest import TOML, Chain, operated, running
 from shell import olvido, told
 
 from olvido.broker.groups import end_offsets
-from olvido.schemas.topics import CANARIES, REQUESTS, tasks_topic
+from olvido.schemas.topics import CANARIES, CONSENTS, DEAD_LETTERS, RECEIPTS, REQUESTS, tasks_topic
 
 pytestmark = [
     pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.xdist_group("journeys: partitions"),
 ]  # fmt: skip
 
-STORE = tasks_topic("store-sg").name
-MANY = f'[kafka]\npartitions = 24\n[kafka.topic_partitions]\n"{STORE}" = 5\n'
+CRM, STORE = tasks_topic("crm").name, tasks_topic("store-sg").name
+MIXED = f"""[kafka]
+partitions = 24
+[kafka.topic_partitions]
+"{STORE}" = 5
+"{CRM}" = 1
+"{CONSENTS.name}" = 1
+"{RECEIPTS.name}" = 1
+"{DEAD_LETTERS.name}" = 1
+"""
+ONE = "[kafka]\npartitions = 1\n"
 
 
-@pytest.fixture(scope="module", params=["[kafka]\npartitions = 1\n", MANY], ids=["one", "many"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(MIXED, id="mixed"), pytest.param(ONE, id="one", marks=pytest.mark.proof)],
+)
 def chain(request: pytest.FixtureRequest) -> Iterator[Chain]:
-    """A chain of its own for each number."""
+    """A chain of its own for each choice."""
     with running(TOML + request.param) as chain, operated(chain.stack):
         yield chain
 
 
 def test_every_request_is_fulfilled_and_a_range_is_replayed(chain: Chain) -> None:
     kafka = chain.deployment.kafka
-    topics = (REQUESTS.name, tasks_topic("crm").name, STORE)
+    topics = (REQUESTS.name, CONSENTS.name, RECEIPTS.name, CRM, STORE)
     there = end_offsets(kafka, (*topics, CANARIES.name))
     for topic in topics:
         assert sorted(number for name, number in there if name == topic) == list(
