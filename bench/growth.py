@@ -62,7 +62,7 @@ from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import PROCESSORS_GROUP, RECEIPTS, RECORDER_GROUP, REQUESTS
 from olvido.sinks.contract import OpenedTask, SinkSettings
-from olvido.sinks.postgres import PostgresSink
+from olvido.sinks.kinds.postgres import PostgresSink
 
 HERE = Path(__file__).parent
 OLVIDO = (sys.executable, "-m", "olvido.operators.cli")

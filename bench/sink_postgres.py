@@ -26,7 +26,7 @@ from olvido.core.rights.erase import Erase
 from olvido.core.subject import Handle, Identity, IdentityKind
 from olvido.core.tasks import RequestId, Task
 from olvido.sinks.contract import OpenedTask, SinkSettings
-from olvido.sinks.postgres import PostgresSink
+from olvido.sinks.kinds.postgres import PostgresSink
 
 CUSTOMERS = 100_000
 TASKS = 10_000

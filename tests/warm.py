@@ -28,7 +28,7 @@ LOADED = (
     "olvido.processors.handlers.receipts", "olvido.processors.handlers.verifications",
     "olvido.processors.reconciler", "olvido.producers.client", "olvido.schemas.codec",
     "olvido.schemas.registry", "olvido.schemas.settings.deployment", "olvido.sinks.http",
-    "olvido.sinks.postgres",
+    "olvido.sinks.kinds.postgres",
 )  # fmt: skip
 REQUEST_MAX = 1 << 20  # bytes: arguments and environment of one command
 STREAMS = 3

@@ -5,7 +5,6 @@ the product. Where a bug is healed by design, it is planted together with the he
 otherwise is what the reconciler, the offset audit and the watchdog are for.
 """
 
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -99,39 +98,37 @@ def _hole_of_one() -> None:
 
 
 def _no_dedupe() -> None:
-    from olvido.sinks.postgres import _PostgresRows
+    from olvido.sinks.tables.engine import TableRows
 
-    def nothing(self: _PostgresRows, keys: Sequence[Any]) -> Any:
+    def nothing(self: TableRows, keys: Sequence[Any]) -> Any:
         return {}
 
-    _PostgresRows.remembered = nothing  # type: ignore[method-assign]
+    TableRows.remembered = nothing  # type: ignore[method-assign]
 
 
 def _erased_without_looking() -> None:
-    from olvido.sinks.postgres import _PostgresRows
-    from olvido.sinks.rights.erase import _Erasure
+    from olvido.sinks.rights.erase import EraseInTables
+    from olvido.sinks.tables.engine import Reached, TableRows
 
-    erase, remaining = _PostgresRows.erase, _PostgresRows.remaining
+    erase = TableRows.erase
 
-    def claimed(self: _PostgresRows, name: str, column: str, values: Sequence[Any]) -> Mapping[Any, int]:
-        return dict.fromkeys(values, 1) if name == "accounts" else erase(self, name, column, values)
+    def claimed(
+        self: TableRows, name: str, number: int | None, reached: Sequence[Reached]
+    ) -> Mapping[int, int]:
+        if name == "accounts":
+            return dict.fromkeys(range(len(reached)), 1)
+        return erase(self, name, number, reached)
 
-    def none_remains(self: _PostgresRows, name: str, column: str, values: Sequence[Any]) -> int:
-        return 0 if name == "accounts" else remaining(self, name, column, values)
-
-    _PostgresRows.erase, _PostgresRows.remaining = claimed, none_remains  # type: ignore[method-assign]
-    _Erasure.read_back = lambda self: None  # type: ignore[method-assign]
+    TableRows.erase = claimed  # type: ignore[method-assign]
+    EraseInTables._read_back = staticmethod(lambda asking, found, target: None)  # type: ignore[method-assign]
 
 
 def _old_consent_wins() -> None:
-    from olvido.sinks import postgres
-    from olvido.sinks.journal import queries
     from olvido.sinks.rights import consent
+    from olvido.sinks.tables import journal
 
-    told = dict(queries("postgres"))
-    for name in ("save_states", "save_row_marks"):
-        told[name] = re.sub(r"\nWHERE.*?(?=\nRETURNING|;)", "", told[name], flags=re.DOTALL)
-    postgres.queries = lambda dialect: told
+    journal.later = lambda one, other: other
+    journal._order = lambda rank, occurred_at, event_id: (False, occurred_at.replace(year=1), 0, "")
     consent.later = lambda one, other: other
 
 
@@ -151,7 +148,7 @@ def _wrong_regions_key() -> None:
 
 
 def _receipt_for_another_task() -> None:
-    from olvido.sinks import postgres
+    from olvido.sinks.kinds import postgres
 
     carry_out = postgres.carry_out
 

@@ -135,7 +135,7 @@ def _in_the_ledger(passing: Passing) -> None:
 
 
 def _in_the_sinks(passing: Passing) -> None:
-    from olvido.sinks import postgres
+    from olvido.sinks.kinds import postgres
     from olvido.sinks.runner import SinkRunner
 
     _before(SinkRunner, "__call__", "read", passing)

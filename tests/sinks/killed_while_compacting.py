@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from sinks.targets import make_sink
 
-from olvido.sinks import duckdb
+from olvido.sinks.kinds import duckdb
 
 
 def die(*_: Any) -> NoReturn:

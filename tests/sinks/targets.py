@@ -17,9 +17,9 @@ from sinks.http_target import HttpTargetApp
 from sinks.shop import COLUMNS, DDL, INDEXES, TABLES, settings
 
 from olvido.sinks.contract import Sink
-from olvido.sinks.duckdb import DuckDBSink
 from olvido.sinks.http import HttpSink
-from olvido.sinks.postgres import PostgresSink
+from olvido.sinks.kinds.duckdb import DuckDBSink
+from olvido.sinks.kinds.postgres import PostgresSink
 
 Rows = list[tuple[Any, ...]]
 

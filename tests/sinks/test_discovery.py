@@ -16,7 +16,6 @@ from sinks.shop import settings
 
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.core.subject import IdentityKind
-from olvido.sinks.data_map import DataMap
 from olvido.sinks.discovery.duckdb_reader import DuckDBReader
 from olvido.sinks.discovery.live import TargetReader
 from olvido.sinks.discovery.mysql_reader import MySQLReader
@@ -26,6 +25,7 @@ from olvido.sinks.discovery.reading import look_at
 from olvido.sinks.discovery.sqlite_reader import SqliteReader
 from olvido.sinks.discovery.writing import toml_of
 from olvido.sinks.kinds.mysql_address import Address
+from olvido.sinks.tables.map_rules import read_data_map
 
 KINDS = (IdentityKind.CUSTOMER_ID, IdentityKind.EMAIL, IdentityKind.PHONE)
 
@@ -94,10 +94,10 @@ def test_an_open_decision_is_refused_and_a_decided_map_fits_the_target(shop: str
     """By the very check that the sink makes when it starts."""
     tables = dict(tables_of(text_of(proposed(PostgresReader("crm", shop)))))
     with pytest.raises(ConfigError, match=r"order_lines.erase: is missing|orders.erase: is missing"):
-        DataMap.of(settings({}), tables)
+        read_data_map(settings({}), tables)
     for name in ("orders", "order_lines"):
         tables[name] = {**tables[name], "erase": "delete"}
-    assert set(DataMap.of(settings({}), tables).tables) == set(tables)
+    assert set(read_data_map(settings({}), tables).tables) == set(tables)
 
 
 def test_the_evidence_is_a_sentence_for_each_column(shop: str):

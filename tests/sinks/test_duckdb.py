@@ -16,9 +16,9 @@ from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
-from olvido.sinks import duckdb as duckdb_sink
 from olvido.sinks.contract import OpenedTask
-from olvido.sinks.duckdb import COMPACTING, DuckDBSink
+from olvido.sinks.kinds import duckdb as duckdb_sink
+from olvido.sinks.kinds.duckdb import COMPACTING, DuckDBSink
 
 MARKER = "canary-7f3a9c21d4e8"
 

@@ -21,7 +21,7 @@ from olvido.core.looks import LaterLook, LookResult
 from olvido.core.outcomes import Outcome
 from olvido.sinks import looks
 from olvido.sinks.contract import OpenedTask
-from olvido.sinks.postgres import PostgresSink
+from olvido.sinks.kinds.postgres import PostgresSink
 from olvido.sinks.sweeping import Sweeping
 
 HOUR = timedelta(hours=1)

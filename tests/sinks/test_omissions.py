@@ -8,13 +8,13 @@ from sinks.people_targets import content, database, names_nobody, proposed, run,
 from sinks.shop import settings
 
 from olvido.core.subject import IdentityKind
-from olvido.sinks.data_map import DataMap
 from olvido.sinks.discovery.links import unwritten, written
 from olvido.sinks.discovery.mapped import mapped_tables
 from olvido.sinks.discovery.omissions import Omission, Omitted, omissions
 from olvido.sinks.discovery.postgres_reader import PostgresReader
 from olvido.sinks.discovery.reading import look_at
 from olvido.sinks.discovery.writing import toml_of
+from olvido.sinks.tables.map_rules import read_data_map
 
 KINDS = (IdentityKind.CUSTOMER_ID, IdentityKind.EMAIL, IdentityKind.PHONE)
 INDEXES = """
@@ -53,7 +53,7 @@ def found(dsn: str, tables: Mapping[str, Any], excused: Mapping[str, str] | None
         links = [*written([one.table for one in seen]), *unwritten(reader, seen)]
     finally:
         reader.close()
-    data_map = DataMap.of(settings({}), tables)
+    data_map = read_data_map(settings({}), tables)
     return omissions(
         mapped_tables(data_map), seen, links, kinds=KINDS, excused=excused or {}, dialect="PostgreSQL"
     )

@@ -21,10 +21,11 @@ from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
 from olvido.schemas.settings.deployment import Deployment
-from olvido.sinks.data_map import DataMap
-from olvido.sinks.journal import queries
+from olvido.sinks.kinds.postgres import PostgresSink
 from olvido.sinks.plugins import settings_of
-from olvido.sinks.postgres import PostgresSink, _PostgresRows
+from olvido.sinks.tables.engine import TableRows
+from olvido.sinks.tables.journal import queries
+from olvido.sinks.tables.map_rules import read_data_map
 
 EXAMPLES = Path(__file__).parents[2] / "examples/shop"
 CANARY = "canary@example.com"
@@ -191,7 +192,7 @@ def test_the_repositorys_own_systems_fit_its_data_maps(
         shop.run("DROP TABLE addresses, customers, contacts, enquiries, tickets, invoices")
         shop.run((EXAMPLES / f"{name.replace('-', '_')}.sql").read_text("utf-8"))
         section = settings_of(deployment, name)
-        sink = PostgresSink(section, shop.dsn, DataMap.of(section, section.own["tables"]))
+        sink = PostgresSink(section, shop.dsn, read_data_map(section, section.own["tables"]))
         sink.check()
         sink.close()
     finally:
@@ -382,7 +383,7 @@ def test_a_row_that_somebody_keeps_locked_parks_its_task(
     shop.add("customers", a_customer(1), a_customer(2))
     begin = queries("postgres")["begin"]
     quick = {**queries("postgres"), "begin": begin.replace("'10s'", "'100ms'")}
-    monkeypatch.setattr("olvido.sinks.postgres.queries", lambda _: quick)
+    monkeypatch.setattr("olvido.sinks.kinds.postgres.queries", lambda _: quick)
     with a_sink() as sink, uncommitted(shop, "SELECT * FROM customers WHERE id = 1 FOR UPDATE"):
         with pytest.raises(Refused) as caught:
             sink.apply([an_erasure(customer_id="C-1")])
@@ -555,9 +556,9 @@ def test_the_last_two_at_an_address_leave_none_behind_whoever_comes_first(
     shop.add("addresses", {"id": 1, "street": "Calle"})
     shop.add("customers", *(a_customer(n, address_id=1) for n in range(people)))
     both, first = threading.Barrier(2), threading.local()
-    remembered = _PostgresRows.remembered
+    remembered = TableRows.remembered
 
-    def together(rows: _PostgresRows, keys: Any) -> Any:
+    def together(rows: TableRows, keys: Any) -> Any:
         known = remembered(rows, keys)  # each has its snapshot from here on
         if not getattr(first, "done", False):
             first.done = True
@@ -571,7 +572,7 @@ def test_the_last_two_at_an_address_leave_none_behind_whoever_comes_first(
     with a_sink() as sink:
         if before == "known":  # somebody left before, so the address is in the list already
             sink.apply([an_erasure(customer_id="C-2")])
-    monkeypatch.setattr(_PostgresRows, "remembered", together)
+    monkeypatch.setattr(TableRows, "remembered", together)
     with ThreadPoolExecutor(2) as pool:
         receipts = [receipt for [receipt] in pool.map(leave, (0, 1))]
     assert [receipt.outcome for receipt in receipts] == [Outcome.ERASED, Outcome.ERASED]

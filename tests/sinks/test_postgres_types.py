@@ -13,11 +13,13 @@ from sinks.shop import an_erasure
 from sinks.shop import settings as sink_settings
 from sinks.targets import PostgresTarget
 
+from olvido.core.errors import ConfigError
 from olvido.core.outcomes import Outcome
 from olvido.sinks.contract import SinkSettings
-from olvido.sinks.data_map import DataMap
-from olvido.sinks.postgres import PostgresSink
-from olvido.sinks.postgres_shape import KEYS
+from olvido.sinks.kinds.postgres import PostgresSink
+from olvido.sinks.kinds.postgres_catalogue import FAMILIES
+from olvido.sinks.tables.map_rules import read_data_map
+from olvido.sinks.tables.shape import IDENTITIES
 
 # Names that begin with one another: a type that cuts values would take one for the other.
 NAMES = ("C", "c", "CA", "CA-", "CA-8", "CA-82", "CA-829")
@@ -35,8 +37,32 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "integer": NUMBERS,
     "bigint": NUMBERS,
     "uuid": IDS,
+    "numeric(20)": NUMBERS,
+    "name": NAMES,
+    "customer_number": NAMES,
 }
-_WORDS = {"varchar": "character varying", "char": "bpchar"}  # as the catalogue has them
+_BENEATH = {
+    "char": "bpchar",
+    "smallint": "int2",
+    "integer": "int4",
+    "bigint": "int8",
+    "customer_number": "text",
+}
+# Those that are keys alone: no identity is of such a type.
+KEY_TYPES: Mapping[str, tuple[str, ...]] = {
+    "date": ("2026-01-01", "0044-03-15 BC", "infinity"),
+    "timestamp": ("2026-01-01 00:00:00.000001", "2026-01-01 00:00:00.000002", "-infinity"),
+    "timestamptz": ("2026-01-01 00:00:00.000001+08", "2026-01-01 00:00:00.000001-08", "infinity"),
+    "boolean": ("true", "false"),
+    "bytea": ("\\x00ff", "\\x00fe", "\\x"),
+    "inet": ("203.0.113.7", "203.0.113.7/24", "2001:db8::7"),
+    "macaddr": ("08:00:2b:01:02:03", "08:00:2b:01:02:04"),
+    '"char"': ("C", "c"),
+    "oid": ("1", "4294967295"),
+    "mood": ("glad", "sad, very", 'so "so"'),
+    "numeric": ("0.1", "0.10000000000000000001", "NaN"),
+    "customer_number": NAMES,
+}
 
 TABLES = {
     "people": {"key": "ref", "identities": {"customer_id": "name"}, "erase": "delete"},
@@ -49,6 +75,14 @@ def dsn(postgres: str) -> Iterator[str]:
     """A database for all types, one after another."""
     with pytest.MonkeyPatch.context() as patch:
         target = PostgresTarget(postgres, patch)
+        run(
+            target.dsn,
+            """
+            CREATE EXTENSION citext;
+            CREATE DOMAIN customer_number AS text CHECK (VALUE <> '-');
+            CREATE TYPE mood AS ENUM ('glad', 'sad, very', 'so "so"');
+        """,
+        )
         yield target.dsn
         target.drop()
 
@@ -66,7 +100,7 @@ def a_sink(dsn: str) -> PostgresSink:
     told = SinkSettings(
         name=told.name, region=told.region, identities=told.identities[:1], purposes=(), own={}
     )
-    sink = PostgresSink(told, dsn, DataMap.of(told, TABLES))
+    sink = PostgresSink(told, dsn, read_data_map(told, TABLES))
     sink.check()
     sink.install()
     return sink
@@ -86,15 +120,17 @@ def fill(dsn: str, *, name_type: str, key_type: str) -> None:
 
 
 def test_every_type_that_is_allowed_is_tried_here() -> None:
-    tried = {_WORDS.get(bare, bare) for bare in (re.sub(r"\(.*", "", name) for name in TYPES)}
-    assert tried == KEYS
+    bare = [re.sub(r"\(.*", "", name) for name in TYPES]
+    tried = {_BENEATH.get(name, name) for name in bare}
+    assert tried == {name for name, family in FAMILIES.items() if family in IDENTITIES}
+    keys = {_BENEATH.get(name, name).strip('"') for name in (*bare, *KEY_TYPES)}
+    kept = {"bool": "boolean"}
+    assert {kept.get(name, name) for name in FAMILIES} <= keys
 
 
 @pytest.mark.parametrize("one_type", TYPES)
 def test_who_is_erased_is_who_was_asked_for_and_nobody_else(dsn: str, one_type: str) -> None:
     """`char(n)` was cut to one letter: C was erased for CA-829."""
-    if one_type == "citext":
-        run(dsn, "CREATE EXTENSION IF NOT EXISTS citext")
     fill(dsn, name_type=one_type, key_type=one_type)
     people = {row[0] for row in run(dsn, "SELECT trim(name::text) FROM people")}
     sink = a_sink(dsn)
@@ -106,6 +142,39 @@ def test_who_is_erased_is_who_was_asked_for_and_nobody_else(dsn: str, one_type: 
         assert {row[0] for row in run(dsn, "SELECT trim(name::text) FROM people")} == people
         assert run(dsn, "SELECT count(*) FROM notes") == [(len(people),)]
     sink.close()
+
+
+@pytest.mark.parametrize("key_type", KEY_TYPES)
+def test_a_key_of_any_type_is_one_rows(dsn: str, key_type: str) -> None:
+    """Two people whose keys are hard to tell apart: one goes, with the row that hangs on it."""
+    keys = KEY_TYPES[key_type]
+    run(dsn, f"""
+        DROP TABLE IF EXISTS notes, people;
+        CREATE TABLE people (ref {key_type} PRIMARY KEY, name text);
+        CREATE TABLE notes (id serial PRIMARY KEY, person_ref {key_type} NOT NULL REFERENCES people);
+    """)  # fmt: skip
+    for number, key in enumerate(keys):
+        run(dsn, "INSERT INTO people VALUES (%s, %s)", (key, f"C-{number}"))
+        run(dsn, "INSERT INTO notes (person_ref) VALUES (%s)", (key,))
+    sink = a_sink(dsn)
+    for number in range(len(keys)):
+        [receipt] = sink.apply([an_erasure(customer_id=f"C-{number}")])
+        assert receipt.counts == {"people.deleted": 1, "notes.deleted": 1}
+        left = {(f"C-{n}",) for n in range(number + 1, len(keys))}
+        assert set(run(dsn, "SELECT name FROM people")) == left
+        assert run(dsn, "SELECT count(*) FROM notes") == [(len(left),)]
+    sink.close()
+
+
+@pytest.mark.parametrize("key_type", ["real", "jsonb", "text[]", "interval", "point"])
+def test_a_type_that_cannot_be_compared_for_certain_is_refused(dsn: str, key_type: str) -> None:
+    run(dsn, f"""
+        DROP TABLE IF EXISTS notes, people;
+        CREATE TABLE people (ref {key_type}, name text);
+        CREATE TABLE notes (id serial PRIMARY KEY, person_ref int);
+    """)  # fmt: skip
+    with pytest.raises(ConfigError, match="cannot be one"):
+        a_sink(dsn)
 
 
 @given(

@@ -17,7 +17,7 @@ from sinks.targets import PostgresTarget
 
 from olvido.core.outcomes import Outcome
 from olvido.sinks.contract import OpenedTask
-from olvido.sinks.postgres import PostgresSink
+from olvido.sinks.kinds.postgres import PostgresSink
 
 NAMES = ("t0", "t1", "t2", "t3")
 SHARED = "places"

@@ -9,7 +9,7 @@ from sinks.targets import PostgresTarget, Target
 from olvido.core.outcomes import Outcome
 from olvido.core.tasks import Task
 from olvido.sinks.contract import OpenedTask, Rehearsing, Sink
-from olvido.sinks.postgres import PostgresSink
+from olvido.sinks.kinds.postgres import PostgresSink
 
 ANA = an_erasure(customer_id="C-1", email="person1@example.com")
 EVA = an_erasure(customer_id="C-2", email="person2@example.com")

@@ -4,7 +4,7 @@ import pytest
 from sinks.shop import settings as sink_settings
 
 from olvido.core.errors import ConfigError
-from olvido.sinks.postgres import PostgresSink
+from olvido.sinks.kinds.postgres import PostgresSink
 
 
 def test_a_secret_that_is_written_out_is_answered_with_the_two_forms_and_not_repeated() -> None:

@@ -19,9 +19,9 @@ from olvido.core.rights.names import Action
 from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.privacy.opening import Forgotten
 from olvido.sinks.contract import OpenedTask, Swept
-from olvido.sinks.data_map import ErasureMethod
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Target
+from olvido.sinks.tables.data_map import ErasureMethod
 
 # Erasures in one look, and those of the last one's transaction with it. Each may be named in the record,
 # which has at most 64 KiB: 39 bytes each, with the 1,000 tasks that a transaction has at most, are 58 KB.
@@ -174,17 +174,18 @@ def _searched(target: Target, tasks: Sequence[TaskProgress]) -> dict[int, LookRe
     if not tasks:
         return {}
     judgement = target.find(tasks)
-    owned = target.owned(tasks, judgement)
+    owned = target.owned(tasks, judgement).owned
     undecided, again = {*judgement.shared, *judgement.others}, set[int]()
     for name, table in target.data_map.tables.items():
-        parent = table.parent and target.data_map.tables[table.parent.table]
         if table.erase is ErasureMethod.RETAIN:
             continue
         for key, row in owned[name].items():
             dated = table.created is not None and key in judgement.roots.get(name, ())
             (again if dated else undecided).update(row.owners)
-        if table.parent and parent and parent.erase is ErasureMethod.RETAIN and owned[table.parent.table]:
-            above = owned[table.parent.table]
-            for _, kept, _ in target.rows.children(name, list(above)):
-                undecided.update(above[kept].owners)
+        for number, parent in enumerate(table.parents):
+            above = owned[parent.table]
+            if above and target.data_map.tables[parent.table].erase is ErasureMethod.RETAIN:
+                kept = list(above)
+                for child in target.rows.children(name, number, [(key, None) for key in kept]):
+                    undecided.update(above[kept[child.place]].owners)
     return dict.fromkeys(undecided, LookResult.UNDECIDED) | dict.fromkeys(again, LookResult.FOUND_AGAIN)

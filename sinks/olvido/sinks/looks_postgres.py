@@ -13,8 +13,8 @@ from olvido.core.rights.erase import Erase
 from olvido.core.sql import array_of
 from olvido.core.subject import Handle, IdentityKind
 from olvido.core.tasks import IdempotencyKey, RequestId, Task
-from olvido.sinks.journal import queries
 from olvido.sinks.looks import Kept
+from olvido.sinks.tables.journal import queries
 
 
 class KeptInPostgres:

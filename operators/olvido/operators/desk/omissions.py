@@ -7,11 +7,11 @@ from olvido.operators.desk.progress import Advance
 from olvido.operators.settings import deployment_file
 from olvido.schemas.settings.deployment import Deployment, read_toml
 from olvido.schemas.settings.lines import line_of
-from olvido.sinks.data_map import DataMap
 from olvido.sinks.discovery.links import unwritten, written
 from olvido.sinks.discovery.mapped import mapped_tables
 from olvido.sinks.discovery.omissions import omissions
 from olvido.sinks.plugins import settings_of
+from olvido.sinks.tables.map_rules import read_data_map
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def check(declared: Deployment, target: OpenTarget, *, rows: int, advance: Advan
     """
     section = declared.sinks[target.sink]
     settings = settings_of(declared, target.sink)
-    data_map = DataMap.of(settings, settings.own.get("tables"))
+    data_map = read_data_map(settings, settings.own.get("tables"))
     seen = seen_in(target, rows=rows, advance=advance)
     links = [*written(target.tables), *(unwritten(target.reader, seen) if rows else ())]
     found = omissions(

@@ -10,7 +10,7 @@ import duckdb
 
 from olvido.core.errors import Unavailable
 from olvido.sinks.discovery.live import CUT_AT, Family, LiveColumn, LiveReference, LiveTable, Sample
-from olvido.sinks.journal import queries
+from olvido.sinks.tables.journal import queries
 
 SQL = "discovery_duckdb"
 _FAMILIES = {

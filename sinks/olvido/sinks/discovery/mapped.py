@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from olvido.core.subject import IdentityKind
-from olvido.sinks.data_map import DataMap, ErasureMethod
+from olvido.sinks.tables.data_map import DataMap, ErasureMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +26,20 @@ def mapped_tables(data_map: DataMap) -> Mapping[str, MappedTable]:
 
 def _mapped(name: str, data_map: DataMap) -> MappedTable:
     table = data_map.tables[name]
-    identities = {column: kind for kind, column in table.identities.items()}
-    parents = (table.parent.column,) if table.parent else ()
+    identities = {one.column: kind for kind, columns in table.identities.items() for one in columns}
+    sharers = tuple(column for sharer in data_map.sharers(name) for column in sharer.columns)
+    mentions = tuple(mention.column for mention in table.mentions)
+    tested = tuple(column for condition in table.conditions for column in condition)
     named = {
-        table.key: "key",
-        **dict.fromkeys(data_map.sharers(name), "shared_by"),
+        **dict.fromkeys(table.key, "key"),
+        **dict.fromkeys(tested, "where"),
+        **dict.fromkeys(sharers, "shared_by"),
+        **dict.fromkeys(mentions, "mentions"),
         **dict.fromkeys(table.marked, "consent, objection or restrict"),
         **dict.fromkeys(table.null, "null"),
         **dict.fromkeys(table.set_to, "set"),
-        **dict.fromkeys(parents, "parent"),
-        **({table.created: "created"} if table.created else {}),
+        **dict.fromkeys(table.parent_columns, "parent"),
+        **({table.created.column: "created"} if table.created else {}),
         **{column: f"identities.{kind.value}" for column, kind in identities.items()},
     }
     return MappedTable(
@@ -43,6 +47,6 @@ def _mapped(name: str, data_map: DataMap) -> MappedTable:
         erase=table.erase,
         identities=identities,
         named=named,
-        changed=frozenset(table.declared),
-        followed=(*parents, *data_map.sharers(name)),
+        changed=frozenset((*table.declared, *mentions)),
+        followed=(*table.parent_columns, *sharers, *mentions),
     )

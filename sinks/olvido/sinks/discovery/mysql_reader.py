@@ -11,8 +11,8 @@ from pymysql.cursors import Cursor
 
 from olvido.core.errors import Unavailable
 from olvido.sinks.discovery.live import CUT_AT, Family, LiveColumn, LiveReference, LiveTable, Sample
-from olvido.sinks.journal import queries
 from olvido.sinks.kinds.mysql_address import Address
+from olvido.sinks.tables.journal import queries
 
 SQL = "discovery_mysql"
 _FAMILIES = {

@@ -11,8 +11,8 @@ from psycopg2.extensions import connection, cursor
 from olvido.core.errors import Unavailable
 from olvido.core.sql import array_of
 from olvido.sinks.discovery.live import CUT_AT, Family, LiveColumn, LiveReference, LiveTable, Sample, bare
-from olvido.sinks.journal import queries
 from olvido.sinks.section import fault
+from olvido.sinks.tables.journal import queries
 
 CONNECT_S = 5
 _GONE = ("08", "57P")  # the connection, or the server

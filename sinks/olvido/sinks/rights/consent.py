@@ -10,7 +10,7 @@ from olvido.core.rights.consent import Consent
 from olvido.core.tasks import Task
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Found, Target
-from olvido.sinks.rows import Mark
+from olvido.sinks.tables.engine import Mark
 
 
 class ConsentInTables:

@@ -1,19 +1,21 @@
-"""Erasure: rows are deleted, anonymised or retained as the data map says, and searched for once more."""
+"""Erasure: rows are deleted, anonymised or retained as the data map says, and what was done is counted."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.outcomes import Outcome
-from olvido.sinks.data_map import ErasureMethod, Table
-from olvido.sinks.ownership import Judgement, Key, Row
 from olvido.sinks.rights.progress import TaskProgress
-from olvido.sinks.rights.target import KEPT, Found, Target
+from olvido.sinks.rights.target import JOINT, KEPT, Found, Target
+from olvido.sinks.tables.data_map import ErasureMethod, Table
+from olvido.sinks.tables.engine import BY_KEY, Reached, row_key
+from olvido.sinks.tables.ownership import Key, Row
 
 _OUTCOMES = (  # of a task that came to several, the first of these
     (ErasureMethod.RETAIN.done, Outcome.RETAINED),
     (ErasureMethod.ANONYMISE.done, Outcome.ANONYMISED),
+    ("unlinked", Outcome.ANONYMISED),
     (ErasureMethod.DELETE.done, Outcome.ERASED),
 )
 
@@ -25,107 +27,195 @@ class EraseInTables:
         """Nothing: every data map says of each table what an erasure does."""
 
     def apply(self, tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
-        """Destroy the persons' rows, those first that point at others, and read back."""
+        """Destroy the persons' rows, those first that point at others.
+
+        A statement's own count of what it changed is the proof that it did, unless something in the target
+        acts on changes (a trigger, a rule): it may veto one, put a row back, or copy it to another table of
+        the map. Then the rows are read back, what is found again is erased once more, and the second time
+        nothing may be.
+        """
         asking = {task.n: task for task in tasks}
-        doomed = {name: _first_owners(rows, asking) for name, rows in found.owned.items()}
-        erasure = _Erasure(asking, found, target, doomed)
-        for name in target.data_map.erasing_order():
-            if target.data_map.tables[name].shared_by:
-                erasure.prune(name)
-            else:
-                erasure.erase(name)
-        erasure.close(erasure.read_back())
+        _Erasure(asking, found, target).carry_out()
+        if any(target.acted_on(name) for name in target.data_map.tables):
+            self._read_back(asking, found, target)
+        _close(asking, found, target)
+
+    @staticmethod
+    def _read_back(asking: Mapping[int, TaskProgress], found: Found, target: Target) -> None:
+        named = [task for n, task in asking.items() if n in found.judgement.named]
+        if not named:
+            return  # the search that found nothing is the reading back
+        for last in (False, True):
+            # By the outcome that is still None, the tasks are searched for like new ones.
+            again = target.find(named)
+            left = next((name for name, rows in again.roots.items() if rows and _goes(name, target)), None)
+            if left is None:
+                return
+            if last:
+                raise _still_there(left)
+            _Erasure(asking, target.owned(named, again), target).carry_out()
 
 
-@dataclass(frozen=True, slots=True)
+def _goes(name: str, target: Target) -> bool:
+    return target.data_map.tables[name].erase is not ErasureMethod.RETAIN
+
+
 class _Erasure:
     """The erasures of one batch."""
 
-    asking: Mapping[int, TaskProgress]
-    found: Found
-    target: Target
-    doomed: Mapping[str, Mapping[Key, int]]  # by table: which rows go, each for one task
+    def __init__(self, asking: Mapping[int, TaskProgress], found: Found, target: Target) -> None:
+        self._asking = asking
+        self._found = found
+        self._target = target
+        self._rows = target.rows
+        self._map = target.data_map
+        # By table: which rows go, each for one task.
+        self._doomed = {name: _first_owners(rows, asking) for name, rows in found.owned.items()}
 
-    def erase(self, name: str) -> None:
-        """Do to a table's rows what the data map says."""
-        rows, table = self.target.rows, self.target.data_map.tables[name]
+    def carry_out(self) -> None:
+        """Do to each table's rows what the data map says."""
+        self._empty_mentions()
+        for name in self._map.erasing_order():
+            if self._map.tables[name].shared_by:
+                self._prune(name)
+            else:
+                self._erase(name)
+
+    def _empty_mentions(self) -> None:
+        """Cut loose the rows of others that mention the person, before a key would forbid what follows."""
+        for name, table in self._map.tables.items():
+            for number, mention in enumerate(table.mentions):
+                if mention.table is not None:
+                    doomed = self._doomed[mention.table] if _goes(mention.table, self._target) else {}
+                    if doomed:
+                        counts = self._rows.empty_mentions(name, mention, list(doomed))
+                        self._count(f"{name}.unlinked", list(doomed.values()), counts)
+                else:
+                    self._empty_identities(name, number)
+
+    def _empty_identities(self, name: str, number: int) -> None:
+        mention = self._map.tables[name].mentions[number]
+        assert mention.identity is not None
+        untouched = self._found.judgement.shared
+        searches = self._target.searches(task for n, task in self._asking.items() if n not in untouched).get(
+            mention.identity, ()
+        )
+        owners: dict[Key, int] = {}
+        for search, key, certain in self._rows.mentioning(name, number, searches) if searches else ():
+            if certain:
+                owners.setdefault(key, search.n)
+            else:
+                self._found.judgement.others.add(search.n)
+        if owners:
+            column = {mention.column: mention.set_to}
+            self._rows.destroyed = True
+            counts = self._rows.set_columns(name, column, list(owners))
+            self._count(f"{name}.unlinked", list(owners.values()), counts)
+
+    def _erase(self, name: str) -> None:
+        table = self._map.tables[name]
         done = f"{name}.{table.erase.done}"
-        for column, owners in self._ways(name, table):
-            values = list(owners)
-            for value, count in rows.erase(name, column, values).items():
-                self.asking[owners[value]].count(done, count)
-            if table.erase is not ErasureMethod.RETAIN and rows.remaining(name, column, values):
+        for number, owners, reached in self._ways(name, table):
+            self._count_cascades(name, table, owners, [key for key, _ in reached])
+            counts = self._rows.erase(name, number, reached)
+            self._count(done, owners, counts)
+            if table.erase is ErasureMethod.RETAIN:
+                continue
+            # Each key is one row's; of a row that is not there, or that a trigger protects, nothing is
+            # returned.
+            vetoed = number is BY_KEY and len(counts) != len(reached)
+            if vetoed or (self._acted_on(name) and self._rows.remaining(name, number, reached)):
                 raise _still_there(name)
-        if (
-            (table.consent or table.objection)
-            and self.doomed[name]
-            and table.erase is not ErasureMethod.RETAIN
-        ):
-            rows.forget_row_marks(name, list(self.doomed[name]))
+        if (table.consent or table.objection) and self._doomed[name] and _goes(name, self._target):
+            self._rows.forget_row_marks(name, list(self._doomed[name]))
 
-    def _ways(self, name: str, table: Table) -> Iterator[tuple[str, Mapping[Key, int]]]:
-        """By which columns a table's rows are reached: their own keys, and their parents' keys."""
-        if self.doomed[name]:
-            yield table.key, self.doomed[name]
-        if table.parent and self.doomed[table.parent.table] and not self.target.keys_needed(name):
-            yield table.parent.column, self.doomed[table.parent.table]
+    def _acted_on(self, name: str) -> bool:
+        return self._target.acted_on(name) and bool(self._map.tables[name].key)
 
-    def prune(self, name: str) -> None:
-        """Shared rows go with the last row that points at them."""
-        data_map = self.target.data_map
+    def _ways(self, name: str, table: Table) -> Iterator[tuple[int | None, list[int], list[Reached]]]:
+        """How a table's rows are reached, by their own keys or their parents'; whose they are."""
+        doomed = self._doomed[name]
+        if doomed:
+            yield BY_KEY, list(doomed.values()), [(key, None) for key in doomed]
+        if table.parents and not self._map.row_by_row(name):
+            [parent] = table.parents
+            above = self._doomed[parent.table]
+            if above:
+                reached = self._target.reached(parent.table, above, self._found, self._asking)
+                yield 0, list(above.values()), reached
+
+    def _count_cascades(self, name: str, table: Table, owners: Sequence[int], keys: Sequence[Key]) -> None:
+        for cascade in table.cascades:
+            counts = self._rows.cascading(name, cascade, keys)
+            self._count(f"{cascade.rpartition('.')[0]}.cascaded", owners, counts)
+
+    def _count(self, done: str, owners: Sequence[int], counts: Mapping[int, int]) -> None:
+        for place, count in counts.items():
+            self._asking[owners[place]].count(done, count)
+
+    def _prune(self, name: str) -> None:
+        """Shared rows go, or are emptied, with the last row that points at them."""
         last_owner: dict[Key, int] = {}
-        for sharer in data_map.tables[name].shared_by:
-            place = data_map.sharers(sharer.table).index(sharer.column)
-            for key, n in self.doomed[sharer.table].items():
-                shared = self.found.owned[sharer.table][key].shares[place]
+        for sharer in self._map.tables[name].shared_by:
+            mine = self._map.sharers(sharer.table)
+            place = next(
+                i for i, one in enumerate(mine) if (one.table, one.columns) == (name, sharer.columns)
+            )
+            for key, n in self._doomed[sharer.table].items():
+                shared = self._found.owned[sharer.table][key].shares[place]
                 if shared is not None:
                     last_owner[shared] = min(n, last_owner.get(shared, n))
-        if last_owner:
-            for key in self.target.rows.prune(name, list(last_owner)):
-                self.asking[last_owner[key]].count(f"{name}.deleted")
+        left = self._rows.unpointed(name, list(last_owner)) if last_owner else []
+        if not left:
+            return
+        table = self._map.tables[name]
+        counts = self._rows.erase(name, BY_KEY, [(key, None) for key in left])
+        if len(counts) != len(left):
+            raise _still_there(name)
+        self._count(f"{name}.{table.erase.done}", [last_owner[key] for key in left], counts)
+        if table.erase is ErasureMethod.DELETE:
+            self._rows.journal.forget_shared_rows(name, [row_key(key) for key in left])
 
-    def read_back(self) -> Judgement | None:
-        """Search again, in the same transaction: nothing that was to go may be found.
 
-        Returns:
-            What still names the tasks' identities: rows that are retained, or somebody else's. None if
-            no row named them to begin with.
-        """
-        named = [task for n, task in self.asking.items() if n in self.found.judgement.named]
-        if not named:
-            return None  # the search that found nothing is the reading back
-        again = self.target.find(named)
-        for name, rows in again.roots.items():
-            if rows and self.target.data_map.tables[name].erase is not ErasureMethod.RETAIN:
-                raise _still_there(name)
-        return again
+def _close(asking: Mapping[int, TaskProgress], found: Found, target: Target) -> None:
+    """Give each task its outcome, by what was counted and by what still names its person."""
+    kept: dict[int, list[str]] = defaultdict(list)
+    for name, table in target.data_map.tables.items():
+        if table.erase is ErasureMethod.RETAIN:
+            for n in found.naming[name]:
+                kept[n].append(name)
+    strangers = _still_named(asking, found, target)
+    for n, task in asking.items():
+        others = n in strangers
+        task.verified = not others and n not in kept
+        if others:
+            task.close(Outcome.AMBIGUOUS, KEPT)
+        elif n in found.joint:
+            task.close(Outcome.AMBIGUOUS, JOINT)
+        elif n in kept:
+            # Rows that are retained, though an earlier task of the batch may have counted them.
+            task.close(Outcome.RETAINED)
+        else:
+            task.close(_outcome(task.counts))
+        if task.outcome is Outcome.NOT_FOUND:
+            task.details.append(target.searched(task))
+        task.details += _grounds(task, kept[n], target)
 
-    def close(self, again: Judgement | None) -> None:
-        """Give each task its outcome, by what was counted and by what the second search found."""
-        for n, task in self.asking.items():
-            named = again is not None and n in again.named
-            task.verified = not named
-            if named and n in self.found.judgement.others:
-                task.close(Outcome.AMBIGUOUS, KEPT)
-            elif named:
-                # Rows that are retained, though an earlier task of the batch may have counted them.
-                task.close(Outcome.RETAINED)
-            else:
-                task.close(_outcome(task.counts))
-            if task.outcome is Outcome.NOT_FOUND:
-                task.details.append(self.target.searched(task))
-            task.details += self._grounds(task, again)
 
-    def _grounds(self, task: TaskProgress, again: Judgement | None) -> list[str]:
-        """Why rows of the task's person stay: those it counted, and those an earlier task has counted."""
-        roots = again.roots if again is not None else {}
-        kept = {name for name, rows in roots.items() if any(task.n in row.owners for row in rows.values())}
-        return [
-            f"{name}: {table.ground}"
-            for name, table in self.target.data_map.tables.items()
-            if table.erase is ErasureMethod.RETAIN
-            and (f"{name}.{ErasureMethod.RETAIN.done}" in task.counts or name in kept)
-        ]
+def _still_named(asking: Mapping[int, TaskProgress], found: Found, target: Target) -> Set[int]:
+    """The tasks whose identity stands in somebody else's row, unless that has gone in the same batch."""
+    named = [task for n, task in asking.items() if n in found.judgement.others]
+    return target.find(named).named if named else frozenset()
+
+
+def _grounds(task: TaskProgress, kept: Sequence[str], target: Target) -> list[str]:
+    """Why rows of the task's person stay: those it counted, and those an earlier task has counted."""
+    return [
+        f"{name}: {table.ground}"
+        for name, table in target.data_map.tables.items()
+        if table.erase is ErasureMethod.RETAIN
+        and (f"{name}.{ErasureMethod.RETAIN.done}" in task.counts or name in kept)
+    ]
 
 
 def _first_owners(rows: Mapping[Key, Row], asking: Mapping[int, TaskProgress]) -> Mapping[Key, int]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from olvido.core.outcomes import Outcome
-from olvido.sinks.data_map import Scalar, Table
-from olvido.sinks.ownership import Key, Row
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import KEPT, Found, Target
-from olvido.sinks.rows import Mark, RowMark
+from olvido.sinks.tables.data_map import Scalar, Table
+from olvido.sinks.tables.engine import Mark, RowMark
+from olvido.sinks.tables.ownership import Key, Row
 
 
 def mark(tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
@@ -66,9 +66,10 @@ def _mark_table(
         values = _values(target.data_map.tables[name], purpose, which)
         same = list(group)
         if values:
-            target.rows.set_columns(name, values, [each.key for each in same])
-            for each in same:
-                tasks[each.n].count(f"{name}.{which.name.lower()}")
+            about = target.data_map.tables[name].about(purpose)
+            counts = target.rows.set_columns(name, values, [each.key for each in same], about)
+            for place, count in counts.items():
+                tasks[same[place].n].count(f"{name}.{which.name.lower()}", count)
 
 
 def _values(table: Table, purpose: str, which: Mark) -> Mapping[str, Scalar]:

@@ -8,7 +8,7 @@ from olvido.core.outcomes import Outcome
 from olvido.core.rights.object import Object
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Found, Target, listed
-from olvido.sinks.rows import Mark
+from olvido.sinks.tables.engine import Mark
 
 
 class ObjectInTables:

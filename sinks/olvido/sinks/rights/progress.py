@@ -6,11 +6,11 @@ from datetime import datetime
 
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.erase import Erase
-from olvido.core.subject import Identity, IdentityKind
+from olvido.core.subject import Identity
 from olvido.core.tasks import Task
 from olvido.sinks.contract import OpenedTask
-from olvido.sinks.journal import Answer
-from olvido.sinks.rows import Mark
+from olvido.sinks.tables.engine import Mark
+from olvido.sinks.tables.journal import Answer
 
 DETAIL_MAX = 1000  # characters: a receipt is read by people
 
@@ -22,7 +22,7 @@ class TaskProgress:
     n: int  # its place in the batch
     task: Task
     identities: tuple[Identity, ...]
-    spellings: Sequence[tuple[IdentityKind, str]]
+    spellings: Sequence[tuple[Identity, Sequence[str]]]
     outcome: Outcome | None = None  # None: its rows must be searched for
     counts: dict[str, int] = field(default_factory=dict)
     details: list[str] = field(default_factory=list)
@@ -33,10 +33,8 @@ class TaskProgress:
     def of(cls, n: int, opened: OpenedTask) -> "TaskProgress":
         """A task that nothing was done for yet."""
         spelled = [
-            (identity.kind, value)
+            (identity, [value for value in identity.spellings if "\0" not in value])  # no column holds it
             for identity in opened.identities
-            for value in identity.spellings
-            if "\0" not in value  # no column holds it
         ]
         return cls(n, opened.task, opened.identities, spelled)
 

@@ -1,16 +1,18 @@
 """One transaction of a target with its data map: finds the rows that name people, and whose they are."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from olvido.core.subject import IdentityKind
-from olvido.sinks.data_map import DataMap
-from olvido.sinks.ownership import Judgement, Key, Row, judge
 from olvido.sinks.rights.progress import TaskProgress
-from olvido.sinks.rows import Rows, Search
+from olvido.sinks.tables.data_map import DataMap, Table
+from olvido.sinks.tables.engine import Reached, Search, TableRows
+from olvido.sinks.tables.ownership import Judgement, Key, Lead, Match, Row, judge, leads
 
 KEPT = "rows that name the person belong to somebody else, or may do so, and were kept as they are"
+JOINT = "rows that hang on the person and on somebody else as well were kept as they are"
 
 Owned = Mapping[str, Mapping[Key, Row]]  # by table, then by key
 
@@ -21,57 +23,130 @@ class Found:
 
     judgement: Judgement
     owned: Owned
+    naming: Mapping[str, Set[int]]  # by table: the tasks that name a row of their own person there
+    joint: Set[int] = field(default_factory=set)  # tasks with rows that are somebody else's as well
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a right works with."""
 
-    rows: Rows
+    rows: TableRows
     data_map: DataMap
     purposes: tuple[str, ...]  # what the system uses data for
 
-    def find(self, tasks: Iterable[TaskProgress]) -> Judgement:
-        """Every row that names an identity of these tasks, and whose it is."""
-        searches: dict[IdentityKind, list[Search]] = defaultdict(list)
-        names: dict[IdentityKind, set[int]] = defaultdict(set)
+    def searches(self, tasks: Iterable[TaskProgress]) -> Mapping[IdentityKind, Sequence[Search]]:
+        """What is searched for, by kind."""
+        found: dict[IdentityKind, list[Search]] = defaultdict(list)
         for task in tasks:
             if task.searches:
                 fence = task.fence
-                for kind, value in task.spellings:
-                    names[kind].add(task.n)
-                    searches[kind].append((task.n, value, fence))
+                for identity, spellings in task.spellings:
+                    found[identity.kind].append(Search(task.n, identity, spellings, fence))
+        return found
+
+    def find(self, tasks: Iterable[TaskProgress]) -> Judgement:
+        """Every row that names an identity of these tasks, and whose it is."""
+        searches = self.searches(tasks)
+        names = {kind: {search.n for search in searches.get(kind, ())} for kind in IdentityKind}
+        fences = {search.n: search.fence for items in searches.values() for search in items}
         tables = self.data_map.found_by_identity
         found = {
-            name: self.rows.match(name, {k: searches[k] for k in table.identities if searches[k]})
+            name: self.rows.match(name, {k: searches[k] for k in table.identities if searches.get(k)})
             for name, table in tables.items()
         }
-        return judge(tables, found, names)
+        if any(table.climbs for table in tables.values()):
+            self._climb(found, names, fences)
+        return judge({name: self.data_map.tables[name] for name in found}, found, names)
 
-    def owned(self, tasks: Sequence[TaskProgress], judgement: Judgement) -> Owned:
+    def _climb(
+        self,
+        found: dict[str, list[Match]],
+        names: Mapping[IdentityKind, Set[int]],
+        fences: Mapping[int, datetime | None],
+    ) -> None:
+        """Add the rows that those found lead to, children first: a row may climb over several tables.
+
+        A match that leads to a row of a new life is of that life, too, and is taken out.
+        """
+        for name in reversed(tuple(self.data_map.tables)):  # children before parents
+            table = self.data_map.tables[name]
+            if not table.climbs or not found.get(name):
+                continue
+            led: dict[str, dict[Lead, list[Match]]] = defaultdict(lambda: defaultdict(list))
+            for match, lead in leads(table, found[name], names):
+                led[lead.table][lead].append(match)
+            newer: set[int] = set()
+            for parent, ways in led.items():
+                given = list(ways)
+                rows = self.rows.look_up(parent, [(lead.key, fences[lead.n]) for lead in given])
+                for place, lead in enumerate(given):
+                    if place in rows:
+                        climbed = rows[place]._replace(n=lead.n, climbed=True)
+                        found.setdefault(parent, []).append(climbed)
+                    else:
+                        newer |= {id(match) for match in ways[lead]}
+            if newer:
+                found[name] = [match for match in found[name] if id(match) not in newer]
+
+    def owned(self, tasks: Iterable[TaskProgress], judgement: Judgement) -> Found:
         """All rows that are the tasks' persons': those found, and those that hang on them."""
-        untouched = {n for n in judgement.shared if not tasks[n].only_protects}
-        owned: dict[str, dict[Key, Row]] = {}
+        by_place = {task.n: task for task in tasks}
+        fences = {n: task.fence for n, task in by_place.items()}
+        untouched = {n for n in judgement.shared if not by_place[n].only_protects}
+        owned: dict[str, dict[Key, Row]] = {name: {} for name in self.data_map.tables}
+        naming: dict[str, set[int]] = {name: set() for name in self.data_map.tables}
+        joint: set[int] = set()
         for name, table in self.data_map.tables.items():
-            mine = owned[name] = {}
+            mine = owned[name]
             for key, row in judgement.roots.get(name, {}).items():
                 owners = tuple(n for n in row.owners if n not in untouched) if untouched else row.owners
                 if owners:
                     mine[key] = Row(owners, row.shares)
-            if table.parent is None:
+                    naming[name].update(owners)
+            if not table.parents:
                 continue
-            parents = owned[table.parent.table]
-            for parent, named in judgement.hanging.get(name, {}).items():
-                owners = parents[parent].owners if parent in parents else ()
-                judgement.others.update(n for n, _ in named if n not in owners)
-            if parents and self.keys_needed(name):
-                for key, parent, shares in self.rows.children(name, list(parents)):
-                    mine[key] = Row(parents[parent].owners, shares)
-        return owned
+            if self.data_map.row_by_row(name):
+                self._add_children(name, table, owned, fences, joint)
+            for match in judgement.hanging.get(name, ()):
+                if match.n in _owners(table, match.parents, owned):
+                    naming[name].add(match.n)
+                else:
+                    judgement.others.add(match.n)
+        return Found(judgement, owned, naming, joint)
 
-    def keys_needed(self, name: str) -> bool:
-        """Whether rows of a table must be known one by one; else they are done by their parents' keys."""
-        return self.data_map.has_dependants(name) or bool(self.data_map.tables[name].marked)
+    def _add_children(
+        self,
+        name: str,
+        table: Table,
+        owned: Mapping[str, dict[Key, Row]],
+        fences: Mapping[int, datetime | None],
+        joint: set[int],
+    ) -> None:
+        """Add the rows that hang on known ones; those of a table that refers to itself by and by."""
+        new = {number: list(owned[parent.table]) for number, parent in enumerate(table.parents)}
+        while any(new.values()):
+            added = []
+            for number, keys in new.items():
+                above = owned[table.parents[number].table]
+                reached = [(key, _fence(above[key], fences)) for key in keys]
+                for child in self.rows.children(name, number, reached) if reached else ():
+                    owners = _owners(table, child.parents, owned)
+                    if not owners:
+                        joint.update(above[keys[child.place]].owners)
+                    elif child.key not in owned[name]:
+                        owned[name][child.key] = Row(owners, child.shares)
+                        added.append(child.key)
+            new = {
+                number: added if parent.table == name else [] for number, parent in enumerate(table.parents)
+            }
+
+    def reached(
+        self, name: str, keys: Iterable[Key], found: Found, tasks: Mapping[int, TaskProgress]
+    ) -> list[Reached]:
+        """Rows with the fences for what hangs on them."""
+        fences = {n: task.fence for n, task in tasks.items()}
+        return [(key, _fence(found.owned[name][key], fences)) for key in keys]
 
     def searched(self, task: TaskProgress) -> str:
         """By what a person was searched for, for a receipt that says that nobody was found."""
@@ -81,6 +156,32 @@ class Target:
             if kinds
             else "none of its identities is of a kind that is held here"
         )
+
+    def acted_on(self, name: str) -> bool:
+        """Whether something in the target acts when rows of this table are changed."""
+        return bool(self.rows.statements.shape.tables[name].triggers)
+
+
+def _owners(
+    table: Table, parents: Sequence[Key | None], owned: Mapping[str, Mapping[Key, Row]]
+) -> tuple[int, ...]:
+    """Whose a row is that hangs on others: theirs whose all of those are."""
+    owners: tuple[int, ...] | None = None
+    for reference, key in zip(table.parents, parents, strict=True):
+        if key is None:
+            continue
+        row = owned[reference.table].get(key)
+        if row is None:
+            return ()
+        owners = row.owners if owners is None else tuple(n for n in owners if n in row.owners)
+    return owners or ()
+
+
+def _fence(row: Row, fences: Mapping[int, datetime | None]) -> datetime | None:
+    """The latest fence of those whose row it is; None if one of them has none."""
+    given = [fences.get(n) for n in row.owners]
+    known = [fence for fence in given if fence is not None]
+    return max(known) if len(known) == len(given) else None
 
 
 def listed(names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
--- The fixed SQL of the DuckDB sink. What is made from a data map is made in duckdb.py.
+-- The fixed SQL of the DuckDB sink. What is made from a data map is made in tables/statements.py.
 -- Instants are kept as UTC without a zone.
 
 -- name: install
@@ -43,7 +43,13 @@ CREATE TABLE IF NOT EXISTS olvido.compaction_due (since TIMESTAMP NOT NULL);
 
 -- name: remembered
 -- The answers given before.
-SELECT a.task_id, a.generation, a.outcome, a.counts, a.detail, a.applied_at, a.verified_at
+SELECT a.task_id::VARCHAR, a.generation, a.outcome, a.counts, a.detail, a.applied_at, a.verified_at
+FROM (SELECT unnest($task_ids::UUID[]) AS task_id, unnest($generations::INTEGER[]) AS generation) AS t
+JOIN olvido.applied AS a USING (task_id, generation);
+
+-- name: known
+-- Which of some tasks were done before.
+SELECT a.task_id::VARCHAR, a.generation
 FROM (SELECT unnest($task_ids::UUID[]) AS task_id, unnest($generations::INTEGER[]) AS generation) AS t
 JOIN olvido.applied AS a USING (task_id, generation);
 
@@ -95,6 +101,14 @@ SELECT $table, unnest($row_keys::VARCHAR[]), unnest($purposes::VARCHAR[]), unnes
 -- The rows are gone.
 DELETE FROM olvido.row_words
 WHERE table_name = $table AND row_key IN (SELECT unnest($row_keys::VARCHAR[]));
+
+-- name: lock_shared_rows
+-- Nothing: the file is locked already.
+SELECT 1 WHERE $table = '' AND len($row_keys::VARCHAR[]) < 0;
+
+-- name: forget_shared_rows
+-- Nothing: none was written down.
+SELECT 1 WHERE $table = '' AND len($row_keys::VARCHAR[]) < 0;
 
 -- name: compaction_due
 -- Whether something was deleted since the file was last written anew.

@@ -1,4 +1,4 @@
--- The fixed SQL of the PostgreSQL sink. What is made from a data map is made in postgres.py.
+-- The fixed SQL of the PostgreSQL sink. What is made from a data map is made in tables/statements.py.
 -- Ids and JSON are read as text: what psycopg2 makes of them depends on what the process has registered.
 
 -- name: begin
@@ -112,29 +112,28 @@ JOIN olvido.applied AS a USING (task_id, generation);
 -- looked, REPEATABLE READ makes of the conflict a serialization failure, and the batch begins again.
 -- In the order of the ids, or two batches could wait for each other.
 INSERT INTO olvido.applied (task_id, generation, outcome, counts, detail, applied_at, verified_at)
-SELECT task_id, generation, outcome, counts::jsonb, detail, now(), CASE WHEN verified THEN now() END
+SELECT task_id, generation, outcome, counts::jsonb, detail, applied_at, verified_at
 FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[], %(outcomes)s::text[], %(counts)s::text[],
-            %(details)s::text[], %(verified)s::boolean[])
-    AS t (task_id, generation, outcome, counts, detail, verified)
+            %(details)s::text[], %(applied_at)s::timestamptz[], %(verified_at)s::timestamptz[])
+    AS t (task_id, generation, outcome, counts, detail, applied_at, verified_at)
 ORDER BY task_id, generation
 ON CONFLICT DO NOTHING;
 
+-- name: states
+-- What is known about these.
+SELECT s.handle, s.purpose, s.occurred_at, s.decision, s.event_id::text, s.policy_version
+FROM unnest(%(handles)s::text[], %(purposes)s::text[]) AS t (handle, purpose)
+JOIN olvido.consent_state AS s USING (handle, purpose);
+
 -- name: save_states
--- The later decision stands: by time, then the withdrawal, then the event's id (core.consents.order_key).
-INSERT INTO olvido.consent_state AS known (handle, purpose, occurred_at, decision, event_id, policy_version)
+-- The later decisions, as core.consents.later chose them. Who saved another one since this transaction looked makes
+-- of the conflict a serialization failure, and the batch looks again.
+INSERT INTO olvido.consent_state (handle, purpose, occurred_at, decision, event_id, policy_version)
 SELECT * FROM unnest(%(handles)s::text[], %(purposes)s::text[], %(occurred_at)s::timestamptz[],
                      %(decisions)s::text[], %(event_ids)s::uuid[], %(policy_versions)s::text[])
 ON CONFLICT (handle, purpose) DO UPDATE
 SET occurred_at = excluded.occurred_at, decision = excluded.decision, event_id = excluded.event_id,
-    policy_version = excluded.policy_version
-WHERE (excluded.occurred_at, excluded.decision = 'WITHDRAWN', excluded.event_id)
-    > (known.occurred_at, known.decision = 'WITHDRAWN', known.event_id);
-
--- name: states
--- The event that holds for each of these.
-SELECT s.handle, s.purpose, s.event_id::text
-FROM unnest(%(handles)s::text[], %(purposes)s::text[]) AS t (handle, purpose)
-JOIN olvido.consent_state AS s USING (handle, purpose);
+    policy_version = excluded.policy_version;
 
 -- name: save_objections
 -- The first objection stands.
@@ -149,16 +148,20 @@ SELECT o.handle, o.purpose
 FROM unnest(%(handles)s::text[], %(purposes)s::text[]) AS t (handle, purpose)
 JOIN olvido.objections AS o USING (handle, purpose);
 
+-- name: row_marks
+-- The marks of these rows.
+SELECT w.row_key, w.purpose, w.rank, w.occurred_at, w.event_id::text
+FROM unnest(%(row_keys)s::text[], %(purposes)s::text[]) AS t (row_key, purpose)
+JOIN olvido.row_words AS w USING (row_key, purpose)
+WHERE w.table_name = %(table)s;
+
 -- name: save_row_marks
--- The later mark stands, and an objection stands above all. A repeat is returned again.
-INSERT INTO olvido.row_words AS known (table_name, row_key, purpose, rank, occurred_at, event_id)
+-- The marks that stand, in order, or two batches could wait for each other.
+INSERT INTO olvido.row_words (table_name, row_key, purpose, rank, occurred_at, event_id)
 SELECT %(table)s, t.* FROM unnest(%(row_keys)s::text[], %(purposes)s::text[], %(ranks)s::smallint[],
                                   %(occurred_at)s::timestamptz[], %(event_ids)s::uuid[]) AS t
 ON CONFLICT (table_name, row_key, purpose) DO UPDATE
-SET rank = excluded.rank, occurred_at = excluded.occurred_at, event_id = excluded.event_id
-WHERE (excluded.rank = 2, excluded.occurred_at, excluded.rank, excluded.event_id)
-    >= (known.rank = 2, known.occurred_at, known.rank, known.event_id)
-RETURNING row_key, purpose;
+SET rank = excluded.rank, occurred_at = excluded.occurred_at, event_id = excluded.event_id;
 
 -- name: forget_row_marks
 -- The rows are gone.
@@ -182,41 +185,76 @@ WHERE table_name = %(table)s AND row_key = ANY(%(row_keys)s::text[]);
 
 -- name: tables
 -- What kind of thing a name is, and what this role may do with it.
-SELECT t.name, c.oid, c.relkind, row_security_active(c.oid),
+SELECT t.name, c.relkind, row_security_active(c.oid),
     has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'DELETE')
-FROM unnest(%(names)s::text[]) AS t (name)
-JOIN pg_class AS c ON c.oid = to_regclass(t.name);
+FROM unnest(%(names)s::text[], %(quoted)s::text[]) AS t (name, quoted)
+JOIN pg_class AS c ON c.oid = to_regclass(t.quoted);
 
 -- name: columns
--- The columns of tables: plain type, full type, whether null is refused, whether this role may change them,
--- and whether PostgreSQL alone does.
+-- The columns of tables: the type beneath their domains and its kind, that type's name and its name with its length,
+-- the collation, whether null is refused, whether this role may change them, and what PostgreSQL makes them of, if it
+-- alone does.
 -- Without its length "character" would mean character(1), and a cast to it cuts a value to its first letter;
 -- "bpchar" is the same type of any length.
-SELECT t.name, i.column_name,
-    CASE a.atttypid WHEN 'bpchar'::regtype THEN 'bpchar' ELSE format_type(a.atttypid, NULL) END,
-    format_type(a.atttypid, a.atttypmod), a.attnotnull,
-    has_column_privilege(a.attrelid, a.attnum, 'UPDATE'), a.attgenerated <> '' OR a.attidentity = 'a'
-FROM unnest(%(names)s::text[]) AS t (name)
-JOIN pg_attribute AS a ON a.attrelid = to_regclass(t.name) AND a.attnum > 0 AND NOT a.attisdropped
-JOIN pg_class AS c ON c.oid = a.attrelid
-JOIN pg_namespace AS s ON s.oid = c.relnamespace
-JOIN information_schema.columns AS i
-    ON i.table_schema = s.nspname AND i.table_name = c.relname AND i.column_name = a.attname;
+WITH RECURSIVE held AS (
+    SELECT t.name, a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated,
+        a.attidentity, a.attcollation, a.atttypid AS base
+    FROM unnest(%(names)s::text[], %(quoted)s::text[]) AS t (name, quoted)
+    JOIN pg_attribute AS a ON a.attrelid = to_regclass(t.quoted) AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+), beneath AS (
+    SELECT h.name, h.attnum, h.base, y.typbasetype, y.typnotnull
+    FROM held AS h JOIN pg_type AS y ON y.oid = h.base
+    UNION ALL
+    SELECT b.name, b.attnum, b.typbasetype, y.typbasetype, y.typnotnull OR b.typnotnull
+    FROM beneath AS b JOIN pg_type AS y ON y.oid = b.typbasetype
+    WHERE b.typbasetype <> 0
+)
+SELECT h.name, h.attname::text, y.typname::text, y.typtype::text,
+    CASE b.base WHEN 'bpchar'::regtype THEN 'bpchar' ELSE format_type(b.base, NULL) END,
+    format_type(h.atttypid, h.atttypmod), coalesce(l.collname::text, ''), h.attnotnull OR b.typnotnull,
+    has_column_privilege(h.attrelid, h.attnum, 'UPDATE'),
+    CASE WHEN h.attidentity = 'a' THEN 'its own numbers' WHEN h.attgenerated <> '' THEN
+        (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef AS d
+         WHERE d.adrelid = h.attrelid AND d.adnum = h.attnum) END
+FROM held AS h
+JOIN beneath AS b ON b.name = h.name AND b.attnum = h.attnum AND b.typbasetype = 0
+JOIN pg_type AS y ON y.oid = b.base
+LEFT JOIN pg_collation AS l ON l.oid = h.attcollation;
 
 -- name: indexes
--- The first column (or expression) of each index, and whether it alone is unique.
-SELECT t.name, pg_get_indexdef(x.indexrelid, 1, true), x.indisunique AND x.indnkeyatts = 1 AND x.indpred IS NULL,
-    array(SELECT a.attname::text FROM pg_attribute AS a
-          WHERE a.attrelid = x.indrelid AND a.attnum = ANY(x.indkey) AND x.indisunique)
-FROM unnest(%(names)s::text[]) AS t (name)
-JOIN pg_index AS x ON x.indrelid = to_regclass(t.name) AND x.indisvalid;
+-- Of each index: what it begins with, whether it is unique for every row and by columns alone, its columns, and how
+-- it was made.
+SELECT t.name, pg_get_indexdef(x.indexrelid, 1, true), x.indisunique,
+    x.indpred IS NULL AND x.indexprs IS NULL AND x.indimmediate,
+    array(SELECT a.attname::text FROM unnest(x.indkey[0:x.indnkeyatts - 1]) AS k (number)
+          JOIN pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = k.number),
+    pg_get_indexdef(x.indexrelid)
+FROM unnest(%(names)s::text[], %(quoted)s::text[]) AS t (name, quoted)
+JOIN pg_index AS x ON x.indrelid = to_regclass(t.quoted) AND x.indisvalid;
+
+-- name: triggers
+-- What acts on a deletion, or on a change, of rows of tables and of what inherits from them.
+WITH RECURSIVE family (name, relid) AS (
+    SELECT t.name, to_regclass(t.quoted)::oid FROM unnest(%(names)s::text[], %(quoted)s::text[]) AS t (name, quoted)
+    UNION
+    SELECT f.name, i.inhrelid FROM family AS f JOIN pg_inherits AS i ON i.inhparent = f.relid
+)
+SELECT DISTINCT f.name, g.tgname::text, g.tgtype & 8 <> 0, g.tgtype & 16 <> 0
+FROM family AS f JOIN pg_trigger AS g ON g.tgrelid = f.relid
+WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 24 <> 0
+UNION
+SELECT DISTINCT f.name, r.rulename::text, r.ev_type = '4', r.ev_type = '2'
+FROM family AS f JOIN pg_rewrite AS r ON r.ev_class = f.relid
+WHERE r.ev_type IN ('2', '4')
+ORDER BY 1, 2;
 
 -- name: references
 -- Every foreign key that points at these tables, or at what inherits from them, whatever it does on a deletion
 -- and whenever it is checked: who points (its name in the data map, if it is there), by which columns, at which.
 -- Of the copies that partitions have of a key, those of another pointing table are left out: theirs is there.
 WITH RECURSIVE family (name, relid) AS (
-    SELECT t.name, to_regclass(t.name)::oid FROM unnest(%(names)s::text[]) AS t (name)
+    SELECT t.name, to_regclass(t.quoted)::oid FROM unnest(%(names)s::text[], %(quoted)s::text[]) AS t (name, quoted)
     UNION
     SELECT f.name, i.inhrelid FROM family AS f JOIN pg_inherits AS i ON i.inhparent = f.relid
 )

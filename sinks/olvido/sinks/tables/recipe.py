@@ -2,7 +2,7 @@
 
 One call is one transaction of the target. The statements it asks for grow with the tables of
 the data map, never with tasks or rows. What a target's SQL looks like is behind
-:class:`olvido.sinks.rows.Rows`, what each action does is in ``rights/``.
+:class:`olvido.sinks.tables.dialect.Dialect`, what each action does is in ``rights/``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
 from olvido.core.tasks import IdempotencyKey
 from olvido.sinks.contract import OpenedTask, SinkSettings
-from olvido.sinks.data_map import DataMap
-from olvido.sinks.journal import Answer
-from olvido.sinks.ownership import Judgement
 from olvido.sinks.rights.marks import mark
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.registry import IN_TABLES
-from olvido.sinks.rights.target import Found, Target
-from olvido.sinks.rows import Rows
+from olvido.sinks.rights.target import Target
+from olvido.sinks.tables.data_map import DataMap
+from olvido.sinks.tables.engine import TableRows
+from olvido.sinks.tables.journal import Answer
+from olvido.sinks.tables.ownership import Judgement
 
 _SHARED = "several people share the identity, and the request does not say which of them asks"
 
 
 def carry_out(
-    rows: Rows,
+    rows: TableRows,
     data_map: DataMap,
     settings: SinkSettings,
     batch: Sequence[OpenedTask],
@@ -60,7 +60,7 @@ def _answers(target: Target, new: Sequence[OpenedTask]) -> Mapping[IdempotencyKe
     if any(task.searches for task in tasks):
         judgement = target.find(tasks)
         _keep_what_is_shared(tasks, judgement)
-        found = Found(judgement, target.owned(tasks, judgement))
+        found = target.owned(tasks, judgement)
         mark(tasks, found, target)
         for in_tables, group in asked:
             if unanswered := [task for task in group if task.outcome is None]:

@@ -6,26 +6,29 @@ rows are touched.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from olvido.core.subject import IdentityKind
-from olvido.sinks.data_map import Table
+from olvido.sinks.tables.data_map import Table
 
-Key = Hashable  # a row's key, as the target's driver gives it
+Key = tuple[str, ...]  # a row's key, column by column, as text that is the same value when sent back
 
 
 class Match(NamedTuple):
-    """One row that names one identity of one task."""
+    """One row that names one identity of one task, or that such a row leads to."""
 
     n: int  # the task's place in the batch
     key: Key
     by_person: bool  # the identity it names is the one that tells two people apart
     person: str | None  # what the row holds there
-    parent: Key | None  # the row it hangs on, if that row is there
+    parents: tuple[
+        Key | None, ...
+    ] = ()  # for each of its table's parents the row it hangs on, if that is there
     shares: tuple[Key | None, ...] = ()  # the shared rows it points at
     certain: bool = True  # what it holds is what was asked, and not only equal to it by the target's rules
+    climbed: bool = False  # it names nobody itself: a row that hangs on it does
 
 
 class Row(NamedTuple):
@@ -35,29 +38,23 @@ class Row(NamedTuple):
     shares: tuple[Key | None, ...] = ()
 
 
+class Lead(NamedTuple):
+    """A row that a match climbs to."""
+
+    table: str
+    key: Key
+    n: int
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What the matches of a batch mean."""
 
     roots: Mapping[str, Mapping[Key, Row]]  # by table: rows that hang on no other
-    hanging: Mapping[str, Mapping[Key, Sequence[tuple[int, Key]]]]  # by table and parent: who names which row
+    hanging: Mapping[str, Sequence[Match]]  # by table: rows that hang on others, and are theirs
     shared: Set[int]  # tasks whose identity several people share, so that nobody can be told
     named: Set[int]  # tasks whose identity some row names, whoever's it is
     others: set[int] = field(default_factory=set)  # tasks whose identity stands in somebody else's rows
-
-
-def same_text(held: str, asked: str, *, fold: bool) -> bool:
-    """Whether a text column holds the very value that was asked.
-
-    A target compares by rules of its own (collations, blanks at the end, types that cut). What it calls
-    equal is compared here once more, so that no such rule makes a stranger's row the person's.
-
-    Args:
-        held: what the row holds.
-        asked: the identity.
-        fold: case does not matter in this column.
-    """
-    return held.lower() == asked.lower() if fold else held == asked
 
 
 def judge(
@@ -68,33 +65,33 @@ def judge(
     """Sort what was found into whose it is.
 
     Args:
-        tables: the tables searched.
-        found: every row that names an identity, by table.
+        tables: the tables with rows found.
+        found: every row that names an identity, or that such a row climbs to, by table.
         names: by kind, the tasks that give an identity of that kind.
     """
     roots: dict[str, dict[Key, list[Match]]] = {table: {} for table in tables}
-    hanging: dict[str, dict[Key, list[tuple[int, Key]]]] = {table: {} for table in tables}
-    people: dict[int, set[tuple[IdentityKind, str]]] = defaultdict(set)
+    hanging: dict[str, list[Match]] = {table: [] for table in tables}
+    people: dict[int, set[tuple[str, object]]] = defaultdict(set)
     others: set[int] = set()
     for name, table in tables.items():
         kind = table.person_kind
         sure = {(match.n, match.key) for match in found[name] if match.certain}
-        certain = {(match.n, match.key) for match in found[name] if match.by_person and match.certain}
-        for match in found[name]:
+        for match, stranger in _told_apart(table, found[name], names):
             if not match.certain:
                 if (match.n, match.key) not in sure:
                     others.add(match.n)  # perhaps the person's, perhaps a stranger's: nobody touches it
                 continue
-            if match.person is not None and kind is not None:
-                if match.n not in names[kind]:
-                    people[match.n].add((kind, match.person))
-                elif (match.n, match.key) not in certain:
-                    others.add(match.n)  # the row names another person beside this identity
-                    continue
-            if match.parent is None:
+            if stranger:
+                others.add(match.n)  # the row names another person beside this identity
+                continue
+            if match.person is not None and kind is not None and match.n not in names[kind]:
+                people[match.n].add((kind.value, match.person))
+            elif match.climbed and match.person is None:
+                people[match.n].add((name, match.key))  # its key is all that tells such people apart
+            if all(parent is None for parent in match.parents):
                 roots[name].setdefault(match.key, []).append(match)
             else:
-                hanging[name].setdefault(match.parent, []).append((match.n, match.key))
+                hanging[name].append(match)
     return Judgement(
         roots={name: {key: _row(matches) for key, matches in rows.items()} for name, rows in roots.items()},
         hanging=hanging,
@@ -104,12 +101,35 @@ def judge(
     )
 
 
+def leads(
+    table: Table, matches: Sequence[Match], names: Mapping[IdentityKind, Set[int]]
+) -> Iterator[tuple[Match, Lead]]:
+    """The rows that matches climb to, by the parents for which the map says so."""
+    for match, stranger in _told_apart(table, matches, names):
+        if match.certain and not stranger:
+            for parent, key in zip(table.parents, match.parents, strict=True):
+                if parent.climb and key is not None:
+                    yield match, Lead(parent.table, key, match.n)
+
+
+def _told_apart(
+    table: Table, matches: Sequence[Match], names: Mapping[IdentityKind, Set[int]]
+) -> Iterator[tuple[Match, bool]]:
+    """Each match, and whether its row names another person than the one its task names."""
+    kind = table.person_kind
+    given = names[kind] if kind is not None else frozenset[int]()
+    certain = {(match.n, match.key) for match in matches if match.by_person and match.certain}
+    for match in matches:
+        told = match.person is not None and match.n in given
+        yield match, told and (match.n, match.key) not in certain
+
+
 def _row(matches: Sequence[Match]) -> Row:
     if len(matches) == 1:  # nearly always
         return Row((matches[0].n,), matches[0].shares)
     return Row(tuple(sorted({match.n for match in matches})), matches[0].shares)
 
 
-def _several(persons: Set[tuple[IdentityKind, str]]) -> bool:
+def _several(persons: Set[tuple[str, object]]) -> bool:
     """Whether one kind has more than one value: two kinds may well be one person."""
     return len(persons) > len({kind for kind, _ in persons})

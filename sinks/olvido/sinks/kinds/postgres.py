@@ -1,0 +1,479 @@
+"""Tasks into a PostgreSQL database: one transaction a batch, the memory of it among the effects.
+
+The number of statements grows with the tables of the data map, never with tasks or rows.
+Names go into SQL as identifiers only and values as parameters only.
+"""
+
+# ruff: noqa: S608 - names are quoted, and values are parameters
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import psycopg2
+from psycopg2 import errors
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection, cursor
+from pydantic import Field
+
+from olvido.core.causes import Cause
+from olvido.core.errors import ConfigError, Refused, Unavailable
+from olvido.core.looks import LOOK_AGAIN, LaterLook
+from olvido.core.receipts import Receipt
+from olvido.core.sql import array_of
+from olvido.core.tasks import Task
+from olvido.schemas.settings.deployment import Secret
+from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, Swept
+from olvido.sinks.kinds.postgres_catalogue import look, quoted
+from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
+from olvido.sinks.looks_postgres import KeptInPostgres
+from olvido.sinks.rights.target import Target
+from olvido.sinks.section import SectionPart, fault, read_section
+from olvido.sinks.tables.data_map import DataMap
+from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
+from olvido.sinks.tables.engine import TableRows
+from olvido.sinks.tables.journal import queries, recalled
+from olvido.sinks.tables.map_rules import read_data_map
+from olvido.sinks.tables.recipe import carry_out
+from olvido.sinks.tables.shape import Column
+from olvido.sinks.tables.sql import Sql, together
+from olvido.sinks.tables.statements import Statements
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CONNECT_S = 5
+ATTEMPTS_MAX = 3  # of a batch that met a concurrent change of the same rows, before it waits
+_CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected, errors.ForeignKeyViolation)
+# Classes of SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_PASSING = ("08", "25", "28", "40", "53", "57P", "58")  # the connection, the server, its transactions
+_SLOW = frozenset({"57014", "55P03"})  # a statement, or a lock, took longer than it may
+_SHAPE = ("42", "3F", "3D")  # a name that is not there, or a right
+# What libpq says of a failed connection, as far as it names no secret and no value.
+_REASONS = (
+    "Connection refused",
+    "timeout expired",
+    "password authentication failed",
+    "No such file or directory",
+    "could not translate host name",
+    "too many clients",
+    "starting up",
+    "shutting down",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "server closed the connection",
+)
+
+
+class _Section(SectionPart):
+    dsn: Secret
+    look_again: LookAgain = LOOK_AGAIN
+    tables: Any = Field(default=None)
+
+
+class PostgresSink:
+    """One PostgreSQL database that holds personal data."""
+
+    def __init__(
+        self,
+        settings: SinkSettings,
+        dsn: str,
+        data_map: DataMap,
+        look_again: tuple[timedelta, ...] = LOOK_AGAIN,
+    ) -> None:
+        self._settings = settings
+        self._dsn = dsn
+        self._map = data_map
+        self._look_again = look_again
+        self._connection: connection | None = None
+        self._statements: Statements | None = None
+
+    @classmethod
+    def from_section(cls, settings: SinkSettings) -> "PostgresSink":
+        """Make one out of ``sinks.<name>``: ``dsn`` and ``tables``. Nothing is connected yet.
+
+        Raises:
+            ConfigError: naming the key and the fix.
+        """
+        section = read_section(_Section, settings)
+        data_map = read_data_map(settings, section.tables)  # first: it can be told on any machine
+        dsn = section.dsn.read(key=f"sinks.{settings.name}.dsn")
+        return cls(settings, dsn, data_map, section.look_again)
+
+    def __repr__(self) -> str:
+        return f"PostgresSink({self._settings.name})"
+
+    def check(self) -> Sequence[str]:
+        """See :meth:`olvido.sinks.contract.Sink.check`."""
+        conn = self._connected()
+        try:
+            with self._reading(conn) as cur:
+                shape = look(cur, self._map)
+        except psycopg2.Error as error:
+            raise self._fault(error) from None
+        if self._statements is not None and shape != self._statements.shape:
+            self._statements = None  # the next batch looks again
+        return shape.notes
+
+    def install(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.install`."""
+        try:
+            self._prepare(self._connected())
+        except errors.InsufficientPrivilege:
+            raise fault(
+                f"sinks.{self._settings.name}",
+                "this role may not make the schema olvido; GRANT CREATE ON DATABASE to it, or make the "
+                "schema from sinks/olvido/sinks/sql/postgres.sql and grant it",
+            ) from None
+        except psycopg2.Error as error:
+            raise self._fault(error) from None
+
+    def ping(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.ping`. It reads the catalogue, as :meth:`check` does."""
+        self.check()
+
+    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        """See :meth:`olvido.sinks.contract.Sink.apply`."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                return self._apply(batch)
+            except _CONFLICTS as error:
+                # Somebody changed the same rows meanwhile. Nothing is done yet: look again.
+                if attempt == ATTEMPTS_MAX:
+                    raise self._fault(error) from None
+            except psycopg2.Error as error:
+                raise self._fault(error) from None
+        raise AssertionError("the last attempt returns or raises")
+
+    def rehearse(
+        self, batch: Sequence[Task], opening: Callable[[Task], OpenedTask | None]
+    ) -> Sequence[Rehearsal]:
+        """See :meth:`olvido.sinks.contract.Rehearsing.rehearse`."""
+        try:
+            known = self._rolled_back(lambda rows: rows.journal.known([task.key for task in batch]))
+            return [
+                Rehearsal(task=task, remembered=True, receipt=None)
+                if task.key in known
+                else Rehearsal(task=task, remembered=False, receipt=self._try(opening(task)))
+                for task in batch
+            ]
+        except psycopg2.Error as error:
+            raise self._fault(error) from None
+
+    def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
+        """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
+        try:
+            return recalled(
+                self._rolled_back(lambda rows: rows.remembered([task.key for task in batch])), batch
+            )
+        except psycopg2.Error as error:
+            raise self._fault(error) from None
+
+    def look_again(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Swept | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_again`."""
+        with self._looking(opening, publish) as looking:
+            return looking.step(self._look_again)
+
+    def look_at(
+        self,
+        opening: Callable[[Task], OpenedTask | None],
+        publish: Callable[[LaterLook], None],
+        *,
+        done_after: datetime,
+    ) -> LaterLook | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_at`."""
+        with self._looking(opening, publish) as looking:
+            return looking.page(done_after)
+
+    def idle(self) -> None:
+        """Nothing to do: autovacuum gives space back, see docs/sinks/postgres.md."""
+
+    def close(self) -> None:
+        """Close the connection; an open transaction is rolled back by the server."""
+        self._drop()
+
+    def _apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        conn = self._connected()
+        statements = self._statements or self._prepare(conn)
+        try:
+            with conn.cursor() as cur:
+                rows = TableRows(_PostgresSession(cur, self._begin(cur)), statements)
+                receipts = carry_out(rows, self._map, self._settings, batch)
+                if self._look_again:
+                    self._kept(cur).keep(to_keep(batch, receipts, rows.at))
+            # Killed before this line: nothing was done. Killed after it: all was done and is
+            # remembered, and the batch that comes again is answered from the journal.
+            conn.commit()
+        except BaseException:
+            self._roll_back(conn)
+            raise
+        return receipts
+
+    @contextmanager
+    def _looking(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Iterator[LookTransaction]:
+        """A transaction that looks again; it is committed at the end."""
+        conn = self._connected()
+        try:
+            statements = self._statements or self._prepare(conn)
+            with conn.cursor() as cur:
+                rows = TableRows(_PostgresSession(cur, self._begin(cur)), statements)
+                target = Target(rows, self._map, self._settings.purposes)
+                yield LookTransaction(target, self._kept(cur), self._settings.name, opening, publish)
+            conn.commit()
+        except psycopg2.Error as error:
+            self._roll_back(conn)
+            raise self._fault(error) from None
+        except BaseException:
+            self._roll_back(conn)
+            raise
+
+    def _kept(self, cur: cursor) -> KeptInPostgres:
+        return KeptInPostgres(cur, self._settings.name)
+
+    def _try(self, one: OpenedTask | None) -> Receipt | None:
+        """What a task that is new would be answered. Alone, so that its locks are held for a moment only."""
+        if one is None:
+            return None
+        try:
+            [receipt] = self._rolled_back(lambda rows: carry_out(rows, self._map, self._settings, [one]))
+        except Refused:
+            return None
+        except psycopg2.Error as error:
+            refused = self._fault(error)
+            if isinstance(refused, Refused):
+                return None
+            raise refused from None
+        return receipt
+
+    def _rolled_back(self, act: Callable[[TableRows], T]) -> T:
+        """Act in a transaction that is never committed; a journal that is not there is made in it, too."""
+        conn = self._connected()
+        try:
+            with conn.cursor() as cur:
+                at = self._begin(cur)
+                there = self._install(cur)
+                statements = self._statements or self._look(cur)
+                if there:
+                    self._statements = statements
+                return act(TableRows(_PostgresSession(cur, at), statements))
+        finally:
+            self._roll_back(conn)
+
+    def _look(self, cur: cursor) -> Statements:
+        return Statements(_DIALECT, self._map, look(cur, self._map))
+
+    def _prepare(self, conn: connection) -> Statements:
+        """Have the journal there, and know the tables."""
+        try:
+            with conn.cursor() as cur:
+                self._begin(cur)
+                self._install(cur)
+                self._statements = self._look(cur)
+            conn.commit()
+        except BaseException:
+            self._roll_back(conn)
+            raise
+        return self._statements
+
+    @contextmanager
+    def _reading(self, conn: connection) -> Iterator[cursor]:
+        """A transaction that changes nothing."""
+        try:
+            with conn.cursor() as cur:
+                self._begin(cur)
+                yield cur
+        finally:
+            self._roll_back(conn)
+
+    @staticmethod
+    def _begin(cur: cursor) -> datetime:
+        """Limit what the transaction may wait for; its instant, by the target's clock."""
+        cur.execute(queries("postgres")["begin"])
+        at: datetime
+        [(at, _)] = cur.fetchall()
+        return at.astimezone(UTC)
+
+    @staticmethod
+    def _install(cur: cursor) -> bool:
+        """Have Olvido's own tables in the target; whether they were there already."""
+        cur.execute(queries("postgres")["installed"])
+        there = cur.fetchone() == (True,)
+        if not there:
+            cur.execute(queries("postgres")["install"])
+        return there
+
+    def _connected(self) -> connection:
+        if self._connection is None or self._connection.closed:
+            try:
+                conn = psycopg2.connect(
+                    self._dsn,
+                    application_name="olvido",
+                    connect_timeout=CONNECT_S,
+                    keepalives_idle=10,
+                    keepalives_interval=5,
+                    keepalives_count=3,
+                    tcp_user_timeout=30_000,  # ms: a dead link is noticed, not waited for
+                )
+            except psycopg2.OperationalError as error:
+                raise self._unavailable(error) from None
+            except psycopg2.ProgrammingError:
+                # Its text holds the address, and so perhaps a password.
+                raise fault(f"sinks.{self._settings.name}.dsn", "is not a PostgreSQL address") from None
+            # One snapshot for finding and destroying: a row that changes hands meanwhile is a
+            # conflict and looked at again, not a mistake.
+            conn.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ)
+            self._connection = conn
+        return self._connection
+
+    def _roll_back(self, conn: connection) -> None:
+        try:
+            conn.rollback()
+        except psycopg2.Error:
+            self._drop()
+
+    def _drop(self) -> None:
+        conn, self._connection = self._connection, None
+        if conn is not None:
+            conn.close()
+
+    def _fault(self, error: psycopg2.Error) -> Exception:
+        """What a fault of PostgreSQL's is to the runner. Never its text, which may hold a row's values.
+
+        Only what would fail every task makes the sink wait: a lost connection, a server that is full, that
+        starts, stops or only reads, and tables that no longer fit the data map. Anything else is about a
+        row of this batch, and the runner finds out whose.
+        """
+        code = error.pgcode
+        if code is None or code.startswith(_PASSING):
+            self._drop()
+            return self._unavailable(error)
+        if code in _SLOW:
+            return Refused(Cause.TOO_SLOW, reason=f"PostgreSQL gave up waiting (SQLSTATE {code})")
+        # Of the same class is what a trigger raises, or a column that is generated: for one row alone.
+        if code.startswith(_SHAPE) and not self._fits_still():
+            return Unavailable(
+                f"sink {self._settings.name}: the target's tables have changed (SQLSTATE {code}); "
+                "run: olvido doctor"
+            )
+        about = ".".join(
+            filter(None, (error.diag.table_name, error.diag.column_name or error.diag.constraint_name))
+        )
+        return Refused(
+            Cause.REFUSED_BY_TARGET, field=about, reason=f"PostgreSQL refuses it (SQLSTATE {code})"
+        )
+
+    def _fits_still(self) -> bool:
+        """Whether the tables, the rights on them and the journal are as they were when last looked at."""
+        before, self._statements = self._statements, None
+        if before is None:
+            return False
+        try:
+            with self._reading(self._connected()) as cur:
+                cur.execute(queries("postgres")["usable"])
+                fits = _one(cur) == (True,) and look(cur, self._map) == before.shape
+        except (psycopg2.Error, ConfigError, Unavailable):
+            return False
+        if fits:
+            self._statements = before
+        return fits
+
+    def _unavailable(self, error: psycopg2.Error) -> Unavailable:
+        text = str(error)
+        reason = error.pgcode or next(
+            (r for r in _REASONS if r.lower() in text.lower()), type(error).__name__
+        )
+        return Unavailable(
+            f"sink {self._settings.name}: PostgreSQL does not answer ({reason}); it is asked again"
+        )
+
+
+class _PostgresSession:
+    """One transaction, as :class:`olvido.sinks.tables.dialect.Session` wants it."""
+
+    def __init__(self, cur: cursor, at: datetime) -> None:
+        self.at = at
+        self._cursor = cur
+
+    def run(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        self._cursor.execute(statement, parameters)
+        return self._cursor.fetchall() if self._cursor.description else []
+
+    def changed(self, statement: str, parameters: Sequence[object]) -> int:
+        self._cursor.execute(statement, parameters)
+        return self._cursor.rowcount
+
+    def named(
+        self, query: str, columns: Mapping[str, Sequence[object]], **scalars: object
+    ) -> list[tuple[Any, ...]]:
+        given = {name: array_of(values) for name, values in columns.items()}
+        self._cursor.execute(queries("postgres")[query], {**given, **scalars})
+        return self._cursor.fetchall() if self._cursor.description else []
+
+
+class _PostgresDialect:
+    """PostgreSQL's SQL, as :class:`olvido.sinks.tables.dialect.Dialect` wants it."""
+
+    name = "postgres"
+    returning = True
+
+    def quoted(self, *names: str) -> str:
+        # psycopg2 takes a % for the beginning of a parameter.
+        return quoted(".".join(names)).replace("%", "%%")
+
+    def given(self, columns: Sequence[tuple[str, str]]) -> str:
+        types = ", ".join(f"%s::{kind.replace('%', '%%')}[]" for _, kind in columns)
+        return f"unnest({types}) AS {GIVEN} ({', '.join(name for name, _ in columns)})"
+
+    def bind(self, columns: Sequence[Sequence[object]]) -> list[object]:
+        return [array_of(column) for column in columns]
+
+    def text(self, expression: str, column: Column | None) -> str:
+        return f"{expression}::text"
+
+    def folded(self, expression: str) -> str:
+        return f"lower({expression})"
+
+    def exactly(self, held: str, asked: str, column: Column) -> str:
+        return f"{held} = {asked}"
+
+    def json_text(self, expression: str, path: Sequence[str]) -> str:
+        literal = array_of(list(path)).replace("'", "''").replace("%", "%%")
+        return f"({expression}::jsonb #>> '{literal}')"
+
+    def value(self, column: Column) -> str:
+        return f"%s::{column.full.replace('%', '%%')}"
+
+    def place(self) -> str:
+        return "%s::text"
+
+    def differs(self, one: str, other: str) -> str:
+        return f"{one} IS DISTINCT FROM {other}"
+
+    def joined(self, parts: Sequence[str]) -> str:
+        return f"concat({', '.join(parts)})"
+
+    def delete(self, table: str, given: Sql, condition: Sql) -> Sql:
+        return together(f"DELETE FROM {table} AS {ROW} USING ", given, " WHERE ", condition)
+
+    def update(self, table: str, assignments: Sql, given: Sql, condition: Sql) -> Sql:
+        return together(f"UPDATE {table} AS {ROW} SET ", assignments, " FROM ", given, " WHERE ", condition)
+
+    def without(self, expression: str, element: str, column: Column) -> str:
+        return f"array_remove({expression}, {element}::{column.full.removesuffix('[]')})"
+
+    def contains(self, expression: str, element: str, column: Column) -> str:
+        return f"{element}::{column.full.removesuffix('[]')} = ANY ({expression})"
+
+
+_DIALECT: Dialect = _PostgresDialect()
+
+
+def _one(cur: cursor) -> tuple[Any, ...]:
+    row = cur.fetchone()
+    assert row is not None
+    return row

@@ -1,0 +1,365 @@
+"""What a sink's tables hold of a person, and what becomes of each row: ``sinks.<name>.tables.*``.
+
+The model is here. What a map may not say is refused by :mod:`olvido.sinks.tables.map_rules` when it is
+read; what only the target knows (whether a column is there) by :mod:`olvido.sinks.tables.fit`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from enum import StrEnum
+from graphlib import TopologicalSorter
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from olvido.core.subject import IdentityKind
+from olvido.sinks.section import SectionPart
+
+NAME_MAX = 63  # bytes: PostgreSQL cuts a longer name, and would then mean another
+
+
+def _column(name: str) -> str:
+    if not name or not name.isprintable() or len(name.encode()) > NAME_MAX:
+        raise ValueError(f"is not a column's name: printable characters, at most {NAME_MAX} bytes")
+    return name
+
+
+def check_table_name(name: str) -> str:
+    """A table's name, or ``schema.table``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    parts = name.split(".")
+    if len(parts) > 2 or not all(parts) or not name.isprintable() or max(map(_size, parts)) > NAME_MAX:
+        raise ValueError(f"is not a table's name: table or schema.table, each at most {NAME_MAX} bytes")
+    return name
+
+
+def _size(text: str) -> int:
+    return len(text.encode())
+
+
+def _several(value: object) -> object:
+    """One of something, or a list of it."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+ColumnName = Annotated[str, AfterValidator(_column)]
+Columns = Annotated[tuple[ColumnName, ...], BeforeValidator(_several)]
+TableName = Annotated[str, AfterValidator(check_table_name)]
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
+Values = Mapping[ColumnName, Scalar]
+# Rows whose columns hold this, or one of these.
+Condition = Mapping[ColumnName, Annotated[tuple[Scalar, ...], BeforeValidator(_several)]]
+
+ROW_KEY = "{key}"  # in a value: the row's own key, so that each row gets another value
+
+
+class ErasureMethod(StrEnum):
+    """What an erasure does to a table's rows."""
+
+    DELETE = "delete"
+    ANONYMISE = "anonymise"
+    RETAIN = "retain"
+
+    @property
+    def done(self) -> str:
+        """The name that a receipt counts it by."""
+        return _DONE[self]
+
+
+_DONE = {
+    ErasureMethod.DELETE: "deleted",
+    ErasureMethod.ANONYMISE: "anonymised",
+    ErasureMethod.RETAIN: "retained",
+}
+
+
+class Clock(StrEnum):
+    """What the column of an instant holds."""
+
+    TIMESTAMP = "timestamp"  # an instant, or a time of day and date in the zone given
+    SECONDS = "epoch_s"
+    MILLISECONDS = "epoch_ms"
+    DATE = "date"  # a day: a row of the very day that the person asked is not shown to be older, and stays
+
+
+class Created(SectionPart):
+    """When a row was made, so that what the person does after asking is left alone."""
+
+    column: ColumnName
+    clock: Clock = Clock.TIMESTAMP
+    zone: str = "UTC"
+
+    @property
+    def tz(self) -> tzinfo:
+        """The zone that times without one are in."""
+        return UTC if self.zone == "UTC" else ZoneInfo(self.zone)
+
+
+def _created(value: object) -> object:
+    return {"column": value} if isinstance(value, str) else value
+
+
+def _zone(created: Created | None) -> Created | None:
+    if created is not None:
+        try:
+            _ = created.tz
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("names no time zone that is known here, such as Asia/Shanghai") from None
+    return created
+
+
+class IdentityColumn(SectionPart):
+    """A column that holds an identity, and how."""
+
+    column: ColumnName
+    form: str = "plain"  # see olvido.sinks.forms
+    json_path: tuple[str, ...] = Field(default=(), alias="json")  # the way to it inside a JSON column
+
+
+def _identity_columns(value: object) -> object:
+    given = value if isinstance(value, list | tuple) else (value,)
+    return tuple({"column": one} if isinstance(one, str) else one for one in given)
+
+
+def _path(value: object) -> object:
+    if isinstance(value, Mapping) and isinstance(value.get("json"), str):
+        return {**value, "json": (value["json"],)}
+    return value
+
+
+IdentityColumns = Annotated[
+    tuple[Annotated[IdentityColumn, BeforeValidator(_path)], ...], BeforeValidator(_identity_columns)
+]
+
+
+class Reference(SectionPart):
+    """Columns that point at the key of a table, all of its columns in their order."""
+
+    table: TableName
+    column: Columns
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The pointing columns."""
+        return self.column
+
+
+class ParentReference(Reference):
+    """OUR columns that point at the row which this one hangs on."""
+
+    where: Condition = Field(default_factory=dict)  # else it points at another table: type and id
+    climb: bool = False  # an identity that stands in this row leads to that one
+
+
+class Mention(SectionPart):
+    """A column of ours that names a person whose row this is not: it is emptied, and the row stays.
+
+    It points at the key of a table (``table``), or holds an identity (``identity``).
+    """
+
+    table: TableName | None = None
+    identity: IdentityKind | None = None
+    column: ColumnName
+    form: str = "plain"
+    where: Condition = Field(default_factory=dict)
+    set_to: Scalar | None = Field(default=None, alias="set")  # null, if not given
+    array: bool = False  # the column is an array: what names the person is taken out of it
+
+
+def _references(value: object) -> object:
+    return (value,) if isinstance(value, Mapping) else value
+
+
+class ConsentColumns(SectionPart):
+    """What the columns of a row say when a purpose is granted, and when it is withdrawn."""
+
+    granted: Values = Field(default_factory=dict)
+    withdrawn: Values = Field(min_length=1)
+    where: Condition = Field(default_factory=dict)  # only these rows are about the purpose
+
+
+class Table(SectionPart):
+    """One table. Rows are found by ``identities``, by their parents, or by who shares them."""
+
+    key: Columns = ()
+    identities: Mapping[IdentityKind, IdentityColumns] = Field(default_factory=dict)
+    person: ColumnName | None = None  # the identity column that tells two people apart for certain
+    created: Annotated[Created | None, BeforeValidator(_created), AfterValidator(_zone)] = None
+    parents: Annotated[tuple[ParentReference, ...], BeforeValidator(_references)] = Field(
+        default=(), alias="parent"
+    )
+    shared_by: tuple[Reference, ...] = ()  # the tables and THEIR columns that point at our key
+    mentions: tuple[Mention, ...] = ()
+    cascades: tuple[str, ...] = ()  # "table.column": goes by the target's own rule when a row here is deleted
+    erase: ErasureMethod
+    set_to: Values = Field(default_factory=dict, alias="set")
+    null: tuple[ColumnName, ...] = ()
+    unlink: Scalar = False  # the parents' columns become null, or this value
+    ground: str = Field(default="", max_length=300)
+    restrict: Values = Field(default_factory=dict)
+    consent: Mapping[str, ConsentColumns] = Field(default_factory=dict)
+    objection: Mapping[str, Values] = Field(default_factory=dict)
+
+    @property
+    def person_kind(self) -> IdentityKind | None:
+        """The kind of identity that ``person`` holds."""
+        return next(
+            (k for k, columns in self.identities.items() if any(c.column == self.person for c in columns)),
+            None,
+        )
+
+    @property
+    def identity_columns(self) -> tuple[str, ...]:
+        """The columns that hold identities, each once."""
+        return tuple(dict.fromkeys(c.column for columns in self.identities.values() for c in columns))
+
+    @property
+    def parent_columns(self) -> tuple[str, ...]:
+        """The columns that point at parents, each once."""
+        return tuple(dict.fromkeys(column for parent in self.parents for column in parent.columns))
+
+    @property
+    def unlinked(self) -> Mapping[str, Scalar | None]:
+        """The columns that unlinking sets."""
+        if self.unlink is False:
+            return {}
+        return dict.fromkeys(self.parent_columns, None if self.unlink is True else self.unlink)
+
+    @property
+    def declared(self) -> Mapping[str, Scalar | None]:
+        """The columns that anonymising sets, the nulls and the unlinking among them."""
+        return {**self.set_to, **dict.fromkeys(self.null), **self.unlinked}
+
+    @property
+    def marked(self) -> frozenset[str]:
+        """The columns that consents, objections and restrictions set."""
+        given = [v for c in self.consent.values() for v in (c.granted, c.withdrawn)]
+        return frozenset(column for v in (*given, *self.objection.values(), self.restrict) for column in v)
+
+    @property
+    def conditions(self) -> Iterable[Condition]:
+        """What rows are told apart by."""
+        yield from (parent.where for parent in self.parents)
+        yield from (mention.where for mention in self.mentions)
+        yield from (columns.where for columns in self.consent.values())
+
+    @property
+    def climbs(self) -> bool:
+        """Whether an identity that stands here leads to a row of another table."""
+        return any(parent.climb for parent in self.parents)
+
+    def objected(self, purpose: str) -> Values | None:
+        """What an objection sets: its own columns, else those of a withdrawal; None if neither is given."""
+        if purpose in self.objection:
+            return self.objection[purpose]
+        return self.consent[purpose].withdrawn if purpose in self.consent else None
+
+    def about(self, purpose: str) -> Condition:
+        """Which rows are about a purpose."""
+        return self.consent[purpose].where if purpose in self.consent else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataMap:
+    """All tables of one sink, parents before children."""
+
+    sink: str
+    tables: Mapping[str, Table]
+
+    @property
+    def found_by_identity(self) -> Mapping[str, Table]:
+        """The tables that name a person themselves."""
+        return {name: table for name, table in self.tables.items() if table.identities}
+
+    @property
+    def kinds(self) -> tuple[IdentityKind, ...]:
+        """The kinds of identity that some table can be searched by."""
+        used = {kind for table in self.tables.values() for kind in table.identities}
+        return tuple(kind for kind in IdentityKind if kind in used)
+
+    @property
+    def purposes(self) -> frozenset[str]:
+        """The purposes whose consent changes set columns here."""
+        return frozenset(purpose for table in self.tables.values() for purpose in table.consent)
+
+    @property
+    def restricts(self) -> bool:
+        """Whether any table says how to restrict."""
+        return any(table.restrict for table in self.tables.values())
+
+    def objects_to(self, purpose: str) -> bool:
+        """Whether any table says how to object to a purpose."""
+        return any(table.objected(purpose) is not None for table in self.tables.values())
+
+    def sharers(self, name: str) -> tuple[Reference, ...]:
+        """The columns of a table that point at rows it shares with others, each with the shared table."""
+        return tuple(
+            Reference(table=shared, column=sharer.columns)
+            for shared, table in self.tables.items()
+            for sharer in table.shared_by
+            if sharer.table == name
+        )
+
+    def children(self, name: str) -> tuple[tuple[str, ParentReference], ...]:
+        """The tables whose rows hang on a table's rows, and by which columns."""
+        return tuple(
+            (child, parent)
+            for child, table in self.tables.items()
+            for parent in table.parents
+            if parent.table == name
+        )
+
+    def has_dependants(self, name: str) -> bool:
+        """Whether rows elsewhere follow this table's rows, so that its keys must be known."""
+        return bool(self.children(name) or self.sharers(name) or self.mentioned_by(name))
+
+    def mentioned_by(self, name: str) -> tuple[tuple[str, Mention], ...]:
+        """The tables that mention a table's rows, and in which columns."""
+        return tuple(
+            (other, mention)
+            for other, table in self.tables.items()
+            for mention in table.mentions
+            if mention.table == name
+        )
+
+    def row_by_row(self, name: str) -> bool:
+        """Whether rows that hang on parents must be known one by one; else their parents' keys do for all."""
+        table = self.tables[name]
+        several = len(table.parents) > 1
+        return several or self.has_dependants(name) or bool(table.marked or table.cascades)
+
+    def uses_key(self, name: str) -> bool:
+        """Whether rows of a table are ever addressed one by one.
+
+        Else all are done by the columns that point at their parent. A join table or a log needs no key.
+        """
+        table = self.tables[name]
+        by_identity = bool(table.identities) or any(mention.identity for mention in table.mentions)
+        per_row = any(ROW_KEY in value for value in table.set_to.values() if isinstance(value, str))
+        return by_identity or per_row or bool(table.shared_by) or self.row_by_row(name)
+
+    def erasing_order(self) -> tuple[str, ...]:
+        """The tables, those first that point at others, so that no reference is ever left dangling."""
+        return pointing_first(self.tables, self._references())
+
+    def _references(self) -> Iterable[tuple[str, str]]:
+        for name, table in self.tables.items():
+            yield from ((name, parent.table) for parent in table.parents if parent.table != name)
+            yield from ((sharer.table, name) for sharer in table.shared_by)
+
+
+def pointing_first(names: Iterable[str], references: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Tables in an order in which each comes before those it points at.
+
+    Raises:
+        graphlib.CycleError: there is none.
+    """
+    before: dict[str, set[str]] = {name: set() for name in names}
+    for pointing, pointed in references:
+        before[pointed].add(pointing)
+    return tuple(TopologicalSorter(before).static_order())

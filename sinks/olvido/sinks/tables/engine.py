@@ -1,0 +1,414 @@
+"""One open transaction of a target with tables: what the rights ask of it, run through a dialect.
+
+Keys travel as text: a target's own text of a value, cast back to its type, is the same value.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from olvido.core.causes import Cause
+from olvido.core.consents import ConsentState
+from olvido.core.errors import Refused
+from olvido.core.subject import Identity, IdentityKind
+from olvido.core.tasks import IdempotencyKey
+from olvido.sinks import forms
+from olvido.sinks.tables.data_map import Condition, ErasureMethod, IdentityColumn, Mention, Scalar
+from olvido.sinks.tables.dialect import Session
+from olvido.sinks.tables.journal import Answer, Journal
+from olvido.sinks.tables.ownership import Key, Match
+from olvido.sinks.tables.shape import Column, TypeFamily
+from olvido.sinks.tables.sql import VALUES, Sql
+from olvido.sinks.tables.statements import RowColumns, Statements, fence_of, overlooks_case
+
+Reached = tuple[Key, datetime | None]  # a row that others hang on, and the fence for those
+BY_KEY = None  # rows are reached by their own keys, and not by those of a parent
+
+
+class Search(NamedTuple):
+    """An identity that rows are searched for."""
+
+    n: int  # the task's place in the batch
+    identity: Identity
+    spellings: Sequence[str]
+    fence: datetime | None  # rows newer than this are not found
+
+
+class Child(NamedTuple):
+    """A row that hangs on a given one."""
+
+    place: int  # of the given row
+    key: Key
+    parents: tuple[Key | None, ...]
+    shares: tuple[Key | None, ...]
+
+
+class Mark(IntEnum):
+    """What a row is marked with for a purpose: at one instant the greater stands."""
+
+    GRANTED = 0
+    WITHDRAWN = 1
+    OBJECTED = 2  # stands above all, whenever it was
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowMark:
+    """The decision about one purpose that one row follows.
+
+    A row may be reached by several handles, so the latest decision is kept for the row as well:
+    then all orders of the same changes leave the same columns.
+    """
+
+    n: int  # the task's place in the batch
+    key: Key
+    purpose: str
+    mark: Mark
+    occurred_at: datetime
+    event_id: UUID
+
+    @property
+    def order(self) -> tuple[bool, datetime, int, str]:
+        """Its place: the greatest is the one that the row follows."""
+        return (self.mark is Mark.OBJECTED, self.occurred_at, self.mark, str(self.event_id))
+
+
+@dataclass(slots=True)
+class TableRows:
+    """One open transaction of a target. Whoever opened it commits it, or rolls it back."""
+
+    session: Session
+    statements: Statements
+    destroyed: bool = False  # whether rows were deleted or emptied, whose bytes may still be there
+    journal: Journal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(self.session)
+
+    @property
+    def at(self) -> datetime:
+        """When the transaction began, by the target's clock if it has one."""
+        return self.session.at
+
+    # --- the memory of tasks -----------------------------------------------------------------
+
+    def remembered(self, keys: Sequence[IdempotencyKey]) -> Mapping[IdempotencyKey, Answer]:
+        """The answers given before."""
+        return self.journal.remembered(keys)
+
+    def remember(self, answers: Mapping[IdempotencyKey, Answer]) -> None:
+        """Keep new answers; the transaction fails if somebody else has done one of these tasks meanwhile."""
+        self.journal.remember(answers)
+
+    # --- finding -----------------------------------------------------------------------------
+
+    def match(self, name: str, searches: Mapping[IdentityKind, Sequence[Search]]) -> list[Match]:
+        """Every row of a table that names one of the identities and is not newer than its fence."""
+        table = self.statements.data_map.tables[name]
+        found: list[Match] = []
+        for kind, items in searches.items():
+            for place, identity in enumerate(table.identities[kind]):
+                statement = self.statements.match(name, kind, place)
+                by_person = identity.column == table.person
+                found += [
+                    Match(search.n, key, by_person, person, parents, shares, certain)
+                    for search, certain, key, person, parents, shares in self._held(
+                        name, kind, identity, statement, items
+                    )
+                ]
+        return found
+
+    def mentioning(
+        self, name: str, number: int, searches: Sequence[Search]
+    ) -> Sequence[tuple[Search, Key, bool]]:
+        """The rows whose mention holds one of the identities; and whether it is the very identity."""
+        mention = self.statements.data_map.tables[name].mentions[number]
+        assert mention.identity is not None
+        identity = IdentityColumn(column=mention.column, form=mention.form)
+        statement = self.statements.mentioning(name, number)
+        held = self._held(name, mention.identity, identity, statement, searches)
+        return [(search, key, certain) for search, certain, key, *_ in held]
+
+    def look_up(self, name: str, reached: Sequence[Reached]) -> Mapping[int, Match]:
+        """The rows with these keys that are not newer than their fences, by the place of the key."""
+        rows = self._run(self.statements.look_up(name), self._given(name, reached, fenced=True))
+        decode = _Decoder(self.statements.row(name), first=1)
+        found = {}
+        for row in rows:
+            key, person, parents, shares = decode(row)
+            found[row[0]] = Match(row[0], key, by_person=False, person=person, parents=parents, shares=shares)
+        return found
+
+    def children(self, name: str, number: int, reached: Sequence[Reached]) -> list[Child]:
+        """The rows of a table that hang on these rows by one of its parents."""
+        given = self._given_parents(name, number, reached)
+        decode = _Decoder(self.statements.row(name), first=1)
+        found = []
+        for row in self._run(self.statements.children(name, number), given):
+            key, _, parents, shares = decode(row)
+            found.append(Child(row[0], key, parents, shares))
+        return found
+
+    # --- changing ----------------------------------------------------------------------------
+
+    def erase(self, name: str, number: int | None, reached: Sequence[Reached]) -> Mapping[int, int]:
+        """Do what the table says of an erasure to the rows with these keys, or that hang on them by a parent.
+
+        Returns:
+            How many rows, by the place of the key.
+        """
+        counts = self._change(self.statements.erase(name, number), self._reaching(name, number, reached))
+        if number is None:
+            self._check_keys(name, counts)
+        table = self.statements.data_map.tables[name]
+        self.destroyed |= bool(counts) and (table.erase is ErasureMethod.DELETE or bool(table.declared))
+        return dict(counts)
+
+    def remaining(self, name: str, number: int | None, reached: Sequence[Reached]) -> int:
+        """How many of those rows are still there, or are not as the erasure leaves them."""
+        [(rows,)] = self._run(self.statements.remaining(name, number), self._reaching(name, number, reached))
+        return int(rows)
+
+    def cascading(self, name: str, cascade: str, keys: Sequence[Key]) -> Mapping[int, int]:
+        """How many rows the target itself takes along with these, by the place of the key."""
+        table, _, column = cascade.rpartition(".")
+        return dict(self._run(self.statements.cascading(name, table, column), _columns(keys)))
+
+    def unpointed(self, name: str, keys: Sequence[Key]) -> list[Key]:
+        """Those of the shared rows that no row points at any more. They are locked before anybody looks."""
+        self.journal.lock_shared_rows(name, keys)
+        return [keys[place] for (place,) in self._run(self.statements.unpointed(name), _columns(keys))]
+
+    def set_columns(
+        self,
+        name: str,
+        values: Mapping[str, Scalar | None],
+        keys: Sequence[Key],
+        where: Condition | None = None,
+    ) -> Mapping[int, int]:
+        """Set columns of the rows with these keys that meet a condition; how many, by the key's place."""
+        counts = self._change(self.statements.set_columns(name, values, where or {}), _columns(keys))
+        self._check_keys(name, counts)
+        return dict(counts)
+
+    def empty_mentions(self, name: str, mention: Mention, keys: Sequence[Key]) -> Mapping[int, int]:
+        """Empty a column of the rows that mention the rows with these keys; how many, by the key's place."""
+        statements = self.statements.empty_mentions(name, mention)
+        counts: dict[int, int] = {}
+        while done := self._change(statements, _columns(keys)):
+            self.destroyed = True
+            for place, count in done:
+                counts[place] = counts.get(place, 0) + count
+            if not mention.array:
+                break
+            # An array that mentions several of them loses one of them at a time.
+        return counts
+
+    # --- what people decided -----------------------------------------------------------------
+
+    def save_states(self, states: Sequence[ConsentState]) -> Mapping[tuple[str, str], UUID]:
+        """Keep the later decision of each (handle, purpose); the event that now stands for each of them."""
+        return self.journal.save_states(states)
+
+    def save_objections(self, objections: Sequence[tuple[str, str, datetime, UUID]]) -> None:
+        """Keep (handle, purpose, time, request); the first stands."""
+        self.journal.save_objections(objections)
+
+    def objected(self, pairs: Sequence[tuple[str, str]]) -> Set[tuple[str, str]]:
+        """Those of the (handle, purpose) pairs that were objected to."""
+        return self.journal.objected(pairs)
+
+    def save_row_marks(self, name: str, marks: Sequence[RowMark]) -> Set[tuple[Key, str]]:
+        """Keep the mark that stands for each row and purpose; those for which it is the given one."""
+        standing = self.journal.save_row_marks(
+            name, [(row_key(m.key), m.purpose, int(m.mark), m.occurred_at, m.event_id) for m in marks]
+        )
+        return {(m.key, m.purpose) for m in marks if (row_key(m.key), m.purpose) in standing}
+
+    def forget_row_marks(self, name: str, keys: Sequence[Key]) -> None:
+        """The rows are gone, and so are their marks."""
+        self.journal.forget_row_marks(name, [row_key(key) for key in keys])
+
+    # --- how -----------------------------------------------------------------------------------
+
+    def _held(
+        self,
+        name: str,
+        kind: IdentityKind,
+        identity: IdentityColumn,
+        statement: Sql,
+        searches: Sequence[Search],
+    ) -> Iterator[tuple[Search, bool, Key, str | None, tuple[Key | None, ...], tuple[Key | None, ...]]]:
+        """The rows whose column holds one of the identities, and whether that is the very identity."""
+        _, column = self.statements.holder(name, identity)
+        fold = overlooks_case(kind, identity, column) or column.family is TypeFamily.FOLDED
+        asked = [
+            (search, value)
+            for search in searches
+            for value in stored(search, identity.form)
+            if fits(value, column)
+        ]
+        if not asked:
+            return
+        given: list[Sequence[object]] = [[value for _, value in asked]]
+        given += self._fences(name, [search.fence for search, _ in asked])
+        decode = _Decoder(self.statements.row(name), first=2)
+        for row in self._run(statement, [range(len(asked)), *given]):
+            search, value = asked[row[0]]
+            if row[2] is None:
+                raise self._not_a_key(name)
+            yield search, row[1] == value or same(row[1], value, column, fold=fold), *decode(row)
+
+    def _fences(self, name: str, fences: Sequence[datetime | None]) -> list[Sequence[object]]:
+        created = self.statements.data_map.tables[name].created
+        if created is None:
+            return []
+        column = self.statements.shape.column(name, created.column)
+        written = {at: at and fence_of(created, column, at) for at in set(fences)}
+        return [[written[at] for at in fences]]
+
+    def _given(self, name: str, reached: Sequence[Reached], *, fenced: bool) -> list[Sequence[object]]:
+        given = _columns([key for key, _ in reached])
+        return given + self._fences(name, [fence for _, fence in reached]) if fenced else given
+
+    def _given_parents(self, name: str, number: int, reached: Sequence[Reached]) -> list[Sequence[object]]:
+        return self._given(name, reached, fenced=self.statements.leaves_newer(name, number))
+
+    def _reaching(self, name: str, number: int | None, reached: Sequence[Reached]) -> list[Sequence[object]]:
+        if number is None:
+            return _columns([key for key, _ in reached])
+        return self._given_parents(name, number, reached)
+
+    def _run(self, statement: Sql, given: Sequence[Sequence[object]]) -> list[tuple[Any, ...]]:
+        return self.session.run(statement.text, self._parameters(statement, given))
+
+    def _change(self, statements: Sequence[Sql], given: Sequence[Sequence[object]]) -> list[tuple[int, int]]:
+        """Run a change; (place, count) of what it changed."""
+        counts: list[tuple[int, int]] = self._run(statements[0], given)
+        for deed in statements[1:] if counts else ():
+            if self.session.changed(deed.text, self._parameters(deed, given)) != sum(n for _, n in counts):
+                raise Refused(Cause.STILL_THERE, reason="the target changed other rows than were counted")
+        return counts
+
+    def _check_keys(self, name: str, counts: Sequence[tuple[int, int]]) -> None:
+        """Refuse what has reached a stranger's row, before it is committed: not every target has real keys.
+
+        Raises:
+            Refused: a key is of several rows.
+        """
+        if any(count > 1 for _, count in counts):
+            raise self._not_a_key(name)
+
+    def _not_a_key(self, name: str) -> Refused:
+        return Refused(
+            Cause.REFUSED_BY_TARGET,
+            field=f"{name}.{','.join(self.statements.key_columns(name))}",
+            reason="several rows have one key, or a row has none",
+        )
+
+    def _parameters(self, statement: Sql, given: Sequence[Sequence[object]]) -> list[object]:
+        bound = self.statements.dialect.bind(given)
+        found: list[object] = []
+        for parameter in statement.parameters:
+            if parameter is VALUES:
+                found += bound
+            else:
+                found.append(parameter)
+        return found
+
+
+class _Decoder:
+    """Takes apart what a row is read as, see :class:`olvido.sinks.tables.statements.RowColumns`."""
+
+    def __init__(self, row: RowColumns, *, first: int) -> None:
+        """
+        Args:
+            row: how it was read.
+            first: where its columns begin.
+        """
+        self._key = slice(first, first + row.key)
+        self._person = at = first + row.key
+        at += 1
+        self._parents, at = _slices(row.parents, at)
+        self._shares, at = _slices(row.shares, at)
+
+    def __call__(
+        self, row: tuple[Any, ...]
+    ) -> tuple[Key, str | None, tuple[Key | None, ...], tuple[Key | None, ...]]:
+        """A row's key, its person, the rows it hangs on, and those it shares."""
+        return (
+            row[self._key],
+            row[self._person],
+            tuple([None if None in row[part] else row[part] for part in self._parents]),
+            tuple([None if None in row[part] else row[part] for part in self._shares]),
+        )
+
+
+def _slices(sizes: Sequence[int], at: int) -> tuple[list[slice], int]:
+    found = []
+    for size in sizes:
+        found.append(slice(at, at + size))
+        at += size
+    return found, at
+
+
+def _columns(keys: Sequence[Key]) -> list[Sequence[object]]:
+    """Keys, column by column, after their places."""
+    return [range(len(keys)), *zip(*keys, strict=True)]
+
+
+def row_key(key: Key) -> str:
+    """A key as one text, for the journal."""
+    return key[0] if len(key) == 1 else json.dumps(key, ensure_ascii=False)
+
+
+def stored(search: Search, form: str) -> Sequence[str]:
+    """What a column of a form may hold of the identity that is searched for."""
+    return search.spellings if form == forms.PLAIN else forms.stored(search.identity, form)
+
+
+def same(held: str, asked: str, column: Column, *, fold: bool) -> bool:
+    """Whether what a column holds, as text, is the very value that was asked.
+
+    A target compares by rules of its own (collations, blanks at the end, types that cut). What it calls
+    equal is compared here once more, so that no such rule makes a stranger's row the person's.
+
+    Args:
+        held: what the row holds.
+        asked: the identity.
+        column: the column.
+        fold: case does not matter in it.
+    """
+    match column.family:
+        case TypeFamily.INTEGER:
+            return int(held) == int(asked)
+        case TypeFamily.NUMERIC:
+            return Decimal(held) == Decimal(asked)
+        case TypeFamily.UUID:
+            return UUID(held) == UUID(asked)
+        case TypeFamily.PADDED:
+            held, asked = held.rstrip(" "), asked.rstrip(" ")
+    return held.lower() == asked.lower() if fold else held == asked
+
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_INTEGER = re.compile(r"-?[0-9]{1,38}")
+
+
+def fits(value: str, column: Column) -> bool:
+    """Whether a column can hold the value at all: "a-17" is no integer, so no row has it."""
+    match column.family:
+        case TypeFamily.INTEGER:
+            if _INTEGER.fullmatch(value) is None:
+                return False
+            return not column.limit or -column.limit <= int(value) < column.limit
+        case TypeFamily.NUMERIC:
+            return _INTEGER.fullmatch(value) is not None
+        case TypeFamily.UUID:
+            return _UUID.fullmatch(value) is not None
+    return value.isprintable() or ("\0" not in value and value.encode(errors="replace").decode() == value)

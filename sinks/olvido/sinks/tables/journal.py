@@ -1,0 +1,228 @@
+"""The memory of a target: which tasks were done there, what was answered, and what people decided.
+
+It stands in the target itself, in schema ``olvido``, so that an effect and the memory of it
+are one transaction. It holds no identity and no pseudonym but handles: task ids, counts and outcomes.
+What is known is read, the later decision is chosen here, and written. Two transactions that do so at once are
+told apart by the target: the second one fails, and begins again.
+"""
+
+import json
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from importlib.resources import files
+from uuid import UUID
+
+from olvido.core.consents import ConsentState, later
+from olvido.core.events import Decision
+from olvido.core.outcomes import Outcome
+from olvido.core.receipts import Receipt, receipt_for
+from olvido.core.sql import statements
+from olvido.core.tasks import IdempotencyKey, Task
+from olvido.sinks.tables.dialect import Session
+from olvido.sinks.tables.ownership import Key
+
+OBJECTED = 2  # the rank that stands above all others, whenever it was
+RowMarkRow = tuple[str, str, int, datetime, UUID]  # row, purpose, rank, when, event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a receipt says beyond its task: all that the journal keeps, for a task brings the rest along."""
+
+    outcome: Outcome
+    counts: Mapping[str, int]
+    detail: str
+    applied_at: datetime
+    verified_at: datetime | None
+
+    def receipt(self, task: Task) -> Receipt:
+        """The receipt of the task this is the answer to."""
+        return receipt_for(
+            task,
+            self.outcome,
+            applied_at=self.applied_at,
+            verified_at=self.verified_at,
+            counts=self.counts,
+            detail=self.detail,
+        )
+
+
+def recalled(answers: Mapping[IdempotencyKey, Answer], batch: Sequence[Task]) -> Sequence[Receipt | None]:
+    """What was answered to each task, in their order."""
+    found = (answers.get(task.key) for task in batch)
+    return [
+        None if answer is None else answer.receipt(task) for answer, task in zip(found, batch, strict=True)
+    ]
+
+
+@cache
+def queries(dialect: str) -> Mapping[str, str]:
+    """The fixed SQL of one dialect, by name, from ``sql/<dialect>.sql``."""
+    return statements((files("olvido.sinks") / "sql" / f"{dialect}.sql").read_text(encoding="utf-8"))
+
+
+class Journal:
+    """The journal, inside one open transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._known: dict[tuple[str, int], IdempotencyKey] = {}
+
+    def remembered(self, keys: Sequence[IdempotencyKey]) -> Mapping[IdempotencyKey, Answer]:
+        """The answers given before."""
+        rows = self._session.named("remembered", self._keys(keys))
+        return {
+            self._known[task_id, generation]: Answer(
+                outcome=Outcome(outcome),
+                counts=json.loads(counts),
+                detail=detail,
+                applied_at=_utc(applied_at),
+                verified_at=verified_at and _utc(verified_at),
+            )
+            for task_id, generation, outcome, counts, detail, applied_at, verified_at in rows
+        }
+
+    def known(self, keys: Sequence[IdempotencyKey]) -> Set[IdempotencyKey]:
+        """Which of these tasks were done before; what was answered is not read."""
+        return {
+            self._known[task_id, generation]
+            for task_id, generation in self._session.named("known", self._keys(keys))
+        }
+
+    def remember(self, answers: Mapping[IdempotencyKey, Answer]) -> None:
+        """Keep new answers; the transaction fails if somebody else has done one of these tasks meanwhile."""
+        given = list(answers.values())
+        self._session.named(
+            "remember",
+            {
+                **self._keys(list(answers)),
+                "outcomes": [answer.outcome.value for answer in given],
+                "counts": [_json(tuple(answer.counts.items())) for answer in given],
+                "details": [answer.detail for answer in given],
+                "applied_at": [answer.applied_at for answer in given],
+                "verified_at": [answer.verified_at for answer in given],
+            },
+        )
+
+    def _keys(self, keys: Sequence[IdempotencyKey]) -> dict[str, Sequence[object]]:
+        """Task keys as two columns; kept, so that an answer's text need not be read again."""
+        texts = [(str(task_id), generation) for task_id, generation in keys]
+        self._known.update(zip(texts, keys, strict=True))
+        return {"task_ids": [task_id for task_id, _ in texts], "generations": [number for _, number in texts]}
+
+    # --- what people decided -------------------------------------------------------------------
+
+    def save_states(self, states: Sequence[ConsentState]) -> Mapping[tuple[str, str], UUID]:
+        """Keep the later decision of each (handle, purpose); the event that now stands for each of them."""
+        pairs = _pairs([(state.handle, state.purpose) for state in states])
+        known = {(row[0], row[1]): _state(row) for row in self._session.named("states", pairs)}
+        standing = {
+            (state.handle, state.purpose): later(known.get((state.handle, state.purpose), state), state)
+            for state in states
+        }
+        new = [state for pair, state in standing.items() if state != known.get(pair)]
+        if new:
+            self._session.named(
+                "save_states",
+                {
+                    **_pairs([(state.handle, state.purpose) for state in new]),
+                    "occurred_at": [state.occurred_at for state in new],
+                    "decisions": [state.decision.value for state in new],
+                    "event_ids": [str(state.event_id) for state in new],
+                    "policy_versions": [state.policy_version for state in new],
+                },
+            )
+        return {pair: state.event_id for pair, state in standing.items()}
+
+    def save_objections(self, objections: Sequence[tuple[str, str, datetime, UUID]]) -> None:
+        """Keep (handle, purpose, time, request); the first stands."""
+        self._session.named(
+            "save_objections",
+            {
+                **_pairs([(handle, purpose) for handle, purpose, _, _ in objections]),
+                "occurred_at": [occurred_at for _, _, occurred_at, _ in objections],
+                "request_ids": [str(request_id) for _, _, _, request_id in objections],
+            },
+        )
+
+    def objected(self, pairs: Sequence[tuple[str, str]]) -> Set[tuple[str, str]]:
+        """Those of the (handle, purpose) pairs that were objected to."""
+        return {(handle, purpose) for handle, purpose in self._session.named("objected", _pairs(pairs))}
+
+    # --- rows ------------------------------------------------------------------------------------
+
+    def save_row_marks(self, name: str, marks: Sequence[RowMarkRow]) -> Set[tuple[str, str]]:
+        """Keep the mark that stands for each (row, purpose); those for which it is the given one."""
+        ordered = sorted(marks, key=lambda one: (one[0], one[1]))  # or two batches could wait for each other
+        places = {"row_keys": [one[0] for one in ordered], "purposes": [one[1] for one in ordered]}
+        known = {
+            (row_key, purpose): _order(rank, _utc(occurred_at), str(event_id))
+            for row_key, purpose, rank, occurred_at, event_id in self._session.named(
+                "row_marks", places, table=name
+            )
+        }
+        ours = []
+        for one in ordered:
+            order = _order(one[2], one[3], str(one[4]))
+            if order >= known.get((one[0], one[1]), order):
+                ours.append(one)
+        if ours:
+            self._session.named(
+                "save_row_marks",
+                {
+                    "row_keys": [one[0] for one in ours],
+                    "purposes": [one[1] for one in ours],
+                    "ranks": [one[2] for one in ours],
+                    "occurred_at": [one[3] for one in ours],
+                    "event_ids": [str(one[4]) for one in ours],
+                },
+                table=name,
+            )
+        return {(one[0], one[1]) for one in ours}
+
+    def forget_row_marks(self, name: str, row_keys: Sequence[str]) -> None:
+        """The rows are gone, and so are their marks."""
+        self._session.named("forget_row_marks", {"row_keys": row_keys}, table=name)
+
+    def lock_shared_rows(self, name: str, keys: Sequence[Key]) -> None:
+        """Write down that these shared rows are asked about, so that two transactions cannot both ask."""
+        texts = sorted({json.dumps(key) if len(key) > 1 else key[0] for key in keys})
+        self._session.named("lock_shared_rows", {"row_keys": texts}, table=name)
+
+    def forget_shared_rows(self, name: str, row_keys: Sequence[str]) -> None:
+        """The shared rows are gone."""
+        self._session.named("forget_shared_rows", {"row_keys": row_keys}, table=name)
+
+
+@lru_cache(maxsize=1024)  # most tasks of a batch count the same
+def _json(counts: tuple[tuple[str, int], ...]) -> str:
+    return json.dumps(dict(counts))
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> dict[str, Sequence[object]]:
+    return {"handles": [handle for handle, _ in pairs], "purposes": [purpose for _, purpose in pairs]}
+
+
+def _order(rank: int, occurred_at: datetime, event_id: str) -> tuple[bool, datetime, int, str]:
+    return (rank == OBJECTED, occurred_at, rank, event_id)
+
+
+def _state(row: tuple[str, str, datetime, str, object, str]) -> ConsentState:
+    handle, purpose, occurred_at, decision, event_id, policy_version = row
+    return ConsentState(
+        handle=handle,
+        purpose=purpose,
+        occurred_at=_utc(occurred_at),
+        decision=Decision(decision),
+        event_id=UUID(str(event_id)),
+        policy_version=policy_version,
+    )
+
+
+def _utc(instant: datetime | str) -> datetime:
+    """An instant of the journal: with a zone, or without one, and then in UTC."""
+    if isinstance(instant, str):
+        instant = datetime.fromisoformat(instant)
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

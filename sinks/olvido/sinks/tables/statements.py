@@ -1,0 +1,445 @@
+"""The statements that a data map makes of itself: SQL text and the parameters that do not change, for "
+"any dialect.
+
+Pure. They are written once for a map and a target's shape, and run once a batch: their number grows with the
+tables of the map, never with tasks or rows. What changes from batch to batch are the given values, one
+relation.
+"""
+
+# ruff: noqa: S608 - names are quoted by the dialect, and values are parameters
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+
+from olvido.core.subject import IdentityKind
+from olvido.sinks.forms import PLAIN
+from olvido.sinks.tables.data_map import (
+    ROW_KEY,
+    Clock,
+    Condition,
+    Created,
+    DataMap,
+    ErasureMethod,
+    IdentityColumn,
+    Mention,
+    Reference,
+    Scalar,
+    Table,
+)
+from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
+from olvido.sinks.tables.shape import Column, TargetShape, TypeFamily
+from olvido.sinks.tables.sql import VALUES, Sql, all_of, together
+
+T = TypeVar("T")
+PLACE = ("place", "int")  # which of the given values a row of the answer is about
+
+
+class RowColumns(NamedTuple):
+    """How a row is read: what is selected and joined, and where its parts lie in what comes back."""
+
+    selected: str
+    joined: Sql
+    key: int  # how many columns the key has
+    parents: tuple[int, ...]  # how many columns each parent's key has
+    shares: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Statements:
+    """The statements of one data map over one target."""
+
+    dialect: Dialect
+    data_map: DataMap
+    shape: TargetShape
+    _written: dict[tuple[object, ...], object] = field(default_factory=dict)
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def row(self, name: str) -> RowColumns:
+        """How the rows of a table are read."""
+        return self._once(("row", name), lambda: self._row(name))
+
+    def match(self, name: str, kind: IdentityKind, place: int) -> Sql:
+        """The rows whose column holds one of the given values: place, what is held, and the row."""
+        return self._once(("match", name, kind, place), lambda: self._match(name, kind, place))
+
+    def mentioning(self, name: str, number: int) -> Sql:
+        """The rows whose mention holds one of the given identities: place, what is held, and the row."""
+        return self._once(("mentioning", name, number), lambda: self._mentioning(name, number))
+
+    def look_up(self, name: str) -> Sql:
+        """The rows with the given keys: place, and the row."""
+        return self._once(
+            ("look up", name),
+            lambda: self._select(name, self._by_key(name), [*self._keys(name), *self._fence_column(name)]),
+        )
+
+    def children(self, name: str, number: int) -> Sql:
+        """The rows that hang on the given rows by one of their parents: place, and the row."""
+        return self._once(
+            ("children", name, number),
+            lambda: self._select(name, self._by_parent(name, number), self._parent_keys(name, number)),
+        )
+
+    def unpointed(self, name: str) -> Sql:
+        """Those of the given shared rows that no row points at any more: their places."""
+        return self._once(("unpointed", name), lambda: self._unpointed(name))
+
+    def cascading(self, name: str, table: str, column: str) -> Sql:
+        """How many rows of another table the target takes along with the given rows: place, count."""
+        keys = self._keys(name)
+        point = f"{ROW}.{self.dialect.quoted(column)}"
+        return self._counted(table, Sql(f"{point} = {GIVEN}.{keys[0][0]}"), keys)
+
+    def remaining(self, name: str, number: int | None) -> Sql:
+        """How many of the given rows are still there, or are not as the erasure leaves them."""
+        return self._once(("remaining", name, number), lambda: self._remaining(name, number))
+
+    # --- changing ----------------------------------------------------------------------------
+
+    def erase(self, name: str, number: int | None) -> tuple[Sql, ...]:
+        """What an erasure does to the given rows, or to those that hang on the given rows by a parent.
+
+        The last of them answers with (place, count). Where the dialect returns nothing of what it changes,
+        rows are counted first.
+        """
+        return self._once(("erase", name, number), lambda: self._erase(name, number))
+
+    def set_columns(
+        self, name: str, values: Mapping[str, Scalar | None], where: Condition
+    ) -> tuple[Sql, ...]:
+        """Set columns of the given rows that meet a condition; answers with (place, count)."""
+        condition = all_of([self._by_key(name), *self._where(name, where)])
+        return self._changing(name, self._assignments(name, values), condition, self._keys(name))
+
+    def empty_mentions(self, name: str, mention: Mention) -> tuple[Sql, ...]:
+        """Empty the column of the rows that mention the given rows; answers with (place, count)."""
+        assert mention.table is not None
+        column = self.shape.column(name, mention.column)
+        point = f"{ROW}.{self.dialect.quoted(mention.column)}"
+        keys = self._keys(mention.table)
+        given = f"{GIVEN}.{keys[0][0]}"
+        if mention.array:
+            mentions = self.dialect.contains(point, given, column)
+            shortened = self.dialect.without(point, given, column)
+            assert mentions is not None
+            assert shortened is not None
+            assignments = Sql(f"{self.dialect.quoted(mention.column)} = {shortened}")
+        else:
+            mentions = f"{point} = {given}"
+            assignments = self._assignments(name, {mention.column: mention.set_to})
+        return self._changing(name, assignments, all_of([mentions, *self._where(name, mention.where)]), keys)
+
+    # --- pieces ------------------------------------------------------------------------------
+
+    def _once(self, what: tuple[object, ...], write: Callable[[], T]) -> T:
+        if what not in self._written:
+            self._written[what] = write()
+        written: T = self._written[what]  # type: ignore[assignment]  # one writer for each name
+        return written
+
+    def table(self, name: str) -> str:
+        """A table's name as an identifier."""
+        return self.dialect.quoted(*name.split("."))
+
+    def key_columns(self, name: str) -> tuple[str, ...]:
+        """The columns by which rows are addressed."""
+        return self.shape.key_of(name, self.data_map.tables[name].key)
+
+    def _own(self, column: str, alias: str = ROW) -> str:
+        return f"{alias}.{self.dialect.quoted(column)}"
+
+    def _text(self, name: str, column: str, alias: str = ROW) -> str:
+        return self.dialect.text(self._own(column, alias), self.shape.column(name, column))
+
+    def _row(self, name: str) -> RowColumns:
+        table = self.data_map.tables[name]
+        selected = [self._text(name, column) for column in self.key_columns(name)]
+        selected.append(self._person(name, table))
+        joined: list[Sql | str] = []
+        parents = []
+        for number, parent in enumerate(table.parents):
+            keys = self.key_columns(parent.table)
+            parents.append(len(keys))
+            if self._surely_there(name, number):
+                selected += [self._text(name, column) for column in parent.columns]
+                continue
+            alias = f"p{number}"
+            selected += [self._text(parent.table, key, alias) for key in keys]
+            on = [
+                f"{self._own(key, alias)} = {self._own(column)}"
+                for key, column in zip(keys, parent.columns, strict=True)
+            ]
+            joined += [
+                f" LEFT JOIN {self.table(parent.table)} AS {alias} ON ",
+                all_of([*on, *self._where(name, parent.where)]),
+            ]
+        sharers = self.data_map.sharers(name)
+        selected += [self._text(name, column) for sharer in sharers for column in sharer.columns]
+        return RowColumns(
+            selected=", ".join(selected),
+            joined=together(*joined),
+            key=len(self.key_columns(name)),
+            parents=tuple(parents),
+            shares=tuple(len(sharer.columns) for sharer in sharers),
+        )
+
+    def _surely_there(self, name: str, number: int) -> bool:
+        """Whether the target itself sees to it that the parent row is there: then nobody need look for it."""
+        parent = self.data_map.tables[name].parents[number]
+        if parent.where or not self.shape.held_by_key(parent.table, name, parent.columns):
+            return False
+        theirs = self.key_columns(parent.table)
+        alike = {TypeFamily.TEXT, TypeFamily.INTEGER, TypeFamily.UUID}
+        return all(
+            self.shape.column(name, ours).family in alike
+            and self.shape.column(name, ours).family is self.shape.column(parent.table, key).family
+            for ours, key in zip(parent.columns, theirs, strict=True)
+        )
+
+    def _person(self, name: str, table: Table) -> str:
+        if table.person is None:
+            return "NULL"
+        text = self._text(name, table.person)
+        return self.dialect.folded(text) if table.person_kind is IdentityKind.EMAIL else text
+
+    def _select(self, name: str, condition: Sql, given: Sequence[tuple[str, str]], held: str = "") -> Sql:
+        """Read rows that meet a condition with the given values."""
+        row = self.row(name)
+        return together(
+            f"SELECT {GIVEN}.place, {held}{row.selected} FROM ",
+            self._given(given),
+            f" JOIN {self.table(name)} AS {ROW} ON ",
+            condition,
+            row.joined,
+        )
+
+    def _given(self, columns: Sequence[tuple[str, str]]) -> Sql:
+        return Sql(self.dialect.given([PLACE, *columns]), (VALUES,))
+
+    def _match(self, name: str, kind: IdentityKind, place: int) -> Sql:
+        identity = self.data_map.tables[name].identities[kind][place]
+        return self._holding(name, kind, identity, where={})
+
+    def _mentioning(self, name: str, number: int) -> Sql:
+        mention = self.data_map.tables[name].mentions[number]
+        assert mention.identity is not None
+        identity = IdentityColumn(column=mention.column, form=mention.form)
+        return self._holding(name, mention.identity, identity, where=mention.where)
+
+    def _holding(self, name: str, kind: IdentityKind, identity: IdentityColumn, where: Condition) -> Sql:
+        expression, column = self.holder(name, identity)
+        if overlooks_case(kind, identity, column):
+            equal = f"{self.dialect.folded(expression)} = {self.dialect.folded(f'{GIVEN}.v')}"
+        else:
+            equal = self.dialect.exactly(expression, f"{GIVEN}.v", column)
+        condition = all_of([equal, *self._where(name, where), *self._fence(name)])
+        held = f"{self.dialect.text(expression, column)}, "
+        return self._select(name, condition, [("v", column.plain), *self._fence_column(name)], held)
+
+    def holder(self, name: str, identity: IdentityColumn) -> tuple[str, Column]:
+        """The expression that holds an identity, and what it is."""
+        column = self.shape.column(name, identity.column)
+        expression = self._own(identity.column)
+        if not identity.json_path:
+            return expression, column
+        text = self.dialect.json_text(expression, identity.json_path)
+        return text, Column(family=TypeFamily.TEXT, plain="text", full="text", collation=column.collation)
+
+    def _fence(self, name: str) -> list[Sql | str]:
+        """That a row is not newer than its fence.
+
+        One without an instant cannot be shown to be newer, so it goes.
+        """
+        created = self.data_map.tables[name].created
+        if created is None:
+            return []
+        # A whole second, or a whole day, in which the person asked is not shown to be older.
+        less = "<=" if created.clock is Clock.TIMESTAMP else "<"
+        return [f"({self._own(created.column)} {less} {GIVEN}.fence) IS NOT FALSE"]
+
+    def _fence_column(self, name: str) -> list[tuple[str, str]]:
+        created = self.data_map.tables[name].created
+        return [("fence", self.shape.column(name, created.column).full)] if created else []
+
+    def _where(self, name: str, condition: Condition) -> list[Sql | str]:
+        found: list[Sql | str] = []
+        for column, values in condition.items():
+            parameter = self.dialect.value(self.shape.column(name, column))
+            places = ", ".join([parameter] * len(values))
+            found.append(Sql(f"{self._own(column)} IN ({places})", tuple(values)))
+        return found
+
+    def _keys(self, name: str) -> list[tuple[str, str]]:
+        """The given values as keys of a table."""
+        return [
+            (f"k{number}", self.shape.column(name, column).plain)
+            for number, column in enumerate(self.key_columns(name))
+        ]
+
+    def _by_key(self, name: str) -> Sql:
+        conditions = [
+            self.dialect.exactly(self._own(column), f"{GIVEN}.k{number}", self.shape.column(name, column))
+            for number, column in enumerate(self.key_columns(name))
+        ]
+        return all_of(conditions)
+
+    def _parent_keys(self, name: str, number: int) -> list[tuple[str, str]]:
+        parent = self.data_map.tables[name].parents[number]
+        return [
+            *self._keys(parent.table),
+            *(self._fence_column(name) if self.leaves_newer(name, number) else []),
+        ]
+
+    def leaves_newer(self, name: str, number: int) -> bool:
+        """Whether rows that are newer than the fence stay though the row they hang on is the person's.
+
+        Where a foreign key holds them to it, they cannot stay without it, and go as older ones do.
+        """
+        table = self.data_map.tables[name]
+        parent = table.parents[number]
+        return table.created is not None and not self.shape.held_by_key(parent.table, name, parent.columns)
+
+    def _by_parent(self, name: str, number: int) -> Sql:
+        parent = self.data_map.tables[name].parents[number]
+        conditions: list[Sql | str] = [
+            self.dialect.exactly(self._own(column), f"{GIVEN}.k{place}", self.shape.column(name, column))
+            for place, column in enumerate(parent.columns)
+        ]
+        conditions += self._where(name, parent.where)
+        return all_of([*conditions, *(self._fence(name) if self.leaves_newer(name, number) else [])])
+
+    def _reached(self, name: str, number: int | None) -> tuple[Sql, list[tuple[str, str]]]:
+        """By what the rows to erase are reached: their own keys, or those of a parent."""
+        if number is None:
+            return self._by_key(name), self._keys(name)
+        return self._by_parent(name, number), self._parent_keys(name, number)
+
+    def _counted(self, name: str, condition: Sql, given: Sequence[tuple[str, str]]) -> Sql:
+        return together(
+            f"SELECT {GIVEN}.place, count(*) FROM ",
+            self._given(given),
+            f" JOIN {self.table(name)} AS {ROW} ON ",
+            condition,
+            f" GROUP BY {GIVEN}.place",
+        )
+
+    def _unpointed(self, name: str) -> Sql:
+        table = self.data_map.tables[name]
+        pointing = [self._pointing(sharer, table) for sharer in table.shared_by]
+        return together(
+            f"SELECT {GIVEN}.place FROM ",
+            self._given(self._keys(name)),
+            f" JOIN {self.table(name)} AS {ROW} ON ",
+            self._by_key(name),
+            f" WHERE {' AND '.join(f'NOT EXISTS (SELECT 1 FROM {one})' for one in pointing)}",
+        )
+
+    def _pointing(self, sharer: Reference, shared: Table) -> str:
+        on = " AND ".join(
+            f"{self._own(column, 'x')} = {self._own(key)}"
+            for column, key in zip(sharer.columns, shared.key, strict=True)
+        )
+        return f"{self.table(sharer.table)} AS x WHERE {on}"
+
+    def _erase(self, name: str, number: int | None) -> tuple[Sql, ...]:
+        table = self.data_map.tables[name]
+        condition, given = self._reached(name, number)
+        if table.erase is ErasureMethod.DELETE:
+            return self._changing(name, None, condition, given)
+        if table.declared:
+            return self._changing(name, self._assignments(name, table.declared), condition, given)
+        return (self._counted(name, condition, given),)
+
+    def _changing(
+        self, name: str, assignments: Sql | None, condition: Sql, given: Sequence[tuple[str, str]]
+    ) -> tuple[Sql, ...]:
+        """A deletion, or an update if there are assignments, that answers with (place, count)."""
+        values = self._given(given)
+        if assignments is None:
+            deed = self.dialect.delete(self.table(name), values, condition)
+        else:
+            deed = self.dialect.update(self.table(name), assignments, values, condition)
+        if not self.dialect.returning:
+            return self._counted(name, condition, given), deed
+        counted = (
+            "WITH done AS (",
+            deed,
+            f" RETURNING {GIVEN}.place) SELECT place, count(*) FROM done GROUP BY place",
+        )
+        return (together(*counted),)
+
+    def _remaining(self, name: str, number: int | None) -> Sql:
+        condition, given = self._reached(name, number)
+        table = self.data_map.tables[name]
+        parts: list[Sql | str] = [
+            "SELECT count(*) FROM ",
+            self._given(given),
+            f" JOIN {self.table(name)} AS {ROW} ON ",
+            condition,
+        ]
+        if table.declared:
+            otherwise = [self._otherwise(name, column, value) for column, value in table.declared.items()]
+            parts += [" WHERE (", all_of(otherwise, " OR "), ")"]
+        return together(*parts)
+
+    def _otherwise(self, name: str, column: str, value: Scalar | None) -> Sql:
+        """That a column is not what the erasure makes it. As text, since not every type can be compared."""
+        if value is None:
+            return Sql(f"{self._own(column)} IS NOT NULL")
+        wanted = self._value(name, column, value)
+        held = self._text(name, column)
+        column_shape = self.shape.column(name, column)
+        return Sql(
+            self.dialect.differs(held, self.dialect.text(wanted.text, column_shape)), wanted.parameters
+        )
+
+    def _assignments(self, name: str, values: Mapping[str, Scalar | None]) -> Sql:
+        return all_of(
+            (
+                together(f"{self.dialect.quoted(column)} = ", self._value(name, column, value))
+                for column, value in values.items()
+            ),
+            ", ",
+        )
+
+    def _value(self, name: str, column: str, value: Scalar | None) -> Sql:
+        """What a column is set to. A text with the row's key in it is another one for each row."""
+        if value is None:
+            return Sql("NULL")
+        if not isinstance(value, str) or ROW_KEY not in value:
+            return Sql(self.dialect.value(self.shape.column(name, column)), (value,))
+        key = [part for c in self.key_columns(name) for part in (self._text(name, c), None)][:-1]
+        parts: list[str] = []
+        parameters: list[object] = []
+        for number, fixed in enumerate(value.split(ROW_KEY)):
+            if number:
+                for one in key:
+                    parts.append(one or self.dialect.place())
+                    parameters += [] if one else ["-"]
+            parts.append(self.dialect.place())
+            parameters.append(fixed)
+        return Sql(self.dialect.joined(parts), tuple(parameters))
+
+
+def overlooks_case(kind: IdentityKind, identity: IdentityColumn, column: Column) -> bool:
+    """Whether we must overlook case, since people type an address as they like. citext does it itself."""
+    textual = column.family in {TypeFamily.TEXT, TypeFamily.PADDED}
+    return kind is IdentityKind.EMAIL and identity.form == PLAIN and textual
+
+
+def fence_of(created: Created, column: Column, asked_at: datetime) -> str:
+    """The fence as the column of a table would hold it."""
+    match created.clock:
+        case Clock.SECONDS:
+            return str(int(asked_at.timestamp()))
+        case Clock.MILLISECONDS:
+            return str(int(asked_at.timestamp() * 1000))
+        case Clock.DATE:
+            return asked_at.astimezone(created.tz).date().isoformat()
+        case Clock.TIMESTAMP if column.family is TypeFamily.INSTANT:
+            return asked_at.isoformat(sep=" ")
+        case Clock.TIMESTAMP:
+            return asked_at.astimezone(created.tz).replace(tzinfo=None).isoformat(sep=" ")
