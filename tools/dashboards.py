@@ -175,6 +175,21 @@ ALERTS = (
         description="The key they were sealed to is destroyed. If nobody meant that, it is an accident.",
     ),
     Alert(
+        name="OlvidoResurrected",
+        expr="sum by (sink) (increase(olvido_sink_resurrected_total[1h])) > 0",
+        severity="ticket",
+        summary="{{ $labels.sink }} holds people again who were erased there",
+        description="A later look found them, and they are being erased again. Something writes them back.",
+    ),
+    Alert(
+        name="OlvidoLooksOverdue",
+        expr="max by (sink) (olvido_sink_verified_age_seconds) > 3600",
+        lasting="10m",
+        severity="ticket",
+        summary="{{ $labels.sink }} has not looked again for people it erased",
+        description="If somebody came back there, nobody would notice.",
+    ),
+    Alert(
         name="OlvidoSinkUnsafe",
         expr="max by (sink) (olvido_sink_unsafe) == 1",
         severity="page",

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from sinks.shop import ASKED_AT, LATER, LONG_AGO, TABLES, a_customer, settings
 from sinks.targets import PostgresTarget
 from values import Journal
 
+from olvido.broker.runtime.metrics import REGISTRY
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.core.looks import LaterLook, LookResult
 from olvido.core.outcomes import Outcome
@@ -62,6 +64,17 @@ class Shop:
         before = len(self.sent.records)
         self.sweeping().step()
         return self.boxes.looks(self.sent.records[before:])
+
+    def until_gone(self) -> None:
+        """Wait until the server has noticed that a process was killed, and rolled its transaction back."""
+        open_ = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND application_name = 'olvido' AND xact_start IS NOT NULL"
+        )
+        give_up_at = time.monotonic() + 60
+        while self.target.run(open_) != [(0,)]:
+            assert time.monotonic() < give_up_at, "the server still holds the transaction"
+            time.sleep(0.05)  # nobody tells us when it is gone
 
     def kept(self) -> list[tuple[int, int]]:
         """Of what is kept, the generations and the places of their next looks."""
@@ -217,7 +230,32 @@ def test_what_could_not_be_published_is_looked_at_again(shop: Shop, monkeypatch:
     assert len(shop.step()) == 1
 
 
-def _down(_records: object) -> None:
+def test_how_long_the_oldest_look_has_been_due_and_who_came_back_are_metrics(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    def counted(name: str) -> float:
+        value = REGISTRY.get_sample_value(name, {"sink": "crm"})
+        assert value is not None
+        return value
+
+    shop.erase(shop.boxes.erasure(customer_id="C-1"), shop.boxes.erasure(customer_id="C-2"))
+    shop.target.add("customers", a_customer(1))
+    shop.pass_time(3 * HOUR)
+    shop.sweeping()  # shown before the first step
+    before = counted("olvido_sink_resurrected_total")
+    shop.step()
+    assert counted("olvido_sink_resurrected_total") == before + 1
+    assert 7200 <= counted("olvido_sink_verified_age_seconds") < 10_000
+    sweeping = shop.sweeping()
+    sweeping.step()
+    assert counted("olvido_sink_verified_age_seconds") == 0
+    # While nobody can ask the target, something may be due: the age goes on.
+    monkeypatch.setattr(shop.sink, "look_again", _down)
+    sweeping.step()
+    assert counted("olvido_sink_verified_age_seconds") > 0
+
+
+def _down(*_: object) -> None:
     raise Unavailable("Kafka does not answer")
 
 
@@ -234,6 +272,7 @@ def test_killed_after_the_record_is_published_and_before_it_is_noted_it_looks_on
         capture_output=True, check=False, timeout=120,
     )  # fmt: skip
     assert child.returncode == -9, child.stderr.decode()
+    shop.until_gone()
     first = shop.boxes.codec.decode((tmp_path / "record").read_bytes())
     [second] = shop.step()
     assert (

@@ -125,6 +125,17 @@ TRIALS = {
         {of("olvido_forgotten_total", sink="crm", **CRM): f"7x{LONG}"},
         {"sink": "crm"},
     ),
+    "OlvidoResurrected": Trial(
+        {of("olvido_sink_resurrected_total", sink="crm", **CRM): f"0x200 0+1x{LONG}"},
+        {of("olvido_sink_resurrected_total", sink="crm", **CRM): f"7x{LONG}"},
+        {"sink": "crm"},
+    ),
+    "OlvidoLooksOverdue": Trial(
+        {of("olvido_sink_verified_age_seconds", sink="crm", **CRM): f"0+60x{LONG}"},
+        # One that catches up after it stood still, and one that is in time.
+        {of("olvido_sink_verified_age_seconds", sink="crm", **CRM): "90000-1000x240"},
+        {"sink": "crm"},
+    ),
     "OlvidoSinkUnsafe": Trial(
         {of("olvido_sink_unsafe", sink="crm", **RECORDER): f"1x{LONG}"},
         {of("olvido_sink_unsafe", sink="crm", **RECORDER): f"0x{LONG}"},

@@ -74,6 +74,10 @@ class Figures:
         """For each sink: tasks, answered, parked, sent again."""
         return self._records("by_sink")
 
+    def newest_looks(self) -> dict[str, datetime]:
+        """When each sink last looked again for people it erased; those that never did are left out."""
+        return {row["sink"]: row["looked_at"] for row in self._records("newest_looks")}
+
     def parked_by_sink(self) -> dict[str, int]:
         """How many tasks of each sink wait for a person; cheap enough to be read every few seconds."""
         return {row["sink"]: row["tasks"] for row in self._records("parked_by_sink")}

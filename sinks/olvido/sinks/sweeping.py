@@ -53,6 +53,7 @@ class Sweeping:
         self._source = source
         self._every_s = every_s
         self._next_at = 0.0
+        self._overdue_s, self._asked_at = 0.0, time.monotonic()
         RESURRECTED.labels(name)  # shown as 0 before the first
         VERIFIED_AGE.labels(name)
 
@@ -65,12 +66,15 @@ class Sweeping:
             swept = self._sink.look_again(self._open, self._publish)
         except (Unavailable, Refused) as error:
             self._next_at = began + AFTER_FAULT_S
+            # What was due then still is, and what nobody could ask about may be.
+            VERIFIED_AGE.labels(self._name).set(self._overdue_s + began - self._asked_at)
             log.warning("sink %s: looking again waits: %s", self._name, error)
             return
         self._next_at = began + self._every_s
         if swept is None:
             return
-        VERIFIED_AGE.labels(self._name).set(swept.overdue.total_seconds())
+        self._overdue_s, self._asked_at = swept.overdue.total_seconds(), began
+        VERIFIED_AGE.labels(self._name).set(self._overdue_s)
         if swept.more:
             self._next_at = began
         if swept.look is not None and swept.look.found_again:

@@ -8,6 +8,10 @@ from unnest(%(look_ids)s::uuid[], %(sinks)s::text[], %(after_ss)s::bigint[], %(a
      as new (look_id, sink, after_s, applied_from, applied_to, looked_at, looked, forgotten)
 on conflict do nothing;
 
+-- name: newest_looks
+-- For each sink that has looked again, when it did so last.
+select sink, max(looked_at) as looked_at from looks group by sink;
+
 -- name: insert_not_verified
 -- Note which tasks a look does not verify.
 insert into looks_not_verified (source_id, sink, generation, look_id, result)

@@ -30,8 +30,8 @@ _MEANING = {
     Exit.REFUSED: "refused by a rule, such as a missing confirmation: nothing was done",
     Exit.PARTIAL: "done in part; the output lists what is left",
     Exit.TIMED_OUT: "what was waited for did not come in time",
-    Exit.UNHEALTHY: "a part does not answer, or `olvido status`, `olvido doctor` or `olvido sinks check` "
-    "found something wrong",
+    Exit.UNHEALTHY: "a part does not answer, or `olvido status`, `olvido doctor`, `olvido sinks check` or "
+    "`olvido sinks verify` found something wrong",
     Exit.INTERRUPTED: "interrupted; a repeat goes on where it was",
 }
 assert set(_MEANING) == set(Exit)

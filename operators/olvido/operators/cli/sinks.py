@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from olvido.operators.cli import targets
+from olvido.operators.cli import targets, verifying
 from olvido.operators.cli.output import Form, Output, console, show
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     sinks = typer.Typer(help="Look at the systems that hold personal data.", no_args_is_help=True)
     sinks.command("list")(list_sinks)
     targets.register(sinks)
+    verifying.register(sinks)
     app.add_typer(sinks, name="sinks")
 
 
@@ -32,7 +33,7 @@ def list_sinks(output: Form = Output.TABLE) -> None:
     from olvido.operators.desk.sinks import rows
     from olvido.operators.settings import deployment
 
-    more = ("kind", "region", "since") if console.width >= WIDTH_WITH_KINDS else ()
+    more = ("kind", "region", "since", "looked_at") if console.width >= WIDTH_WITH_KINDS else ()
     found = [_row(one) for one in rows(deployment()) if one.kind]
     show(found, ("sink", *more, "standing", "open", "to_do"), output=output, empty="")
 
@@ -59,5 +60,6 @@ def _row(one: "SinkRow") -> dict[str, Any]:
         "standing": one.standing,
         "open": one.open,
         "since": one.operation and one.operation.since,
+        "looked_at": one.looked_at,
         "to_do": to_do,
     }

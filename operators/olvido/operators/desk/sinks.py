@@ -33,6 +33,7 @@ class SinkRow:
     standing: Standing
     operation: OpenOperation | None  # the restore or backfill that says so
     owed: SinkLoad
+    looked_at: datetime | None  # when it last looked again for people it erased
     joins_late: bool  # it was never asked for anything, and others were
 
     @property
@@ -49,6 +50,7 @@ def rows(declared: Deployment) -> list[SinkRow]:
     """
     owed = owed_by_sink(declared)
     standings = SinkOperations(database(declared)).standings()
+    looked = Figures(database(declared)).newest_looks()
     found = []
     for name in [*declared.sinks, *sorted(owed.keys() - declared.sinks)]:
         section = declared.sinks.get(name)
@@ -62,6 +64,7 @@ def rows(declared: Deployment) -> list[SinkRow]:
                 standing=standing,
                 operation=operation,
                 owed=asked,
+                looked_at=looked.get(name),
                 joins_late=operation is None and not asked.tasks and bool(owed),
             )
         )
