@@ -273,6 +273,9 @@ class _DuckDBDialect:
         )
         return f"json_extract_string({expression}, '{pointer}')"
 
+    def within(self, text: str, part: str) -> str:
+        return f"contains({text}, {part})"
+
     def value(self, column: Column) -> str:
         return f"CAST(? AS {column.full})"
 

@@ -445,6 +445,9 @@ class _PostgresDialect:
         literal = array_of(list(path)).replace("'", "''").replace("%", "%%")
         return f"({expression}::jsonb #>> '{literal}')"
 
+    def within(self, text: str, part: str) -> str:
+        return f"strpos({text}, {part}) > 0"
+
     def value(self, column: Column) -> str:
         return f"%s::{column.full.replace('%', '%%')}"
 

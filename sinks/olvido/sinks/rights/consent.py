@@ -1,14 +1,13 @@
 """A consent change: the later decision stands for each handle and purpose, and is marked in the rows."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from uuid import UUID
 
 from olvido.core.consents import ConsentState, later
 from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.consent import Consent
 from olvido.core.tasks import Task
-from olvido.sinks.rights.progress import TaskProgress
+from olvido.sinks.rights.progress import PurposeMark, TaskProgress
 from olvido.sinks.rights.target import Found, Target
 from olvido.sinks.tables.engine import Mark
 
@@ -44,20 +43,32 @@ def _is_covered(task: TaskProgress, target: Target) -> bool:
 
 
 def _decide(
-    task: TaskProgress, standing: Mapping[tuple[str, str], UUID], objected: Set[tuple[str, str]]
+    task: TaskProgress, standing: Mapping[tuple[str, str], ConsentState], objected: Set[tuple[str, str]]
 ) -> None:
     what = _what(task.task)
     pairs = [(handle.value, what.purpose) for handle in task.task.handles]
-    if not any(standing[pair] == task.task.source_id for pair in pairs):
+    ours = [standing[pair] for pair in pairs if standing[pair].event_id == task.task.source_id]
+    if not ours:
+        # Rows may have come since the later decision was applied: they follow it now.
+        task.marks = tuple(
+            _mark(standing[pair])._replace(only_new=True)
+            for pair in pairs
+            if standing[pair].decision is Decision.WITHDRAWN or pair not in objected
+        )
         task.close(Outcome.SUPERSEDED, "a later decision is known")
     elif what.decision is Decision.WITHDRAWN:
-        task.marks = ((what.purpose, Mark.WITHDRAWN),)
+        task.marks = (_mark(ours[0]),)
         task.close(Outcome.SUPPRESSED)
     elif any(pair in objected for pair in pairs):
         task.close(Outcome.SUPPRESSED, f"an objection to {what.purpose} stands")
     else:
-        task.marks = ((what.purpose, Mark.GRANTED),)
+        task.marks = (_mark(ours[0]),)
         task.close(Outcome.CONSENT_APPLIED)
+
+
+def _mark(state: ConsentState) -> PurposeMark:
+    which = Mark.WITHDRAWN if state.decision is Decision.WITHDRAWN else Mark.GRANTED
+    return PurposeMark(state.purpose, which, state.occurred_at, state.event_id)
 
 
 def _states(task: Task) -> Iterator[ConsentState]:

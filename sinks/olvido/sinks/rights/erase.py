@@ -15,8 +15,8 @@ from olvido.sinks.tables.ownership import Key, Row
 _OUTCOMES = (  # of a task that came to several, the first of these
     (ErasureMethod.RETAIN.done, Outcome.RETAINED),
     (ErasureMethod.ANONYMISE.done, Outcome.ANONYMISED),
-    ("unlinked", Outcome.ANONYMISED),
     (ErasureMethod.DELETE.done, Outcome.ERASED),
+    ("unlinked", Outcome.ANONYMISED),  # rows of others that mention the person, and no more
 )
 
 

@@ -38,22 +38,23 @@ def mark(tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
             _mark_table(tasks, name, marks, target)
     for task in asking:
         # The decision is recorded for its handles, but of the rows that name the person none follows it.
-        if task.n in found.judgement.others and task.n not in reached:
+        unreached = task.n in found.judgement.others and task.n not in reached
+        if unreached and task.outcome is not Outcome.SUPERSEDED:
             task.close(Outcome.AMBIGUOUS, KEPT)
 
 
 def _marks(tasks: Sequence[TaskProgress], table: Table, key: Key, row: Row) -> Iterator[RowMark]:
     for n in row.owners:
-        task = tasks[n].task
-        for purpose, which in tasks[n].marks:
-            if purpose in table.consent or purpose in table.objection:
+        for each in tasks[n].marks:
+            if each.purpose in table.consent or each.purpose in table.objection:
                 yield RowMark(
                     n=n,
                     key=key,
-                    purpose=purpose,
-                    mark=which,
-                    occurred_at=task.occurred_at,
-                    event_id=task.source_id,
+                    purpose=each.purpose,
+                    mark=each.mark,
+                    occurred_at=each.occurred_at,
+                    event_id=each.event_id,
+                    only_new=each.only_new,
                 )
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.object import Object
-from olvido.sinks.rights.progress import TaskProgress
+from olvido.sinks.rights.progress import PurposeMark, TaskProgress
 from olvido.sinks.rights.target import Found, Target, listed
 from olvido.sinks.tables.engine import Mark
 
@@ -38,7 +38,9 @@ def _covered(task: TaskProgress, target: Target) -> Sequence[str]:
     used = [purpose for purpose in asked if purpose in target.purposes]
     covered = [purpose for purpose in used if target.data_map.objects_to(purpose)]
     missing = [purpose for purpose in used if purpose not in covered]
-    task.marks = tuple((purpose, Mark.OBJECTED) for purpose in covered)
+    task.marks = tuple(
+        PurposeMark(purpose, Mark.OBJECTED, task.task.occurred_at, task.task.source_id) for purpose in covered
+    )
     if not used:
         task.close(Outcome.NOT_FOUND, f"nothing here is used for {listed(asked)}")
     elif not covered:

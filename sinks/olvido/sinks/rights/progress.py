@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
 
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.erase import Erase
@@ -13,6 +15,16 @@ from olvido.sinks.tables.engine import Mark
 from olvido.sinks.tables.journal import Answer
 
 DETAIL_MAX = 1000  # characters: a receipt is read by people
+
+
+class PurposeMark(NamedTuple):
+    """What rows are to be marked with for a purpose, and by which event."""
+
+    purpose: str
+    mark: Mark
+    occurred_at: datetime
+    event_id: UUID
+    only_new: bool = False  # rows that follow it already are left alone
 
 
 @dataclass(slots=True)
@@ -26,7 +38,7 @@ class TaskProgress:
     outcome: Outcome | None = None  # None: its rows must be searched for
     counts: dict[str, int] = field(default_factory=dict)
     details: list[str] = field(default_factory=list)
-    marks: tuple[tuple[str, Mark], ...] = ()  # purposes, and what its rows are to be marked with for each
+    marks: tuple[PurposeMark, ...] = ()  # what its rows are to be marked with
     verified: bool = False  # a search after the work found no row that names the person
 
     @classmethod
@@ -51,7 +63,7 @@ class TaskProgress:
     @property
     def only_protects(self) -> bool:
         """Whether it may reach everybody who shares an identity: it takes nothing from any of them."""
-        return bool(self.marks) and all(mark is not Mark.GRANTED for _, mark in self.marks)
+        return bool(self.marks) and all(mark.mark is not Mark.GRANTED for mark in self.marks)
 
     def count(self, what: str, rows: int = 1) -> None:
         """Count rows for the receipt, such as ``customers.deleted``."""

@@ -1,6 +1,6 @@
 """One transaction of a target with its data map: finds the rows that name people, and whose they are."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +8,7 @@ from datetime import datetime
 from olvido.core.subject import IdentityKind
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.tables.data_map import DataMap, Table
-from olvido.sinks.tables.engine import Reached, Search, TableRows
+from olvido.sinks.tables.engine import PointedRow, Reached, Search, TableRows
 from olvido.sinks.tables.ownership import Judgement, Key, Lead, Match, Row, judge, leads
 
 KEPT = "rows that name the person belong to somebody else, or may do so, and were kept as they are"
@@ -104,6 +104,8 @@ class Target:
                 if owners:
                     mine[key] = Row(owners, row.shares)
                     naming[name].update(owners)
+            if table.pointed_at_by:
+                self._add_pointed_at(name, table, owned)
             if not table.parents:
                 continue
             if self.data_map.row_by_row(name):
@@ -140,6 +142,21 @@ class Target:
             new = {
                 number: added if parent.table == name else [] for number, parent in enumerate(table.parents)
             }
+
+    def _add_pointed_at(self, name: str, table: Table, owned: Mapping[str, dict[Key, Row]]) -> None:
+        """Add the rows that rows of the persons point at, if no row of anybody else does, too."""
+        ours: dict[Key, Counter[int]] = defaultdict(Counter)
+        rows: dict[Key, tuple[PointedRow, tuple[int, ...]]] = {}
+        for number, pointer in enumerate(table.pointed_at_by):
+            keys = list(owned[pointer.table])
+            for row in self.rows.pointed_at(name, number, keys) if keys else ():
+                ours[row.key][number] += 1
+                rows.setdefault(row.key, (row, owned[pointer.table][keys[row.place]].owners))
+        for key, (row, owners) in rows.items():
+            alone = all(ours[key][number] == count for number, count in enumerate(row.pointing))
+            hangs = any(parent is not None for parent in row.parents)
+            if alone and (not hangs or _owners(table, row.parents, owned)):
+                owned[name].setdefault(key, Row(owners, row.shares))
 
     def reached(
         self, name: str, keys: Iterable[Key], found: Found, tasks: Mapping[int, TaskProgress]

@@ -119,6 +119,7 @@ class IdentityColumn(SectionPart):
     column: ColumnName
     form: str = "plain"  # see olvido.sinks.forms
     json_path: tuple[str, ...] = Field(default=(), alias="json")  # the way to it inside a JSON column
+    inside: bool = False  # it stands among other text: ``Ana <ana@…>``, a list of addresses
 
 
 def _identity_columns(value: object) -> object:
@@ -154,6 +155,12 @@ class ParentReference(Reference):
 
     where: Condition = Field(default_factory=dict)  # else it points at another table: type and id
     climb: bool = False  # an identity that stands in this row leads to that one
+
+
+class Pointer(Reference):
+    """THEIR columns that point at our key, in the rows that meet a condition."""
+
+    where: Condition = Field(default_factory=dict)
 
 
 class Mention(SectionPart):
@@ -194,9 +201,10 @@ class Table(SectionPart):
         default=(), alias="parent"
     )
     shared_by: tuple[Reference, ...] = ()  # the tables and THEIR columns that point at our key
+    pointed_at_by: tuple[Pointer, ...] = ()  # a row is the person's if all that point at it are
     mentions: tuple[Mention, ...] = ()
     cascades: tuple[str, ...] = ()  # "table.column": goes by the target's own rule when a row here is deleted
-    erase: ErasureMethod
+    erase: ErasureMethod = ErasureMethod.RETAIN  # a table that only mentions people has nothing to say here
     set_to: Values = Field(default_factory=dict, alias="set")
     null: tuple[ColumnName, ...] = ()
     unlink: Scalar = False  # the parents' columns become null, or this value
@@ -245,8 +253,14 @@ class Table(SectionPart):
     def conditions(self) -> Iterable[Condition]:
         """What rows are told apart by."""
         yield from (parent.where for parent in self.parents)
+        # Those of pointers are about the columns of the tables that point.
         yield from (mention.where for mention in self.mentions)
         yield from (columns.where for columns in self.consent.values())
+
+    @property
+    def only_mentions(self) -> bool:
+        """Whether none of its rows is ever a person's own."""
+        return not (self.identities or self.parents or self.shared_by or self.pointed_at_by)
 
     @property
     def climbs(self) -> bool:
@@ -316,7 +330,8 @@ class DataMap:
 
     def has_dependants(self, name: str) -> bool:
         """Whether rows elsewhere follow this table's rows, so that its keys must be known."""
-        return bool(self.children(name) or self.sharers(name) or self.mentioned_by(name))
+        points = any(p.table == name for table in self.tables.values() for p in table.pointed_at_by)
+        return points or bool(self.children(name) or self.sharers(name) or self.mentioned_by(name))
 
     def mentioned_by(self, name: str) -> tuple[tuple[str, Mention], ...]:
         """The tables that mention a table's rows, and in which columns."""
@@ -330,7 +345,7 @@ class DataMap:
     def row_by_row(self, name: str) -> bool:
         """Whether rows that hang on parents must be known one by one; else their parents' keys do for all."""
         table = self.tables[name]
-        several = len(table.parents) > 1
+        several = len(table.parents) > 1 or bool(table.pointed_at_by)
         return several or self.has_dependants(name) or bool(table.marked or table.cascades)
 
     def uses_key(self, name: str) -> bool:
@@ -350,7 +365,7 @@ class DataMap:
     def _references(self) -> Iterable[tuple[str, str]]:
         for name, table in self.tables.items():
             yield from ((name, parent.table) for parent in table.parents if parent.table != name)
-            yield from ((sharer.table, name) for sharer in table.shared_by)
+            yield from ((sharer.table, name) for sharer in (*table.shared_by, *table.pointed_at_by))
 
 
 def pointing_first(names: Iterable[str], references: Iterable[tuple[str, str]]) -> tuple[str, ...]:

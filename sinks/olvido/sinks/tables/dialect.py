@@ -56,6 +56,10 @@ class Dialect(Protocol):
         """The text at a path inside a JSON value; NULL if there is none."""
         ...
 
+    def within(self, text: str, part: str) -> str:
+        """That a text contains another one."""
+        ...
+
     def value(self, column: Column) -> str:
         """A parameter of a column's type."""
         ...

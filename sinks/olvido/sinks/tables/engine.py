@@ -21,7 +21,7 @@ from olvido.core.tasks import IdempotencyKey
 from olvido.sinks import forms
 from olvido.sinks.tables.data_map import Condition, ErasureMethod, IdentityColumn, Mention, Scalar
 from olvido.sinks.tables.dialect import Session
-from olvido.sinks.tables.journal import Answer, Journal
+from olvido.sinks.tables.journal import Answer, Journal, RowMarkRow
 from olvido.sinks.tables.ownership import Key, Match
 from olvido.sinks.tables.shape import Column, TypeFamily
 from olvido.sinks.tables.sql import VALUES, Sql
@@ -49,6 +49,16 @@ class Child(NamedTuple):
     shares: tuple[Key | None, ...]
 
 
+class PointedRow(NamedTuple):
+    """A row that a given row points at."""
+
+    place: int  # of the given row
+    pointing: tuple[int, ...]  # how many rows point at it, whosever they are, by each way
+    key: Key
+    parents: tuple[Key | None, ...]
+    shares: tuple[Key | None, ...]
+
+
 class Mark(IntEnum):
     """What a row is marked with for a purpose: at one instant the greater stands."""
 
@@ -71,6 +81,7 @@ class RowMark:
     mark: Mark
     occurred_at: datetime
     event_id: UUID
+    only_new: bool = False  # a row that follows it already is left alone
 
     @property
     def order(self) -> tuple[bool, datetime, int, str]:
@@ -154,6 +165,16 @@ class TableRows:
             found.append(Child(row[0], key, parents, shares))
         return found
 
+    def pointed_at(self, name: str, number: int, keys: Sequence[Key]) -> list[PointedRow]:
+        """The rows of a table that rows of another one point at, once for each that does."""
+        ways = len(self.statements.data_map.tables[name].pointed_at_by)
+        decode = _Decoder(self.statements.row(name), first=1 + ways)
+        found = []
+        for row in self._run(self.statements.pointed_at(name, number), _columns(keys)):
+            key, _, parents, shares = decode(row)
+            found.append(PointedRow(row[0], row[1 : 1 + ways], key, parents, shares))
+        return found
+
     # --- changing ----------------------------------------------------------------------------
 
     def erase(self, name: str, number: int | None, reached: Sequence[Reached]) -> Mapping[int, int]:
@@ -211,8 +232,8 @@ class TableRows:
 
     # --- what people decided -----------------------------------------------------------------
 
-    def save_states(self, states: Sequence[ConsentState]) -> Mapping[tuple[str, str], UUID]:
-        """Keep the later decision of each (handle, purpose); the event that now stands for each of them."""
+    def save_states(self, states: Sequence[ConsentState]) -> Mapping[tuple[str, str], ConsentState]:
+        """Keep the later decision of each (handle, purpose); what now stands for each of them."""
         return self.journal.save_states(states)
 
     def save_objections(self, objections: Sequence[tuple[str, str, datetime, UUID]]) -> None:
@@ -226,7 +247,11 @@ class TableRows:
     def save_row_marks(self, name: str, marks: Sequence[RowMark]) -> Set[tuple[Key, str]]:
         """Keep the mark that stands for each row and purpose; those for which it is the given one."""
         standing = self.journal.save_row_marks(
-            name, [(row_key(m.key), m.purpose, int(m.mark), m.occurred_at, m.event_id) for m in marks]
+            name,
+            [
+                RowMarkRow(row_key(m.key), m.purpose, int(m.mark), m.occurred_at, m.event_id, m.only_new)
+                for m in marks
+            ],
         )
         return {(m.key, m.purpose) for m in marks if (row_key(m.key), m.purpose) in standing}
 
@@ -262,7 +287,11 @@ class TableRows:
             search, value = asked[row[0]]
             if row[2] is None:
                 raise self._not_a_key(name)
-            yield search, row[1] == value or same(row[1], value, column, fold=fold), *decode(row)
+            if identity.inside:
+                certain = stands_in(value, row[1])
+            else:
+                certain = row[1] == value or same(row[1], value, column, fold=fold)
+            yield search, certain, *decode(row)
 
     def _fences(self, name: str, fences: Sequence[datetime | None]) -> list[Sequence[object]]:
         created = self.statements.data_map.tables[name].created
@@ -394,6 +423,25 @@ def same(held: str, asked: str, column: Column, *, fold: bool) -> bool:
         case TypeFamily.PADDED:
             held, asked = held.rstrip(" "), asked.rstrip(" ")
     return held.lower() == asked.lower() if fold else held == asked
+
+
+_OF_AN_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"'|]")  # what may go on before or after: then it is another
+
+
+def stands_in(address: str, text: str) -> bool:
+    """Whether an e-mail address stands in a text, and is not a part of another one. Case is overlooked."""
+    address, text = address.lower(), text.lower()
+    at = text.find(address)
+    while at >= 0:
+        around = text[at - 1 : at] + text[at + len(address) : at + len(address) + 1]
+        # A full stop after it may end a sentence; one with a letter behind goes on.
+        rest = text[at + len(address) :]
+        if _OF_AN_ADDRESS.search(around) is None or (
+            not _OF_AN_ADDRESS.match(text[at - 1 : at]) and re.match(r"\.(\s|$)", rest)
+        ):
+            return True
+        at = text.find(address, at + 1)
+    return False
 
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

@@ -61,6 +61,10 @@ def _named(table: Table, name: str, data_map: DataMap) -> Iterator[tuple[str, st
     yield from (("consent, objection or restrict", column) for column in sorted(table.marked))
     yield from (("where", column) for condition in table.conditions for column in condition)
     yield from (("shared_by", column) for sharer in data_map.sharers(name) for column in sharer.columns)
+    for other in data_map.tables.values():
+        for pointer in other.pointed_at_by:
+            if pointer.table == name:
+                yield from (("pointed_at_by", column) for column in (*pointer.columns, *pointer.where))
 
 
 def _check_columns(place: str, name: str, table: Table, data_map: DataMap, shape: TableShape) -> None:
@@ -234,7 +238,7 @@ def _check_pairs(place: str, name: str, table: Table, data_map: DataMap, target:
     """What points at a key must be of a type that compares as the key does."""
     for parent in table.parents:
         _check_pair(f"{place}.parent", name, parent.columns, parent.table, data_map, target)
-    for sharer in table.shared_by:
+    for sharer in (*table.shared_by, *table.pointed_at_by):
         _check_pair(f"{place}.shared_by", sharer.table, sharer.columns, name, data_map, target)
     for mention in table.mentions:
         if mention.table is not None and not mention.array:
@@ -353,6 +357,7 @@ def _looked_up(data_map: DataMap, target: TargetShape) -> Iterator[tuple[str, st
                 folds = overlooks_case(kind, one, target.column(name, one.column))
                 if not one.json_path:
                     yield name, f"lower({one.column})" if folds else one.column
+        yield from ((pointer.table, pointer.columns[0]) for pointer in table.pointed_at_by)
         yield from ((name, parent.columns[0]) for parent in table.parents)
         yield from ((name, sharer.columns[0]) for sharer in data_map.sharers(name))
         yield from ((name, mention.column) for mention in table.mentions if not mention.array)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from importlib.resources import files
+from typing import NamedTuple
 from uuid import UUID
 
 from olvido.core.consents import ConsentState, later
@@ -24,7 +25,22 @@ from olvido.sinks.tables.dialect import Session
 from olvido.sinks.tables.ownership import Key
 
 OBJECTED = 2  # the rank that stands above all others, whenever it was
-RowMarkRow = tuple[str, str, int, datetime, UUID]  # row, purpose, rank, when, event
+
+
+class RowMarkRow(NamedTuple):
+    """A mark of a row, as the journal keeps it."""
+
+    row_key: str
+    purpose: str
+    rank: int
+    occurred_at: datetime
+    event_id: UUID
+    only_new: bool  # if the row follows it already, it is not the given one
+
+    @property
+    def order(self) -> tuple[bool, datetime, int, str]:
+        """Its place: the greatest stands."""
+        return _order(self.rank, self.occurred_at, str(self.event_id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +130,8 @@ class Journal:
 
     # --- what people decided -------------------------------------------------------------------
 
-    def save_states(self, states: Sequence[ConsentState]) -> Mapping[tuple[str, str], UUID]:
-        """Keep the later decision of each (handle, purpose); the event that now stands for each of them."""
+    def save_states(self, states: Sequence[ConsentState]) -> Mapping[tuple[str, str], ConsentState]:
+        """Keep the later decision of each (handle, purpose); what now stands for each of them."""
         pairs = _pairs([(state.handle, state.purpose) for state in states])
         known = {(row[0], row[1]): _state(row) for row in self._session.named("states", pairs)}
         standing = {
@@ -134,7 +150,7 @@ class Journal:
                     "policy_versions": [state.policy_version for state in new],
                 },
             )
-        return {pair: state.event_id for pair, state in standing.items()}
+        return standing
 
     def save_objections(self, objections: Sequence[tuple[str, str, datetime, UUID]]) -> None:
         """Keep (handle, purpose, time, request); the first stands."""
@@ -155,8 +171,8 @@ class Journal:
 
     def save_row_marks(self, name: str, marks: Sequence[RowMarkRow]) -> Set[tuple[str, str]]:
         """Keep the mark that stands for each (row, purpose); those for which it is the given one."""
-        ordered = sorted(marks, key=lambda one: (one[0], one[1]))  # or two batches could wait for each other
-        places = {"row_keys": [one[0] for one in ordered], "purposes": [one[1] for one in ordered]}
+        ordered = sorted(marks, key=lambda one: one[:2])  # or two batches could wait for each other
+        places = {"row_keys": [one.row_key for one in ordered], "purposes": [one.purpose for one in ordered]}
         known = {
             (row_key, purpose): _order(rank, _utc(occurred_at), str(event_id))
             for row_key, purpose, rank, occurred_at, event_id in self._session.named(
@@ -165,22 +181,22 @@ class Journal:
         }
         ours = []
         for one in ordered:
-            order = _order(one[2], one[3], str(one[4]))
-            if order >= known.get((one[0], one[1]), order):
+            order = known.get((one.row_key, one.purpose))
+            if order is None or one.order > order or (one.order == order and not one.only_new):
                 ours.append(one)
         if ours:
             self._session.named(
                 "save_row_marks",
                 {
-                    "row_keys": [one[0] for one in ours],
-                    "purposes": [one[1] for one in ours],
-                    "ranks": [one[2] for one in ours],
-                    "occurred_at": [one[3] for one in ours],
-                    "event_ids": [str(one[4]) for one in ours],
+                    "row_keys": [one.row_key for one in ours],
+                    "purposes": [one.purpose for one in ours],
+                    "ranks": [one.rank for one in ours],
+                    "occurred_at": [one.occurred_at for one in ours],
+                    "event_ids": [str(one.event_id) for one in ours],
                 },
                 table=name,
             )
-        return {(one[0], one[1]) for one in ours}
+        return {(one.row_key, one.purpose) for one in ours}
 
     def forget_row_marks(self, name: str, row_keys: Sequence[str]) -> None:
         """The rows are gone, and so are their marks."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from graphlib import CycleError
 
 from olvido.core.errors import ConfigError, did_you_mean
+from olvido.core.subject import IdentityKind
 from olvido.sinks.contract import SinkSettings
 from olvido.sinks.forms import PLAIN, checked_form
 from olvido.sinks.section import fault, read_part
@@ -70,13 +71,15 @@ def _read(name: str, content: object, place: str) -> Table:
 
 def _check_table(place: str, name: str, table: Table, settings: SinkSettings) -> None:
     """What one table says against itself."""
-    if not (table.identities or table.parents or table.shared_by or table.mentions):
+    if table.only_mentions and not table.mentions:
         raise fault(
             place,
             "could erase everybody: say by which identities, by which parent or by whom its rows are shared",
         )
     if not table.identities and table.parents and all(parent.table == name for parent in table.parents):
         raise fault(f"{place}.parent", f"goes in a circle: {name} → {name}; name another parent as well")
+    if not table.only_mentions and "erase" not in table.model_fields_set:
+        raise fault(f"{place}.erase", "is missing; give it")
     _check_identities(place, table)
     _check_created(place, table)
     _check_erase(place, table)
@@ -92,6 +95,11 @@ def _check_identities(place: str, table: Table) -> None:
                 checked_form(column.form, kind)
             except ValueError as error:
                 raise fault(f"{place}.identities.{kind.value}.form", str(error)) from None
+            if column.inside and (kind is not IdentityKind.EMAIL or column.form != PLAIN):
+                raise fault(
+                    f"{place}.identities.{kind.value}.inside",
+                    "is for e-mail addresses in plain: of nothing else can be told where it ends in a text",
+                )
     if table.person is not None:
         named = [c for columns in table.identities.values() for c in columns if c.column == table.person]
         if not named:
@@ -99,7 +107,7 @@ def _check_identities(place: str, table: Table) -> None:
                 f"{place}.person",
                 f"{table.person!r} is not one of identities; declare there which kind it holds",
             )
-        if named[0].form != PLAIN or named[0].json_path:
+        if named[0].form != PLAIN or named[0].json_path or named[0].inside:
             raise fault(f"{place}.person", "must be a column that holds the identity itself, in plain")
     if set(table.key) & set(table.identity_columns) and table.erase is ErasureMethod.ANONYMISE:
         raise fault(f"{place}.key", "also holds an identity and so cannot be anonymised; delete the rows")
@@ -109,7 +117,7 @@ def _check_created(place: str, table: Table) -> None:
     created = table.created
     if created is None:
         return
-    if not table.identities and not table.parents:
+    if not table.identities and not table.parents and not table.mentions:
         raise fault(
             f"{place}.created", "is a fence for rows found by identities or by a parent; this table has none"
         )
@@ -129,7 +137,7 @@ def _check_erase(place: str, table: Table) -> None:
             _check_anonymised(place, table)
         case ErasureMethod.RETAIN:
             _refuse(place, {"set": table.set_to, "null": table.null}, "retain")
-            if not table.ground.strip():
+            if not table.only_mentions and not table.ground.strip():
                 raise fault(
                     f"{place}.ground", "is missing; retain needs the ground on which the rows are kept"
                 )
@@ -161,7 +169,7 @@ def _check_anonymised(place: str, table: Table) -> None:
 def _check_shared(place: str, table: Table) -> None:
     if not table.shared_by:
         return
-    if table.identities or table.parents:
+    if table.identities or table.parents or table.pointed_at_by:
         raise fault(
             f"{place}.shared_by", "cannot stand beside identities or parent; a shared row is nobody's own"
         )
@@ -244,6 +252,11 @@ def _check_references(place: str, name: str, table: Table, tables: Mapping[str, 
         if pointing.shared_by or sharer.table == name:
             raise fault(f"{place}.shared_by.{number}.table", "is itself shared; only owned rows can share")
         _check_columns(f"{place}.shared_by.{number}.column", sharer.columns, name, table)
+    for number, pointer in enumerate(table.pointed_at_by):
+        here = f"{place}.pointed_at_by.{number}"
+        if _referred(f"{here}.table", pointer.table, tables).shared_by or pointer.table == name:
+            raise fault(f"{here}.table", "is shared, or this table itself; only owned rows lead to others")
+        _check_columns(f"{here}.column", pointer.columns, name, table)
     for number, mention in enumerate(table.mentions):
         if mention.table is not None:
             here = f"{place}.mentions.{number}"
@@ -317,7 +330,7 @@ def _parents_first(tables: Mapping[str, Table], place: str) -> Iterable[str]:
     pointing = [
         (name, parent.table)
         for name, table in tables.items()
-        for parent in table.parents
+        for parent in (*table.parents, *table.pointed_at_by)
         if parent.table != name
     ]
     try:

@@ -24,6 +24,7 @@ from olvido.sinks.tables.data_map import (
     ErasureMethod,
     IdentityColumn,
     Mention,
+    Pointer,
     Reference,
     Scalar,
     Table,
@@ -82,6 +83,10 @@ class Statements:
             ("children", name, number),
             lambda: self._select(name, self._by_parent(name, number), self._parent_keys(name, number)),
         )
+
+    def pointed_at(self, name: str, number: int) -> Sql:
+        """The rows that given rows of another table point at: place, how many point by each way, the row."""
+        return self._once(("pointed at", name, number), lambda: self._pointed_at(name, number))
 
     def unpointed(self, name: str) -> Sql:
         """Those of the given shared rows that no row points at any more: their places."""
@@ -231,7 +236,9 @@ class Statements:
 
     def _holding(self, name: str, kind: IdentityKind, identity: IdentityColumn, where: Condition) -> Sql:
         expression, column = self.holder(name, identity)
-        if overlooks_case(kind, identity, column):
+        if identity.inside:
+            equal = self.dialect.within(self.dialect.folded(expression), self.dialect.folded(f"{GIVEN}.v"))
+        elif overlooks_case(kind, identity, column):
             equal = f"{self.dialect.folded(expression)} = {self.dialect.folded(f'{GIVEN}.v')}"
         else:
             equal = self.dialect.exactly(expression, f"{GIVEN}.v", column)
@@ -264,12 +271,12 @@ class Statements:
         created = self.data_map.tables[name].created
         return [("fence", self.shape.column(name, created.column).full)] if created else []
 
-    def _where(self, name: str, condition: Condition) -> list[Sql | str]:
+    def _where(self, name: str, condition: Condition, alias: str = ROW) -> list[Sql | str]:
         found: list[Sql | str] = []
         for column, values in condition.items():
             parameter = self.dialect.value(self.shape.column(name, column))
             places = ", ".join([parameter] * len(values))
-            found.append(Sql(f"{self._own(column)} IN ({places})", tuple(values)))
+            found.append(Sql(f"{self._own(column, alias)} IN ({places})", tuple(values)))
         return found
 
     def _keys(self, name: str) -> list[tuple[str, str]]:
@@ -325,6 +332,40 @@ class Statements:
             condition,
             f" GROUP BY {GIVEN}.place",
         )
+
+    def _pointed_at(self, name: str, number: int) -> Sql:
+        table = self.data_map.tables[name]
+        pointer = table.pointed_at_by[number]
+        row = self.row(name)
+        counts: list[Sql | str] = []
+        for other in table.pointed_at_by:
+            counts += ["(SELECT count(*) FROM ", self._pointing_rows(other, table), "), "]
+        own = " AND ".join(
+            f"{self._own(column, 'x')} = {GIVEN}.k{place}"
+            for place, column in enumerate(self.key_columns(pointer.table))
+        )
+        to = " AND ".join(
+            f"{self._own(key)} = {self._own(column, 'x')}"
+            for column, key in zip(pointer.columns, table.key, strict=True)
+        )
+        return together(
+            f"SELECT {GIVEN}.place, ",
+            *counts,
+            f"{row.selected} FROM ",
+            self._given(self._keys(pointer.table)),
+            f" JOIN {self.table(pointer.table)} AS x ON ",
+            all_of([own, *self._where(pointer.table, pointer.where, "x")]),
+            f" JOIN {self.table(name)} AS {ROW} ON {to}",
+            row.joined,
+        )
+
+    def _pointing_rows(self, pointer: Pointer, pointed: Table) -> Sql:
+        on = [
+            f"{self._own(column, 'y')} = {self._own(key)}"
+            for column, key in zip(pointer.columns, pointed.key, strict=True)
+        ]
+        where = self._where(pointer.table, pointer.where, "y")
+        return together(f"{self.table(pointer.table)} AS y WHERE ", all_of([*on, *where]))
 
     def _unpointed(self, name: str) -> Sql:
         table = self.data_map.tables[name]
