@@ -1,13 +1,18 @@
-"""`olvido sinks discover | check`: a sink's database and its data map, from the shell."""
+"""`olvido sinks discover | check | grants | plan`: a sink's database and its data map, from the shell."""
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
-from shell import olvido
-from sinks.people_targets import content, database, names_nobody, role, tables_of
+from shell import olvido, told
+from sinks.people_targets import content, database, names_nobody, role, run, tables_of
+from sinks.shop import an_erasure
+
+from olvido.schemas.settings.deployment import Deployment
+from olvido.sinks.plugins import load_sink
 
 HEAD = """
 regions = ["eu"]
@@ -210,3 +215,117 @@ def test_rows_that_may_not_be_read_are_told(project: Path, postgres: str):
         done = olvido("sinks", "check", "crm", CRM_DSN=ours)
     assert "of 8 tables this role may not read the rows, so their names alone were judged: " in done.stderr
     assert "contact_form.message is not in the map: by its name: texts that people wrote" in done.stdout
+
+
+def test_grants_prints_sql_for_a_role(project: Path):
+    (project / "olvido.toml").write_text(HEAD + CRM_TABLES)
+    done = olvido("sinks", "grants", "crm", "--role", "eraser")
+    assert done.returncode == 0, done.stderr
+    assert 'GRANT SELECT, DELETE ON "public"."customers" TO "eraser";' in done.stdout.splitlines()
+    assert "\\password eraser" in done.stderr
+    found = json.loads(olvido("sinks", "grants", "crm", "-o", "json").stdout)
+    assert found["role"] == "olvido_crm"
+    assert 'CREATE ROLE "olvido_crm" LOGIN;' in found["sql"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("mails",), "SINK: is a sink of kind 'http'; roles are made for: postgres"),
+        (("crm", "--role", "x" * 64), "--role: is no name of a role"),
+    ],
+)
+def test_a_role_that_cannot_be_made_is_refused(project: Path, arguments, words):
+    (project / "olvido.toml").write_text(HEAD + CRM_TABLES)
+    done = olvido("sinks", "grants", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+@pytest.fixture
+def erasable(project: Path, postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A shop of its own, which its sink may change, with a whole data map."""
+    with database(postgres, content("shop")) as dsn:
+        monkeypatch.setenv("CRM_DSN", dsn)
+        proposed = olvido("sinks", "discover", "crm").stdout
+        decided = proposed.replace('# erase = "delete"', 'erase = "delete"')
+        (project / "olvido.toml").write_text(HEAD + decided)
+        yield dsn
+
+
+EVERYTHING = """
+SELECT (SELECT count(*) FROM customers), (SELECT count(*) FROM orders), (SELECT count(*) FROM contact_form),
+    (SELECT count(*) FROM addresses), to_regnamespace('olvido')::text
+"""
+
+
+def test_plan_counts_what_an_erasure_would_do_and_changes_nothing(erasable: str):
+    before = run(erasable, EVERYTHING)
+    done = olvido("sinks", "plan", "crm", "--email", "quimera.7@example.es")
+    assert done.returncode == 0, done.stderr
+    assert [line.split() for line in done.stdout.splitlines()[2:]] == [
+        ["contact_form", "deleted", "1"],
+        ["order_lines", "deleted", "2"],
+        ["orders", "deleted", "2"],
+        ["customers", "deleted", "1"],
+    ]
+    assert done.stderr == "it would be answered: erased\nnothing was changed\n"
+    assert run(erasable, EVERYTHING) == before
+    assert before[0][-1] is None  # the target has got no journal by it either
+
+
+def test_plan_is_what_the_erasure_does_then(erasable: str, project: Path):
+    """By the same code: the counts of the receipt are those of the plan."""
+    person = '{"email": "quimera.9@example.es"}'
+    found = told("sinks", "plan", "crm", "--identities-from", "-", given=person)
+    sink = load_sink(Deployment.load(project / "olvido.toml"), "crm")
+    sink.install()
+    [receipt] = sink.apply([an_erasure(email="quimera.9@example.es", at=datetime.now(UTC))])
+    sink.close()
+    assert {f"{row['table']}.{row['done']}": row["rows"] for row in found["rows"]} == receipt.counts
+    assert found["outcome"] == receipt.outcome.value
+    assert names_nobody(json.dumps(found))
+
+
+def test_plan_of_nobody_finds_nobody(erasable: str):
+    done = olvido("sinks", "plan", "crm", "--email", "nobody@example.es")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "it would be answered: not_found" in done.stderr
+    assert "nobody@example.es" not in done.stderr
+
+
+def test_a_target_that_refuses_the_erasure_is_told(erasable: str):
+    """Not as a count of nothing."""
+    run(
+        erasable,
+        """
+        CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hold'; END $$;
+        CREATE TRIGGER hold BEFORE DELETE ON customers FOR EACH ROW EXECUTE FUNCTION no();
+        """,
+    )
+    done = olvido("sinks", "plan", "crm", "--email", "quimera.7@example.es")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "crm's target refuses this erasure, so it would become a dead letter" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("sink", "code", "words"),
+    [
+        ("file", 4, "file cannot be asked what it would do: its file is held by its own process"),
+        ("mails", 4, "mails cannot be asked what it would do: its target cannot take back what it has done"),
+    ],
+)
+def test_a_target_that_cannot_take_back_says_why(project: Path, sink: str, code: int, words: str):
+    (project / "olvido.toml").write_text(
+        HEAD
+        + '[sinks.file.tables.contacts]\nkey = "id"\nidentities = { email = "email" }\nerase = "delete"\n'
+    )
+    done = olvido("sinks", "plan", sink, "--email", "quimera.7@example.es")
+    assert done.returncode == code
+    assert words in done.stderr
+
+
+def test_identities_that_a_sink_is_not_given_plan_nothing(erasable: str):
+    done = olvido("sinks", "plan", "crm", "--phone", "+34 600 000 000")
+    assert done.returncode == 2
+    assert "crm knows people by email: give one of these" in done.stderr

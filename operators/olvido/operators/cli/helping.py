@@ -32,6 +32,8 @@ PAGES = {  # of a command or a group, by its words or the first of them; the oth
     "sinks": "docs/restore.md#the-standing-of-a-sink",
     "sinks check": "docs/sinks/check.md",
     "sinks discover": "docs/sinks/discover.md",
+    "sinks grants": "docs/sinks/grants.md",
+    "sinks plan": "docs/sinks/plan.md",
     "support-bundle": "docs/operations.md#when-you-ask-somebody-else",
     "topics": "docs/topics.md",
 }

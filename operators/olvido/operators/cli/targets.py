@@ -1,4 +1,4 @@
-"""`olvido sinks discover | check`: a sink's database and its data map, side by side."""
+"""`olvido sinks discover | check | grants | plan`: a sink's database and its data map, side by side."""
 
 import os
 import sys
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from olvido.operators.cli.exits import Exit
-from olvido.operators.cli.output import Form, Output, chosen, console, messages, print_data
+from olvido.operators.cli.identities import Identities
+from olvido.operators.cli.options import spread
+from olvido.operators.cli.output import Form, Output, chosen, console, messages, print_data, show
 from olvido.operators.cli.progress import progress
 from olvido.operators.desk.text import counted
 
@@ -27,6 +29,8 @@ def register(sinks: typer.Typer) -> None:
     """Add the commands to those of `olvido sinks`."""
     sinks.command("discover")(discover)
     sinks.command("check")(check)
+    sinks.command("grants")(grants)
+    sinks.command("plan")(spread(plan))
 
 
 def discover(sink: Name, rows: Rows = ROWS, output: Form = Output.TABLE) -> None:
@@ -139,3 +143,49 @@ def _escaped(text: str, *, inner: bool = False) -> str:
     """A text as a workflow command wants it: one line, and as a property without what ends one."""
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return text.replace(":", "%3A").replace(",", "%2C") if inner else text
+
+
+def grants(
+    sink: Name,
+    role: Annotated[str | None, typer.Option(help="The role's name, if not olvido_ and the sink's.")] = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Print the SQL that makes the least role for a sink's data map. It asks no system.
+
+    An administrator of the target reads it, runs it, and gives the role a password. A repeat brings the role
+    to what the map needs then, and takes the rest away.
+
+    Examples:
+        olvido sinks grants crm
+        olvido sinks grants crm --role eraser | psql shop
+    """
+    from olvido.operators.desk import grants as desk
+    from olvido.operators.settings import deployment
+
+    found = desk.grants(deployment(), sink, role=role)
+    if not print_data(found, output=output):
+        sys.stdout.write(found.sql)
+        messages.print(
+            f"it has no password yet, in psql: \\password {found.role}", markup=False, soft_wrap=True
+        )
+
+
+def plan(sink: Name, person: Identities, output: Form = Output.TABLE) -> None:
+    """Show what an erasure would do in a sink's target, table by table. It is tried there and rolled back.
+
+    Nothing is asked for, published or kept. Rows are locked for a moment, as an erasure locks them.
+
+    Examples:
+        olvido sinks plan crm --email ana@example.es
+        olvido sinks plan crm --identities-from - -o json
+    """
+    from olvido.operators.desk.rehearsing import rehearse_erasure
+    from olvido.operators.settings import deployment
+
+    found = rehearse_erasure(deployment(), sink, person.required())
+    if print_data(found, output=output):
+        return
+    show(found.rows, ("table", "done", "rows"), output=output, empty="")
+    detail = f"; {found.detail}" if found.detail else ""
+    messages.print(f"it would be answered: {found.outcome}{detail}", markup=False, soft_wrap=True)
+    messages.print("nothing was changed", markup=False)

@@ -16,7 +16,9 @@ class MappedTable:
     identities: Mapping[str, IdentityKind]  # by column
     named: Mapping[str, str]  # every column that the map names, and the key that names it
     changed: frozenset[str]  # the columns that an erasure empties or sets
+    marked: frozenset[str]  # the columns that consents, objections and restrictions set
     followed: tuple[str, ...]  # the columns that rows are found by beside identities
+    cascades: frozenset[str]  # "table.column": its rows go by the target's own rule with rows of this table
 
 
 def mapped_tables(data_map: DataMap) -> Mapping[str, MappedTable]:
@@ -48,5 +50,7 @@ def _mapped(name: str, data_map: DataMap) -> MappedTable:
         identities=identities,
         named=named,
         changed=frozenset((*table.declared, *mentions)),
+        marked=table.marked,
         followed=(*table.parent_columns, *sharers, *mentions),
+        cascades=frozenset(table.cascades),
     )

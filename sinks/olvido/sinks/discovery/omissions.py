@@ -64,9 +64,12 @@ def omissions(
     known = {name: one for one in seen for name in one.table.names}
     mapped = {known[name].table.name: table for name, table in tables.items() if name in known}
     found: list[Omission] = [*_gone(tables, known), *_excuses_gone(excused, known)]
+    going = {cascade for table in mapped.values() for cascade in table.cascades}
     for one in seen:
         table = mapped.get(one.table.name)
         if table is None:
+            if any(f"{name}.{column}" in going for name in one.table.names for column in one.table.by_name):
+                continue
             found += [*_not_mapped(one), *_hanging(one, links, mapped)]
         else:
             found += [

@@ -33,7 +33,8 @@ FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections',
 -- Olvido's own tables in the target: the journal of tasks, what people said, and the boxes of erasures until their
 -- last look. No identity is in them in clear.
 SELECT pg_advisory_xact_lock(hashtext('olvido.install'));
-CREATE SCHEMA IF NOT EXISTS olvido;
+-- IF NOT EXISTS would ask for the right to make schemas in this database, though the schema is there.
+DO $$ BEGIN IF to_regnamespace('olvido') IS NULL THEN CREATE SCHEMA olvido; END IF; END $$;
 CREATE TABLE IF NOT EXISTS olvido.applied (
     task_id uuid NOT NULL,
     generation int NOT NULL,

@@ -1,0 +1,175 @@
+"""The least role of a sink: with it the sink works, without a part of it not, and nothing else is allowed."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import psycopg2
+import pytest
+from sinks.people_targets import content, database, run
+from sinks.shop import a_consent, an_erasure, settings
+
+from olvido.core.errors import ConfigError, Refused, Unavailable
+from olvido.core.events import Decision
+from olvido.core.outcomes import Outcome
+from olvido.core.subject import IdentityKind
+from olvido.sinks.discovery.grants import least_role
+from olvido.sinks.discovery.mapped import mapped_tables
+from olvido.sinks.kinds.postgres import PostgresSink
+from olvido.sinks.tables.map_rules import read_data_map
+
+OF_CUSTOMERS = {"table": "customers", "column": "customer_id"}
+TABLES: dict[str, Any] = {
+    "customers": {
+        "key": "id",
+        "person": "customer_no",
+        "created": "created_at",
+        "identities": {"customer_id": "customer_no", "email": "email", "phone": "phone"},
+        "erase": "delete",
+        "consent": {"marketing": {"granted": {"newsletter": True}, "withdrawn": {"newsletter": False}}},
+    },
+    "carts": {"key": "id", "parent": OF_CUSTOMERS, "erase": "delete"},
+    "contact_form": {
+        "key": "id",
+        "parent": OF_CUSTOMERS,
+        "identities": {"email": "reply_to"},
+        "created": "sent_at",
+        "erase": "anonymise",
+        "set": {"reply_to": "", "message": ""},
+        "null": ["ip"],
+        "unlink": True,
+    },
+    "orders": {"key": "id", "parent": OF_CUSTOMERS, "erase": "delete"},
+    "order_lines": {
+        "key": "order_id",
+        "parent": {"table": "orders", "column": "order_id"},
+        "erase": "delete",
+    },
+    "products": {
+        "key": "id",
+        "parent": {"table": "customers", "column": "updated_by"},
+        "erase": "anonymise",
+        "unlink": True,
+    },
+    "addresses": {
+        "key": "id",
+        "shared_by": [{"table": "customers", "column": "address_id"}],
+        "erase": "delete",
+    },
+}
+
+
+@pytest.fixture
+def shop(postgres: str) -> Iterator[str]:
+    with database(postgres, content("shop")) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def role(shop: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The least role, applied twice; the sink's address is in the environment."""
+    name = f'olvido_"{uuid4().hex[:8]}%'
+    statements = least_role(name, mapped_tables(read_data_map(settings({}), TABLES)))
+    run(shop, statements)
+    run(shop, statements)
+    quoted = '"' + name.replace('"', '""') + '"'
+    run(shop, f"ALTER ROLE {quoted} PASSWORD 'for-tests'")
+    monkeypatch.setenv("OLVIDO_TEST_CRM", psycopg2.extensions.make_dsn(shop, user=name, password="for-tests"))
+    yield name
+    run(shop, f"DROP OWNED BY {quoted}; DROP ROLE {quoted}")
+
+
+def address(shop: str, role: str) -> str:
+    return psycopg2.extensions.make_dsn(shop, user=role, password="for-tests")
+
+
+def sink() -> PostgresSink:
+    return PostgresSink.from_section(settings({"dsn": {"env": "OLVIDO_TEST_CRM"}, "tables": TABLES}))
+
+
+def started(ours: PostgresSink) -> None:
+    """As a process of the sink does, and then a batch."""
+    ours.check()
+    ours.install()
+    ours.apply([an_erasure(customer_id="C-20", at=datetime.now(UTC))])
+
+
+def test_with_the_least_role_check_install_an_erasure_and_a_consent_work(shop: str, role: str):
+    run(shop, "UPDATE customers SET newsletter = true")
+    with closing(sink()) as ours:
+        ours.check()
+        ours.install()
+        ours.install()
+        [erased, withdrawn] = ours.apply(
+            [
+                an_erasure(customer_id="C-7", email="quimera.7@example.es", at=datetime.now(UTC)),
+                a_consent(Decision.WITHDRAWN, customer_id="C-8"),
+            ]
+        )
+    assert erased.outcome is Outcome.ANONYMISED
+    assert erased.counts["customers.deleted"] == 1
+    assert withdrawn.outcome is Outcome.SUPPRESSED
+    assert run(shop, "SELECT newsletter FROM customers WHERE customer_no = 'C-8'") == [(False,)]
+    assert run(shop, "SELECT count(*) FROM customers WHERE customer_no = 'C-7'") == [(0,)]
+
+
+def test_everything_else_is_refused(shop: str, role: str):
+    with closing(sink()) as ours:
+        ours.check()
+        ours.install()
+    ours_at = address(shop, role)
+    for statement in (
+        "SELECT * FROM audit_log",
+        "SELECT * FROM countries",
+        "INSERT INTO customers (id, customer_no, email) VALUES (999, 'C-999', 'quimera@example.es')",
+        "UPDATE customers SET email = ''",
+        "UPDATE contact_form SET sent_at = now()",
+        "UPDATE products SET price = 0",
+        "DELETE FROM products",
+        "DELETE FROM contact_form",
+        "DELETE FROM countries",
+        "TRUNCATE customers",
+        "CREATE SCHEMA another",
+        "DROP TABLE customers",
+        "SELECT * FROM pg_authid",
+        "CREATE ROLE another",
+    ):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            run(ours_at, statement)
+
+
+def test_no_right_can_be_left_out(shop: str, role: str):
+    """Each right of each table is taken away in turn: the sink then refuses to start, or to erase."""
+    statements = least_role(role, mapped_tables(read_data_map(settings({}), TABLES)))
+    granted = re.findall(r'^GRANT (.*) ON ("public"\."\w+") TO (.*);$', statements, re.MULTILINE)
+    assert len(granted) == len(TABLES)
+    tried = 0
+    for rights, table, to in granted:
+        for right in re.findall(r"\w+(?: \(.*?\))?", rights):
+            run(shop, f"REVOKE {right} ON {table} FROM {to}")
+            with closing(sink()) as ours, pytest.raises((ConfigError, Refused, Unavailable)):
+                started(ours)
+            run(shop, f"GRANT {right} ON {table} TO {to}")
+            tried += 1
+    assert tried == 15
+    with closing(sink()) as ours:
+        ours.check()
+
+
+def test_a_map_that_shrinks_takes_rights_away(shop: str, role: str):
+    smaller = {name: table for name, table in TABLES.items() if name not in {"products", "addresses"}}
+    run(shop, least_role(role, mapped_tables(read_data_map(settings({}), smaller))))
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        run(address(shop, role), "SELECT * FROM addresses")
+
+
+def test_a_table_of_another_schema_is_granted_there():
+    tables = {"crm.people": {"key": "id", "identities": {"email": "email"}, "erase": "delete"}}
+    emails = replace(settings({}), identities=(IdentityKind.EMAIL,))
+    statements = least_role("eraser", mapped_tables(read_data_map(emails, tables))).splitlines()
+    assert 'GRANT USAGE ON SCHEMA "crm" TO "eraser";' in statements
+    assert 'GRANT SELECT, DELETE ON "crm"."people" TO "eraser";' in statements
