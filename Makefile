@@ -35,8 +35,10 @@ check: .venv/.ready ## formatter, linter, types, import directions
 mypy: .venv/.ready
 	$(BIN)/mypy $(ROOMS) examples tools
 
+# What others type-check against, many of them with pyright: the SDK, and what a sink of their own implements. mypy
+# has read all of it by then; `make proof` has pyright read all of it as well.
 pyright: .venv/.ready
-	$(BIN)/pyright
+	$(BIN)/pyright producers sinks
 
 # Files begin in the order that tests/costs.py gives them, and each stays in one worker. Four for two cores: half
 # of the time of what begins first is waiting, for a session that runs out or a broker that comes up.
@@ -45,7 +47,8 @@ PYTEST := $(BIN)/pytest --numprocesses $(or $(WORKERS),4) $(if $(JUNIT),--junitx
 test: check ## everything that guards a change, on the real parts
 	$(PYTEST) -m "not proof"
 
-proof: .venv/.ready ## what proves at length: worlds, kills, demo, wheel
+proof: .venv/.ready ## what proves at length: worlds, kills, bugs, demo, wheel
+	$(BIN)/pyright
 	$(PYTEST) -m proof
 
 simulate: .venv/.ready ## worlds of faults: SEEDS=100000 FIRST=0 GO_ON=1, or SEED=8443
