@@ -56,7 +56,7 @@ simulate: .venv/.ready ## worlds of faults: SEEDS=100000 FIRST=0 GO_ON=1, or SEE
 		--seeds $(or $(SEEDS),10000) --first $(or $(FIRST),0) $(if $(GO_ON),--keep-going))
 
 chaos: .venv/.ready ## kill real processes: KILLS=200 SEED= RATE= MINUTES= BUGS=all
-	PYTHONPATH=tests $(BIN)/python -m chaos $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
+	PYTHONPATH=tests:examples $(BIN)/python -m chaos $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(RATE),--rate $(RATE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FAULTS),--faults "$(FAULTS)") \
 		$(if $(BUGS),--bugs $(BUGS)) $(if $(OUTPUT),-o $(OUTPUT))
 
