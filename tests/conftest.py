@@ -80,6 +80,7 @@ class Parts:
     registry_url: str
     postgres_admin_dsn: str
     origin: str  # given, docker or embedded
+    logs: tuple[Path, ...] = ()  # folders with what embedded parts have logged
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +134,7 @@ def parts(docker: bool) -> Iterator[Parts]:
                 registry_url=stack.registry_url,
                 postgres_admin_dsn=stack.admin_dsn(),
                 origin="embedded",
+                logs=(stack.folder.logs,),
             )
 
 

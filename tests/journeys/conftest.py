@@ -5,6 +5,9 @@ it, those that mend, and those that ask a sink for what was decided before (a re
 and kills have one each: they take as long as a group, or wait for every task of a sink. Each test has people
 and requests of its own, and counts what it changed rather than what is there, since the files of a group come
 in any order.
+
+The registry of a stack is the worker's, where no test of the group stops it or looks at it: every stack has
+the same schemas under the same subjects.
 """
 
 import os
@@ -13,6 +16,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -20,6 +24,7 @@ import psycopg2
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from conftest import Parts
 
 from olvido.broker.groups import end_offsets, lag
 from olvido.core.errors import Unavailable
@@ -28,7 +33,7 @@ from olvido.ledger.letters import Letters
 from olvido.ledger.store import Ledger
 from olvido.operators.desk.prepare import prepare
 from olvido.operators.local.programs import programs_of
-from olvido.operators.local.stack import Stack, temporary_stack
+from olvido.operators.local.stack import REGISTRY_VARIABLE, Stack, temporary_stack
 from olvido.producers import Accepted, Producer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
@@ -37,13 +42,17 @@ from shop.leaks import Leak, Scanner, log_bytes, spellings
 from shop.segments import segment_bytes
 from shop.systems import dump_database
 
+DOWNLOADS = {"OLVIDO_CACHE", "OLVIDO_MAVEN_MIRROR", "XDG_CACHE_HOME"}  # where they are, and come from
+# Kills stop the registry, and who looks is shown it.
+OWN_REGISTRY = {"journeys: kill", "journeys: look"}
+
 TOML = """
 regions = ["cn", "sg"]
 purposes = ["marketing"]
 
 [reconciler]
 first_after_s = 15
-every_s = 1
+every_s = 2
 
 [sinks.crm]
 kind = "postgres"
@@ -113,6 +122,7 @@ class Chain:
     deployment: Deployment
     ledger: Ledger
     made: list[str] = field(default_factory=list)  # the e-mail addresses of all people that were made
+    logs_elsewhere: tuple[Path, ...] = ()  # folders with the logs of parts that this stack shares
 
     @property
     def letters(self) -> Letters:
@@ -145,7 +155,7 @@ class Chain:
         places = (
             segment_bytes(self.stack.folder.path / "kafka"),
             dump_database(self.stack.ledger_dsn),
-            log_bytes([self.stack.folder.logs]),
+            log_bytes([self.stack.folder.logs, *self.logs_elsewhere]),
         )
         return [leak for place in places for where, data in place for leak in scanner.scan(data, where=where)]
 
@@ -256,11 +266,11 @@ class Standing:
         self._group: str | None = None
         self._held = ExitStack()
 
-    def of(self, group: str) -> Chain:
+    def of(self, group: str, shared: Parts | None) -> Chain:
         """The group's stack, started if it does not run."""
         if self._group != group:
             self.end()
-            self._chain = self._held.enter_context(running())
+            self._chain = self._held.enter_context(running(shared=shared))
             self._group = group
         return self._chain
 
@@ -274,14 +284,27 @@ STANDING = pytest.StashKey[Standing]()
 
 
 @contextmanager
-def running(toml: str = TOML) -> Iterator[Chain]:
-    """A stack with processors, recorder and two sinks; when its tests are done, nobody is named on it."""
-    with temporary_stack() as stack:
+def running(toml: str = TOML, shared: Parts | None = None) -> Iterator[Chain]:
+    """A stack with processors, recorder and two sinks; when its tests are done, nobody is named on it.
+
+    Args:
+        toml: the deployment.
+        shared: whose registry it takes; None: it has one of its own.
+    """
+    environ = {name: os.environ[name] for name in (*DOWNLOADS, "HOME") if name in os.environ}
+    if shared is not None:
+        environ[REGISTRY_VARIABLE] = shared.registry_url
+    with temporary_stack(environ=environ) as stack:
         (stack.directory / "olvido.toml").write_text(toml)
         with operated(stack):
             deployment = Deployment.load(stack.directory / "olvido.toml")
             prepare(deployment, stack.directory, lambda _: None)
-            chain = Chain(stack, deployment, Ledger(Database(deployment.ledger_dsn, application="tests")))
+            chain = Chain(
+                stack,
+                deployment,
+                Ledger(Database(deployment.ledger_dsn, application="tests")),
+                logs_elsewhere=() if shared is None else shared.logs,
+            )
             chain.sql("crm", CRM)
             chain.sql("store_sg", STORE)
             programs = programs_of(deployment, stack.directory)
@@ -298,7 +321,7 @@ def operated(stack: Stack) -> Iterator[None]:
     keys = stack.directory / ".olvido" / "keys"
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("OLVIDO_")]:
-            if name not in {"OLVIDO_CACHE", "OLVIDO_MAVEN_MIRROR"}:
+            if name not in DOWNLOADS:
                 patch.delenv(name)
         for name, value in {
             **stack.environment,
@@ -340,7 +363,8 @@ def standing(request: pytest.FixtureRequest) -> Iterator[Standing]:
 @pytest.fixture(scope="module")
 def chain(request: pytest.FixtureRequest, standing: Standing) -> Iterator[Chain]:
     """The stack of this file's group. What the group's other files have left is still on it."""
-    chain = standing.of(group_of(request.node))
+    group = group_of(request.node)
+    chain = standing.of(group, None if group in OWN_REGISTRY else request.getfixturevalue("parts"))
     with operated(chain.stack):
         yield chain
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from conftest import Parts
 from journeys.conftest import TOML, Chain, operated, running
 from shell import olvido, told
 
@@ -34,9 +35,9 @@ ONE = "[kafka]\npartitions = 1\n"
     scope="module",
     params=[pytest.param(MIXED, id="mixed"), pytest.param(ONE, id="one", marks=pytest.mark.proof)],
 )
-def chain(request: pytest.FixtureRequest) -> Iterator[Chain]:
+def chain(request: pytest.FixtureRequest, parts: Parts) -> Iterator[Chain]:
     """A chain of its own for each choice."""
-    with running(TOML + request.param) as chain, operated(chain.stack):
+    with running(TOML + request.param, shared=parts) as chain, operated(chain.stack):
         yield chain
 
 
