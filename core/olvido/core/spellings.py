@@ -29,6 +29,8 @@ def phone_forms(number: str) -> tuple[str, ...]:
 
 def email_forms(address: str) -> tuple[str, ...]:
     """The forms of an address: its domain in ASCII or in Unicode letters, all composed or decomposed."""
+    if address.isascii() and "xn--" not in address:  # nearly always
+        return (address,)
     local, _, domain = address.rpartition("@")
     unicode_domain = ".".join(_unicode_label(label) for label in domain.split("."))
     return _once(f"{a}@{b}" for b in _once((domain, *composed(unicode_domain))) for a in composed(local))

@@ -28,6 +28,9 @@ class IdentityKind(StrEnum):
     COOKIE_ID = "cookie_id"
 
 
+_OF_SEVERAL_FORMS = frozenset({IdentityKind.EMAIL, IdentityKind.PHONE})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """One identity in clear. Its repr is masked, so that it may stand in a traceback."""
@@ -49,6 +52,8 @@ class Identity:
         nothing that two of them differ by.
         """
         given = self.value
+        if given == self.normalised and self.kind not in _OF_SEVERAL_FORMS and given.isascii():
+            return (given,) if given.strip() else ()
         match self.kind:
             case IdentityKind.EMAIL:
                 given = given.lower() if given.isascii() else given

@@ -57,8 +57,8 @@ JOIN olvido.applied AS a USING (task_id, generation);
 -- Keep new answers. Nobody else can be writing: the file is locked.
 INSERT INTO olvido.applied
 SELECT unnest($task_ids::UUID[]), unnest($generations::INTEGER[]), unnest($outcomes::VARCHAR[]),
-    unnest($counts::VARCHAR[]), unnest($details::VARCHAR[]), unnest($applied_at::TIMESTAMP[]),
-    unnest($verified_at::TIMESTAMP[]);
+    unnest($counts::VARCHAR[]), unnest($details::VARCHAR[]), $at::TIMESTAMP,
+    CASE WHEN unnest($verified::BOOLEAN[]) THEN $at::TIMESTAMP END;
 
 -- name: states
 -- What is known about these.

@@ -113,10 +113,10 @@ JOIN olvido.applied AS a USING (task_id, generation);
 -- looked, REPEATABLE READ makes of the conflict a serialization failure, and the batch begins again.
 -- In the order of the ids, or two batches could wait for each other.
 INSERT INTO olvido.applied (task_id, generation, outcome, counts, detail, applied_at, verified_at)
-SELECT task_id, generation, outcome, counts::jsonb, detail, applied_at, verified_at
+SELECT task_id, generation, outcome, counts::jsonb, detail, %(at)s, CASE WHEN verified THEN %(at)s END
 FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[], %(outcomes)s::text[], %(counts)s::text[],
-            %(details)s::text[], %(applied_at)s::timestamptz[], %(verified_at)s::timestamptz[])
-    AS t (task_id, generation, outcome, counts, detail, applied_at, verified_at)
+            %(details)s::text[], %(verified)s::boolean[])
+    AS t (task_id, generation, outcome, counts, detail, verified)
 ORDER BY task_id, generation
 ON CONFLICT DO NOTHING;
 

@@ -97,6 +97,7 @@ class TableRows:
     statements: Statements
     destroyed: bool = False  # whether rows were deleted or emptied, whose bytes may still be there
     journal: Journal = field(init=False)
+    _fences_written: dict[object, dict[datetime | None, str | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.session)
@@ -298,7 +299,11 @@ class TableRows:
         if created is None:
             return []
         column = self.statements.shape.column(name, created.column)
-        written = {at: at and fence_of(created, column, at) for at in set(fences)}
+        # Fences are written once for all tables whose instants are of one kind.
+        written = self._fences_written.setdefault((created.clock, created.zone, column.family), {None: None})
+        for at in fences:
+            if at not in written and at is not None:
+                written[at] = fence_of(created, column, at)
         return [[written[at] for at in fences]]
 
     def _given(self, name: str, reached: Sequence[Reached], *, fenced: bool) -> list[Sequence[object]]:

@@ -108,7 +108,10 @@ class Journal:
         }
 
     def remember(self, answers: Mapping[IdempotencyKey, Answer]) -> None:
-        """Keep new answers; the transaction fails if somebody else has done one of these tasks meanwhile."""
+        """Keep new answers; the transaction fails if somebody else has done one of these tasks meanwhile.
+
+        All are of this transaction's instant, and so is the reading back.
+        """
         given = list(answers.values())
         self._session.named(
             "remember",
@@ -117,9 +120,9 @@ class Journal:
                 "outcomes": [answer.outcome.value for answer in given],
                 "counts": [_json(tuple(answer.counts.items())) for answer in given],
                 "details": [answer.detail for answer in given],
-                "applied_at": [answer.applied_at for answer in given],
-                "verified_at": [answer.verified_at for answer in given],
+                "verified": [answer.verified_at is not None for answer in given],
             },
+            at=self._session.at,
         )
 
     def _keys(self, keys: Sequence[IdempotencyKey]) -> dict[str, Sequence[object]]:
