@@ -1,4 +1,4 @@
-"""A sink looks again for people it erased, on a real PostgreSQL: what it finds, and what it leaves alone."""
+"""A sink looks again for people it erased, on real databases: what it finds, and what it leaves alone."""
 
 import subprocess
 import sys
@@ -23,26 +23,32 @@ from olvido.core.looks import LaterLook, LookResult
 from olvido.core.outcomes import Outcome
 from olvido.sinks import looks
 from olvido.sinks.contract import OpenedTask
+from olvido.sinks.kinds.duckdb import DuckDBSink
 from olvido.sinks.kinds.postgres import PostgresSink
 from olvido.sinks.sweeping import Sweeping
 
 HOUR = timedelta(hours=1)
+AN_ID = UUID(int=10**9)
 NEWSLETTER = {"newsletter": {"key": "id", "identities": {"email": "email"}, "erase": "delete"}}
 
 
 class Shop:
-    """The shop in PostgreSQL, a sink of it, and what its looks publish."""
+    """The shop in a database, a sink of it, and what its looks publish."""
 
-    def __init__(self, target: PostgresTarget, folder: Path) -> None:
+    def __init__(self, target: Any, folder: Path) -> None:
         self.target = target
         self.boxes = Boxes(folder)
         self.sent = Journal()
         self.sink = self.another()
 
-    def another(self, tables: Any = TABLES, **own: Any) -> PostgresSink:
+    def another(self, tables: Any = TABLES, **own: Any) -> PostgresSink | DuckDBSink:
         """A sink of it."""
-        section = {"dsn": {"env": "OLVIDO_TEST_CRM"}, "tables": tables, **own}
-        sink = PostgresSink.from_section(settings(section))
+        section = {"tables": tables, **own}
+        at = {"env": "OLVIDO_TEST_CRM"}
+        if isinstance(self.target, PostgresTarget):
+            sink: PostgresSink | DuckDBSink = PostgresSink.from_section(settings({"dsn": at, **section}))
+        else:
+            sink = DuckDBSink.from_section(settings({"file": at, **section}))
         sink.check()
         sink.install()
         return sink
@@ -53,11 +59,14 @@ class Shop:
 
     def pass_time(self, by: timedelta) -> None:
         """As if everything had been done so much earlier."""
-        self.target.run("UPDATE olvido.later_looks SET applied_at = applied_at - %s", (by,))
+        seconds = int(by.total_seconds())
+        self.target.run(
+            f"UPDATE olvido.later_looks SET applied_at = applied_at - INTERVAL '{seconds} seconds'"
+        )
 
-    def sweeping(self, sink: PostgresSink | None = None) -> Sweeping:
+    def sweeping(self) -> Sweeping:
         """Its later looks."""
-        return self.boxes.sweeping(sink or self.sink, self.sent)
+        return self.boxes.sweeping(self.sink, self.sent)
 
     def step(self) -> list[LaterLook]:
         """One step of them; what it published."""
@@ -81,11 +90,22 @@ class Shop:
         return self.target.run("SELECT generation, place FROM olvido.later_looks ORDER BY 1, 2")
 
 
-@pytest.fixture
-def shop(postgres_target: PostgresTarget, tmp_path: Path) -> Shop:
+def with_customers(target: Any, folder: Path) -> Shop:
     """The shop with three customers."""
-    postgres_target.add("customers", *map(a_customer, (1, 2, 3)))
-    return Shop(postgres_target, tmp_path)
+    target.add("customers", *map(a_customer, (1, 2, 3)))
+    return Shop(target, folder)
+
+
+@pytest.fixture
+def shop(tables_target: Any, tmp_path: Path) -> Shop:
+    """The shop in each kind of database that looks again."""
+    return with_customers(tables_target, tmp_path)
+
+
+@pytest.fixture
+def in_postgres(postgres_target: PostgresTarget, tmp_path: Path) -> Shop:
+    """The shop in PostgreSQL: for what several processes do at once."""
+    return with_customers(postgres_target, tmp_path)
 
 
 def results(looks: Sequence[LaterLook]) -> dict[tuple[UUID, int], str]:
@@ -106,36 +126,38 @@ def test_nothing_is_looked_at_before_its_time_and_each_look_in_its_turn(shop: Sh
     assert shop.kept() == []  # after the last look nothing of the person is kept
 
 
-def test_what_is_kept_holds_no_identity_in_clear(shop: Shop):
-    shop.erase(shop.boxes.erasure(customer_id="C-1", email="Person1@Example.com", phone="+34600000001"))
-    [(row,)] = shop.target.run("SELECT l::text FROM olvido.later_looks l")
+def test_what_is_kept_holds_no_identity_in_clear(in_postgres: Shop):
+    in_postgres.erase(
+        in_postgres.boxes.erasure(customer_id="C-1", email="Person1@Example.com", phone="+34600000001")
+    )
+    [(row,)] = in_postgres.target.run("SELECT l::text FROM olvido.later_looks l")
     for text in ("C-1", "Person1", "person1", "600000001"):
         assert text not in row
         assert text.encode().hex() not in row
 
 
-def test_a_row_that_commits_after_the_erasures_snapshot_is_found_by_the_next_look(shop: Shop):
-    erasure = shop.boxes.erasure(customer_id="C-7", email="person7@example.com")
-    with closing(psycopg2.connect(shop.target.dsn)) as application:
+def test_a_row_that_commits_after_the_erasures_snapshot_is_found_by_the_next_look(in_postgres: Shop):
+    erasure = in_postgres.boxes.erasure(customer_id="C-7", email="person7@example.com")
+    with closing(psycopg2.connect(in_postgres.target.dsn)) as application:
         application.cursor().execute(
             "INSERT INTO customers (id, customer_no, created_at) VALUES (7, 'C-7', %s)", (LONG_AGO,)
         )
-        assert shop.erase(erasure) == [Outcome.NOT_FOUND]
+        assert in_postgres.erase(erasure) == [Outcome.NOT_FOUND]
         application.commit()
-    shop.pass_time(HOUR)
-    assert results(shop.step()) == {(erasure.task.source_id, 0): "found_again"}
+    in_postgres.pass_time(HOUR)
+    assert results(in_postgres.step()) == {(erasure.task.source_id, 0): "found_again"}
 
 
 def test_an_import_of_yesterdays_file_is_found_and_erased_again(shop: Shop):
-    erasure = shop.boxes.erasure(customer_id="C-1", source_id=UUID(int=41))
+    erasure = shop.boxes.erasure(customer_id="C-1", source_id=AN_ID)
     others = shop.boxes.erasure(customer_id="C-2")
     shop.erase(erasure, others)
     shop.target.add("customers", a_customer(1))
     shop.pass_time(HOUR)
     [look] = shop.step()
     assert look.looked == 2
-    assert results([look]) == {(UUID(int=41), 0): "found_again"}
-    again = shop.boxes.erasure(customer_id="C-1", source_id=UUID(int=41), generation=1)
+    assert results([look]) == {(AN_ID, 0): "found_again"}
+    again = shop.boxes.erasure(customer_id="C-1", source_id=AN_ID, generation=1)
     assert shop.erase(again) == [Outcome.ERASED]
     assert [row[1] for row in shop.target.rows("customers")] == ["C-3"]
     assert shop.kept() == [(0, 1), (1, 0)]  # the other one's; and of the person the newest generation alone
@@ -144,7 +166,7 @@ def test_an_import_of_yesterdays_file_is_found_and_erased_again(shop: Shop):
 
 
 def test_a_restored_table_is_found(shop: Shop):
-    shop.target.run("CREATE TABLE backup AS TABLE customers")
+    shop.target.run("CREATE TABLE backup AS SELECT * FROM customers")
     erasures = [shop.boxes.erasure(customer_id=f"C-{number}") for number in (1, 2, 3)]
     shop.erase(*erasures)
     shop.target.run("INSERT INTO customers SELECT * FROM backup")
@@ -210,8 +232,7 @@ def test_a_box_that_does_not_open_here_is_not_looked_at_and_stops_no_other(shop:
     erasure = shop.boxes.erasure(customer_id="C-1")
     shop.erase(erasure, shop.boxes.erasure(customer_id="C-2"))
     shop.target.run(
-        "UPDATE olvido.later_looks SET key_id = 'cn-2026-01' WHERE request_id = %s",
-        (str(erasure.task.source_id),),
+        f"UPDATE olvido.later_looks SET key_id = 'cn-2026-01' WHERE request_id = '{erasure.task.source_id}'"
     )
     shop.pass_time(HOUR)
     [look] = shop.step()
@@ -260,46 +281,46 @@ def _down(*_: object) -> None:
 
 
 def test_killed_after_the_record_is_published_and_before_it_is_noted_it_looks_once_more(
-    shop: Shop, tmp_path: Path
+    in_postgres: Shop, tmp_path: Path
 ):
-    erasure = shop.boxes.erasure(customer_id="C-1")
-    shop.erase(erasure)
-    shop.target.add("customers", a_customer(1))
-    shop.pass_time(HOUR)
+    erasure = in_postgres.boxes.erasure(customer_id="C-1")
+    in_postgres.erase(erasure)
+    in_postgres.target.add("customers", a_customer(1))
+    in_postgres.pass_time(HOUR)
     child = subprocess.run(
         [sys.executable, Path(__file__).parent / "killed_while_looking.py", tmp_path, tmp_path / "record"],
-        env={**shop.target.environment, "PATH": "", "PYTHONPATH": str(Path(__file__).parent.parent)},
+        env={**in_postgres.target.environment, "PATH": "", "PYTHONPATH": str(Path(__file__).parent.parent)},
         capture_output=True, check=False, timeout=120,
     )  # fmt: skip
     assert child.returncode == -9, child.stderr.decode()
-    shop.until_gone()
-    first = shop.boxes.codec.decode((tmp_path / "record").read_bytes())
-    [second] = shop.step()
+    in_postgres.until_gone()
+    first = in_postgres.boxes.codec.decode((tmp_path / "record").read_bytes())
+    [second] = in_postgres.step()
     assert (
         results([first]) == results([second]) == {(erasure.task.source_id, 0): LookResult.FOUND_AGAIN.value}
     )
     assert (first.applied_from, first.applied_to) == (second.applied_from, second.applied_to)
-    assert shop.step() == []
+    assert in_postgres.step() == []
 
 
-def test_one_process_looks_at_a_time(shop: Shop):
+def test_one_process_looks_at_a_time(in_postgres: Shop):
     """A second member of the group finds nothing to do, and takes nothing from the first."""
-    shop.erase(shop.boxes.erasure(customer_id="C-1"))
-    shop.pass_time(HOUR)
+    in_postgres.erase(in_postgres.boxes.erasure(customer_id="C-1"))
+    in_postgres.pass_time(HOUR)
     seen = []
 
     class Meanwhile:
         """While the first publishes, the second tries."""
 
         def publish(self, records: Any) -> None:
-            seen.append(shop.another().look_again(lambda _: None, lambda _: None))
-            shop.sent.publish(records)
+            seen.append(in_postgres.another().look_again(lambda _: None, lambda _: None))
+            in_postgres.sent.publish(records)
 
         def close(self) -> None: ...
 
-    shop.boxes.sweeping(shop.sink, Meanwhile()).step()
+    in_postgres.boxes.sweeping(in_postgres.sink, Meanwhile()).step()
     assert seen == [None]
-    assert len(shop.sent.records) == 1
+    assert len(in_postgres.sent.records) == 1
 
 
 def test_a_step_is_bounded_and_takes_all_that_one_transaction_has_done(
@@ -313,14 +334,14 @@ def test_a_step_is_bounded_and_takes_all_that_one_transaction_has_done(
     assert [look.looked for _ in range(3) for look in shop.step()] == [4, 2]
 
 
-def test_what_an_open_transaction_may_still_commit_is_not_spoken_of(shop: Shop):
+def test_what_an_open_transaction_may_still_commit_is_not_spoken_of(in_postgres: Shop):
     """It bears the instant at which it began, and a look speaks of all that was done between two instants."""
-    with closing(psycopg2.connect(shop.target.dsn, application_name="olvido")) as member:
+    with closing(psycopg2.connect(in_postgres.target.dsn, application_name="olvido")) as member:
         member.cursor().execute("SELECT now()")
-        shop.erase(shop.boxes.erasure(customer_id="C-1"))
-        assert list(shop.sweeping().looks_since(ASKED_AT)) == []
+        in_postgres.erase(in_postgres.boxes.erasure(customer_id="C-1"))
+        assert list(in_postgres.sweeping().looks_since(ASKED_AT)) == []
         member.rollback()  # the server answers after the transaction is gone from its list
-        assert [look.looked for look in shop.sweeping().looks_since(ASKED_AT)] == [1]
+        assert [look.looked for look in in_postgres.sweeping().looks_since(ASKED_AT)] == [1]
 
 
 def test_two_sinks_in_one_database_look_at_their_own(shop: Shop):

@@ -6,10 +6,10 @@ for all of them as an erasure would: one statement a table, each person with the
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated
 
 from pydantic import BeforeValidator
 
@@ -20,8 +20,9 @@ from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.privacy.opening import Forgotten
 from olvido.sinks.contract import OpenedTask, Swept
 from olvido.sinks.rights.progress import TaskProgress
-from olvido.sinks.rights.target import Target
+from olvido.sinks.rights.target import Found, Target
 from olvido.sinks.tables.data_map import ErasureMethod
+from olvido.sinks.tables.kept import Kept, KeptErasures
 
 # Erasures in one look, and those of the last one's transaction with it. Each may be named in the record,
 # which has at most 64 KiB: 39 bytes each, with the 1,000 tasks that a transaction has at most, are 58 KB.
@@ -43,45 +44,6 @@ def _waits(given: object) -> tuple[timedelta, ...]:
 
 
 LookAgain = Annotated[tuple[timedelta, ...], BeforeValidator(_waits)]  # `look_again` of a sink's section
-
-
-class Kept(NamedTuple):
-    """An erasure whose box is kept."""
-
-    task: Task
-    applied_at: datetime
-
-
-class KeptErasures(Protocol):
-    """What a target keeps of one sink's erasures until their last look, within one open transaction."""
-
-    def keep(self, erasures: Sequence[Kept]) -> None:
-        """Keep erasures done in this transaction; their earlier generations are looked at no more."""
-        ...
-
-    def alone(self) -> bool:
-        """Whether no other process looks for this sink now; none does until the transaction ends."""
-        ...
-
-    def oldest_due(self, waits: Sequence[timedelta]) -> Mapping[int, datetime]:
-        """By the place of each wait that is over for some erasure, when the first of those was done."""
-        ...
-
-    def due(self, place: int, waits: Sequence[timedelta], limit: int) -> Sequence[Kept]:
-        """Those whose look of that place is due, the oldest first; of one instant all or none."""
-        ...
-
-    def done_after(self, instant: datetime, limit: int) -> Sequence[Kept]:
-        """Those that were done after an instant, whatever looks they had; of one instant all or none."""
-        ...
-
-    def looked(self, keys: Sequence[IdempotencyKey], place: int, *, last: bool) -> None:
-        """Note that they had the look of that place; after the last they are kept no longer."""
-        ...
-
-    def drop(self, keys: Sequence[IdempotencyKey]) -> None:
-        """Keep them no longer."""
-        ...
 
 
 def to_keep(batch: Iterable[OpenedTask], receipts: Iterable[Receipt], at: datetime) -> list[Kept]:
@@ -174,18 +136,41 @@ def _searched(target: Target, tasks: Sequence[TaskProgress]) -> dict[int, LookRe
     if not tasks:
         return {}
     judgement = target.find(tasks)
-    owned = target.owned(tasks, judgement).owned
-    undecided, again = {*judgement.shared, *judgement.others}, set[int]()
+    found = target.owned(tasks, judgement)
+    undecided, again = {*judgement.shared, *judgement.others, *found.joint}, set[int]()
     for name, table in target.data_map.tables.items():
+        _search_mentions(name, tasks, found, target, again=again, undecided=undecided)
         if table.erase is ErasureMethod.RETAIN:
             continue
-        for key, row in owned[name].items():
+        for key, row in found.owned[name].items():
             dated = table.created is not None and key in judgement.roots.get(name, ())
             (again if dated else undecided).update(row.owners)
         for number, parent in enumerate(table.parents):
-            above = owned[parent.table]
+            above = found.owned[parent.table]
             if above and target.data_map.tables[parent.table].erase is ErasureMethod.RETAIN:
-                kept = list(above)
-                for child in target.rows.children(name, number, [(key, None) for key in kept]):
-                    undecided.update(above[kept[child.place]].owners)
+                # Its person may use it still, so what hangs on it may be new.
+                dated = target.rows.statements.leaves_newer(name, number)
+                owners = [row.owners for row in above.values()]
+                reached = target.reached(parent.table, above, found, {task.n: task for task in tasks})
+                for child in target.rows.children(name, number, reached):
+                    (again if dated else undecided).update(owners[child.place])
     return dict.fromkeys(undecided, LookResult.UNDECIDED) | dict.fromkeys(again, LookResult.FOUND_AGAIN)
+
+
+def _search_mentions(
+    name: str,
+    tasks: Sequence[TaskProgress],
+    found: Found,
+    target: Target,
+    *,
+    again: set[int],
+    undecided: set[int],
+) -> None:
+    """Rows of others that mention the people in a column: those stay, and the column is emptied."""
+    table, shared = target.data_map.tables[name], found.judgement.shared
+    for number, mention in enumerate(table.mentions):
+        if mention.identity is None:
+            continue
+        searches = target.searches(task for task in tasks if task.n not in shared).get(mention.identity, ())
+        for search, _, certain in target.rows.mentioning(name, number, searches) if searches else ():
+            (again if certain and table.created is not None else undecided).add(search.n)

@@ -10,8 +10,8 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,20 @@ from pydantic import Field
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused, Unavailable
+from olvido.core.looks import LOOK_AGAIN, LaterLook
 from olvido.core.receipts import Receipt
 from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret
-from olvido.sinks.contract import OpenedTask, SinkSettings
+from olvido.sinks.contract import OpenedTask, SinkSettings, Swept
 from olvido.sinks.kinds.duckdb_catalogue import look, look_at_columns, one, quoted
+from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
+from olvido.sinks.rights.target import Target
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries, recalled
+from olvido.sinks.tables.kept import KeptErasures
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.shape import Column
@@ -47,6 +51,7 @@ _CHANGED = (duckdb.CatalogException, duckdb.BinderException)
 
 class _Section(SectionPart):
     file: Secret
+    look_again: LookAgain = LOOK_AGAIN
     tables: Any = Field(default=None)
 
 
@@ -55,8 +60,15 @@ class DuckDBSink:
 
     not_rehearsed = "its file is held by its own process"
 
-    def __init__(self, settings: SinkSettings, path: Path, data_map: DataMap) -> None:
+    def __init__(
+        self,
+        settings: SinkSettings,
+        path: Path,
+        data_map: DataMap,
+        look_again: tuple[timedelta, ...] = LOOK_AGAIN,
+    ) -> None:
         self._settings = settings
+        self._look_again = look_again
         # Once: a link that is put elsewhere later must not lead the sink to another file.
         self._path = path.resolve()
         self._map = data_map
@@ -72,7 +84,8 @@ class DuckDBSink:
         """
         section = read_section(_Section, settings)
         data_map = read_data_map(settings, section.tables)  # first: it can be told on any machine
-        return cls(settings, Path(section.file.read(key=f"sinks.{settings.name}.file")), data_map)
+        path = Path(section.file.read(key=f"sinks.{settings.name}.file"))
+        return cls(settings, path, data_map, section.look_again)
 
     def __repr__(self) -> str:
         return f"DuckDBSink({self._settings.name})"
@@ -105,6 +118,8 @@ class DuckDBSink:
             session = _DuckDBSession(conn)
             rows = TableRows(session, statements)
             receipts = carry_out(rows, self._map, self._settings, batch)
+            if self._look_again:
+                KeptErasures(session, self._settings.name).keep(to_keep(batch, receipts, rows.at))
             if rows.destroyed:
                 session.named("make_compaction_due", {}, since=session.at)
             # Killed before this line: nothing was done. Killed after it: all was done and is
@@ -118,6 +133,24 @@ class DuckDBSink:
         with self._opened() as conn:
             rows = TableRows(_DuckDBSession(conn), self._statements or self._prepare(conn))
             return recalled(rows.remembered([task.key for task in batch]), batch)
+
+    def look_again(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Swept | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_again`."""
+        with self._looking(opening, publish) as looking:
+            return looking.step(self._look_again)
+
+    def look_at(
+        self,
+        opening: Callable[[Task], OpenedTask | None],
+        publish: Callable[[LaterLook], None],
+        *,
+        done_after: datetime,
+    ) -> LaterLook | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_at`."""
+        with self._looking(opening, publish) as looking:
+            return looking.page(done_after)
 
     def idle(self) -> None:
         """Write the file anew, if something was deleted since that was last done."""
@@ -155,6 +188,19 @@ class DuckDBSink:
             self._clear()
         self._compaction_due = False
         log.info("sink %s: file written anew, without what was deleted", self._settings.name)
+
+    @contextlib.contextmanager
+    def _looking(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Iterator[LookTransaction]:
+        """A transaction that looks again; it is committed at the end."""
+        with self._opened() as conn:
+            rows = TableRows(_DuckDBSession(conn), self._statements or self._prepare(conn))
+            conn.execute("BEGIN")
+            target = Target(rows, self._map, self._settings.purposes)
+            kept = KeptErasures(rows.session, self._settings.name)
+            yield LookTransaction(target, kept, self._settings.name, opening, publish)
+            conn.execute("COMMIT")
 
     def _clear(self) -> Path:
         """Remove the folder of a new file, or what a crash left in it. Only while the old file is locked."""

@@ -27,13 +27,13 @@ from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, Swept
 from olvido.sinks.kinds.postgres_catalogue import look, quoted
 from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
-from olvido.sinks.looks_postgres import KeptInPostgres
 from olvido.sinks.rights.target import Target
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries, recalled
+from olvido.sinks.tables.kept import KeptErasures
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.shape import Column
@@ -203,7 +203,8 @@ class PostgresSink:
                 rows = TableRows(_PostgresSession(cur, self._begin(cur)), statements)
                 receipts = carry_out(rows, self._map, self._settings, batch)
                 if self._look_again:
-                    self._kept(cur).keep(to_keep(batch, receipts, rows.at))
+                    kept = KeptErasures(rows.session, self._settings.name)
+                    kept.keep(to_keep(batch, receipts, rows.at))
             # Killed before this line: nothing was done. Killed after it: all was done and is
             # remembered, and the batch that comes again is answered from the journal.
             conn.commit()
@@ -223,7 +224,8 @@ class PostgresSink:
             with conn.cursor() as cur:
                 rows = TableRows(_PostgresSession(cur, self._begin(cur)), statements)
                 target = Target(rows, self._map, self._settings.purposes)
-                yield LookTransaction(target, self._kept(cur), self._settings.name, opening, publish)
+                kept = KeptErasures(rows.session, self._settings.name)
+                yield LookTransaction(target, kept, self._settings.name, opening, publish)
             conn.commit()
         except psycopg2.Error as error:
             self._roll_back(conn)
@@ -231,9 +233,6 @@ class PostgresSink:
         except BaseException:
             self._roll_back(conn)
             raise
-
-    def _kept(self, cur: cursor) -> KeptInPostgres:
-        return KeptInPostgres(cur, self._settings.name)
 
     def _try(self, one: OpenedTask | None) -> Receipt | None:
         """What a task that is new would be answered. Alone, so that its locks are held for a moment only."""

@@ -2,7 +2,8 @@
 -- Instants are kept as UTC without a zone.
 
 -- name: install
--- Olvido's own tables in the file: the journal of tasks and what people said. No identity is in them.
+-- Olvido's own tables in the file: the journal of tasks, what people said, and the boxes of erasures until their
+-- last look. No identity is in them in clear.
 CREATE SCHEMA IF NOT EXISTS olvido;
 CREATE TABLE IF NOT EXISTS olvido.applied (
     task_id UUID NOT NULL,
@@ -38,6 +39,23 @@ CREATE TABLE IF NOT EXISTS olvido.row_words (
     occurred_at TIMESTAMP NOT NULL,
     event_id UUID NOT NULL,
     PRIMARY KEY (table_name, row_key, purpose)
+);
+CREATE TABLE IF NOT EXISTS olvido.later_looks (
+    task_id UUID NOT NULL,
+    generation INTEGER NOT NULL,
+    sink VARCHAR NOT NULL,
+    request_id UUID NOT NULL,
+    subject_id VARCHAR NOT NULL,
+    handles VARCHAR NOT NULL,  -- JSON
+    asked_at TIMESTAMP NOT NULL,  -- the fence
+    region VARCHAR NOT NULL,
+    key_id VARCHAR NOT NULL,
+    wrapped_key BLOB NOT NULL,
+    nonce BLOB NOT NULL,
+    ciphertext BLOB NOT NULL,
+    place INTEGER NOT NULL,  -- of its next look among those of the setting
+    applied_at TIMESTAMP NOT NULL,
+    PRIMARY KEY (task_id, generation)
 );
 CREATE TABLE IF NOT EXISTS olvido.compaction_due (since TIMESTAMP NOT NULL);
 
@@ -109,6 +127,73 @@ SELECT 1 WHERE $table = '' AND len($row_keys::VARCHAR[]) < 0;
 -- name: forget_shared_rows
 -- Nothing: none was written down.
 SELECT 1 WHERE $table = '' AND len($row_keys::VARCHAR[]) < 0;
+
+-- name: keep_erasures
+-- The task of each erasure with its sealed box, until its last look. No identity is in clear.
+INSERT OR IGNORE INTO olvido.later_looks
+SELECT unnest($task_ids::UUID[]), unnest($generations::INTEGER[]), $sink, unnest($request_ids::UUID[]),
+    unnest($subject_ids::VARCHAR[]), unnest($handles::VARCHAR[]), unnest($asked_at::TIMESTAMP[]),
+    unnest($regions::VARCHAR[]), unnest($key_ids::VARCHAR[]), unnest($wrapped_keys::BLOB[]),
+    unnest($nonces::BLOB[]), unnest($ciphertexts::BLOB[]), 0, unnest($applied_at::TIMESTAMP[]);
+
+-- name: drop_earlier_generations
+-- What was asked for again is looked at by its newest generation.
+DELETE FROM olvido.later_looks AS l
+USING (SELECT unnest($task_ids::UUID[]) AS task_id, unnest($generations::INTEGER[]) AS generation) AS t
+WHERE l.task_id = t.task_id AND l.generation < t.generation;
+
+-- name: look_alone
+-- The file is locked: nobody else can be looking.
+SELECT $sink <> '';
+
+-- name: drop_beyond
+-- The setting has fewer looks than it had: what has had as many is kept no longer.
+DELETE FROM olvido.later_looks WHERE sink = $sink AND place >= $places;
+
+-- name: oldest_due
+-- For each look that is due for some erasure, when the oldest of those was done.
+SELECT l.place, min(l.applied_at)
+FROM (SELECT unnest($places::INTEGER[]) AS place, unnest($before::TIMESTAMP[]) AS before) AS w
+JOIN olvido.later_looks AS l ON l.place = w.place AND l.applied_at <= w.before
+WHERE l.sink = $sink
+GROUP BY l.place;
+
+-- name: due_looks
+-- Those whose look of one place is due, the oldest first. Of one instant all or none: the record speaks of all
+-- that was done between two instants.
+SELECT task_id::VARCHAR, generation, request_id::VARCHAR, subject_id, handles, asked_at, region, key_id,
+    wrapped_key, nonce, ciphertext, applied_at
+FROM olvido.later_looks
+WHERE sink = $sink AND place = $place AND applied_at <= (
+    SELECT max(applied_at) FROM (
+        SELECT applied_at FROM olvido.later_looks
+        WHERE sink = $sink AND place = $place AND applied_at <= $before
+        ORDER BY applied_at LIMIT $limit))
+ORDER BY applied_at;
+
+-- name: done_after
+-- Those that were done after an instant, whatever looks they had, the oldest first.
+SELECT task_id::VARCHAR, generation, request_id::VARCHAR, subject_id, handles, asked_at, region, key_id,
+    wrapped_key, nonce, ciphertext, applied_at
+FROM olvido.later_looks
+WHERE sink = $sink AND applied_at > $instant AND applied_at <= (
+    SELECT max(applied_at) FROM (
+        SELECT applied_at FROM olvido.later_looks
+        WHERE sink = $sink AND applied_at > $instant
+        ORDER BY applied_at LIMIT $limit))
+ORDER BY applied_at;
+
+-- name: looked
+-- They had the look of a place, and wait for the next one.
+UPDATE olvido.later_looks AS l SET place = $place + 1
+FROM (SELECT unnest($task_ids::UUID[]) AS task_id, unnest($generations::INTEGER[]) AS generation) AS t
+WHERE l.task_id = t.task_id AND l.generation = t.generation AND l.place = $place;
+
+-- name: drop_erasures
+-- They are looked at no more.
+DELETE FROM olvido.later_looks AS l
+USING (SELECT unnest($task_ids::UUID[]) AS task_id, unnest($generations::INTEGER[]) AS generation) AS t
+WHERE l.task_id = t.task_id AND l.generation = t.generation;
 
 -- name: compaction_due
 -- Whether something was deleted since the file was last written anew.
