@@ -1,6 +1,8 @@
 """One written rule for each kind: the same person always gets the same form, and what has none is refused."""
 
+import sqlite3
 import unicodedata
+from contextlib import closing
 
 import pytest
 from hypothesis import assume, given
@@ -154,8 +156,14 @@ def test_a_target_is_searched_for_all_forms_whichever_one_upstream_sent(given_va
         (
             EMAIL,
             "ana@xn--pea-8ma.example",
-            ("ana@xn--pea-8ma.example", "ana@pe\u00f1a.example", "ana@pen\u0303a.example"),
+            (
+                "ana@xn--pea-8ma.example",
+                "ana@pe\u00f1a.example",
+                "ana@pen\u0303a.example",
+                "ana@pe\u00d1a.example",
+            ),
         ),
+        (EMAIL, "stra\u00dfe@example.de", ("stra\u00dfe@example.de",)),  # whose capitals are another address
         (PHONE, "+34 600 000 000", ("+34600000000", "+34 600 000 000")),
         (PHONE, "+34600000000", ("+34600000000",)),
         (PHONE, "+52 55 1234 5678", ("+525512345678", "+52 55 1234 5678", "+5215512345678")),
@@ -170,6 +178,29 @@ def test_what_a_target_is_searched_for(
     kind: IdentityKind, given_value: str, expected: tuple[str, ...]
 ) -> None:
     assert normalise(kind, given_value).spellings == expected
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        "MARCIANO-S\u00c1ENZ@X.EXAMPLE",
+        "Marciano-s\u00e1enz@x.example",
+        "\u00c1lvaro.Mu\u00f1oz@x.example",
+        "\u00c1LVARO.MU\u00d1OZ@X.EXAMPLE",
+        "\u00e1lvaro.MU\u00d1OZ@x.example",
+        "\u041d\u0430\u0442\u0430\u0448\u0430@x.example",
+        "\u041d\u0410\u0422\u0410\u0428\u0410@X.EXAMPLE",
+        "ana@PE\u00d1A.example",
+    ],
+)
+def test_a_target_that_overlooks_the_case_of_ascii_letters_alone_finds_capitals(held: str) -> None:
+    """Such as SQLite, whose ``lower`` leaves all other letters as they are."""
+    spellings = normalise(EMAIL, held.lower()).spellings
+    with closing(sqlite3.connect(":memory:")) as connection:
+        found = [
+            connection.execute("SELECT lower(?) = lower(?)", (held, text)).fetchone()[0] for text in spellings
+        ]
+    assert 1 in found
 
 
 LETTERS = st.characters(categories=("L", "N", "M"), include_characters="+.-_'")

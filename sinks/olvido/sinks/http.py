@@ -350,11 +350,19 @@ def _identities(one: OpenedTask, kinds: Set[IdentityKind]) -> list[dict[str, obj
             "kind": identity.kind.value,
             "value": identity.value,
             "normalised": identity.normalised,
-            "spellings": identity.spellings,
+            "spellings": _apart(identity),
         }
         for identity in one.identities
         if identity.kind in kinds
     ]
+
+
+def _apart(identity: Identity) -> list[str]:
+    """The spellings of an identity, without those that case alone tells apart: the protocol overlooks it."""
+    apart: dict[str, str] = {}
+    for spelling in identity.spellings:
+        apart.setdefault(spelling.lower() if identity.kind is IdentityKind.EMAIL else spelling, spelling)
+    return list(apart.values())
 
 
 def _claims_gone(task: Task, receipt: _Receipt) -> bool:
