@@ -10,7 +10,7 @@ from uuid import uuid4
 import psycopg2
 from psycopg2 import sql
 
-from olvido.sinks.discovery.links import unwritten
+from olvido.sinks.discovery.links import of_types, unwritten
 from olvido.sinks.discovery.live import TargetReader
 from olvido.sinks.discovery.proposal import Proposal, propose
 from olvido.sinks.discovery.reading import look_at
@@ -62,7 +62,8 @@ def proposed(reader: TargetReader, *, rows: int = 200) -> Proposal:
     """What is proposed for a target."""
     try:
         seen = look_at(reader, reader.tables(), rows=rows)
-        return propose("crm", seen, unwritten(reader, seen) if rows else ())
+        guessed = [*unwritten(reader, seen), *of_types(reader, seen)] if rows else []
+        return propose("crm", seen, guessed)
     finally:
         reader.close()
 

@@ -9,7 +9,7 @@ from olvido.operators.desk.faults import check_declared
 from olvido.operators.desk.progress import Advance
 from olvido.schemas.settings.deployment import Deployment
 from olvido.sinks.discovery.evidence import SeenTable
-from olvido.sinks.discovery.links import unwritten
+from olvido.sinks.discovery.links import of_types, unwritten
 from olvido.sinks.discovery.live import LiveTable, TargetReader
 from olvido.sinks.discovery.proposal import Proposal, propose
 from olvido.sinks.discovery.readers import reader_of
@@ -97,7 +97,8 @@ def discover(declared: Deployment, target: OpenTarget, *, rows: int, advance: Ad
         Unavailable: the target does not answer any more.
     """
     seen = seen_in(target, rows=rows, advance=advance)
-    proposal = propose(target.sink, seen, unwritten(target.reader, seen) if rows else ())
+    guessed = [*unwritten(target.reader, seen), *of_types(target.reader, seen)] if rows else []
+    proposal = propose(target.sink, seen, guessed)
     return Discovery(
         sink=target.sink,
         tables=len(seen),

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import phonenumbers
 import stdnum.ar.cuit
@@ -46,6 +47,7 @@ _PHONE = re.compile(r"(?:\+|00)?[\d ().\-/]{6,24}\d")
 # Three groups at least, as long as people write them. Dates, decimals and numbers of orders have none such.
 _GROUPED = re.compile(r"\(?\d{2,4}\)?(?:[ .\-/]\d{2,4}){2,5}")
 _DATE = re.compile(r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})(?:\b.*)?")
+_DIGESTS = {64: "sha256", 40: "sha1", 32: "md5"}  # by how many letters they have
 _NRIC_WEIGHTS = (2, 7, 6, 5, 4, 3, 2)
 _NRIC_LETTERS = {
     "S": (0, "JZIHGFEDCBA"), "T": (4, "JZIHGFEDCBA"),
@@ -92,6 +94,22 @@ def recognise(values: Sequence[str], hinted: Personal | None) -> FormSeen | None
         if passed is not None:
             return FormSeen(form=form, passed=passed, of=len(texts))
     return None
+
+
+def national_regions(values: Sequence[str]) -> list[str]:
+    """The regions in which most values are numbers as they are dialled there, in digits alone."""
+    texts = [text for text in map(str.strip, values) if text]
+    if not _enough(texts, str.isdecimal, SHARE_BY_FORM):
+        return []
+    return [
+        region for region in REGIONS if _enough(texts, partial(_valid_phone, region=region), SHARE_BY_FORM)
+    ]
+
+
+def digest_of(values: Sequence[str]) -> str:
+    """The digest that all values are written like, in hexadecimal letters; empty if none."""
+    lengths = {len(text) if re.fullmatch(r"[0-9a-f]+", text) else 0 for text in values}
+    return _DIGESTS.get(lengths.pop(), "") if len(lengths) == 1 else ""
 
 
 def naming(values: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from olvido.sinks.discovery.detectors import naming, recognise
+from olvido.sinks.discovery.detectors import digest_of, naming, national_regions, recognise
 from olvido.sinks.discovery.live import Family, LiveColumn, LiveTable, Sample
 from olvido.sinks.discovery.names import Hint, Personal, about_people, hint_of
 
@@ -41,6 +41,7 @@ class Evidence:
     basis: Basis
     text: str
     doubtful: bool = False  # it is called so, and its values are not written so
+    forms: tuple[str, ...] = ()  # how it may be written, as a data map names that; none: plain
 
     @property
     def sure(self) -> bool:
@@ -100,6 +101,7 @@ def _of_column(hint: Hint | None, values: Sequence[str]) -> Evidence | None:
             personal=seen.form.personal,
             basis=basis,
             text=f"{_share(seen.passed, seen.of)} {_samples(seen.of)} are {seen.form.what}",
+            forms=_forms(seen.form.personal, values),
         )
     named = naming(values)
     if named and named >= NAMING_SHARE * len(values):
@@ -119,7 +121,13 @@ def _of_column(hint: Hint | None, values: Sequence[str]) -> Evidence | None:
         basis=Basis.NAME,
         text=f"by its name: {hint.personal.value}{looked}",
         doubtful=doubtful,
+        forms=tuple(filter(None, [digest_of(values)])) if doubtful else (),
     )
+
+
+def _forms(personal: Personal, values: Sequence[str]) -> tuple[str, ...]:
+    regions = national_regions(values) if personal is Personal.PHONE else []
+    return tuple(f"national:{region}" for region in regions)
 
 
 def _provable(personal: Personal) -> bool:

@@ -31,11 +31,19 @@ def _mapped(name: str, data_map: DataMap) -> MappedTable:
     identities = {one.column: kind for kind, columns in table.identities.items() for one in columns}
     sharers = tuple(column for sharer in data_map.sharers(name) for column in sharer.columns)
     mentions = tuple(mention.column for mention in table.mentions)
+    leading = tuple(
+        column
+        for other in data_map.tables.values()
+        for pointer in other.pointed_at_by
+        if pointer.table == name
+        for column in pointer.columns
+    )
     tested = tuple(column for condition in table.conditions for column in condition)
     named = {
         **dict.fromkeys(table.key, "key"),
         **dict.fromkeys(tested, "where"),
         **dict.fromkeys(sharers, "shared_by"),
+        **dict.fromkeys(leading, "pointed_at_by"),
         **dict.fromkeys(mentions, "mentions"),
         **dict.fromkeys(table.marked, "consent, objection or restrict"),
         **dict.fromkeys(table.null, "null"),
@@ -51,6 +59,6 @@ def _mapped(name: str, data_map: DataMap) -> MappedTable:
         named=named,
         changed=frozenset((*table.declared, *mentions)),
         marked=table.marked,
-        followed=(*table.parent_columns, *sharers, *mentions),
+        followed=(*table.parent_columns, *sharers, *leading, *mentions),
         cascades=frozenset(table.cascades),
     )

@@ -79,6 +79,14 @@ def about_people(table: str) -> bool:
     return bool(set(listed("tables", "people")) & set(words_of(table.rpartition(".")[2])))
 
 
+def customer_rank(table: str) -> tuple[bool, int] | None:
+    """How surely the rows of a table are customers, the least the surest; None if not even people."""
+    words = words_of(table.rpartition(".")[2])
+    people = listed("tables", "people")
+    ranks = [people.index(word) for word in words if word in people]
+    return (not set(words) & set(listed("tables", "customers")), min(ranks)) if ranks else None
+
+
 def of_organisations(table: str) -> bool:
     """Whether the name of a table is one that rows of organisations stand in."""
     return bool(set(listed("tables", "organisations")) & set(words_of(table.rpartition(".")[2])))

@@ -10,10 +10,10 @@ from enum import StrEnum
 
 from olvido.core.subject import IdentityKind
 from olvido.sinks.discovery.evidence import SeenTable
+from olvido.sinks.discovery.kinship import IDENTITIES
 from olvido.sinks.discovery.links import Link
 from olvido.sinks.discovery.live import LiveTable, bare
 from olvido.sinks.discovery.mapped import MappedTable
-from olvido.sinks.discovery.proposal import IDENTITIES
 from olvido.sinks.tables.data_map import ErasureMethod
 
 

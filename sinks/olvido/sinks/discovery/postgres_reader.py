@@ -18,6 +18,7 @@ CONNECT_S = 5
 _GONE = ("08", "57P")  # the connection, or the server
 SQL = "discovery_postgres"
 SMALL_ROWS = 20_000  # up to here a plain LIMIT reads little; above, blocks are chosen at random
+SPREAD_ROWS = 5_000  # in the blocks that are chosen: some thirty of them where rows are short
 _FAMILIES = {
     **dict.fromkeys(("text", "varchar", "bpchar", "citext", "name", "char"), Family.TEXT),
     **dict.fromkeys(("int2", "int4", "int8", "numeric"), Family.NUMBER),
@@ -118,11 +119,11 @@ class PostgresReader:
         )
         whole = sql.SQL("SELECT {} FROM {}").format(chosen, _table(table.name))
         if (table.rows or 0) > SMALL_ROWS:
-            percent = min(100.0, 400.0 * rows / (table.rows or 1))
-            some = sql.SQL(" TABLESAMPLE SYSTEM ({}) LIMIT {}").format(
-                sql.Literal(percent), sql.Literal(rows)
-            )
-            cur.execute(whole + some)
+            # Rows of some thirty blocks at least, and of these as many as are wanted: the first of them alone
+            # would be one block's.
+            percent = sql.Literal(100.0 * SPREAD_ROWS / (table.rows or 1))
+            some = sql.SQL(" TABLESAMPLE SYSTEM ({}) ORDER BY random() LIMIT {}")
+            cur.execute(whole + some.format(percent, sql.Literal(rows)))
             found = cur.fetchall()
             if len(found) >= rows // 2:
                 return found

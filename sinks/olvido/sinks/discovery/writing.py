@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from olvido.core.subject import IdentityKind
 from olvido.sinks.discovery.evidence import SeenTable
+from olvido.sinks.discovery.live import Family
 from olvido.sinks.discovery.proposal import Proposal, ProposedTable
 
 WIDTH = 79
-_TYPED = "what a row belongs to is said by two columns, a type and an id"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -32,11 +32,12 @@ def toml_of(proposal: Proposal, *, declared: Sequence[IdentityKind], rows: int) 
         ]
         for one in proposal.unlinked:
             lines += [*_comment(one.table.name, 2), *_evidence(one, 4)]
-            pairs = proposal.typed.get(one.table.name, ())
-            lines += [line for pair in pairs for line in _comment(f"{pair}: {_TYPED}", 4)]
-    of_types = proposal.typed.keys() & set(proposal.others)
-    for name in sorted(of_types):
-        lines += ["", *_comment(f"Not in the map. {name} ({', '.join(proposal.typed[name])}): {_TYPED}")]
+            for line in proposal.typed.get(one.table.name, ()):
+                lines += _comment(line, 4)
+    for name in sorted(proposal.typed.keys() & set(proposal.others)):
+        lines += ["", *_comment(f"Not in the map: {name}")]
+        for line in proposal.typed[name]:
+            lines += _comment(line, 2)
     if proposal.others:
         text = "Not in the map. Nothing in them looks personal, and nothing links them to a person: "
         lines += ["", *_comment(text + ", ".join(proposal.others))]
@@ -56,7 +57,7 @@ def _head(proposal: Proposal, declared: Sequence[IdentityKind], rows: int) -> It
         )
     if proposal.undecided:
         yield from _comment(
-            f"You must decide about {', '.join(proposal.undecided)}: without `erase` the map is refused."
+            f"You must decide about {', '.join(proposal.undecided)}: until then the map is refused."
         )
     if not proposal.tables:
         yield from _comment("No table was found whose rows are people.")
@@ -67,41 +68,64 @@ def _table(sink: str, table: ProposedTable) -> Iterator[str]:
     yield from _comment(f"--- {table.name}" + (f", about {rows:,} rows" if rows else ""))
     yield from _evidence(table.seen, 2)
     yield f"[sinks.{_key(sink)}.tables.{_key(table.name)}]"
-    yield f"key = {_strings(table.key)}"
+    if table.key:
+        yield f"key = {_strings(table.key)}"
     if table.person:
         yield f"person = {_string(table.person)}"
     if table.created:
-        yield f"created = {_string(table.created)}"
+        yield f"created = {_created(table)}"
     if table.identities:
-        named = ", ".join(f"{kind.value} = {_string(column)}" for kind, column in table.identities.items())
-        yield f"identities = {{ {named} }}"
-    if table.parent:
-        yield f"parent = {{ table = {_string(table.parent.to)}, column = {_string(table.parent.column)} }}"
-    if table.shared_by:
-        pointing = [
-            f"{{ table = {_string(link.table)}, column = {_string(link.column)} }}"
-            for link in table.shared_by
-        ]
-        together = f"shared_by = [{', '.join(pointing)}]"
-        yield from (
-            [together]
-            if len(together) <= WIDTH
-            else ["shared_by = [", *(f"  {one}," for one in pointing), "]"]
-        )
+        named = [f"{kind.value} = {_identity(table, column)}" for kind, column in table.identities.items()]
+        together = f"identities = {{ {', '.join(named)} }}"
+        yield from [together] if len(together) <= WIDTH else [f"identities.{one}" for one in named]
+    climb = ["climb = true"] if table.climbs else []
+    parents = [_reference(one.to, one.columns, *climb) for one in table.parents]
+    if parents:
+        yield from [f"parent = {parents[0]}"] if len(parents) == 1 else _list("parent", parents)
+    for key, links in (("shared_by", [(one.table, one.columns) for one in table.shared_by]),
+                       ("mentions", [(one.to, one.columns) for one in table.mentions])):  # fmt: skip
+        if links:
+            yield from _list(key, [_reference(name, columns) for name, columns in links])
+    yield from _erase(table)
+    for question in table.questions:
+        yield from _comment(f"? {question}")
+
+
+def _erase(table: ProposedTable) -> Iterator[str]:
     match table.erase:
         case "delete":
             yield 'erase = "delete"'
-        case "unlink":
-            yield 'erase = "anonymise"'
-            yield "unlink = true"
-        case _:
+        case "":
             yield '# erase = "delete"'
             yield '# erase = "retain"'
             yield '# ground = "which law, for how long"'
-            if table.parent:
+            if table.parents:
                 yield "# unlink = true"
-    for note in table.notes:
-        yield from _comment(f"? {note}")
+
+
+def _created(table: ProposedTable) -> str:
+    """A day without a time is another clock."""
+    assert table.created is not None
+    if table.seen.table.by_name[table.created].family is Family.DATE:
+        return f'{{ column = {_string(table.created)}, clock = "date" }}'
+    return _string(table.created)
+
+
+def _identity(table: ProposedTable, column: str) -> str:
+    evidence = table.seen.evidence.get(column)
+    if evidence is None or len(evidence.forms) != 1:
+        return _string(column)
+    return f"{{ column = {_string(column)}, form = {_string(evidence.forms[0])} }}"
+
+
+def _reference(table: str, columns: Sequence[str], *more: str) -> str:
+    return f"{{ {', '.join([f'table = {_string(table)}', f'column = {_strings(columns)}', *more])} }}"
+
+
+def _list(key: str, values: Sequence[str]) -> list[str]:
+    """A list on one line, or one value a line where that is too long."""
+    together = f"{key} = [{', '.join(values)}]"
+    return [together] if len(together) <= WIDTH else [f"{key} = [", *(f"  {one}," for one in values), "]"]
 
 
 def _evidence(seen: SeenTable, indent: int) -> Iterator[str]:
