@@ -1,15 +1,20 @@
 """How columns write an identity down: the very texts, and none that is somebody else's."""
 
 import hashlib
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sinks.shop import settings
 
 from olvido.core.errors import InvalidInput
 from olvido.core.subject import Identity, IdentityKind
 from olvido.schemas.privacy.identities import normalise
 from olvido.sinks.forms import FORMS, checked_form, holds, split, stored
+from olvido.sinks.tables.map_rules import read_data_map
 
 EMAIL, PHONE, CUSTOMER = IdentityKind.EMAIL, IdentityKind.PHONE, IdentityKind.CUSTOMER_ID
 ZOE = "zo\u00eb@b\u00fccher.example"
@@ -224,3 +229,30 @@ def test_any_identity_has_texts_and_each_is_held(
     form = "national:ES" if word == "national" else word
     assert all(holds(text, identity, form) for text in stored(identity, form))
     assert all(text.isdecimal() for _, text in split(identity))
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "sinks" / "forms.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_forms_has_all_of_them() -> None:
+    table = re.search(r"^\| form .*?\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    assert table is not None
+    first_cells = [line.split("|")[1] for line in table[0].splitlines()[2:] if line]
+    assert [word.split(":")[0] for cell in first_cells for word in re.findall(r"`(.*?)`", cell)] == list(
+        FORMS
+    )
+
+
+def test_the_example_of_the_page_is_a_data_map() -> None:
+    example = re.search(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    assert example is not None
+    tables = tomllib.loads(example[1])["sinks"]["crm"]["tables"]
+    [customers] = read_data_map(settings({}), tables).tables.values()
+    columns = {
+        kind.value: [(c.column, c.form) for c in found] for kind, found in customers.identities.items()
+    }
+    assert columns == {
+        "customer_id": [("customer_no", "plain")],
+        "email": [("email", "plain"), ("email_md5", "md5")],
+        "phone": [("mobile", "national:ES")],
+    }
