@@ -2,19 +2,26 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from sinks.people_targets import content, database, names_nobody, proposed, run, tables_of
 from sinks.shop import settings
 
 from olvido.core.subject import IdentityKind
+from olvido.schemas.settings.deployment import Deployment
+from olvido.sinks.discovery.duckdb_reader import DuckDBReader
 from olvido.sinks.discovery.links import unwritten, written
+from olvido.sinks.discovery.live import TargetReader
 from olvido.sinks.discovery.mapped import mapped_tables
 from olvido.sinks.discovery.omissions import Omission, Omitted, omissions
 from olvido.sinks.discovery.postgres_reader import PostgresReader
 from olvido.sinks.discovery.reading import look_at
 from olvido.sinks.discovery.writing import toml_of
+from olvido.sinks.plugins import settings_of
 from olvido.sinks.tables.map_rules import read_data_map
 
 KINDS = (IdentityKind.CUSTOMER_ID, IdentityKind.EMAIL, IdentityKind.PHONE)
@@ -162,3 +169,66 @@ def test_a_table_that_goes_by_the_targets_own_rule_is_in_the_map(shop: str, whol
     ]
     customers = {**whole["customers"], "cascades": ["likes.customer_id"]}
     assert found(shop, {**whole, "customers": customers}) == []
+
+
+def test_of_a_key_of_several_columns_the_first_wants_an_index_and_of_a_document_none_does(postgres: str):
+    statements = """
+    CREATE TABLE users (tenant int, id bigint, email text NOT NULL, profile jsonb, PRIMARY KEY (tenant, id));
+    CREATE TABLE visits (tenant int NOT NULL, user_id bigint NOT NULL,
+        FOREIGN KEY (tenant, user_id) REFERENCES users (tenant, id));
+    """
+    tables = {
+        "users": {
+            "key": ["tenant", "id"],
+            "identities": {
+                "email": [{"column": "email", "form": "sha256"}, {"column": "profile", "json": "mail"}]
+            },
+            "erase": "delete",
+        },
+        "visits": {"parent": {"table": "users", "column": ["tenant", "user_id"]}, "erase": "delete"},
+    }
+    only_email = replace(settings({}), identities=(IdentityKind.EMAIL,))
+    with database(postgres, statements) as dsn:
+        reader = PostgresReader("crm", dsn)
+        seen = look_at(reader, reader.tables())
+        reader.close()
+    omitted = omissions(
+        mapped_tables(read_data_map(only_email, tables)),
+        seen,
+        written([one.table for one in seen]),
+        kinds=only_email.identities,
+        excused={},
+        dialect="PostgreSQL",
+    )
+    assert [one.fix for one in omitted] == [
+        "CREATE INDEX CONCURRENTLY ON users (email);",
+        "CREATE INDEX CONCURRENTLY ON visits (tenant);",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sink", "file"),
+    [("crm", "crm"), ("store-cn", "store_cn"), ("store-sg", "store_sg"), ("analytics", "analytics")],
+)
+def test_the_maps_of_the_example_shop_leave_nothing_out(sink: str, file: str, postgres: str, tmp_path: Path):
+    project = Path(__file__).parents[2]
+    made = (project / f"examples/shop/{file}.sql").read_text(encoding="utf-8")
+    given = settings_of(Deployment.load(project / "olvido.toml"), sink)
+    with database(postgres, made if sink != "analytics" else "SELECT 1") as dsn:
+        if sink == "analytics":
+            with duckdb.connect(tmp_path / "analytics.duckdb") as connection:
+                connection.execute(made)
+            reader: TargetReader = DuckDBReader(sink, tmp_path / "analytics.duckdb")
+        else:
+            reader = PostgresReader(sink, dsn)
+        seen = look_at(reader, reader.tables())
+        reader.close()
+    omitted = omissions(
+        mapped_tables(read_data_map(given, given.own["tables"])),
+        seen,
+        written([one.table for one in seen]),
+        kinds=given.identities,
+        excused={},
+        dialect=reader.dialect,
+    )
+    assert omitted == []

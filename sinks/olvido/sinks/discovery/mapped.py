@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from olvido.core.subject import IdentityKind
+from olvido.sinks.forms import PLAIN
 from olvido.sinks.tables.data_map import DataMap, ErasureMethod
 
 
@@ -14,10 +16,11 @@ class MappedTable:
     name: str
     erase: ErasureMethod
     identities: Mapping[str, IdentityKind]  # by column
+    folded: frozenset[str]  # of these, e-mail addresses as people type them: the sink overlooks case
     named: Mapping[str, str]  # every column that the map names, and the key that names it
     changed: frozenset[str]  # the columns that an erasure empties or sets
     marked: frozenset[str]  # the columns that consents, objections and restrictions set
-    followed: tuple[str, ...]  # the columns that rows are found by beside identities
+    looked_up: tuple[str, ...]  # the columns that rows are found by, of several together the first
     cascades: frozenset[str]  # "table.column": its rows go by the target's own rule with rows of this table
 
 
@@ -29,21 +32,26 @@ def mapped_tables(data_map: DataMap) -> Mapping[str, MappedTable]:
 def _mapped(name: str, data_map: DataMap) -> MappedTable:
     table = data_map.tables[name]
     identities = {one.column: kind for kind, columns in table.identities.items() for one in columns}
-    sharers = tuple(column for sharer in data_map.sharers(name) for column in sharer.columns)
-    mentions = tuple(mention.column for mention in table.mentions)
+    whole = [  # of what stands inside of a document or a text an index says nothing
+        (kind, one)
+        for kind, columns in table.identities.items()
+        for one in columns
+        if not one.json_path and not one.inside
+    ]
+    sharers = tuple(sharer.columns for sharer in data_map.sharers(name))
     leading = tuple(
-        column
+        pointer.columns
         for other in data_map.tables.values()
         for pointer in other.pointed_at_by
         if pointer.table == name
-        for column in pointer.columns
     )
+    mentions = tuple(mention.column for mention in table.mentions)
     tested = tuple(column for condition in table.conditions for column in condition)
     named = {
         **dict.fromkeys(table.key, "key"),
         **dict.fromkeys(tested, "where"),
-        **dict.fromkeys(sharers, "shared_by"),
-        **dict.fromkeys(leading, "pointed_at_by"),
+        **dict.fromkeys(chain.from_iterable(sharers), "shared_by"),
+        **dict.fromkeys(chain.from_iterable(leading), "pointed_at_by"),
         **dict.fromkeys(mentions, "mentions"),
         **dict.fromkeys(table.marked, "consent, objection or restrict"),
         **dict.fromkeys(table.null, "null"),
@@ -56,9 +64,20 @@ def _mapped(name: str, data_map: DataMap) -> MappedTable:
         name=name,
         erase=table.erase,
         identities=identities,
+        folded=frozenset(
+            one.column for kind, one in whole if kind is IdentityKind.EMAIL and one.form == PLAIN
+        ),
         named=named,
         changed=frozenset((*table.declared, *mentions)),
         marked=table.marked,
-        followed=(*table.parent_columns, *sharers, *leading, *mentions),
+        looked_up=tuple(
+            dict.fromkeys(
+                [
+                    *(one.column for _, one in whole),
+                    *(columns[0] for columns in (*(p.columns for p in table.parents), *sharers, *leading)),
+                    *(mention.column for mention in table.mentions if not mention.array),
+                ]
+            )
+        ),
         cascades=frozenset(table.cascades),
     )

@@ -195,10 +195,10 @@ def _slow(live: LiveTable, table: MappedTable, dialect: str) -> Iterator[Omissio
     if dialect not in _CREATE_INDEX:
         return
     columns = live.by_name
-    for column in dict.fromkeys((*table.identities, *table.followed)):
+    for column in table.looked_up:
         if column not in columns:
             continue
-        folded = table.identities.get(column) is IdentityKind.EMAIL and _folds(columns[column].type, dialect)
+        folded = column in table.folded and _folds(columns[column].type, dialect)
         expression = f"lower({column})" if folded else column
         if bare(expression) not in live.indexed:
             inner = f"lower({_quoted(column)})" if folded else _quoted(column)
