@@ -333,12 +333,15 @@ def test_names_of_any_form_are_quoted_and_no_line_of_a_comment_ends_early(postgr
 b" text);
     INSERT INTO "Other"."Us""ers" SELECT n, 'quimera.' || n || '@example.es', 'quimera.' || n || '@example.es'
         FROM generate_series(1, 9) AS n;
+    CREATE TABLE "100 %s" (id bigint PRIMARY KEY, "%s er_id" bigint);
+    INSERT INTO "100 %s" SELECT n, n FROM generate_series(1, 9) AS n;
     """
     with database(postgres, statements) as dsn:
         text = text_of(proposed(PostgresReader("crm", dsn)))
-    [table] = tables_of(text).values()
-    assert tables_of(text).keys() == {'Other.Us"ers'}
-    assert table["identities"]["email"] == "E-Mail"
+    tables = tables_of(text)
+    assert tables.keys() == {'Other.Us"ers', "100 %s"}
+    assert tables['Other.Us"ers']["identities"]["email"] == "E-Mail"
+    assert tables["100 %s"]["parent"] == {"table": 'Other.Us"ers', "column": "%s er_id"}
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def project(shop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with duckdb.connect(tmp_path / "people.duckdb") as connection:
         connection.execute(content("file"))
     (tmp_path / "olvido.toml").write_text(HEAD)
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)  # these tests run in a workflow of GitHub, too
     monkeypatch.setenv("OLVIDO_CONFIG", str(tmp_path / "olvido.toml"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("CRM_DSN", shop)

@@ -92,12 +92,14 @@ class PostgresReader:
         """See :meth:`olvido.sinks.discovery.live.TargetReader.held`."""
         try:
             with self._reading() as cur:
+                # No parameters: psycopg2 would take a % in a name for the place of one.
                 cur.execute(
                     sql.SQL(
-                        "SELECT count(*) FROM unnest(%s::text[]) AS w (v)"
+                        "SELECT count(*) FROM unnest({}::text[]) AS w (v)"
                         " WHERE EXISTS (SELECT 1 FROM {} AS t WHERE t.{}::text = w.v)"
-                    ).format(_table(table), sql.Identifier(column)),
-                    (array_of(sorted(set(values))),),
+                    ).format(
+                        sql.Literal(array_of(sorted(set(values)))), _table(table), sql.Identifier(column)
+                    )
                 )
                 row = cur.fetchone()
                 return int(row[0]) if row else 0
