@@ -21,12 +21,14 @@ from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.looks import LOOK_AGAIN, LaterLook
 from olvido.core.receipts import Receipt
+from olvido.core.rights.names import Action
 from olvido.core.sql import array_of
 from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, Swept
 from olvido.sinks.kinds.postgres_catalogue import look, quoted
 from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
+from olvido.sinks.rights.erase import erase_chunk
 from olvido.sinks.rights.target import Target
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import DataMap
@@ -44,6 +46,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CONNECT_S = 5
+CHUNK_ROWS = 10_000  # of one table in one transaction, of a person who has too many for one
+CHUNK_ROWS_MIN = 100
 ATTEMPTS_MAX = 3  # of a batch that met a concurrent change of the same rows, before it waits
 _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected, errors.ForeignKeyViolation)
 # Classes of SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -69,6 +73,7 @@ _REASONS = (
 class _Section(SectionPart):
     dsn: Secret
     look_again: LookAgain = LOOK_AGAIN
+    chunk_rows: int = Field(default=CHUNK_ROWS, ge=CHUNK_ROWS_MIN, le=1_000_000)
     tables: Any = Field(default=None)
 
 
@@ -81,11 +86,13 @@ class PostgresSink:
         dsn: str,
         data_map: DataMap,
         look_again: tuple[timedelta, ...] = LOOK_AGAIN,
+        chunk_rows: int = CHUNK_ROWS,
     ) -> None:
         self._settings = settings
         self._dsn = dsn
         self._map = data_map
         self._look_again = look_again
+        self._chunk_rows = chunk_rows
         self._connection: connection | None = None
         self._statements: Statements | None = None
 
@@ -99,7 +106,7 @@ class PostgresSink:
         section = read_section(_Section, settings)
         data_map = read_data_map(settings, section.tables)  # first: it can be told on any machine
         dsn = section.dsn.read(key=f"sinks.{settings.name}.dsn")
-        return cls(settings, dsn, data_map, section.look_again)
+        return cls(settings, dsn, data_map, section.look_again, section.chunk_rows)
 
     def __repr__(self) -> str:
         return f"PostgresSink({self._settings.name})"
@@ -135,16 +142,63 @@ class PostgresSink:
 
     def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
         """See :meth:`olvido.sinks.contract.Sink.apply`."""
+        try:
+            return self._attempting(lambda: self._apply(batch))
+        except Refused as refused:
+            heavy = refused.cause is Cause.TOO_SLOW and len(batch) == 1
+            if not heavy or batch[0].task.action is not Action.ERASE:
+                raise
+        return self._in_chunks(batch[0])
+
+    def _attempting(self, act: Callable[[], T]) -> T:
+        """Act, and again if somebody changed the same rows meanwhile. PostgreSQL's faults become ours."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                return self._apply(batch)
+                return act()
             except _CONFLICTS as error:
-                # Somebody changed the same rows meanwhile. Nothing is done yet: look again.
+                # Nothing is done yet: look again.
                 if attempt == ATTEMPTS_MAX:
                     raise self._fault(error) from None
             except psycopg2.Error as error:
                 raise self._fault(error) from None
         raise AssertionError("the last attempt returns or raises")
+
+    def _in_chunks(self, one: OpenedTask) -> Sequence[Receipt]:
+        """Erase a person who has too many rows for one transaction: each chunk is one, with its own counts.
+
+        Killed between two chunks: the task comes again, and what the chunks have done is counted with the
+        rest.
+        """
+        rows = self._chunk_rows
+        while True:
+            try:
+                if not self._attempting(lambda limit=rows: self._chunk(one, limit)):  # type: ignore[misc]
+                    break
+            except Refused as refused:
+                if refused.cause is not Cause.TOO_SLOW or rows == CHUNK_ROWS_MIN:
+                    raise
+                rows = max(rows // 10, CHUNK_ROWS_MIN)
+        return self._attempting(lambda: self._apply([one]))
+
+    def _chunk(self, one: OpenedTask, limit: int) -> bool:
+        """Erase some of a person's rows; whether there were as many as one chunk takes."""
+        conn = self._connected()
+        statements = self._statements or self._prepare(conn)
+        try:
+            with conn.cursor() as cur:
+                rows = TableRows(_PostgresSession(cur, self._begin(cur)), statements, limit=limit)
+                if rows.remembered([one.task.key]):
+                    counts: Mapping[str, int] = {}
+                else:
+                    counts = erase_chunk(one, Target(rows, self._map, self._settings.purposes))
+                if counts:
+                    rows.journal.save_progress(one.task.key, counts)
+            # Killed before this line: the chunk was not done. Killed after it: it was, and is counted.
+            conn.commit()
+        except BaseException:
+            self._roll_back(conn)
+            raise
+        return bool(counts)
 
     def rehearse(
         self, batch: Sequence[Task], opening: Callable[[Task], OpenedTask | None]

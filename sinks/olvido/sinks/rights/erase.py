@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.outcomes import Outcome
+from olvido.sinks.contract import OpenedTask
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import JOINT, KEPT, Found, Target
 from olvido.sinks.tables.data_map import ErasureMethod, Table
@@ -56,6 +57,28 @@ class EraseInTables:
             _Erasure(asking, target.owned(named, again), target).carry_out()
 
 
+def erase_chunk(one: OpenedTask, target: Target) -> Mapping[str, int]:
+    """Destroy some of the rows of a person who has very many; nothing if what is left is done at once.
+
+    Args:
+        one: an erasure, alone in its transaction.
+        target: the open transaction, with a limit.
+
+    Returns:
+        How many rows, by table and deed, as a receipt counts them.
+
+    Raises:
+        Refused: ``STILL_THERE``: roll back.
+    """
+    task = TaskProgress.of(0, one)
+    judgement = target.find([task])
+    found = target.owned([task], judgement)
+    if judgement.shared or not target.rows.full:
+        return {}
+    _Erasure({0: task}, found, target).carry_out_chunk()
+    return task.counts
+
+
 def _goes(name: str, target: Target) -> bool:
     return target.data_map.tables[name].erase is not ErasureMethod.RETAIN
 
@@ -80,6 +103,25 @@ class _Erasure:
                 self._prune(name)
             else:
                 self._erase(name)
+
+    def carry_out_chunk(self) -> None:
+        """Do it to the tables up to the first of which there may be more rows than were read.
+
+        Tables that point at others come first, so of those before it all rows are known that hang on the rows
+        read, and of that one the rows read may go.
+        """
+        self._empty_mentions()
+        plain = [name for name in self._map.erasing_order() if not self._map.tables[name].shared_by]
+        last = next(place for place, name in enumerate(plain) if name in self._rows.full)
+        for name in plain[: last + 1]:
+            if _goes(name, self._target):
+                self._erase(name)
+        for name in plain[last + 1 :]:
+            self._doomed[name] = {}
+        # Which shared rows those pointed at is known in this transaction only.
+        for name, table in self._map.tables.items():
+            if table.shared_by:
+                self._prune(name)
 
     def _empty_mentions(self) -> None:
         """Cut loose the rows of others that mention the person, before a key would forbid what follows."""
@@ -137,7 +179,7 @@ class _Erasure:
         doomed = self._doomed[name]
         if doomed:
             yield BY_KEY, list(doomed.values()), [(key, None) for key in doomed]
-        if table.parents and not self._map.row_by_row(name):
+        if table.parents and self._rows.limit is None and not self._map.row_by_row(name):
             [parent] = table.parents
             above = self._doomed[parent.table]
             if above:

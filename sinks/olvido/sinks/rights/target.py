@@ -7,7 +7,7 @@ from datetime import datetime
 
 from olvido.core.subject import IdentityKind
 from olvido.sinks.rights.progress import TaskProgress
-from olvido.sinks.tables.data_map import DataMap, Table
+from olvido.sinks.tables.data_map import DataMap, ErasureMethod, Table
 from olvido.sinks.tables.engine import PointedRow, Reached, Search, TableRows
 from olvido.sinks.tables.ownership import Judgement, Key, Lead, Match, Row, judge, leads
 
@@ -104,11 +104,12 @@ class Target:
                 if owners:
                     mine[key] = Row(owners, row.shares)
                     naming[name].update(owners)
+            self._cut(name, table, mine)
             if table.pointed_at_by:
                 self._add_pointed_at(name, table, owned)
             if not table.parents:
                 continue
-            if self.data_map.row_by_row(name):
+            if self.rows.limit is not None or self.data_map.row_by_row(name):
                 self._add_children(name, table, owned, fences, joint)
             for match in judgement.hanging.get(name, ()):
                 if match.n in _owners(table, match.parents, owned):
@@ -142,6 +143,14 @@ class Target:
             new = {
                 number: added if parent.table == name else [] for number, parent in enumerate(table.parents)
             }
+
+    def _cut(self, name: str, table: Table, mine: dict[Key, Row]) -> None:
+        """Of the rows that name a heavy person, leave as many as one chunk takes."""
+        limit = self.rows.limit
+        if limit is not None and table.erase is not ErasureMethod.RETAIN and len(mine) >= limit:
+            self.rows.chunked(name, len(mine))
+            for key in list(mine)[limit:]:
+                del mine[key]
 
     def _add_pointed_at(self, name: str, table: Table, owned: Mapping[str, dict[Key, Row]]) -> None:
         """Add the rows that rows of the persons point at, if no row of anybody else does, too."""

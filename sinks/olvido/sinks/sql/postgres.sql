@@ -38,7 +38,7 @@ DO $$ BEGIN IF to_regnamespace('olvido') IS NULL THEN CREATE SCHEMA olvido; END 
 CREATE TABLE IF NOT EXISTS olvido.applied (
     task_id uuid NOT NULL,
     generation int NOT NULL,
-    outcome text NOT NULL,
+    outcome text NOT NULL,  -- none while a task is done in chunks
     counts jsonb NOT NULL,
     detail text NOT NULL,
     applied_at timestamptz NOT NULL,
@@ -106,7 +106,8 @@ JOIN olvido.applied AS a USING (task_id, generation);
 -- Which of some tasks were done before.
 SELECT a.task_id::text, a.generation
 FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
-JOIN olvido.applied AS a USING (task_id, generation);
+JOIN olvido.applied AS a USING (task_id, generation)
+WHERE a.outcome <> '';
 
 -- name: remember
 -- Keep new answers, with the effects they tell of. If a zombie did one of these tasks since this transaction
@@ -119,6 +120,20 @@ FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[], %(outcomes)s::text[], 
     AS t (task_id, generation, outcome, counts, detail, verified)
 ORDER BY task_id, generation
 ON CONFLICT DO NOTHING;
+
+-- name: save_progress
+-- What all chunks so far of a task have done: an answer without an outcome. A zombie that does the same task makes of
+-- it a serialization failure.
+INSERT INTO olvido.applied (task_id, generation, outcome, counts, detail, applied_at)
+SELECT task_id, generation, '', counts::jsonb, '', now()
+FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[], %(counts)s::text[]) AS t (task_id, generation, counts)
+ON CONFLICT (task_id, generation) DO UPDATE SET counts = excluded.counts, applied_at = excluded.applied_at;
+
+-- name: forget_progress
+-- The task is answered now.
+DELETE FROM olvido.applied AS p
+USING unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
+WHERE p.task_id = t.task_id AND p.generation = t.generation AND p.outcome = '';
 
 -- name: states
 -- What is known about these.

@@ -95,6 +95,8 @@ class TableRows:
 
     session: Session
     statements: Statements
+    limit: int | None = None  # at most so many rows that hang on others are read: one chunk of a heavy person
+    full: set[str] = field(default_factory=set)  # the tables of which there may be more
     destroyed: bool = False  # whether rows were deleted or emptied, whose bytes may still be there
     journal: Journal = field(init=False)
     _fences_written: dict[object, dict[datetime | None, str | None]] = field(default_factory=dict)
@@ -160,11 +162,20 @@ class TableRows:
         """The rows of a table that hang on these rows by one of its parents."""
         given = self._given_parents(name, number, reached)
         decode = _Decoder(self.statements.row(name), first=1)
+        statement = self.statements.children(name, number)
+        if self.limit is not None and self.statements.data_map.tables[name].erase is not ErasureMethod.RETAIN:
+            statement = self.statements.children_left(name, number, self.limit)
         found = []
-        for row in self._run(self.statements.children(name, number), given):
+        for row in self._run(statement, given):
             key, _, parents, shares = decode(row)
             found.append(Child(row[0], key, parents, shares))
+        self.chunked(name, len(found))
         return found
+
+    def chunked(self, name: str, rows: int) -> None:
+        """Note whether there may be more rows of a table than one chunk takes."""
+        if self.limit is not None and rows >= self.limit:
+            self.full.add(name)
 
     def pointed_at(self, name: str, number: int, keys: Sequence[Key]) -> list[PointedRow]:
         """The rows of a table that rows of another one point at, once for each that does."""

@@ -85,20 +85,27 @@ class Journal:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._known: dict[tuple[str, int], IdempotencyKey] = {}
+        # What earlier chunks have done of tasks that are not answered yet, as far as it was read.
+        self.unfinished: dict[IdempotencyKey, Mapping[str, int]] = {}
 
     def remembered(self, keys: Sequence[IdempotencyKey]) -> Mapping[IdempotencyKey, Answer]:
         """The answers given before."""
-        rows = self._session.named("remembered", self._keys(keys))
-        return {
-            self._known[task_id, generation]: Answer(
+        found: dict[IdempotencyKey, Answer] = {}
+        for task_id, generation, outcome, counts, detail, applied_at, verified_at in self._session.named(
+            "remembered", self._keys(keys)
+        ):
+            key = self._known[task_id, generation]
+            if not outcome:
+                self.unfinished[key] = json.loads(counts)
+                continue
+            found[key] = Answer(
                 outcome=Outcome(outcome),
                 counts=json.loads(counts),
                 detail=detail,
                 applied_at=_utc(applied_at),
                 verified_at=verified_at and _utc(verified_at),
             )
-            for task_id, generation, outcome, counts, detail, applied_at, verified_at in rows
-        }
+        return found
 
     def known(self, keys: Sequence[IdempotencyKey]) -> Set[IdempotencyKey]:
         """Which of these tasks were done before; what was answered is not read."""
@@ -113,6 +120,8 @@ class Journal:
         All are of this transaction's instant, and so is the reading back.
         """
         given = list(answers.values())
+        if finished := [key for key in answers if key in self.unfinished]:
+            self._session.named("forget_progress", self._keys(finished))
         self._session.named(
             "remember",
             {
@@ -130,6 +139,12 @@ class Journal:
         texts = [(str(task_id), generation) for task_id, generation in keys]
         self._known.update(zip(texts, keys, strict=True))
         return {"task_ids": [task_id for task_id, _ in texts], "generations": [number for _, number in texts]}
+
+    def save_progress(self, key: IdempotencyKey, counts: Mapping[str, int]) -> None:
+        """Add what one chunk of a task has done to what earlier chunks have."""
+        known = self.unfinished.get(key, {})
+        total = {name: known.get(name, 0) + counts.get(name, 0) for name in {**known, **counts}}
+        self._session.named("save_progress", {**self._keys([key]), "counts": [json.dumps(total)]})
 
     # --- what people decided -------------------------------------------------------------------
 

@@ -50,6 +50,9 @@ def carry_out(
 def _answers(target: Target, new: Sequence[OpenedTask]) -> Mapping[IdempotencyKey, Answer]:
     """The answers to tasks that were never done before."""
     tasks = [TaskProgress.of(n, one) for n, one in enumerate(new)]
+    for task in tasks:
+        # What was done of it in chunks is counted with the rest.
+        task.counts.update(target.rows.journal.unfinished.get(task.task.key, {}))
     asked = [
         (in_tables, [task for task in tasks if task.task.action is action])
         for action, in_tables in IN_TABLES.items()

@@ -84,6 +84,17 @@ class Statements:
             lambda: self._select(name, self._by_parent(name, number), self._parent_keys(name, number)),
         )
 
+    def children_left(self, name: str, number: int, limit: int) -> Sql:
+        """As :meth:`children`, at most so many, and none that is as the erasure leaves it."""
+        return self._once(
+            ("children left", name, number, limit),
+            lambda: together(
+                self.children(name, number),
+                *self._not_erased(name),
+                f" LIMIT {limit}",
+            ),
+        )
+
     def pointed_at(self, name: str, number: int) -> Sql:
         """The rows that given rows of another table point at: place, how many point by each way, the row."""
         return self._once(("pointed at", name, number), lambda: self._pointed_at(name, number))
@@ -414,17 +425,21 @@ class Statements:
 
     def _remaining(self, name: str, number: int | None) -> Sql:
         condition, given = self._reached(name, number)
-        table = self.data_map.tables[name]
         parts: list[Sql | str] = [
             "SELECT count(*) FROM ",
             self._given(given),
             f" JOIN {self.table(name)} AS {ROW} ON ",
             condition,
         ]
-        if table.declared:
-            otherwise = [self._otherwise(name, column, value) for column, value in table.declared.items()]
-            parts += [" WHERE (", all_of(otherwise, " OR "), ")"]
-        return together(*parts)
+        return together(*parts, *self._not_erased(name))
+
+    def _not_erased(self, name: str) -> list[Sql | str]:
+        """That an emptied row is not as the erasure leaves it. One that is to be deleted never is."""
+        declared = self.data_map.tables[name].declared
+        if not declared:
+            return []
+        otherwise = [self._otherwise(name, column, value) for column, value in declared.items()]
+        return [" WHERE (", all_of(otherwise, " OR "), ")"]
 
     def _otherwise(self, name: str, column: str, value: Scalar | None) -> Sql:
         """That a column is not what the erasure makes it. As text, since not every type can be compared."""

@@ -1,0 +1,153 @@
+"""A person with more rows than one transaction may take is erased in chunks, and answered once."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sinks.shop import a_customer, an_erasure
+from sinks.targets import PostgresTarget
+
+from olvido.core.causes import Cause
+from olvido.core.errors import Refused
+from olvido.core.outcomes import Outcome
+from olvido.sinks.kinds.postgres import CHUNK_ROWS_MIN, PostgresSink
+from olvido.sinks.tables.journal import queries
+
+ROWS = 450  # of one table: five chunks of the smallest size
+
+
+@pytest.fixture
+def heavy(postgres_target: PostgresTarget) -> PostgresTarget:
+    """A shop in which C-1 has very many rows, and deleting more than a chunk at once takes too long."""
+    target = postgres_target
+    target.add("addresses", {"id": 1, "street": "Calle"}, {"id": 2, "street": "Otra"})
+    target.add("customers", a_customer(1, address_id=1), a_customer(2, address_id=2))
+    target.run(f"""
+        INSERT INTO contacts SELECT n, 1, 'note' FROM generate_series(1, {ROWS}) AS n;
+        INSERT INTO contacts SELECT n, 2, 'note' FROM generate_series(10001, 10003) AS n;
+        INSERT INTO tickets SELECT n, 1, 'Ana', 'body' FROM generate_series(1, {ROWS}) AS n;
+        INSERT INTO invoices SELECT n, 1, 7 FROM generate_series(1, 3) AS n;
+        CREATE FUNCTION heavy() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+            IF (SELECT count(*) FROM changed) > {CHUNK_ROWS_MIN} THEN RAISE SQLSTATE '57014'; END IF;
+            RETURN NULL; END$$;
+        CREATE TRIGGER heavy AFTER DELETE ON contacts REFERENCING OLD TABLE AS changed
+            FOR EACH STATEMENT EXECUTE FUNCTION heavy();
+        CREATE TRIGGER heavy AFTER UPDATE ON tickets REFERENCING OLD TABLE AS changed
+            FOR EACH STATEMENT EXECUTE FUNCTION heavy();
+    """)
+    return target
+
+
+@pytest.fixture
+def sink(heavy: PostgresTarget) -> Iterator[PostgresSink]:
+    """A sink whose chunks are of the smallest size."""
+    sink = heavy.sink()
+    sink._chunk_rows = CHUNK_ROWS_MIN
+    yield sink
+    sink.close()
+
+
+def all_is_done(target: PostgresTarget) -> None:
+    assert [row[0] for row in target.rows("customers")] == [2]
+    assert target.run("SELECT DISTINCT customer_id FROM contacts") == [(2,)]
+    assert target.run("SELECT DISTINCT customer_id, author_name, body FROM tickets") == [(None, "", "")]
+    assert target.run("SELECT count(*) FROM contacts, tickets WHERE contacts.id = 10001") == [(ROWS,)]
+    assert [row[0] for row in target.rows("addresses")] == [2]
+    assert target.run("SELECT count(*) FROM olvido.applied WHERE outcome = ''") == [(0,)]
+
+
+def test_a_heavy_person_is_erased_in_chunks_and_answered_once(
+    heavy: PostgresTarget, sink: PostgresSink
+) -> None:
+    task = an_erasure(customer_id="C-1")
+    [receipt] = sink.apply([task])
+    assert receipt.outcome is Outcome.RETAINED
+    assert receipt.counts == {
+        "contacts.deleted": ROWS, "tickets.anonymised": ROWS, "invoices.retained": 3,
+        "customers.deleted": 1, "addresses.deleted": 1,
+    }  # fmt: skip
+    all_is_done(heavy)
+    assert sink.apply([task]) == [receipt]
+
+
+def test_the_others_of_a_batch_do_not_wait_for_a_heavy_person(
+    heavy: PostgresTarget, sink: PostgresSink
+) -> None:
+    """The whole batch is refused as too slow; then each stands alone, and only one is done in chunks."""
+    with pytest.raises(Refused) as caught:
+        sink.apply([an_erasure(customer_id="C-1"), an_erasure(customer_id="C-2")])
+    assert caught.value.cause is Cause.TOO_SLOW
+    assert len(heavy.rows("customers")) == 2
+    [receipt] = sink.apply([an_erasure(customer_id="C-2")])
+    assert receipt.counts == {"contacts.deleted": 3, "customers.deleted": 1, "addresses.deleted": 1}
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, 6, 9])
+def test_killed_after_any_chunk_it_goes_on_from_there(
+    heavy: PostgresTarget, sink: PostgresSink, chunk: int
+) -> None:
+    """Nothing is done twice, and the receipt counts what the killed process has done, too."""
+    script = Path(__file__).with_name("killed_in_chunks.py")
+    killed = subprocess.run(
+        [sys.executable, script, str(chunk)],
+        env={"PYTHONPATH": str(script.parent.parent), **heavy.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    [(counts,)] = heavy.run("SELECT counts FROM olvido.applied WHERE outcome = ''")
+    assert sum(counts.values()) >= CHUNK_ROWS_MIN
+    left = heavy.run(
+        "SELECT (SELECT count(*) FROM contacts), (SELECT count(*) FROM tickets WHERE body <> '')"
+    )
+    assert sum(left[0]) - 3 + sum(counts.values()) == 2 * ROWS
+    [receipt] = sink.apply([an_erasure(customer_id="C-1", source_id=UUID(int=7))])
+    assert receipt.counts["contacts.deleted"] == ROWS
+    assert receipt.counts["tickets.anonymised"] == ROWS
+    all_is_done(heavy)
+
+
+@pytest.mark.proof
+def test_a_million_rows_of_one_person_are_erased(
+    postgres_target: PostgresTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the chunks that are the default, where no statement may take longer than two seconds."""
+    begin = queries("postgres")["begin"]
+    quick = {
+        **queries("postgres"),
+        "begin": begin.replace("statement_timeout = '60s'", "statement_timeout = '2s'"),
+    }
+    assert quick != queries("postgres")
+    monkeypatch.setattr("olvido.sinks.kinds.postgres.queries", lambda _: quick)
+    postgres_target.add("customers", a_customer(1))
+    postgres_target.run("""
+        INSERT INTO contacts SELECT n, 1, repeat('note ', 20) FROM generate_series(1, 1000000) AS n;
+        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+            IF (SELECT count(*) FROM changed) > 20000 THEN PERFORM pg_sleep(60); END IF; RETURN NULL; END$$;
+        CREATE TRIGGER slow AFTER DELETE ON contacts REFERENCING OLD TABLE AS changed
+            FOR EACH STATEMENT EXECUTE FUNCTION slow();
+    """)
+    with closing(postgres_target.sink()) as sink:
+        [receipt] = sink.apply([an_erasure(customer_id="C-1")])
+    assert receipt.outcome is Outcome.ERASED
+    assert receipt.counts == {"contacts.deleted": 1_000_000, "customers.deleted": 1}
+    assert postgres_target.run("SELECT count(*) FROM contacts") == [(0,)]
+
+
+def test_what_is_too_slow_even_in_the_smallest_chunks_is_parked(
+    heavy: PostgresTarget, sink: PostgresSink
+) -> None:
+    heavy.run("""
+        CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE SQLSTATE '57014'; END$$;
+        CREATE TRIGGER never BEFORE DELETE ON contacts FOR EACH ROW EXECUTE FUNCTION never();
+    """)
+    with pytest.raises(Refused) as caught:
+        sink.apply([an_erasure(customer_id="C-1")])
+    assert caught.value.cause is Cause.TOO_SLOW
+    assert sink.apply([an_erasure(customer_id="C-9")])[0].outcome is Outcome.NOT_FOUND
