@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,7 +26,9 @@ from olvido.sinks import looks
 from olvido.sinks.contract import OpenedTask
 from olvido.sinks.kinds.duckdb import DuckDBSink
 from olvido.sinks.kinds.postgres import PostgresSink
+from olvido.sinks.rights import erase, orphans
 from olvido.sinks.sweeping import Sweeping
+from olvido.sinks.tables.journal import queries
 
 HOUR = timedelta(hours=1)
 AN_ID = UUID(int=10**9)
@@ -205,6 +208,59 @@ def test_rows_that_are_retained_contradict_nothing_and_what_hangs_on_them_later_
     shop.target.run("INSERT INTO contacts VALUES (1, 2, 'called on Monday')")
     shop.pass_time(HOUR)
     assert results(shop.step()) == {(two.task.source_id, 0): "undecided"}
+
+
+def test_a_row_that_hangs_on_a_deleted_one_without_a_foreign_key_is_found_and_erased(shop: Shop):
+    """No identity leads to it. The key of the deleted row is kept: it is none of the person's identities."""
+    erasure = shop.boxes.erasure(customer_id="C-1", source_id=AN_ID)
+    shop.erase(erasure, shop.boxes.erasure(customer_id="C-2"))
+    shop.target.run("INSERT INTO contacts VALUES (1, 1, 'put in while the erasure ran')")
+    shop.target.run("INSERT INTO contacts VALUES (3, 3, 'of a customer who is there')")
+    shop.target.run("INSERT INTO contacts VALUES (9, 9, 'of nobody that was ever known')")
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {(AN_ID, 0): "found_again"}
+    again = shop.boxes.erasure(customer_id="C-1", source_id=AN_ID, generation=1)
+    [receipt] = shop.sink.apply([again])
+    assert (receipt.outcome, receipt.counts) == (Outcome.ERASED, {"contacts.deleted": 1})
+    assert [row[0] for row in shop.target.rows("contacts")] == [3, 9]
+    # Its key is kept on: it may happen once more.
+    shop.target.run("INSERT INTO contacts VALUES (1, 1, 'once more')")
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {(AN_ID, 1): "found_again"}
+
+
+def test_of_more_deleted_rows_than_keys_are_kept_nothing_is_decided(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    for module in (orphans, erase):
+        monkeypatch.setattr(module, "KEYS_MAX", 1)
+    erasure = shop.boxes.erasure(customer_id="C-1")
+    shop.erase(erasure)
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {(erasure.task.source_id, 0): "undecided"}
+
+
+def test_every_dialect_has_the_statements_of_later_looks():
+    """They stand beside those of the journal."""
+    folder = files("olvido.sinks") / "sql"
+    dialects = [one.name.removesuffix(".sql") for one in folder.iterdir() if "_" not in one.name]
+    assert {"postgres", "duckdb"} <= {*dialects}
+    wanted = {
+        "keep_erasures", "gone_of", "drop_earlier_generations", "look_alone", "drop_beyond", "oldest_due",
+        "due_looks", "done_after", "looked", "drop_erasures",
+    }  # fmt: skip
+    assert {name: wanted - queries(name).keys() for name in dialects} == {name: set() for name in dialects}
+
+
+def test_a_row_that_hangs_on_a_row_that_is_there_again_is_not_touched(shop: Shop):
+    """Somebody has the key by now: a new life, or a stranger."""
+    shop.erase(shop.boxes.erasure(customer_id="C-1", source_id=AN_ID))
+    shop.target.add("customers", a_customer(1, customer_no="C-9", email="x@x.org", phone="+34600009999"))
+    shop.target.run("INSERT INTO contacts VALUES (1, 1, 'of C-9')")
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {}
+    shop.erase(shop.boxes.erasure(customer_id="C-1", source_id=AN_ID, generation=1))
+    assert len(shop.target.rows("contacts")) == 1
 
 
 def test_rows_of_somebody_else_that_name_the_person_leave_it_undecided(shop: Shop):

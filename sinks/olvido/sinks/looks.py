@@ -19,9 +19,11 @@ from olvido.core.rights.names import Action
 from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.privacy.opening import Forgotten
 from olvido.sinks.contract import OpenedTask, Swept
+from olvido.sinks.rights.orphans import Gone, orphans, too_many
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Found, Target
 from olvido.sinks.tables.data_map import ErasureMethod
+from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.kept import Kept, KeptErasures
 
 # Erasures in one look, and those of the last one's transaction with it. Each may be named in the record,
@@ -46,12 +48,12 @@ def _waits(given: object) -> tuple[timedelta, ...]:
 LookAgain = Annotated[tuple[timedelta, ...], BeforeValidator(_waits)]  # `look_again` of a sink's section
 
 
-def to_keep(batch: Iterable[OpenedTask], receipts: Iterable[Receipt], at: datetime) -> list[Kept]:
-    """The erasures of a batch that are answered for good in the transaction of an instant."""
+def to_keep(batch: Iterable[OpenedTask], receipts: Iterable[Receipt], rows: TableRows) -> list[Kept]:
+    """The erasures of a batch that are answered for good in a transaction."""
     return [
-        Kept(one.task, receipt.applied_at)
+        Kept(one.task, receipt.applied_at, rows.gone.get(one.task.key, {}))
         for one, receipt in zip(batch, receipts, strict=True)
-        if one.task.action is Action.ERASE and receipt.outcome.final and receipt.applied_at == at
+        if one.task.action is Action.ERASE and receipt.outcome.final and receipt.applied_at == rows.at
     ]
 
 
@@ -103,7 +105,8 @@ class LookTransaction:
         """Open the boxes and search; what was found, and whose keys are destroyed."""
         opened, results = [], dict[IdempotencyKey, LookResult]()
         forgotten: set[IdempotencyKey] = set()
-        for task, _ in due:
+        gone: list[Gone] = []
+        for task, _, deleted in due:
             try:
                 one = self.opening(task)
             except Forgotten:
@@ -113,21 +116,22 @@ class LookTransaction:
                 results[task.key] = LookResult.NOT_LOOKED
             else:
                 opened.append(one)
+                gone.append(deleted)
         tasks = [TaskProgress.of(n, one) for n, one in enumerate(opened)]
-        results |= {tasks[n].task.key: result for n, result in _searched(self.target, tasks).items()}
+        results |= {tasks[n].task.key: result for n, result in _searched(self.target, tasks, gone).items()}
         look = look_of(
             self.sink, wait, [one.applied_at for one in due], self.target.rows.at,
             looked=len(opened), forgotten=len(forgotten),
             not_verified=[
                 NotVerified(request_id=one.source_id, generation=one.generation, result=results[one.key])
-                for one, _ in due
+                for one, *_ in due
                 if one.key in results
             ],
         )  # fmt: skip
         return look, forgotten
 
 
-def _searched(target: Target, tasks: Sequence[TaskProgress]) -> dict[int, LookResult]:
+def _searched(target: Target, tasks: Sequence[TaskProgress], gone: Sequence[Gone]) -> dict[int, LookResult]:
     """What a search finds of people who were erased, by their places; who is not in it was not found.
 
     Only what an erasure would take, and what is not newer than the request, was found again. Of a row
@@ -154,6 +158,9 @@ def _searched(target: Target, tasks: Sequence[TaskProgress]) -> dict[int, LookRe
                 reached = target.reached(parent.table, above, found, {task.n: task for task in tasks})
                 for child in target.rows.children(name, number, reached):
                     (again if dated else undecided).update(owners[child.place])
+    undecided.update(n for n, deleted in enumerate(gone) if too_many(deleted))
+    for way in orphans(target, dict(enumerate(gone)), {task.n: task.fence for task in tasks}):
+        again.update(way.owners)
     return dict.fromkeys(undecided, LookResult.UNDECIDED) | dict.fromkeys(again, LookResult.FOUND_AGAIN)
 
 

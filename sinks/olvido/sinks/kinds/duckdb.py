@@ -119,7 +119,7 @@ class DuckDBSink:
             rows = TableRows(session, statements)
             receipts = carry_out(rows, self._map, self._settings, batch)
             if self._look_again:
-                KeptErasures(session, self._settings.name).keep(to_keep(batch, receipts, rows.at))
+                KeptErasures(session, self._settings.name).keep(to_keep(batch, receipts, rows))
             if rows.destroyed:
                 session.named("make_compaction_due", {}, since=session.at)
             # Killed before this line: nothing was done. Killed after it: all was done and is

@@ -258,7 +258,7 @@ class PostgresSink:
                 receipts = carry_out(rows, self._map, self._settings, batch)
                 if self._look_again:
                     kept = KeptErasures(rows.session, self._settings.name)
-                    kept.keep(to_keep(batch, receipts, rows.at))
+                    kept.keep(to_keep(batch, receipts, rows))
             # Killed before this line: nothing was done. Killed after it: all was done and is
             # remembered, and the batch that comes again is answered from the journal.
             conn.commit()

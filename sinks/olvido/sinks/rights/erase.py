@@ -7,10 +7,12 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.outcomes import Outcome
 from olvido.sinks.contract import OpenedTask
+from olvido.sinks.rights.orphans import KEYS_MAX, may_be_left, orphans
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import JOINT, KEPT, Found, Target
 from olvido.sinks.tables.data_map import ErasureMethod, Table
 from olvido.sinks.tables.engine import BY_KEY, Reached, row_key
+from olvido.sinks.tables.kept import KeptErasures
 from olvido.sinks.tables.ownership import Key, Row
 
 _OUTCOMES = (  # of a task that came to several, the first of these
@@ -36,6 +38,7 @@ class EraseInTables:
         nothing may be.
         """
         asking = {task.n: task for task in tasks}
+        _erase_orphans(asking, target)
         _Erasure(asking, found, target).carry_out()
         if any(target.acted_on(name) for name in target.data_map.tables):
             self._read_back(asking, found, target)
@@ -161,6 +164,8 @@ class _Erasure:
             self._count_cascades(name, table, owners, [key for key, _ in reached])
             counts = self._rows.erase(name, number, reached)
             self._count(done, owners, counts)
+            if number is BY_KEY and may_be_left(self._target, name):
+                self._keep_keys(name, owners, reached)
             if table.erase is ErasureMethod.RETAIN:
                 continue
             # Each key is one row's; of a row that is not there, or that a trigger protects, nothing is
@@ -170,6 +175,12 @@ class _Erasure:
                 raise _still_there(name)
         if (table.consent or table.objection) and self._doomed[name] and _goes(name, self._target):
             self._rows.forget_row_marks(name, list(self._doomed[name]))
+
+    def _keep_keys(self, name: str, owners: Sequence[int], reached: Sequence[Reached]) -> None:
+        for n, (key, _) in zip(owners, reached, strict=True):
+            keys = self._rows.gone.setdefault(self._asking[n].task.key, {}).setdefault(name, [])
+            if len(keys) < KEYS_MAX:
+                keys.append(key)
 
     def _acted_on(self, name: str) -> bool:
         return self._target.acted_on(name) and bool(self._map.tables[name].key)
@@ -217,6 +228,22 @@ class _Erasure:
         self._count(f"{name}.{table.erase.done}", [last_owner[key] for key in left], counts)
         if table.erase is ErasureMethod.DELETE:
             self._rows.journal.forget_shared_rows(name, [row_key(key) for key in left])
+
+
+def _erase_orphans(asking: Mapping[int, TaskProgress], target: Target) -> None:
+    """What was found again may hang on rows that an earlier generation of the task has deleted."""
+    again = [task for task in asking.values() if task.task.generation]
+    if not again:
+        return
+    kept = KeptErasures(target.rows.session, again[0].task.sink).gone([task.task.task_id for task in again])
+    gone = {task.n: kept[task.task.task_id] for task in again if kept.get(task.task.task_id)}
+    for n, tables in gone.items():
+        target.rows.gone[asking[n].task.key] = {name: list(keys) for name, keys in tables.items()}
+    for way in orphans(target, gone, {n: asking[n].fence for n in gone}):
+        counts = target.rows.erase(way.table, way.number, way.reached)
+        for place, count in counts.items():
+            done = target.data_map.tables[way.table].erase.done
+            asking[way.owners[place]].count(f"{way.table}.{done}", count)
 
 
 def _close(asking: Mapping[int, TaskProgress], found: Found, target: Target) -> None:

@@ -53,6 +53,7 @@ CREATE TABLE IF NOT EXISTS olvido.later_looks (
     wrapped_key BLOB NOT NULL,
     nonce BLOB NOT NULL,
     ciphertext BLOB NOT NULL,
+    gone VARCHAR,  -- JSON, by table: the keys of deleted rows on which others may still hang
     place INTEGER NOT NULL,  -- of its next look among those of the setting
     applied_at TIMESTAMP NOT NULL,
     PRIMARY KEY (task_id, generation)
@@ -134,7 +135,14 @@ INSERT OR IGNORE INTO olvido.later_looks
 SELECT unnest($task_ids::UUID[]), unnest($generations::INTEGER[]), $sink, unnest($request_ids::UUID[]),
     unnest($subject_ids::VARCHAR[]), unnest($handles::VARCHAR[]), unnest($asked_at::TIMESTAMP[]),
     unnest($regions::VARCHAR[]), unnest($key_ids::VARCHAR[]), unnest($wrapped_keys::BLOB[]),
-    unnest($nonces::BLOB[]), unnest($ciphertexts::BLOB[]), 0, unnest($applied_at::TIMESTAMP[]);
+    unnest($nonces::BLOB[]), unnest($ciphertexts::BLOB[]), unnest($gone::VARCHAR[]), 0, unnest($applied_at::TIMESTAMP[]);
+
+-- name: gone_of
+-- The keys of deleted rows that these tasks have kept, each by its newest generation.
+SELECT task_id::VARCHAR, arg_max(gone, generation)
+FROM olvido.later_looks
+WHERE gone IS NOT NULL AND task_id IN (SELECT unnest($task_ids::UUID[]))
+GROUP BY task_id;
 
 -- name: drop_earlier_generations
 -- What was asked for again is looked at by its newest generation.
@@ -162,7 +170,7 @@ GROUP BY l.place;
 -- Those whose look of one place is due, the oldest first. Of one instant all or none: the record speaks of all
 -- that was done between two instants.
 SELECT task_id::VARCHAR, generation, request_id::VARCHAR, subject_id, handles, asked_at, region, key_id,
-    wrapped_key, nonce, ciphertext, applied_at
+    wrapped_key, nonce, ciphertext, gone, applied_at
 FROM olvido.later_looks
 WHERE sink = $sink AND place = $place AND applied_at <= (
     SELECT max(applied_at) FROM (
@@ -174,7 +182,7 @@ ORDER BY applied_at;
 -- name: done_after
 -- Those that were done after an instant, whatever looks they had, the oldest first.
 SELECT task_id::VARCHAR, generation, request_id::VARCHAR, subject_id, handles, asked_at, region, key_id,
-    wrapped_key, nonce, ciphertext, applied_at
+    wrapped_key, nonce, ciphertext, gone, applied_at
 FROM olvido.later_looks
 WHERE sink = $sink AND applied_at > $instant AND applied_at <= (
     SELECT max(applied_at) FROM (

@@ -89,6 +89,7 @@ CREATE TABLE IF NOT EXISTS olvido.later_looks (
     wrapped_key bytea NOT NULL,
     nonce bytea NOT NULL,
     ciphertext bytea NOT NULL,
+    gone jsonb,  -- by table: the keys of deleted rows on which others may still hang
     place int NOT NULL,  -- of its next look among those of the setting
     applied_at timestamptz NOT NULL,
     PRIMARY KEY (task_id, generation)
@@ -202,17 +203,24 @@ WHERE table_name = %(table)s AND row_key = ANY(%(row_keys)s::text[]);
 -- name: keep_erasures
 -- The task of each erasure with its sealed box, until its last look. No identity is in clear.
 INSERT INTO olvido.later_looks (task_id, generation, sink, request_id, subject_id, handles, asked_at,
-    region, key_id, wrapped_key, nonce, ciphertext, place, applied_at)
+    region, key_id, wrapped_key, nonce, ciphertext, gone, place, applied_at)
 SELECT t.task_id, t.generation, %(sink)s, t.request_id, t.subject_id, t.handles::jsonb, t.asked_at,
-    t.region, t.key_id, t.wrapped_key, t.nonce, t.ciphertext, 0, t.applied_at
+    t.region, t.key_id, t.wrapped_key, t.nonce, t.ciphertext, t.gone::jsonb, 0, t.applied_at
 FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[], %(request_ids)s::uuid[], %(subject_ids)s::text[],
             %(handles)s::text[], %(asked_at)s::timestamptz[], %(regions)s::text[], %(key_ids)s::text[],
-            %(wrapped_keys)s::bytea[], %(nonces)s::bytea[], %(ciphertexts)s::bytea[],
+            %(wrapped_keys)s::bytea[], %(nonces)s::bytea[], %(ciphertexts)s::bytea[], %(gone)s::text[],
             %(applied_at)s::timestamptz[])
     AS t (task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, wrapped_key, nonce,
-          ciphertext, applied_at)
+          ciphertext, gone, applied_at)
 ORDER BY t.task_id, t.generation
 ON CONFLICT DO NOTHING;
+
+-- name: gone_of
+-- The keys of deleted rows that these tasks have kept, each by its newest generation.
+SELECT DISTINCT ON (task_id) task_id::text, gone::text
+FROM olvido.later_looks
+WHERE task_id = ANY(%(task_ids)s::uuid[]) AND gone IS NOT NULL
+ORDER BY task_id, generation DESC;
 
 -- name: drop_earlier_generations
 -- What was asked for again is looked at by its newest generation.
@@ -249,7 +257,7 @@ CROSS JOIN LATERAL (
 -- name: due_looks
 -- Those whose look of one place is due, the oldest first. Of one instant all or none: see oldest_due.
 SELECT task_id::text, generation, request_id::text, subject_id, handles::text, asked_at,
-    region, key_id, wrapped_key, nonce, ciphertext, applied_at
+    region, key_id, wrapped_key, nonce, ciphertext, gone::text, applied_at
 FROM olvido.later_looks
 WHERE sink = %(sink)s AND place = %(place)s AND applied_at <= %(before)s
   AND applied_at < (SELECT coalesce(min(xact_start), now()) FROM pg_stat_activity
@@ -260,7 +268,7 @@ ORDER BY applied_at FETCH FIRST %(limit)s ROWS WITH TIES;
 -- name: done_after
 -- Those that were done after an instant, whatever looks they had, the oldest first.
 SELECT task_id::text, generation, request_id::text, subject_id, handles::text, asked_at,
-    region, key_id, wrapped_key, nonce, ciphertext, applied_at
+    region, key_id, wrapped_key, nonce, ciphertext, gone::text, applied_at
 FROM olvido.later_looks
 WHERE sink = %(sink)s AND applied_at > %(instant)s
   AND applied_at < (SELECT coalesce(min(xact_start), now()) FROM pg_stat_activity

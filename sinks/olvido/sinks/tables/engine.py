@@ -97,6 +97,8 @@ class TableRows:
     statements: Statements
     limit: int | None = None  # at most so many rows that hang on others are read: one chunk of a heavy person
     full: set[str] = field(default_factory=set)  # the tables of which there may be more
+    # By task and table: the keys of deleted rows, where others that hang on them may still be put in.
+    gone: dict[IdempotencyKey, dict[str, list[Key]]] = field(default_factory=dict)
     destroyed: bool = False  # whether rows were deleted or emptied, whose bytes may still be there
     journal: Journal = field(init=False)
     _fences_written: dict[object, dict[datetime | None, str | None]] = field(default_factory=dict)

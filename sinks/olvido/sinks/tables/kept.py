@@ -11,6 +11,7 @@ from olvido.core.rights.erase import Erase
 from olvido.core.subject import Handle, IdentityKind
 from olvido.core.tasks import IdempotencyKey, RequestId, Task
 from olvido.sinks.tables.dialect import Session
+from olvido.sinks.tables.ownership import Key
 
 
 class Kept(NamedTuple):
@@ -18,6 +19,7 @@ class Kept(NamedTuple):
 
     task: Task
     applied_at: datetime
+    gone: Mapping[str, Sequence[Key]]  # by table: the keys of deleted rows on which others may still hang
 
 
 class KeptErasures:
@@ -31,7 +33,7 @@ class KeptErasures:
         """Keep erasures done in this transaction; their earlier generations are looked at no more."""
         if not erasures:
             return
-        tasks = [task for task, _ in erasures]
+        tasks = [one.task for one in erasures]
         keys = _keys([task.key for task in tasks])
         columns: dict[str, Sequence[object]] = {
             "request_ids": [task.source_id for task in tasks],
@@ -43,11 +45,17 @@ class KeptErasures:
             "wrapped_keys": [task.box.wrapped_key for task in tasks],
             "nonces": [task.box.nonce for task in tasks],
             "ciphertexts": [task.box.ciphertext for task in tasks],
-            "applied_at": [applied_at for _, applied_at in erasures],
+            "gone": [json.dumps(one.gone) if one.gone else None for one in erasures],
+            "applied_at": [one.applied_at for one in erasures],
         }
         self._session.named("keep_erasures", keys | columns, sink=self._sink)
         if any(task.generation for task in tasks):
             self._session.named("drop_earlier_generations", keys)
+
+    def gone(self, task_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Sequence[Key]]]:
+        """Of tasks with generations that are kept: the keys of the rows that those have deleted, by table."""
+        rows = self._session.named("gone_of", {"task_ids": task_ids})
+        return {UUID(task_id): _tables(gone) for task_id, gone in rows}
 
     def alone(self) -> bool:
         """Whether no other process looks for this sink now; none does until the transaction ends."""
@@ -87,7 +95,8 @@ class KeptErasures:
             self._session.named("drop_erasures", _keys(keys))
 
     def _kept(self, row: tuple[Any, ...]) -> Kept:
-        task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, *box, applied_at = row
+        *start, gone, applied_at = row
+        task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, *box = start
         wrapped_key, nonce, ciphertext = map(bytes, box)
         task = Task(
             task_id=UUID(task_id),
@@ -103,7 +112,12 @@ class KeptErasures:
                 region=region, key_id=key_id, wrapped_key=wrapped_key, nonce=nonce, ciphertext=ciphertext
             ),
         )
-        return Kept(task, _utc(applied_at))
+        return Kept(task, _utc(applied_at), _tables(gone))
+
+
+def _tables(gone: str | None) -> Mapping[str, Sequence[Key]]:
+    tables = json.loads(gone) if gone else {}
+    return {name: [tuple(key) for key in keys] for name, keys in tables.items()}
 
 
 def _keys(keys: Sequence[IdempotencyKey]) -> dict[str, Sequence[object]]:
