@@ -95,14 +95,18 @@ class NewsletterSink:
         return receipt
 
     def _do(self, target: sqlite3.Connection, one: OpenedTask, now: datetime) -> Receipt:
-        emails = [(one.normalised,) for one in one.identities if one.kind is IdentityKind.EMAIL]
+        # In all forms of the address: readers type it as they like. SQLite folds the case of ASCII letters
+        # alone, so those beyond ASCII are among the spellings in both cases.
+        addresses = [identity for identity in one.identities if identity.kind is IdentityKind.EMAIL]
+        emails = [(spelling,) for address in addresses for spelling in address.spellings]
         if one.task.action is not Action.ERASE or not emails:
             detail = "erases, and searches by email; nothing else"
             return receipt_for(one.task, Outcome.UNSUPPORTED, applied_at=now, detail=detail)
-        gone = target.executemany("DELETE FROM readers WHERE lower(email) = ?", emails).rowcount
+        gone = target.executemany("DELETE FROM readers WHERE lower(email) = lower(?)", emails).rowcount
         counts = {"readers.deleted": gone} if gone else {}
         left = [
-            target.execute("SELECT 1 FROM readers WHERE lower(email) = ?", one).fetchone() for one in emails
+            target.execute("SELECT 1 FROM readers WHERE lower(email) = lower(?)", one).fetchone()
+            for one in emails
         ]
         if any(left):  # a trigger of the target's may put rows back: then nothing was erased
             detail = "rows are there after they were deleted"

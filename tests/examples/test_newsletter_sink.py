@@ -14,6 +14,7 @@ from olvido.core.errors import ConfigError, Unavailable
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.names import Action
 from olvido.core.subject import IdentityKind
+from olvido.schemas.privacy.identities import normalise
 from olvido.sinks import plugins
 from olvido.sinks.contract import SinkSettings
 
@@ -63,6 +64,16 @@ def test_a_person_is_erased_once_and_nobody_else_is(sink, file: Path):
     assert sink.apply([task]) == [first]
     assert readers(file) == ["ana@x.es", "bo@x.es"]
     assert [one.outcome for one in sink.apply([an_erasure(email="nobody@x.es")])] == [Outcome.NOT_FOUND]
+
+
+def test_a_reader_is_found_in_whichever_form_the_address_was_typed(sink, file: Path):
+    hers = ["zo\u00eb@b\u00fccher.example", "zo\u00eb@xn--bcher-kva.example", "ZO\u00cb@B\u00dcCHER.EXAMPLE"]
+    with closing(sqlite3.connect(file)) as target, target:
+        target.executemany("INSERT INTO readers VALUES (?)", [(email,) for email in hers])
+    zoe = normalise(IdentityKind.EMAIL, "Zo\u00eb@xn--bcher-kva.example")
+    [receipt] = sink.apply([a_task(Action.ERASE, (zoe,))])
+    assert receipt.counts == {"readers.deleted": 3}
+    assert readers(file) == ["Ana@x.es", "bo@x.es"]
 
 
 def test_what_it_cannot_do_is_said_and_changes_nothing(sink, file: Path):
