@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 	$(BIN)/python -m compileall -q $(ROOMS)
 	@touch $@
 
-.PHONY: help setup demo test proof check mypy pyright simulate chaos fmt lock clean bench
+.PHONY: help setup demo training test proof check mypy pyright simulate chaos fmt lock clean bench
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -44,10 +44,14 @@ pyright: .venv/.ready
 # of the time of what begins first is waiting, for a session that runs out or a broker that comes up.
 PYTEST := $(BIN)/pytest --numprocesses $(or $(WORKERS),4) $(if $(JUNIT),--junitxml $(JUNIT)) --dist loadgroup --no-loadscope-reorder
 
-test: check ## everything that guards a change, on the real parts
+# Once a machine: no stack of the tests then loads all of Kafka and the registry anew. Not in a test's own time.
+training: .venv/.ready
+	@$(BIN)/python -m olvido.operators.local.training
+
+test: check training ## everything that guards a change, on the real parts
 	$(PYTEST) -m "not proof"
 
-proof: .venv/.ready ## what proves at length: worlds, kills, bugs, demo, wheel
+proof: .venv/.ready training ## what proves at length: worlds, kills, bugs, demo, wheel
 	$(BIN)/pyright
 	$(PYTEST) -m proof
 

@@ -125,9 +125,7 @@ def parts(docker: bool) -> Iterator[Parts]:
             )
     else:
         from olvido.operators.local.stack import temporary_stack
-        from olvido.operators.local.training import train
 
-        train()  # once a machine; every stack of every run starts in half the CPU after it
         with temporary_stack() as stack:
             yield Parts(
                 bootstrap_servers=stack.bootstrap_servers,
