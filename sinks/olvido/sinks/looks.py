@@ -148,13 +148,13 @@ def _searched(target: Target, tasks: Sequence[TaskProgress], gone: Sequence[Gone
             continue
         for key, row in found.owned[name].items():
             dated = table.created is not None and key in judgement.roots.get(name, ())
-            (again if dated else undecided).update(row.owners)
+            (again if dated else undecided).update(row.concerned)
         for number, parent in enumerate(table.parents):
             above = found.owned[parent.table]
             if above and target.data_map.tables[parent.table].erase is ErasureMethod.RETAIN:
                 # Its person may use it still, so what hangs on it may be new.
                 dated = target.rows.statements.leaves_newer(name, number)
-                owners = [row.owners for row in above.values()]
+                owners = [row.concerned for row in above.values()]
                 reached = target.reached(parent.table, above, found, {task.n: task for task in tasks})
                 for child in target.rows.children(name, number, reached):
                     (again if dated else undecided).update(owners[child.place])

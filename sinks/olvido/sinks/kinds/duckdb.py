@@ -342,7 +342,7 @@ class _DuckDBDialect:
 
     def without(self, expression: str, element: str, column: Column) -> str:
         kind = column.full.removesuffix("[]")
-        return f"list_filter({expression}, x -> x IS DISTINCT FROM CAST({element} AS {kind}))"
+        return f"list_filter({expression}, lambda x: x IS DISTINCT FROM CAST({element} AS {kind}))"
 
     def contains(self, expression: str, element: str, column: Column) -> str:
         return f"list_contains({expression}, CAST({element} AS {column.full.removesuffix('[]')}))"

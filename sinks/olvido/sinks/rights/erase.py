@@ -97,6 +97,10 @@ class _Erasure:
         self._map = target.data_map
         # By table: which rows go, each for one task.
         self._doomed = {name: _first_owners(rows, asking) for name, rows in found.owned.items()}
+        for name, rows in found.owned.items():
+            if target.data_map.tables[name].parents:
+                kept = (row for key, row in rows.items() if key not in self._doomed[name])
+                found.joint.update(n for row in kept for n in row.concerned)
 
     def carry_out(self) -> None:
         """Do to each table's rows what the data map says."""
@@ -288,13 +292,15 @@ def _grounds(task: TaskProgress, kept: Sequence[str], target: Target) -> list[st
 
 
 def _first_owners(rows: Mapping[Key, Row], asking: Mapping[int, TaskProgress]) -> Mapping[Key, int]:
-    """Each row once, for the first task that asks for it: so it is destroyed and counted once."""
+    """Each row once, for the first task that asks for it: so it is destroyed and counted once.
+
+    A row of several people goes when each of them asks, as it would with the last of them.
+    """
     first: dict[Key, int] = {}
     for key, row in rows.items():
-        for n in row.owners:
-            if n in asking:
-                first[key] = n
-                break
+        askers = [next((n for n in holder if n in asking), None) for holder in row.holders]
+        if None not in askers:
+            first[key] = min(n for n in askers if n is not None)
     return first
 
 

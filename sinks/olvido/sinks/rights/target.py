@@ -9,7 +9,7 @@ from olvido.core.subject import IdentityKind
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.tables.data_map import DataMap, ErasureMethod, Table
 from olvido.sinks.tables.engine import PointedRow, Reached, Search, TableRows
-from olvido.sinks.tables.ownership import Judgement, Key, Lead, Match, Row, judge, leads
+from olvido.sinks.tables.ownership import Holders, Judgement, Key, Lead, Match, Row, joined, judge, leads
 
 KEPT = "rows that name the person belong to somebody else, or may do so, and were kept as they are"
 JOINT = "rows that hang on the person and on somebody else as well were kept as they are"
@@ -24,7 +24,7 @@ class Found:
     judgement: Judgement
     owned: Owned
     naming: Mapping[str, Set[int]]  # by table: the tasks that name a row of their own person there
-    joint: Set[int] = field(default_factory=set)  # tasks with rows that are somebody else's as well
+    joint: set[int] = field(default_factory=set)  # tasks with rows that are somebody else's as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Target:
             for key, row in judgement.roots.get(name, {}).items():
                 owners = tuple(n for n in row.owners if n not in untouched) if untouched else row.owners
                 if owners:
-                    mine[key] = Row(owners, row.shares)
+                    mine[key] = Row((owners,), row.shares)
                     naming[name].update(owners)
             self._cut(name, table, mine)
             if table.pointed_at_by:
@@ -112,7 +112,7 @@ class Target:
             if self.rows.limit is not None or self.data_map.row_by_row(name):
                 self._add_children(name, table, owned, fences, joint)
             for match in judgement.hanging.get(name, ()):
-                if match.n in _owners(table, match.parents, owned):
+                if match.n in Row(_holders(table, match.parents, owned)).owners:
                     naming[name].add(match.n)
                 else:
                     judgement.others.add(match.n)
@@ -134,11 +134,11 @@ class Target:
                 above = owned[table.parents[number].table]
                 reached = [(key, _fence(above[key], fences)) for key in keys]
                 for child in self.rows.children(name, number, reached) if reached else ():
-                    owners = _owners(table, child.parents, owned)
-                    if not owners:
-                        joint.update(above[keys[child.place]].owners)
+                    holders = _holders(table, child.parents, owned)
+                    if not holders:
+                        joint.update(above[keys[child.place]].concerned)
                     elif child.key not in owned[name]:
-                        owned[name][child.key] = Row(owners, child.shares)
+                        owned[name][child.key] = Row(holders, child.shares)
                         added.append(child.key)
             new = {
                 number: added if parent.table == name else [] for number, parent in enumerate(table.parents)
@@ -155,17 +155,20 @@ class Target:
     def _add_pointed_at(self, name: str, table: Table, owned: Mapping[str, dict[Key, Row]]) -> None:
         """Add the rows that rows of the persons point at, if no row of anybody else does, too."""
         ours: dict[Key, Counter[int]] = defaultdict(Counter)
-        rows: dict[Key, tuple[PointedRow, tuple[int, ...]]] = {}
+        rows: dict[Key, PointedRow] = {}
+        pointing: dict[Key, Holders] = defaultdict(tuple)
         for number, pointer in enumerate(table.pointed_at_by):
             keys = list(owned[pointer.table])
             for row in self.rows.pointed_at(name, number, keys) if keys else ():
                 ours[row.key][number] += 1
-                rows.setdefault(row.key, (row, owned[pointer.table][keys[row.place]].owners))
-        for key, (row, owners) in rows.items():
+                rows[row.key] = row
+                pointing[row.key] += owned[pointer.table][keys[row.place]].holders
+        for key, row in rows.items():
             alone = all(ours[key][number] == count for number, count in enumerate(row.pointing))
             hangs = any(parent is not None for parent in row.parents)
-            if alone and (not hangs or _owners(table, row.parents, owned)):
-                owned[name].setdefault(key, Row(owners, row.shares))
+            above = _holders(table, row.parents, owned)
+            if alone and (above or not hangs):
+                owned[name].setdefault(key, Row(joined((*pointing[key], *above)), row.shares))
 
     def reached(
         self, name: str, keys: Iterable[Key], found: Found, tasks: Mapping[int, TaskProgress]
@@ -188,24 +191,26 @@ class Target:
         return bool(self.rows.statements.shape.tables[name].triggers)
 
 
-def _owners(
-    table: Table, parents: Sequence[Key | None], owned: Mapping[str, Mapping[Key, Row]]
-) -> tuple[int, ...]:
-    """Whose a row is that hangs on others: theirs whose all of those are."""
-    owners: tuple[int, ...] | None = None
+def _holders(table: Table, parents: Sequence[Key | None], owned: Mapping[str, Mapping[Key, Row]]) -> Holders:
+    """Whose a row is that hangs on others: theirs whose those are. Nobody's, if one of those is a stranger's.
+
+    The holders of the rows above may be several people: each of them may say what becomes of their own, and
+    only all of them together that the row goes.
+    """
+    found: Holders = ()
     for reference, key in zip(table.parents, parents, strict=True):
         if key is None:
             continue
         row = owned[reference.table].get(key)
         if row is None:
             return ()
-        owners = row.owners if owners is None else tuple(n for n in owners if n in row.owners)
-    return owners or ()
+        found += row.holders
+    return joined(found) if found else ()
 
 
 def _fence(row: Row, fences: Mapping[int, datetime | None]) -> datetime | None:
     """The latest fence of those whose row it is; None if one of them has none."""
-    given = [fences.get(n) for n in row.owners]
+    given = [fences.get(n) for n in row.concerned]
     known = [fence for fence in given if fence is not None]
     return max(known) if len(known) == len(given) else None
 

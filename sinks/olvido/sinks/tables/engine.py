@@ -5,6 +5,7 @@ Keys travel as text: a target's own text of a value, cast back to its type, is t
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -234,14 +235,20 @@ class TableRows:
     def empty_mentions(self, name: str, mention: Mention, keys: Sequence[Key]) -> Mapping[int, int]:
         """Empty a column of the rows that mention the rows with these keys; how many, by the key's place."""
         statements = self.statements.empty_mentions(name, mention)
-        counts: dict[int, int] = {}
-        while done := self._change(statements, _columns(keys)):
-            self.destroyed = True
-            for place, count in done:
-                counts[place] = counts.get(place, 0) + count
-            if not mention.array:
-                break
+        given = _columns(keys)
+        if not mention.array:
+            counts = Counter(dict(self._change(statements, given)))
+        elif len(statements) == 1:
             # An array that mentions several of them loses one of them at a time.
+            counts = Counter()
+            while done := dict(self._change(statements, given)):
+                counts.update(done)
+        else:
+            counted, shorten = statements
+            counts = Counter(dict(self._run(counted, given)))
+            while counts and self.session.changed(shorten.text, self._parameters(shorten, given)):
+                pass
+        self.destroyed |= bool(counts)
         return counts
 
     # --- what people decided -----------------------------------------------------------------

@@ -41,6 +41,7 @@ def check_fit(data_map: DataMap, target: TargetShape) -> tuple[str, ...]:
         _check_key(here, name, table, data_map, shape)
         _check_changes(here, name, table, shape)
         _check_pairs(here, name, table, data_map, target)
+        _check_types_beside(here, name, table, target)
     for name in data_map.tables:
         for key in target.tables[name].foreign_keys:
             _check_reference(f"{place}.{name}", name, key, data_map)
@@ -163,17 +164,19 @@ def _check_key(place: str, name: str, table: Table, data_map: DataMap, shape: Ta
 
 def _needs_key(name: str, table: Table, data_map: DataMap, shape: TableShape) -> str:
     """Why a table without a key will not do; nothing if rows are found again by where they are."""
-    if not shape.address:
-        return "its rows must be told apart, and this database gives them no address"
-    if table.shared_by:
-        return "rows that are shared are pointed at by it"
-    if table.marked:
-        return "rows that are marked are remembered by it"
-    if data_map.has_dependants(name):
-        return "rows of other tables hang on it"
-    if shape.triggers and table.erase is ErasureMethod.ANONYMISE:
-        return f"{', '.join(shape.triggers)} acts on its rows, so they must be found again"
-    return ""
+    acted_on = bool(shape.triggers) and table.erase is ErasureMethod.ANONYMISE
+    reasons = (
+        (not shape.address, "its rows must be told apart, and this database gives them no address"),
+        (bool(table.shared_by), "rows that are shared are pointed at by it"),
+        (bool(table.marked), "rows that are marked are remembered by it"),
+        (data_map.has_dependants(name), "rows of other tables hang on it"),
+        (
+            bool(table.mentions) and not table.only_mentions,
+            "a row moves when a mention in it is emptied, and must be found again",
+        ),
+        (acted_on, f"{', '.join(shape.triggers)} acts on its rows, so they must be found again"),
+    )
+    return next((reason for applies, reason in reasons if applies), "")
 
 
 def _check_changes(place: str, name: str, table: Table, shape: TableShape) -> None:
@@ -262,6 +265,42 @@ def _check_pair(  # noqa: PLR0917 - two ends, and where both are described
             ours.family is TypeFamily.EXACT and ours.plain != theirs.plain
         ):
             raise fault(place, f"{column!r} ({ours.full}) cannot point at a key of type {theirs.full}")
+
+
+def _check_types_beside(place: str, name: str, table: Table, target: TargetShape) -> None:
+    """A number that points at another table for each type must be followed with its type."""
+    references = [
+        *(("parent", name, one.table, one.columns, one) for one in table.parents),
+        *(("mentions", name, one.table, (one.column,), one) for one in table.mentions if one.table),
+        *(("pointed_at_by", one.table, name, one.columns, one) for one in table.pointed_at_by),
+        *(("shared_by", one.table, name, one.columns, one) for one in table.shared_by),
+    ]
+    for key, pointing, pointed, columns, reference in references:
+        beside = _type_beside(columns[-1], target.tables[pointing])
+        if beside is None or "where" in reference.model_fields_set:
+            continue  # where = {} says that every row points there
+        if target.held_by_key(pointed, pointing, columns) is None:
+            where = "where" if key != "shared_by" else "pointed_at_by instead, with where"
+            raise fault(
+                f"{place}.{key}",
+                f"{pointing} has {beside!r} beside {columns[-1]!r}: rows that point at another table by the "
+                f"same number would be taken for those of {pointed}. Write {where} = "
+                f'{{ {beside} = "…" }}, what stands there for {pointed}; or where = {{}}, if every row '
+                f"points at {pointed}",
+            )
+
+
+def _type_beside(column: str, shape: TableShape) -> str | None:
+    """The column that says at which table another one points: ``subject_type`` beside ``subject_id``."""
+    stem = re.sub(r"(?i)_?(id|key|uuid)$", "", column)
+    wanted = {_bare_name(f"{stem}{end}") for end in ("type", "type_id", "kind")}
+    if _bare_name(stem) == "object":
+        wanted.add("contenttypeid")  # Django's generic foreign keys
+    return next((one for one in shape.columns if one != column and _bare_name(one) in wanted), None)
+
+
+def _bare_name(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 _ON_DELETE = {

@@ -31,11 +31,30 @@ class Match(NamedTuple):
     climbed: bool = False  # it names nobody itself: a row that hangs on it does
 
 
-class Row(NamedTuple):
-    """One row and the tasks whose person it belongs to, the first one first."""
+Holders = tuple[tuple[int, ...], ...]
 
-    owners: tuple[int, ...]
+
+class Row(NamedTuple):
+    """One row and whose it is. A row that hangs on rows of several people has several holders."""
+
+    holders: Holders  # of each the tasks that are this one person's, the first one first
     shares: tuple[Key | None, ...] = ()
+
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """The tasks whose person alone it belongs to."""
+        return self.holders[0] if len(self.holders) == 1 else ()
+
+    @property
+    def concerned(self) -> tuple[int, ...]:
+        """The tasks of all who hold it."""
+        return self.holders[0] if len(self.holders) == 1 else tuple(n for one in self.holders for n in one)
+
+
+def joined(holders: Holders) -> Holders:
+    """Those who hold a row together: one, if some task is about all of them."""
+    common = tuple(n for n in holders[0] if all(n in other for other in holders[1:]))
+    return (common,) if common else tuple(dict.fromkeys(holders))
 
 
 class Lead(NamedTuple):
@@ -126,8 +145,8 @@ def _told_apart(
 
 def _row(matches: Sequence[Match]) -> Row:
     if len(matches) == 1:  # nearly always
-        return Row((matches[0].n,), matches[0].shares)
-    return Row(tuple(sorted({match.n for match in matches})), matches[0].shares)
+        return Row(((matches[0].n,),), matches[0].shares)
+    return Row((tuple(sorted({match.n for match in matches})),), matches[0].shares)
 
 
 def _several(persons: Set[tuple[str, object]]) -> bool:

@@ -74,7 +74,11 @@ class Statements:
         """The rows with the given keys: place, and the row."""
         return self._once(
             ("look up", name),
-            lambda: self._select(name, self._by_key(name), [*self._keys(name), *self._fence_column(name)]),
+            lambda: self._select(
+                name,
+                all_of([self._by_key(name), *self._fence(name)]),
+                [*self._keys(name), *self._fence_column(name)],
+            ),
         )
 
     def children(self, name: str, number: int) -> Sql:

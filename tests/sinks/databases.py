@@ -1,0 +1,146 @@
+"""Empty databases of each kind: a test makes its own tables in one and maps them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+import psycopg2
+from sinks.shop import SINK, an_identity
+
+from olvido.core.subject import Identity, IdentityKind
+from olvido.sinks.contract import Sink, SinkSettings
+from olvido.sinks.kinds.duckdb import DuckDBSink
+from olvido.sinks.kinds.postgres import PostgresSink
+from olvido.sinks.tables.map_rules import read_data_map
+
+Rows = list[tuple[Any, ...]]
+Content = Mapping[str, Rows]
+# A foreign key of a column, which a database without them leaves out.
+_REFERENCE = re.compile(r" REFERENCES \w+( \(\w+\))?( ON DELETE (CASCADE|SET NULL|RESTRICT))?")
+
+
+class Database(Protocol):
+    """One empty database. Tables are made in words that all of them understand."""
+
+    kind: str
+    foreign_keys: bool  # whether rows that a foreign key points at can be deleted with those that point
+    arrays: bool
+    addresses: bool  # whether a row without a key can be found again within a transaction
+
+    def run(self, script: str) -> Rows:
+        """Statements, committed; what the last one gives."""
+        ...
+
+    def sink(
+        self,
+        tables: Mapping[str, Any],
+        identities: Sequence[IdentityKind] = (),
+        purposes: tuple[str, ...] = (),
+    ) -> Sink:
+        """A checked sink over some tables."""
+        ...
+
+
+class PostgresDatabase:
+    """One database on the tests' server; each test empties it first."""
+
+    kind = "postgres"
+    foreign_keys = arrays = addresses = True
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self.run("DROP SCHEMA IF EXISTS olvido CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+    def run(self, script: str) -> Rows:
+        with closing(psycopg2.connect(self._dsn)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(script)
+            return cursor.fetchall() if cursor.description else []
+
+    def sink(
+        self,
+        tables: Mapping[str, Any],
+        identities: Sequence[IdentityKind] = (),
+        purposes: tuple[str, ...] = (),
+    ) -> Sink:
+        told = _told(tables, identities, purposes)
+        return _checked(PostgresSink(told, self._dsn, read_data_map(told, tables)))
+
+
+class DuckDBDatabase:
+    """A file. It cannot delete both ends of a foreign key in one transaction, so it has none."""
+
+    kind = "duckdb"
+    foreign_keys = False
+    arrays = addresses = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        duckdb.connect(path).close()
+
+    def run(self, script: str) -> Rows:
+        with duckdb.connect(self._path) as connection:
+            return connection.execute(_REFERENCE.sub("", script)).fetchall()
+
+    def sink(
+        self,
+        tables: Mapping[str, Any],
+        identities: Sequence[IdentityKind] = (),
+        purposes: tuple[str, ...] = (),
+    ) -> Sink:
+        told = _told(tables, identities, purposes)
+        return _checked(DuckDBSink(told, self._path, read_data_map(told, tables)))
+
+
+def _told(
+    tables: Mapping[str, Any], identities: Sequence[IdentityKind], purposes: tuple[str, ...]
+) -> SinkSettings:
+    """What the sink is told: it is given the kinds that its tables hold, unless a test says otherwise."""
+    held = {kind for table in tables.values() for kind in table.get("identities", ())}
+    kinds = tuple(identities) or tuple(kind for kind in IdentityKind if kind in held)
+    return SinkSettings(name=SINK, region="cn", identities=kinds, purposes=purposes, own={})
+
+
+def _checked(sink: Sink) -> Sink:
+    sink.check()
+    sink.install()
+    return sink
+
+
+def content(database: Database, tables: Iterable[str]) -> Content:
+    """All rows of some tables."""
+    return {name: database.run(f"SELECT * FROM {_quoted(name)}") for name in tables}
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def difference(before: Content, after: Content) -> dict[str, tuple[Rows, Rows]]:
+    """By table that is not as before: the rows that went, and those that came in their place."""
+    found = {}
+    for name, rows in before.items():
+        old, new = Counter(map(repr, rows)), Counter(map(repr, after[name]))
+        if old != new:
+            found[name] = (_sorted(rows, old - new), _sorted(after[name], new - old))
+    return found
+
+
+def _sorted(rows: Rows, wanted: Counter[str]) -> Rows:
+    by_text = {repr(row): row for row in rows}
+    return [by_text[text] for text in sorted(wanted.elements())]
+
+
+def identities_of(
+    *, customer_id: str = "", email: str | Iterable[str] = (), phone: str = ""
+) -> Iterator[Identity]:
+    """Identities of a person; of addresses there may be several."""
+    given = {
+        IdentityKind.CUSTOMER_ID: [customer_id],
+        IdentityKind.EMAIL: [email] if isinstance(email, str) else list(email),
+        IdentityKind.PHONE: [phone],
+    }
+    yield from (an_identity(kind, value) for kind, values in given.items() for value in values if value)
