@@ -54,6 +54,21 @@ def test_all_rows_of_a_person_are_found_by_each_form(target: Target) -> None:
     assert left == [(form, Outcome.ERASED, True) for _, written in WRITTEN.values() for form in written[:-1]]
 
 
+def test_a_column_whose_collation_folds_ascii_alone_is_searched_for_capitals(
+    postgres_target: PostgresTarget,
+) -> None:
+    """Under the collation "C", the lower case of MARCIANO-S\u00c1ENZ keeps its \u00c1."""
+    postgres_target.run('ALTER TABLE customers ALTER COLUMN email TYPE text COLLATE "C"')
+    held = ["MARCIANO-S\u00c1ENZ@X.EXAMPLE", "Marciano-S\u00e1enz@X.example", "MARCIANO-SAENZ@X.EXAMPLE"]
+    rows = [a_customer(n, customer_no=None, email=email) for n, email in enumerate(held)]
+    postgres_target.add("customers", *rows)
+    sink = postgres_target.sink()
+    [receipt] = sink.apply([a_task(Action.ERASE, (normalise(EMAIL, "marciano-s\u00e1enz@x.example"),))])
+    sink.close()
+    assert receipt.counts == {"customers.deleted": 2}
+    assert [row[0] for row in postgres_target.rows("customers")] == [2]
+
+
 def sha256(text: str) -> str:
     """As a target computes it."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -251,10 +251,14 @@ class Statements:
 
     def _holding(self, name: str, kind: IdentityKind, identity: IdentityColumn, where: Condition) -> Sql:
         expression, column = self.holder(name, identity)
+        # Under "C" the column folds ASCII letters alone, so the value is folded by the same rule. Of letters
+        # beyond ASCII the spellings have both cases.
+        by_rule = f' COLLATE "{column.collation}"' if column.collation in FOLDS_ASCII_ALONE else ""
+        asked = self.dialect.folded(f"{GIVEN}.v{by_rule}")
         if identity.inside:
-            equal = self.dialect.within(self.dialect.folded(expression), self.dialect.folded(f"{GIVEN}.v"))
+            equal = self.dialect.within(self.dialect.folded(expression), asked)
         elif overlooks_case(kind, identity, column):
-            equal = f"{self.dialect.folded(expression)} = {self.dialect.folded(f'{GIVEN}.v')}"
+            equal = f"{self.dialect.folded(expression)} = {asked}"
         else:
             equal = self.dialect.exactly(expression, f"{GIVEN}.v", column)
         condition = all_of([equal, *self._where(name, where), *self._fence(name)])
@@ -482,6 +486,9 @@ class Statements:
             parts.append(self.dialect.place())
             parameters.append(fixed)
         return Sql(self.dialect.joined(parts), tuple(parameters))
+
+
+FOLDS_ASCII_ALONE = frozenset({"C", "POSIX"})  # PostgreSQL's collations
 
 
 def overlooks_case(kind: IdentityKind, identity: IdentityColumn, column: Column) -> bool:
