@@ -811,6 +811,28 @@ def test_a_number_is_written_in_the_form_that_its_column_has(database: Database)
 # --- 10. a fence in a number; a fence for children ----------------------------------------------
 
 
+@pytest.mark.parametrize("dial", ["smallint", "text"])
+def test_a_number_may_stand_in_two_columns(database: Database, dial: str) -> None:
+    """Country code and number: neither of them alone is anybody's."""
+    world = World(
+        database,
+        f"""
+        CREATE TABLE phones (id int PRIMARY KEY, dial_code {dial}, number text);
+        INSERT INTO phones VALUES (1, '34', '600000007'), (2, '44', '600000007'), (3, '34', '600000008'),
+            (4, NULL, '600000007'), (5, '34', '600000007');
+        """,
+        {"phones": {
+            "key": "id", "erase": "delete",
+            "identities": {"phone": {"column": "number", "dial": "dial_code"}}}},
+        identities=(IdentityKind.PHONE,),
+    )  # fmt: skip
+    [(outcome, counts)] = world.ask({"phone": "+34600000007"})
+    assert (outcome, counts) == (Outcome.ERASED, {"phones.deleted": 2})
+    gone, came = world.changes["phones"]
+    assert sorted(row[0] for row in gone) == [1, 5]
+    assert not came
+
+
 @pytest.mark.parametrize("clock", ["epoch_s", "epoch_ms"])
 def test_an_instant_may_be_a_number(database: Database, clock: str) -> None:
     """She asked on 1 June; whoever bears her address since is a new life."""

@@ -119,7 +119,13 @@ class IdentityColumn(SectionPart):
     column: ColumnName
     form: str = "plain"  # see olvido.sinks.forms
     json_path: tuple[str, ...] = Field(default=(), alias="json")  # the way to it inside a JSON column
+    dial: ColumnName | None = None  # of a phone number that is in two columns: the one with its country code
     inside: bool = False  # it stands among other text: ``Ana <ana@…>``, a list of addresses
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column, and the one with the country code, if that is another."""
+        return (self.column,) if self.dial is None else (self.column, self.dial)
 
 
 def _identity_columns(value: object) -> object:
@@ -224,7 +230,8 @@ class Table(SectionPart):
     @property
     def identity_columns(self) -> tuple[str, ...]:
         """The columns that hold identities, each once."""
-        return tuple(dict.fromkeys(c.column for columns in self.identities.values() for c in columns))
+        identities = [one for columns in self.identities.values() for one in columns]
+        return tuple(dict.fromkeys(column for one in identities for column in one.columns))
 
     @property
     def parent_columns(self) -> tuple[str, ...]:

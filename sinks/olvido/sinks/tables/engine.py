@@ -293,25 +293,28 @@ class TableRows:
         """The rows whose column holds one of the identities, and whether that is the very identity."""
         _, column = self.statements.holder(name, identity)
         fold = overlooks_case(kind, identity, column) or column.family is TypeFamily.FOLDED
+        dial = None if identity.dial is None else self.statements.shape.column(name, identity.dial)
         asked = [
             (search, value)
             for search in searches
-            for value in stored(search, identity.form)
-            if fits(value, column)
+            for value in stored(search, identity)
+            if fits(value[0], column) and (dial is None or fits(value[1], dial))
         ]
         if not asked:
             return
-        given: list[Sequence[object]] = [[value for _, value in asked]]
+        given: list[Sequence[object]] = [*zip(*(value for _, value in asked), strict=True)]
         given += self._fences(name, [search.fence for search, _ in asked])
-        decode = _Decoder(self.statements.row(name), first=2)
+        first = 1 + len(identity.columns)
+        decode = _Decoder(self.statements.row(name), first=first)
         for row in self._run(statement, [range(len(asked)), *given]):
             search, value = asked[row[0]]
-            if row[2] is None:
+            if row[first] is None:
                 raise self._not_a_key(name)
             if identity.inside:
-                certain = stands_in(value, row[1])
+                certain = stands_in(value[0], row[1])
             else:
-                certain = row[1] == value or same(row[1], value, column, fold=fold)
+                certain = row[1] == value[0] or same(row[1], value[0], column, fold=fold)
+                certain = certain and (dial is None or same(row[2], value[1], dial, fold=False))
             yield search, certain, *decode(row)
 
     def _fences(self, name: str, fences: Sequence[datetime | None]) -> list[Sequence[object]]:
@@ -421,9 +424,13 @@ def row_key(key: Key) -> str:
     return key[0] if len(key) == 1 else json.dumps(key, ensure_ascii=False)
 
 
-def stored(search: Search, form: str) -> Sequence[str]:
-    """What a column of a form may hold of the identity that is searched for."""
-    return search.spellings if form == forms.PLAIN else forms.stored(search.identity, form)
+def stored(search: Search, identity: IdentityColumn) -> Sequence[tuple[str, ...]]:
+    """What the columns may hold of an identity: one text, or a number and its country code."""
+    if identity.dial is not None:
+        return [(number, code) for code, number in forms.split(search.identity)]
+    if identity.form == forms.PLAIN:
+        return [(value,) for value in search.spellings]
+    return [(value,) for value in forms.stored(search.identity, identity.form)]
 
 
 def same(held: str, asked: str, column: Column, *, fold: bool) -> bool:

@@ -52,7 +52,7 @@ def _named(table: Table, name: str, data_map: DataMap) -> Iterator[tuple[str, st
     """Every column the data map says a table has, with the key that says so."""
     yield from (("key", column) for column in table.key)
     for kind, columns in table.identities.items():
-        yield from ((f"identities.{kind.value}", one.column) for one in columns)
+        yield from ((f"identities.{kind.value}", column) for one in columns for column in one.columns)
     if table.created:
         yield "created", table.created.column
     yield from (("parent.column", column) for column in table.parent_columns)
@@ -80,8 +80,9 @@ def _check_types(place: str, name: str, table: Table, target: TargetShape) -> No
     for kind, columns in table.identities.items():
         for one in columns:
             if not one.json_path:
-                held = target.column(name, one.column)
-                _of(place, f"identities.{kind.value}", one.column, held, IDENTITIES)
+                for column in one.columns:
+                    held = target.column(name, column)
+                    _of(place, f"identities.{kind.value}", column, held, IDENTITIES)
     for mention in table.mentions:
         held = target.column(name, mention.column)
         if mention.identity is not None:

@@ -95,6 +95,14 @@ def _check_identities(place: str, table: Table) -> None:
                 checked_form(column.form, kind)
             except ValueError as error:
                 raise fault(f"{place}.identities.{kind.value}.form", str(error)) from None
+            if column.dial is not None and (
+                kind is not IdentityKind.PHONE or column.form != PLAIN or column.json_path
+            ):
+                raise fault(
+                    f"{place}.identities.{kind.value}.dial",
+                    "is for phone numbers whose country code is in a column of its own, without form and "
+                    "json",
+                )
             if column.inside and (kind is not IdentityKind.EMAIL or column.form != PLAIN):
                 raise fault(
                     f"{place}.identities.{kind.value}.inside",
@@ -107,7 +115,7 @@ def _check_identities(place: str, table: Table) -> None:
                 f"{place}.person",
                 f"{table.person!r} is not one of identities; declare there which kind it holds",
             )
-        if named[0].form != PLAIN or named[0].json_path or named[0].inside:
+        if named[0].form != PLAIN or named[0].json_path or named[0].inside or named[0].dial:
             raise fault(f"{place}.person", "must be a column that holds the identity itself, in plain")
     if set(table.key) & set(table.identity_columns) and table.erase is ErasureMethod.ANONYMISE:
         raise fault(f"{place}.key", "also holds an identity and so cannot be anonymised; delete the rows")

@@ -261,9 +261,14 @@ class Statements:
             equal = f"{self.dialect.folded(expression)} = {asked}"
         else:
             equal = self.dialect.exactly(expression, f"{GIVEN}.v", column)
-        condition = all_of([equal, *self._where(name, where), *self._fence(name)])
-        held = f"{self.dialect.text(expression, column)}, "
-        return self._select(name, condition, [("v", column.plain), *self._fence_column(name)], held)
+        conditions, held, given = [equal], self.dialect.text(expression, column), [("v", column.plain)]
+        if identity.dial is not None:
+            dial = self.shape.column(name, identity.dial)
+            conditions.append(self.dialect.exactly(self._own(identity.dial), f"{GIVEN}.dial", dial))
+            held += f", {self._text(name, identity.dial)}"
+            given.append(("dial", dial.plain))
+        condition = all_of([*conditions, *self._where(name, where), *self._fence(name)])
+        return self._select(name, condition, [*given, *self._fence_column(name)], f"{held}, ")
 
     def holder(self, name: str, identity: IdentityColumn) -> tuple[str, Column]:
         """The expression that holds an identity, and what it is."""
