@@ -1,0 +1,40 @@
+"""What the page about the data map shows can be written: every example on it is read and accepted."""
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+from docs import generate
+from olvido.core.subject import IdentityKind
+from olvido.sinks.contract import SinkSettings
+from olvido.sinks.tables.data_map import Table
+from olvido.sinks.tables.map_rules import read_data_map
+
+PAGE = (generate.PROJECT / "docs/sinks/data-map.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+SHORT, *EXAMPLES = (tomllib.loads(block)["sinks"]["crm"] for block in BLOCKS)
+
+
+def read(tables: dict[str, Any]) -> None:
+    kinds = tuple(IdentityKind(kind) for kind in SHORT["identities"])
+    told = SinkSettings(name="crm", region="cn", identities=kinds, purposes=tuple(SHORT["purposes"]), own={})
+    read_data_map(told, tables)
+
+
+def test_the_short_map_stands_alone() -> None:
+    read(SHORT["tables"])
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: "-".join(example["tables"]))
+def test_an_example_stands_beside_the_short_map(example: dict[str, Any]) -> None:
+    assert not set(SHORT["tables"]) & set(example["tables"])
+    read({**SHORT["tables"], **example["tables"]})
+
+
+def test_every_key_of_a_table_is_on_the_page() -> None:
+    keys = {field.alias or name for name, field in Table.model_fields.items()}
+    shown = {key for example in (SHORT, *EXAMPLES) for table in example["tables"].values() for key in table}
+    assert keys - shown == {"objection"}  # in prose
+    assert "`objection.marketing`" in PAGE
