@@ -13,6 +13,7 @@ from not_tried import NOT_TRIED
 from sinks.http_target import HttpTargetApp
 from sinks.mariadb_server import connected, mariadb_server, programs
 from sinks.postgres_server import PostgresServer, postgres_server
+from sinks.sqlite_target import SQLiteTarget
 from sinks.targets import DuckDBTarget, HttpTarget, PostgresTarget, Target, served
 
 GIVEN = "OLVIDO_TEST_POSTGRES_DSN"
@@ -93,6 +94,12 @@ def duckdb_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DuckDBTarg
 
 
 @pytest.fixture
+def sqlite_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SQLiteTarget:
+    """The shop in an SQLite file."""
+    return SQLiteTarget(tmp_path / "shop.sqlite", monkeypatch)
+
+
+@pytest.fixture
 def http_target(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpTarget]:
     """The shop behind HTTP."""
     app = HttpTargetApp()
@@ -100,14 +107,14 @@ def http_target(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpTarget]:
         yield HttpTarget(url, app, monkeypatch)
 
 
-@pytest.fixture(params=["postgres", "duckdb", "http"])
+@pytest.fixture(params=["postgres", "duckdb", "sqlite", "http"])
 def target(request: pytest.FixtureRequest) -> Target:
-    """Each of the three in turn: what every sink must hold."""
+    """Each of them in turn: what every sink must hold."""
     found: Target = request.getfixturevalue(f"{request.param}_target")
     return found
 
 
-@pytest.fixture(params=["postgres", "duckdb"])
+@pytest.fixture(params=["postgres", "duckdb", "sqlite"])
 def tables_target(request: pytest.FixtureRequest) -> Target:
     """Each of those that have tables: what a data map promises."""
     found: Target = request.getfixturevalue(f"{request.param}_target")

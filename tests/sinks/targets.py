@@ -16,10 +16,11 @@ from psycopg2 import sql
 from sinks.http_target import HttpTargetApp
 from sinks.shop import COLUMNS, DDL, INDEXES, TABLES, settings
 
-from olvido.sinks.contract import Sink
+from olvido.sinks.contract import Sink, SinkSettings
 from olvido.sinks.http import HttpSink
 from olvido.sinks.kinds.duckdb import DuckDBSink
 from olvido.sinks.kinds.postgres import PostgresSink
+from olvido.sinks.kinds.sqlite import SQLiteSink
 
 Rows = list[tuple[Any, ...]]
 
@@ -44,6 +45,10 @@ class Target(Protocol):
 
 class PostgresTarget:
     """A database of its own on the tests' server."""
+
+    journals = "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'olvido'"
+    later_looks = "olvido.later_looks"
+    earlier = "applied_at - INTERVAL '{} seconds'"
 
     def __init__(self, admin_dsn: str, monkeypatch: Any, tables: Mapping[str, Any] = TABLES) -> None:
         self._name = f"shop_{uuid4().hex}"
@@ -89,6 +94,10 @@ class PostgresTarget:
 
 class DuckDBTarget:
     """A file."""
+
+    journals = "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'olvido'"
+    later_looks = "olvido.later_looks"
+    earlier = "applied_at - INTERVAL '{} seconds'"
 
     def __init__(self, path: Path, monkeypatch: Any, tables: Mapping[str, Any] = TABLES) -> None:
         self.path = path
@@ -159,18 +168,18 @@ def served(app: Any) -> Iterator[str]:
         listener.close()
 
 
-def make_sink(kind: str, tables: Mapping[str, Any] = TABLES) -> Sink:
+def make_sink(kind: str, tables: Mapping[str, Any] = TABLES, **own: Any) -> Sink:
     """The sink that ``Target.environment`` describes."""
-    own: dict[str, Callable[[], Sink]] = {
-        "postgres": lambda: PostgresSink.from_section(
-            settings({"dsn": {"env": "OLVIDO_TEST_CRM"}, "tables": tables})
-        ),
-        "duckdb": lambda: DuckDBSink.from_section(
-            settings({"file": {"env": "OLVIDO_TEST_CRM"}, "tables": tables})
-        ),
-        "http": lambda: HttpSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}})),
+    at = {"env": "OLVIDO_TEST_CRM"}
+    kinds: dict[str, tuple[str, Callable[[SinkSettings], Sink]]] = {
+        "postgres": ("dsn", PostgresSink.from_section),
+        "duckdb": ("file", DuckDBSink.from_section),
+        "sqlite": ("file", SQLiteSink.from_section),
+        "http": ("url", HttpSink.from_section),
     }
-    return own[kind]()
+    address, make = kinds[kind]
+    section = {address: at, **own} if kind == "http" else {address: at, "tables": tables, **own}
+    return make(settings(section))
 
 
 def everything(target: Target, tables: Sequence[str]) -> dict[str, Rows]:

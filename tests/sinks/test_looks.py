@@ -14,8 +14,8 @@ from uuid import UUID
 import psycopg2
 import pytest
 from sinks.looking import Boxes
-from sinks.shop import ASKED_AT, LATER, LONG_AGO, TABLES, a_customer, settings
-from sinks.targets import PostgresTarget
+from sinks.shop import ASKED_AT, LATER, LONG_AGO, TABLES, a_customer
+from sinks.targets import PostgresTarget, make_sink
 from values import Journal
 
 from olvido.broker.runtime.metrics import REGISTRY
@@ -24,8 +24,6 @@ from olvido.core.looks import LaterLook, LookResult
 from olvido.core.outcomes import Outcome
 from olvido.sinks import looks
 from olvido.sinks.contract import OpenedTask
-from olvido.sinks.kinds.duckdb import DuckDBSink
-from olvido.sinks.kinds.postgres import PostgresSink
 from olvido.sinks.rights import erase, orphans
 from olvido.sinks.sweeping import Sweeping
 from olvido.sinks.tables.journal import queries
@@ -44,14 +42,9 @@ class Shop:
         self.sent = Journal()
         self.sink = self.another()
 
-    def another(self, tables: Any = TABLES, **own: Any) -> PostgresSink | DuckDBSink:
+    def another(self, tables: Any = TABLES, **own: Any) -> Any:
         """A sink of it."""
-        section = {"tables": tables, **own}
-        at = {"env": "OLVIDO_TEST_CRM"}
-        if isinstance(self.target, PostgresTarget):
-            sink: PostgresSink | DuckDBSink = PostgresSink.from_section(settings({"dsn": at, **section}))
-        else:
-            sink = DuckDBSink.from_section(settings({"file": at, **section}))
+        sink = make_sink(self.target.environment["OLVIDO_TEST_KIND"], tables, **own)
         sink.check()
         sink.install()
         return sink
@@ -64,7 +57,7 @@ class Shop:
         """As if everything had been done so much earlier."""
         seconds = int(by.total_seconds())
         self.target.run(
-            f"UPDATE olvido.later_looks SET applied_at = applied_at - INTERVAL '{seconds} seconds'"
+            f"UPDATE {self.target.later_looks} SET applied_at = {self.target.earlier.format(seconds)}"
         )
 
     def sweeping(self) -> Sweeping:
@@ -90,7 +83,7 @@ class Shop:
 
     def kept(self) -> list[tuple[int, int]]:
         """Of what is kept, the generations and the places of their next looks."""
-        return self.target.run("SELECT generation, place FROM olvido.later_looks ORDER BY 1, 2")
+        return self.target.run(f"SELECT generation, place FROM {self.target.later_looks} ORDER BY 1, 2")
 
 
 def with_customers(target: Any, folder: Path) -> Shop:
@@ -288,7 +281,8 @@ def test_a_box_that_does_not_open_here_is_not_looked_at_and_stops_no_other(shop:
     erasure = shop.boxes.erasure(customer_id="C-1")
     shop.erase(erasure, shop.boxes.erasure(customer_id="C-2"))
     shop.target.run(
-        f"UPDATE olvido.later_looks SET key_id = 'cn-2026-01' WHERE request_id = '{erasure.task.source_id}'"
+        f"UPDATE {shop.target.later_looks} SET key_id = 'cn-2026-01'"
+        f" WHERE request_id = '{erasure.task.source_id}'"
     )
     shop.pass_time(HOUR)
     [look] = shop.step()
@@ -402,7 +396,7 @@ def test_what_an_open_transaction_may_still_commit_is_not_spoken_of(in_postgres:
 
 def test_two_sinks_in_one_database_look_at_their_own(shop: Shop):
     shop.erase(shop.boxes.erasure(customer_id="C-1"))
-    shop.target.run("UPDATE olvido.later_looks SET sink = 'another'")
+    shop.target.run(f"UPDATE {shop.target.later_looks} SET sink = 'another'")
     shop.pass_time(HOUR)
     assert shop.step() == []
 

@@ -1,7 +1,11 @@
 """What a data map promises, on the targets that have tables."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sinks.shop import (
@@ -262,12 +266,11 @@ def test_a_batch_of_everything_at_once(target: Target, sink: Sink) -> None:
 
 def test_only_installing_makes_something_in_the_target(tables_target: Any) -> None:
     sink = make_sink(tables_target.environment["OLVIDO_TEST_KIND"])
-    made = "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'olvido'"
     sink.check()
     sink.ping()
-    assert tables_target.run(made) == [(0,)]
+    assert tables_target.run(tables_target.journals) == [(0,)]
     sink.install()
-    assert tables_target.run(made) == [(1,)]
+    assert tables_target.run(tables_target.journals) == [(1,)]
     sink.close()
 
 
@@ -293,3 +296,34 @@ def test_not_found_says_what_was_searched_by(target: Target, sink: Sink) -> None
     [receipt] = sink.apply([an_erasure(customer_id="C-9", email="nobody@x.org")])
     assert (receipt.outcome, receipt.detail) == (Outcome.NOT_FOUND, "searched by customer_id, email")
     assert receipt.verified_at == receipt.applied_at
+
+
+def test_killed_before_the_commit_nothing_is_done_and_the_batch_comes_again(
+    target: Target, sink: Sink
+) -> None:
+    a_family(target, 1, 2)
+    before = everything(target, ALL)
+    child = subprocess.run(
+        [sys.executable, Path(__file__).parent / "killed_before_commit.py"],
+        env={**target.environment, "PATH": "", "PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert child.returncode == -9, child.stderr.decode()
+    assert everything(target, ALL) == before
+    [receipt] = sink.apply([an_erasure(customer_id="C-2", source_id=UUID(int=4712))])
+    assert receipt.counts["customers.deleted"] == 1
+    assert [row[1] for row in target.rows("customers")] == ["C-1"]
+
+
+def test_an_address_is_found_in_whatever_case_its_letters_beyond_ascii_were_typed(
+    target: Target, sink: Sink
+) -> None:
+    target.add(
+        "customers",
+        a_customer(1, email="JOSÉ.Ñandú@Example.com"),
+        a_customer(2, email="JOSE.Nandu@example.com"),
+        a_customer(3, email="josé.ñandú@example.com "),
+    )
+    [receipt] = sink.apply([an_erasure(email="josé.ñandú@example.com")])
+    assert receipt.outcome is Outcome.ERASED
+    assert [row[1] for row in target.rows("customers")] == ["C-2", "C-3"]

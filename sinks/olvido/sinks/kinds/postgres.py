@@ -31,7 +31,7 @@ from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
 from olvido.sinks.rights.erase import erase_chunk
 from olvido.sinks.rights.target import Target
 from olvido.sinks.section import SectionPart, fault, read_section
-from olvido.sinks.tables.data_map import DataMap
+from olvido.sinks.tables.data_map import Created, DataMap
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries, recalled
@@ -493,6 +493,12 @@ class _PostgresDialect:
 
     def exactly(self, held: str, asked: str, column: Column) -> str:
         return f"{held} = {asked}"
+
+    def alike(self, held: str, asked: str, column: Column) -> str:
+        return f"lower({held}) = lower({asked})"
+
+    def instant(self, expression: str, created: Created) -> str:
+        return expression
 
     def json_text(self, expression: str, path: Sequence[str]) -> str:
         literal = array_of(list(path)).replace("'", "''").replace("%", "%%")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from olvido.sinks.tables.data_map import Created
 from olvido.sinks.tables.shape import Column
 from olvido.sinks.tables.sql import Sql
 
@@ -50,6 +51,14 @@ class Dialect(Protocol):
 
     def exactly(self, held: str, asked: str, column: Column) -> str:
         """Equality that the column's own index serves, and that finds no more than it must."""
+        ...
+
+    def alike(self, held: str, asked: str, column: Column) -> str:
+        """Equality without regard to case, that an index serves and that finds no more than it must."""
+        ...
+
+    def instant(self, expression: str, created: Created) -> str:
+        """What a column of instants holds, or a fence for it, as something that compares as instants do."""
         ...
 
     def json_text(self, expression: str, path: Sequence[str]) -> str:

@@ -102,8 +102,8 @@ class Journal:
                 outcome=Outcome(outcome),
                 counts=json.loads(counts),
                 detail=detail,
-                applied_at=_utc(applied_at),
-                verified_at=verified_at and _utc(verified_at),
+                applied_at=utc(applied_at),
+                verified_at=verified_at and utc(verified_at),
             )
         return found
 
@@ -192,7 +192,7 @@ class Journal:
         ordered = sorted(marks, key=lambda one: one[:2])  # or two batches could wait for each other
         places = {"row_keys": [one.row_key for one in ordered], "purposes": [one.purpose for one in ordered]}
         known = {
-            (row_key, purpose): _order(rank, _utc(occurred_at), str(event_id))
+            (row_key, purpose): _order(rank, utc(occurred_at), str(event_id))
             for row_key, purpose, rank, occurred_at, event_id in self._session.named(
                 "row_marks", places, table=name
             )
@@ -248,14 +248,14 @@ def _state(row: tuple[str, str, datetime, str, object, str]) -> ConsentState:
     return ConsentState(
         handle=handle,
         purpose=purpose,
-        occurred_at=_utc(occurred_at),
+        occurred_at=utc(occurred_at),
         decision=Decision(decision),
         event_id=UUID(str(event_id)),
         policy_version=policy_version,
     )
 
 
-def _utc(instant: datetime | str) -> datetime:
+def utc(instant: datetime | str) -> datetime:
     """An instant of the journal: with a zone, or without one, and then in UTC."""
     if isinstance(instant, str):
         instant = datetime.fromisoformat(instant)

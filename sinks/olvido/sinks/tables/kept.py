@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from olvido.core.rights.erase import Erase
 from olvido.core.subject import Handle, IdentityKind
 from olvido.core.tasks import IdempotencyKey, RequestId, Task
 from olvido.sinks.tables.dialect import Session
+from olvido.sinks.tables.journal import utc
 from olvido.sinks.tables.ownership import Key
 
 
@@ -69,7 +70,7 @@ class KeptErasures:
             "before": [self._session.at - wait for wait in waits],
         }
         rows = self._session.named("oldest_due", columns, sink=self._sink) if waits else []
-        return {place: _utc(applied_at) for place, applied_at in rows}
+        return {place: utc(applied_at) for place, applied_at in rows}
 
     def due(self, place: int, waits: Sequence[timedelta], limit: int) -> Sequence[Kept]:
         """Those whose look of that place is due, the oldest first; of one instant all or none."""
@@ -103,7 +104,7 @@ class KeptErasures:
             generation=generation,
             sink=self._sink,
             source=RequestId(UUID(request_id)),
-            what=Erase(_utc(asked_at)),
+            what=Erase(utc(asked_at)),
             subject_id=subject_id,
             handles=tuple(
                 Handle(kind=IdentityKind[kind], value=value) for kind, value in json.loads(handles)
@@ -112,7 +113,7 @@ class KeptErasures:
                 region=region, key_id=key_id, wrapped_key=wrapped_key, nonce=nonce, ciphertext=ciphertext
             ),
         )
-        return Kept(task, _utc(applied_at), _tables(gone))
+        return Kept(task, utc(applied_at), _tables(gone))
 
 
 def _tables(gone: str | None) -> Mapping[str, Sequence[Key]]:
@@ -122,7 +123,3 @@ def _tables(gone: str | None) -> Mapping[str, Sequence[Key]]:
 
 def _keys(keys: Sequence[IdempotencyKey]) -> dict[str, Sequence[object]]:
     return {"task_ids": [task_id for task_id, _ in keys], "generations": [number for _, number in keys]}
-
-
-def _utc(instant: datetime) -> datetime:
-    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -254,11 +254,11 @@ class Statements:
         # Under "C" the column folds ASCII letters alone, so the value is folded by the same rule. Of letters
         # beyond ASCII the spellings have both cases.
         by_rule = f' COLLATE "{column.collation}"' if column.collation in FOLDS_ASCII_ALONE else ""
-        asked = self.dialect.folded(f"{GIVEN}.v{by_rule}")
+        value = f"{GIVEN}.v{by_rule}"
         if identity.inside:
-            equal = self.dialect.within(self.dialect.folded(expression), asked)
+            equal = self.dialect.within(self.dialect.folded(expression), self.dialect.folded(value))
         elif overlooks_case(kind, identity, column):
-            equal = f"{self.dialect.folded(expression)} = {asked}"
+            equal = self.dialect.alike(expression, value, column)
         else:
             equal = self.dialect.exactly(expression, f"{GIVEN}.v", column)
         conditions, held, given = [equal], self.dialect.text(expression, column), [("v", column.plain)]
@@ -289,7 +289,10 @@ class Statements:
             return []
         # A whole second, or a whole day, in which the person asked is not shown to be older.
         less = "<=" if created.clock is Clock.TIMESTAMP else "<"
-        return [f"({self._own(created.column)} {less} {GIVEN}.fence) IS NOT FALSE"]
+        held, fence = (
+            self.dialect.instant(one, created) for one in (self._own(created.column), f"{GIVEN}.fence")
+        )
+        return [f"({held} {less} {fence}) IS NOT FALSE"]
 
     def _fence_column(self, name: str) -> list[tuple[str, str]]:
         created = self.data_map.tables[name].created

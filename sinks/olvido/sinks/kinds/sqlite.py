@@ -1,0 +1,399 @@
+"""Tasks into an SQLite file: one transaction a batch, and the file written anew when something was destroyed.
+
+The application writes into the same file. A batch begins with the lock of the one that may write, so nothing
+changes between finding and destroying; see :mod:`olvido.sinks.kinds.sqlite_file` for what stays in a file.
+"""
+
+# ruff: noqa: S608 - names are quoted, and values are parameters
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import Field
+
+from olvido.core.causes import Cause
+from olvido.core.errors import ConfigError, Refused, Unavailable
+from olvido.core.looks import LOOK_AGAIN, LaterLook
+from olvido.core.receipts import Receipt
+from olvido.core.tasks import Task
+from olvido.schemas.settings.deployment import Secret
+from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, Swept
+from olvido.sinks.kinds.sqlite_catalogue import NOCASE, FileShape, look, quoted
+from olvido.sinks.kinds.sqlite_file import SQLiteFile
+from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
+from olvido.sinks.rights.target import Target
+from olvido.sinks.section import SectionPart, fault, read_section
+from olvido.sinks.tables.data_map import Clock, Created, DataMap
+from olvido.sinks.tables.dialect import GIVEN, ROW
+from olvido.sinks.tables.engine import TableRows
+from olvido.sinks.tables.journal import queries, recalled
+from olvido.sinks.tables.kept import KeptErasures
+from olvido.sinks.tables.map_rules import read_data_map
+from olvido.sinks.tables.recipe import carry_out
+from olvido.sinks.tables.shape import Column, TypeFamily
+from olvido.sinks.tables.sql import Sql, together
+from olvido.sinks.tables.statements import Statements
+
+T = TypeVar("T")
+
+VERSION_MIN = (3, 38)  # of SQLite: the first whose JSON has `->>`
+# What passes by itself: somebody writes, a full disk, a file that is put in another's place.
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_AUTH,
+    }
+)  # fmt: skip
+
+
+class _Section(SectionPart):
+    file: Secret
+    look_again: LookAgain = LOOK_AGAIN
+    tables: Any = Field(default=None)
+
+
+class SQLiteSink:
+    """One SQLite file that holds personal data."""
+
+    def __init__(
+        self,
+        settings: SinkSettings,
+        path: Path,
+        data_map: DataMap,
+        look_again: tuple[timedelta, ...] = LOOK_AGAIN,
+    ) -> None:
+        self._settings = settings
+        self._look_again = look_again
+        self._file = SQLiteFile(settings.name, path)
+        self._map = data_map
+        self._statements: Statements | None = None
+        self._flush_due = False
+        self._rewrite_due = False
+
+    @classmethod
+    def from_section(cls, settings: SinkSettings) -> "SQLiteSink":
+        """Make one out of ``sinks.<name>``: ``file``, ``look_again``, ``tables``. Nothing is opened yet.
+
+        Raises:
+            ConfigError: naming the key and the fix.
+        """
+        section = read_section(_Section, settings)
+        data_map = read_data_map(settings, section.tables)  # first: it can be checked on any machine
+        path = Path(section.file.read(key=f"sinks.{settings.name}.file"))
+        return cls(settings, path, data_map, section.look_again)
+
+    def __repr__(self) -> str:
+        return f"SQLiteSink({self._settings.name})"
+
+    def check(self) -> Sequence[str]:
+        """See :meth:`olvido.sinks.contract.Sink.check`."""
+        if sqlite3.sqlite_version_info < VERSION_MIN:
+            raise fault(
+                f"sinks.{self._settings.name}.kind",
+                f"needs SQLite {'.'.join(map(str, VERSION_MIN))}; this Python has {sqlite3.sqlite_version}",
+            )
+        with self._opened() as conn:
+            return look(conn, self._map).target.notes
+
+    def install(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.install`."""
+        with self._opened() as conn:
+            self._prepare(conn)
+
+    def ping(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.ping`. It reads the catalogue, as :meth:`check` does."""
+        self.check()
+
+    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        """See :meth:`olvido.sinks.contract.Sink.apply`."""
+        with self._opened() as conn:
+            statements = self._statements or self._prepare(conn)
+            with self._file.writing(conn):
+                session = _SQLiteSession(conn)
+                rows = TableRows(session, statements)
+                receipts = carry_out(rows, self._map, self._settings, batch)
+                if self._look_again:
+                    KeptErasures(session, self._settings.name).keep(to_keep(batch, receipts, rows))
+                if rows.destroyed:
+                    session.named("make_rewrite_due", {}, since=session.at)
+                    self._flush_due = self._rewrite_due = True
+            # Killed before the COMMIT: nothing was done. Killed after it: all was done and is remembered, and
+            # the batch that comes again is answered from the journal. That the file is to be written anew
+            # stands in it, so the next process does it.
+            if self._flush_due:
+                self._flush_due = not self._file.flush(conn)
+        return receipts
+
+    def rehearse(
+        self, batch: Sequence[Task], opening: Callable[[Task], OpenedTask | None]
+    ) -> Sequence[Rehearsal]:
+        """See :meth:`olvido.sinks.contract.Rehearsing.rehearse`."""
+        known = self._rolled_back(lambda rows: rows.journal.known([task.key for task in batch]))
+        return [
+            Rehearsal(task=task, remembered=True, receipt=None)
+            if task.key in known
+            else Rehearsal(task=task, remembered=False, receipt=self._try(opening(task)))
+            for task in batch
+        ]
+
+    def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
+        """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
+        return recalled(self._rolled_back(lambda rows: rows.remembered([task.key for task in batch])), batch)
+
+    def look_again(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Swept | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_again`."""
+        with self._looking(opening, publish) as looking:
+            return looking.step(self._look_again)
+
+    def look_at(
+        self,
+        opening: Callable[[Task], OpenedTask | None],
+        publish: Callable[[LaterLook], None],
+        *,
+        done_after: datetime,
+    ) -> LaterLook | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_at`."""
+        with self._looking(opening, publish) as looking:
+            return looking.page(done_after)
+
+    def idle(self) -> None:
+        """Write the file anew, if something was destroyed since that was last done."""
+        if not self._rewrite_due:
+            return
+        with self._opened() as conn:
+            self._file.rewrite(conn)
+            # Killed before this line: the file is written anew once more.
+            with self._file.writing(conn):
+                conn.execute(queries("sqlite")["rewritten"])
+        self._flush_due = self._rewrite_due = False
+
+    def close(self) -> None:
+        """Nothing to let go of: the file is open only while it is worked on."""
+
+    @contextmanager
+    def _looking(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Iterator[LookTransaction]:
+        """A transaction that looks again; it is committed at the end."""
+        with self._opened() as conn:
+            statements = self._statements or self._prepare(conn)
+            with self._file.writing(conn):
+                rows = TableRows(_SQLiteSession(conn), statements)
+                target = Target(rows, self._map, self._settings.purposes)
+                kept = KeptErasures(rows.session, self._settings.name)
+                yield LookTransaction(target, kept, self._settings.name, opening, publish)
+
+    def _try(self, one: OpenedTask | None) -> Receipt | None:
+        """What a task that is new would be answered. Alone, so that the file is locked for a moment only."""
+        if one is None:
+            return None
+        try:
+            [receipt] = self._rolled_back(lambda rows: carry_out(rows, self._map, self._settings, [one]))
+        except Refused:
+            return None
+        return receipt
+
+    def _rolled_back(self, act: Callable[[TableRows], T]) -> T:
+        """Act in a transaction that is never committed; a journal that is not there is made in it, too."""
+        with self._opened() as conn:
+            conn.execute("BEGIN IMMEDIATE")
+            try:
+                self._install(conn)
+                return act(TableRows(_SQLiteSession(conn), self._statements or self._look(conn)))
+            finally:
+                if conn.in_transaction:
+                    conn.execute("ROLLBACK")
+
+    def _look(self, conn: sqlite3.Connection) -> Statements:
+        shape = look(conn, self._map)
+        return Statements(SQLiteDialect(shape), self._map, shape.target)
+
+    def _prepare(self, conn: sqlite3.Connection) -> Statements:
+        """Have the journal there, and know the tables."""
+        with self._file.writing(conn):
+            self._install(conn)
+            self._statements = self._look(conn)
+            self._rewrite_due |= bool(conn.execute(queries("sqlite")["rewrite_due"]).fetchone()[0])
+        return self._statements
+
+    @staticmethod
+    def _install(conn: sqlite3.Connection) -> None:
+        for statement in queries("sqlite")["install"].split(";"):  # executescript() would commit
+            conn.execute(statement)
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """The file; closed again whatever happens. SQLite's faults become ours."""
+        try:
+            with self._file.opened() as conn:
+                yield conn
+        except sqlite3.Error as error:
+            raise self._fault(error) from None
+
+    def _fault(self, error: sqlite3.Error) -> Exception:
+        """What a fault of SQLite's is to the runner. Never its text, which may hold a row's values."""
+        name = self._settings.name
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        shown = getattr(error, "sqlite_errorname", type(error).__name__)
+        if code & 0xFF in _PASSING:  # the upper bits say more of the same
+            return Unavailable(f"sink {name}: the file cannot be written now ({shown}); it is tried again")
+        # Of the same code is what a trigger raises, or a function: for one row alone.
+        if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA} and not self._fits_still():
+            return Unavailable(f"sink {name}: the file's tables have changed ({shown}); run: olvido doctor")
+        return Refused(Cause.REFUSED_BY_TARGET, reason=f"SQLite refuses it ({shown})")
+
+    def _fits_still(self) -> bool:
+        """Whether the tables are as they were when last looked at, and the journal is there."""
+        before, self._statements = self._statements, None
+        try:
+            with self._file.opened() as conn:
+                conn.execute(queries("sqlite")["rewrite_due"])
+                fits = before is not None and look(conn, self._map).target == before.shape
+        except (sqlite3.Error, ConfigError, Unavailable):
+            return False
+        if fits:
+            self._statements = before
+        return fits
+
+
+class _SQLiteSession:
+    """One transaction, as :class:`olvido.sinks.tables.dialect.Session` wants it."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+        self.at = datetime.now(UTC)
+
+    def run(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        return self._conn.execute(statement, parameters).fetchall()
+
+    def changed(self, statement: str, parameters: Sequence[object]) -> int:
+        return self._conn.execute(statement, parameters).rowcount
+
+    def named(
+        self, query: str, columns: Mapping[str, Sequence[object]], **scalars: object
+    ) -> list[tuple[Any, ...]]:
+        plain = [[_plain(value) for value in values] for values in columns.values()]
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*plain, strict=True)]
+        given = {name: _plain(value) for name, value in scalars.items()}
+        return self._conn.execute(queries("sqlite")[query], {"given": _json(rows), **given}).fetchall()
+
+
+class SQLiteDialect:
+    """SQLite's SQL, as :class:`olvido.sinks.tables.dialect.Dialect` wants it.
+
+    Its RETURNING gives nothing of what a row was joined with, so rows are counted before they go. The file is
+    locked: nobody changes them between the two statements.
+    """
+
+    name = "sqlite"
+    returning = False
+
+    def __init__(self, shape: FileShape) -> None:
+        self._rows = {quoted(name): columns for name, columns in shape.rows.items()}
+
+    def quoted(self, *names: str) -> str:
+        return quoted(".".join(names))
+
+    def given(self, columns: Sequence[tuple[str, str]]) -> str:
+        values = ", ".join(f"value ->> {number} AS {name}" for number, (name, _) in enumerate(columns))
+        return f"(SELECT {values} FROM json_each(?)) AS {GIVEN}"
+
+    def bind(self, columns: Sequence[Sequence[object]]) -> list[object]:
+        return [_json(list(zip(*columns, strict=True)))]
+
+    def text(self, expression: str, column: Column | None) -> str:
+        return f"CAST({expression} AS TEXT)"
+
+    def folded(self, expression: str) -> str:
+        return f"lower({expression})"
+
+    def exactly(self, held: str, asked: str, column: Column) -> str:
+        if column.family is not TypeFamily.TEXT:
+            return f"{held} = {asked}"  # SQLite makes a number of what is asked
+        # The first may use an index of a collation that takes more for equal; the second does not.
+        return f"({held} = {asked} AND CAST({held} AS TEXT) = {asked} COLLATE BINARY)"
+
+    def alike(self, held: str, asked: str, column: Column) -> str:
+        # Either knows the case of A to Z alone.
+        if column.collation == NOCASE:
+            return f"{held} = {asked} COLLATE NOCASE"
+        return f"lower({held}) = lower({asked})"
+
+    def instant(self, expression: str, created: Created) -> str:
+        if created.clock is not Clock.TIMESTAMP:
+            return expression
+        zone = created.zone.replace("'", "''")
+        return f"olvido_instant({expression}, '{zone}')"
+
+    def json_text(self, expression: str, path: Sequence[str]) -> str:
+        pointer = "$" + "".join('."' + part.replace("'", "''") + '"' for part in path)
+        return f"CASE WHEN json_valid({expression}) THEN CAST({expression} ->> '{pointer}' AS TEXT) END"
+
+    def within(self, text: str, part: str) -> str:
+        return f"instr({text}, {part}) > 0"
+
+    def value(self, column: Column) -> str:
+        return "?"
+
+    def differs(self, one: str, other: str) -> str:
+        return f"{one} IS NOT {other}"
+
+    def joined(self, parts: Sequence[str]) -> str:
+        return " || ".join(parts)
+
+    def place(self) -> str:
+        return "CAST(? AS TEXT)"
+
+    def delete(self, table: str, given: Sql, condition: Sql) -> Sql:
+        """By the numbers of the rows, or the primary key where they have none: there is no DELETE … USING."""
+        own = [quoted(column) for column in self._rows[table]]
+        chosen = ", ".join(f"{ROW}.{column}" for column in own)
+        return together(
+            f"DELETE FROM {table} WHERE ({', '.join(own)}) IN (SELECT {chosen} FROM ",
+            given,
+            f" JOIN {table} AS {ROW} ON ",
+            condition,
+            ")",
+        )
+
+    def update(self, table: str, assignments: Sql, given: Sql, condition: Sql) -> Sql:
+        return together(f"UPDATE {table} AS {ROW} SET ", assignments, " FROM ", given, " WHERE ", condition)
+
+    def without(self, expression: str, element: str, column: Column) -> None:
+        return None
+
+    def contains(self, expression: str, element: str, column: Column) -> None:
+        return None
+
+
+def _json(values: Sequence[object]) -> str:
+    """Values as one text.
+
+    Raises:
+        Refused: a text has a NUL in it, at which SQLite would cut it and find another row, or half a letter.
+    """
+    text = json.dumps(values, ensure_ascii=False)
+    if "\\u0000" in text or text.encode(errors="replace").decode() != text:
+        raise Refused(Cause.REFUSED_BY_TARGET, reason="a row's key has a NUL in it, or is not UTF-8")
+    return text
+
+
+def _plain(value: object) -> object:
+    """A value of the journal as SQLite takes it: instants as texts of one length, so that they compare."""
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")
+        case UUID():
+            return str(value)
+        case bytes():
+            return value.hex()
+    return value

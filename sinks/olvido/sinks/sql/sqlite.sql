@@ -1,0 +1,259 @@
+-- The fixed SQL of the SQLite sink. What is made from a data map is made in tables/statements.py.
+-- Instants are texts in UTC, all of one length. Values come as one parameter, :given: a list of objects in JSON.
+
+-- name: install
+-- Olvido's own tables in the file: the journal of tasks, what people decided, and the boxes of erasures until their
+-- last look. No identity is in them in clear.
+CREATE TABLE IF NOT EXISTS olvido_applied (
+    task_id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    counts TEXT NOT NULL,  -- JSON
+    detail TEXT NOT NULL,
+    applied_at TEXT NOT NULL,
+    verified_at TEXT,
+    PRIMARY KEY (task_id, generation)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS olvido_consent_state (
+    handle TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    occurred_at TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    policy_version TEXT NOT NULL,
+    PRIMARY KEY (handle, purpose)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS olvido_objections (
+    handle TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    occurred_at TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    PRIMARY KEY (handle, purpose)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS olvido_row_marks (
+    table_name TEXT NOT NULL,
+    row_key TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    rank INTEGER NOT NULL,  -- 0 granted, 1 withdrawn, 2 objected
+    occurred_at TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    PRIMARY KEY (table_name, row_key, purpose)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS olvido_later_looks (
+    task_id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    sink TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    subject_id TEXT NOT NULL,
+    handles TEXT NOT NULL,  -- JSON
+    asked_at TEXT NOT NULL,  -- the fence
+    region TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    wrapped_key BLOB NOT NULL,
+    nonce BLOB NOT NULL,
+    ciphertext BLOB NOT NULL,
+    gone TEXT,  -- JSON, by table: the keys of deleted rows on which others may still hang
+    place INTEGER NOT NULL,  -- of its next look among those of the setting
+    applied_at TEXT NOT NULL,
+    PRIMARY KEY (task_id, generation)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS olvido_later_looks_due ON olvido_later_looks (sink, place, applied_at);
+CREATE INDEX IF NOT EXISTS olvido_later_looks_done ON olvido_later_looks (sink, applied_at);
+CREATE TABLE IF NOT EXISTS olvido_rewrite_due (since TEXT NOT NULL);
+
+-- name: remembered
+-- The answers given before.
+SELECT a.task_id, a.generation, a.outcome, a.counts, a.detail, a.applied_at, a.verified_at
+FROM json_each(:given) AS w
+JOIN olvido_applied AS a
+    ON a.task_id = w.value ->> 'task_ids' AND a.generation = w.value ->> 'generations';
+
+-- name: known
+-- Which of some tasks were done before.
+SELECT a.task_id, a.generation
+FROM json_each(:given) AS w
+JOIN olvido_applied AS a
+    ON a.task_id = w.value ->> 'task_ids' AND a.generation = w.value ->> 'generations';
+
+-- name: remember
+-- Keep new answers. Nobody else can be writing: the file is locked.
+INSERT INTO olvido_applied (task_id, generation, outcome, counts, detail, applied_at, verified_at)
+SELECT value ->> 'task_ids', value ->> 'generations', value ->> 'outcomes', value ->> 'counts',
+    value ->> 'details', :at, CASE WHEN value ->> 'verified' THEN :at END
+FROM json_each(:given);
+
+-- name: states
+-- What is known about these.
+SELECT s.handle, s.purpose, s.occurred_at, s.decision, s.event_id, s.policy_version
+FROM json_each(:given) AS w
+JOIN olvido_consent_state AS s ON s.handle = w.value ->> 'handles' AND s.purpose = w.value ->> 'purposes';
+
+-- name: save_states
+-- The later decisions, as core.consents.later chose them.
+INSERT OR REPLACE INTO olvido_consent_state
+    (handle, purpose, occurred_at, decision, event_id, policy_version)
+SELECT value ->> 'handles', value ->> 'purposes', value ->> 'occurred_at', value ->> 'decisions',
+    value ->> 'event_ids', value ->> 'policy_versions'
+FROM json_each(:given);
+
+-- name: save_objections
+-- The first objection stands.
+INSERT OR IGNORE INTO olvido_objections (handle, purpose, occurred_at, request_id)
+SELECT value ->> 'handles', value ->> 'purposes', value ->> 'occurred_at', value ->> 'request_ids'
+FROM json_each(:given);
+
+-- name: objected
+-- Those of these pairs that were objected to.
+SELECT o.handle, o.purpose
+FROM json_each(:given) AS w
+JOIN olvido_objections AS o ON o.handle = w.value ->> 'handles' AND o.purpose = w.value ->> 'purposes';
+
+-- name: row_marks
+-- The marks of these rows.
+SELECT m.row_key, m.purpose, m.rank, m.occurred_at, m.event_id
+FROM json_each(:given) AS w
+JOIN olvido_row_marks AS m
+    ON m.table_name = :table AND m.row_key = w.value ->> 'row_keys' AND m.purpose = w.value ->> 'purposes';
+
+-- name: save_row_marks
+-- The marks that stand.
+INSERT OR REPLACE INTO olvido_row_marks (table_name, row_key, purpose, rank, occurred_at, event_id)
+SELECT :table, value ->> 'row_keys', value ->> 'purposes', value ->> 'ranks', value ->> 'occurred_at',
+    value ->> 'event_ids'
+FROM json_each(:given);
+
+-- name: forget_row_marks
+-- The rows are gone.
+DELETE FROM olvido_row_marks
+WHERE table_name = :table AND row_key IN (SELECT value ->> 'row_keys' FROM json_each(:given));
+
+-- name: lock_shared_rows
+-- Nothing: the file is locked already.
+SELECT 1 WHERE :table = '' AND :given = '';
+
+-- name: forget_shared_rows
+-- Nothing: none was written down.
+SELECT 1 WHERE :table = '' AND :given = '';
+
+-- name: keep_erasures
+-- The task of each erasure with its sealed box, until its last look. No identity is in clear.
+INSERT OR IGNORE INTO olvido_later_looks (task_id, generation, sink, request_id, subject_id, handles, asked_at,
+    region, key_id, wrapped_key, nonce, ciphertext, gone, place, applied_at)
+SELECT value ->> 'task_ids', value ->> 'generations', :sink, value ->> 'request_ids', value ->> 'subject_ids',
+    value ->> 'handles', value ->> 'asked_at', value ->> 'regions', value ->> 'key_ids',
+    coalesce(olvido_bytes(value ->> 'wrapped_keys'), x''), coalesce(olvido_bytes(value ->> 'nonces'), x''),
+    coalesce(olvido_bytes(value ->> 'ciphertexts'), x''), value ->> 'gone', 0, value ->> 'applied_at'
+FROM json_each(:given);
+
+-- name: gone_of
+-- The keys of deleted rows that these tasks have kept, each by its newest generation.
+SELECT task_id, gone FROM (
+    SELECT task_id, gone, max(generation) FROM olvido_later_looks
+    WHERE gone IS NOT NULL AND task_id IN (SELECT value ->> 'task_ids' FROM json_each(:given))
+    GROUP BY task_id);
+
+-- name: drop_earlier_generations
+-- What was asked for again is looked at by its newest generation.
+DELETE FROM olvido_later_looks AS l
+WHERE EXISTS (
+    SELECT 1 FROM json_each(:given) AS w
+    WHERE l.task_id = w.value ->> 'task_ids' AND l.generation < w.value ->> 'generations');
+
+-- name: look_alone
+-- The file is locked: nobody else can be looking.
+SELECT :sink <> '' AND :given <> '';
+
+-- name: drop_beyond
+-- The setting has fewer looks than it had: what has had as many is kept no longer.
+DELETE FROM olvido_later_looks WHERE sink = :sink AND place >= :places AND :given <> '';
+
+-- name: oldest_due
+-- For each look that is due for some erasure, when the oldest of those was done.
+SELECT l.place, min(l.applied_at)
+FROM json_each(:given) AS w
+JOIN olvido_later_looks AS l ON l.place = w.value ->> 'places' AND l.applied_at <= w.value ->> 'before'
+WHERE l.sink = :sink
+GROUP BY l.place;
+
+-- name: due_looks
+-- Those whose look of one place is due, the oldest first. Of one instant all or none: the record speaks of all
+-- that was done between two instants.
+SELECT task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, wrapped_key, nonce,
+    ciphertext, gone, applied_at
+FROM olvido_later_looks
+WHERE sink = :sink AND place = :place AND applied_at <= (
+    SELECT max(applied_at) FROM (
+        SELECT applied_at FROM olvido_later_looks
+        WHERE sink = :sink AND place = :place AND applied_at <= :before AND :given <> ''
+        ORDER BY applied_at LIMIT :limit))
+ORDER BY applied_at;
+
+-- name: done_after
+-- Those that were done after an instant, whatever looks they had, the oldest first.
+SELECT task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, wrapped_key, nonce,
+    ciphertext, gone, applied_at
+FROM olvido_later_looks
+WHERE sink = :sink AND applied_at > :instant AND applied_at <= (
+    SELECT max(applied_at) FROM (
+        SELECT applied_at FROM olvido_later_looks
+        WHERE sink = :sink AND applied_at > :instant AND :given <> ''
+        ORDER BY applied_at LIMIT :limit))
+ORDER BY applied_at;
+
+-- name: looked
+-- They had the look of a place, and wait for the next one.
+UPDATE olvido_later_looks SET place = :place + 1
+WHERE place = :place AND (task_id, generation) IN (
+    SELECT value ->> 'task_ids', value ->> 'generations' FROM json_each(:given));
+
+-- name: drop_erasures
+-- They are looked at no more.
+DELETE FROM olvido_later_looks
+WHERE (task_id, generation) IN (
+    SELECT value ->> 'task_ids', value ->> 'generations' FROM json_each(:given));
+
+-- name: rewrite_due
+-- Whether something was destroyed since the file was last written anew.
+SELECT count(*) > 0 FROM olvido_rewrite_due;
+
+-- name: make_rewrite_due
+-- In the transaction that destroys: so a crash forgets neither.
+INSERT INTO olvido_rewrite_due SELECT :since WHERE NOT EXISTS (SELECT 1 FROM olvido_rewrite_due);
+
+-- name: rewritten
+-- The file is written anew.
+DELETE FROM olvido_rewrite_due;
+
+-- name: tables
+-- What there is of each name (a table, a view, a virtual table or a part of one), and whether its rows have no number.
+SELECT name, type, wr FROM pragma_table_list
+WHERE schema = 'main' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'olvido\_%' ESCAPE '\';
+
+-- name: text
+-- How a table was made.
+SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = :table;
+
+-- name: primary
+-- The primary key of one table.
+SELECT name FROM pragma_table_info(:table) WHERE pk > 0 ORDER BY pk;
+
+-- name: columns
+-- The columns of one table: their types as written, whether null is refused, and whether SQLite makes their values.
+SELECT name, type, "notnull", hidden FROM pragma_table_xinfo(:table);
+
+-- name: indexes
+-- The indexes of one table, column by column; an expression has no name.
+SELECT i.name, i."unique", i.partial, x.name, x.coll, s.sql
+FROM pragma_index_list(:table) AS i
+JOIN pragma_index_xinfo(i.name) AS x
+LEFT JOIN sqlite_schema AS s ON s.type = 'index' AND s.name = i.name
+WHERE x.key
+ORDER BY i.seq, x.seqno;
+
+-- name: triggers
+-- The triggers of one table.
+SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = :table COLLATE NOCASE;
+
+-- name: references
+-- The foreign keys of one table: which of its columns point at which of another's, or at its primary key (null).
+SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(:table) ORDER BY id, seq;
