@@ -37,6 +37,7 @@ from olvido.sinks.discovery.names import (
         ("last_sign_in_ip", Personal.IP),
         ("codigo_postal", Personal.ADDRESS),
         ("device_id", Personal.DEVICE),
+        ("customer_id", Personal.CUSTOMER),
         ("password_digest", Personal.SECRET),
     ],
 )

@@ -1,6 +1,8 @@
 """A data map proposed for databases as people have them: by real readers, on real databases."""
 
 import sqlite3
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import closing
@@ -390,6 +392,42 @@ def test_another_database_is_read_as_postgresql_is(other_reader: TargetReader):
     }
     assert proposal.others == ("colours",)
     assert names_nobody(text_of(proposal))
+
+
+def test_of_the_example_shops_analytics_the_kinds_of_its_own_map_are_proposed(tmp_path: Path):
+    project = Path(__file__).parents[2]
+    with duckdb.connect(tmp_path / "analytics.duckdb") as connection:
+        connection.execute((project / "examples/shop/analytics.sql").read_text(encoding="utf-8"))
+    tables = tables_of(text_of(proposed(DuckDBReader("crm", tmp_path / "analytics.duckdb"))))
+    declared = tomllib.loads((project / "olvido.toml").read_text(encoding="utf-8"))["sinks"]["analytics"][
+        "tables"
+    ]
+    assert tables["visitors"]["identities"] == declared["visitors"]["identities"]
+
+
+def test_a_file_that_its_sink_has_open_is_waited_for(tmp_path: Path):
+    """A sink holds it for a batch: here until somebody has waited for it."""
+    path = tmp_path / "people.duckdb"
+    with duckdb.connect(path) as connection:
+        connection.execute(content("file"))
+    hold = (
+        "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input(); c.close()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        waited: list[float] = []
+
+        def let_go(seconds: float) -> None:
+            if not waited:
+                holder.communicate("\n")
+            waited.append(seconds)
+
+        reader = DuckDBReader("crm", path, pause=let_go)
+        assert {table.name for table in reader.tables()} == {"contacts", "visits", "colours"}
+    assert waited
 
 
 @pytest.mark.parametrize("reader", [SqliteReader, DuckDBReader])

@@ -1,7 +1,8 @@
 """Reads a DuckDB file, opened for reading alone."""
 
+import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from olvido.sinks.discovery.live import CUT_AT, Family, LiveColumn, LiveReferenc
 from olvido.sinks.tables.journal import queries
 
 SQL = "discovery_duckdb"
+HELD_S_MAX = 10.0  # a batch takes less; who has the file open for longer is no sink
 _FAMILIES = {
     "VARCHAR": Family.TEXT,
     **dict.fromkeys(
@@ -31,9 +33,10 @@ class DuckDBReader:
 
     dialect = "DuckDB"
 
-    def __init__(self, sink: str, file: Path) -> None:
+    def __init__(self, sink: str, file: Path, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._sink = sink
         self._file = file
+        self._pause = pause
 
     def tables(self) -> Sequence[LiveTable]:
         """See :meth:`olvido.sinks.discovery.live.TargetReader.tables`."""
@@ -108,12 +111,29 @@ class DuckDBReader:
     def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
         if not self._file.exists():
             raise Unavailable(f"sink {self._sink}: there is no file at {self._file}")
+        conn = self._connected()
         try:
-            with duckdb.connect(self._file, read_only=True) as conn:
+            with conn:
                 yield conn
         except duckdb.Error as error:
-            held = "another process has it open" if "lock" in str(error) else type(error).__name__
-            raise Unavailable(f"sink {self._sink}: the file cannot be read now ({held})") from None
+            raise self._unavailable(type(error).__name__) from None
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        """The file, opened. The sink's own process has it open while it does a batch: that is waited for."""
+        give_up_at = time.monotonic() + HELD_S_MAX
+        while True:
+            try:
+                return duckdb.connect(self._file, read_only=True)
+            except duckdb.Error as error:
+                held = isinstance(error, duckdb.IOException) and "lock" in str(error)
+                if not held:
+                    raise self._unavailable(type(error).__name__) from None
+                if time.monotonic() > give_up_at:
+                    raise self._unavailable("another process has it open") from None
+            self._pause(0.1)  # nobody tells us when it is closed
+
+    def _unavailable(self, why: str) -> Unavailable:
+        return Unavailable(f"sink {self._sink}: the file cannot be read now ({why})")
 
 
 def _family(kind: str) -> Family:

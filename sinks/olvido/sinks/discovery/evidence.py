@@ -67,8 +67,11 @@ def judge(table: LiveTable, sample: Sample) -> SeenTable:
     """Say which columns of a table look personal."""
     found: dict[str, Evidence] = {}
     unclear: dict[str, Evidence] = {}
+    pointing = {column for reference in table.references for column in reference.columns}
     for column in table.columns:
         hint = _hint(column)
+        if hint is not None and hint.personal is Personal.CUSTOMER and column.name in pointing:
+            hint = None  # it says whose the row is, by the key of another table
         evidence = _of_column(hint, sample.values.get(column.name, ()))
         if evidence is not None:
             sure = evidence.sure or (hint is not None and hint.clear)

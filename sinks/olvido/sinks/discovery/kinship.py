@@ -5,6 +5,7 @@ Pure.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from olvido.core.subject import IdentityKind
 from olvido.sinks.discovery.evidence import SeenTable, personal_columns
@@ -80,8 +81,13 @@ def identity_columns(one: SeenTable, *, without: Sequence[str] = ()) -> dict[Ide
             if columns[name].family in _HOLDING and name not in without and not one.evidence[name].doubtful
         ]
         if names:
-            found[kind] = names[0]
+            # What is called like the kind before what tells rows apart, such as a visitor's number here.
+            found[kind] = min(names, key=partial(_rank, one, kind))
     return found
+
+
+def _rank(one: SeenTable, kind: IdentityKind, name: str) -> tuple[bool, bool, bool]:
+    return (not one.evidence[name].sure, name != kind.value, name in one.table.key)
 
 
 def _roots(seen: Mapping[str, SeenTable], links: Sequence[Link]) -> list[str]:

@@ -4,7 +4,7 @@ Pure. Every column that looks personal is mapped, or excused with a reason in ``
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -70,7 +70,8 @@ def omissions(
         if table is None:
             if any(f"{name}.{column}" in going for name in one.table.names for column in one.table.by_name):
                 continue
-            found += [*_not_mapped(one), *_hanging(one, links, mapped)]
+            hanging = list(_hanging(one, links, mapped))
+            found += [*_not_mapped(one, without={link.column for link in hanging}), *hanging]
         else:
             found += [
                 *_staying(one, table),
@@ -132,8 +133,10 @@ def _excuses_gone(excused: Mapping[str, str], known: Mapping[str, SeenTable]) ->
 # --- what the target has and the map does not say -------------------------------------------------
 
 
-def _not_mapped(one: SeenTable) -> Iterator[Omission]:
+def _not_mapped(one: SeenTable, *, without: Set[str]) -> Iterator[Omission]:
     for column, evidence in one.evidence.items():
+        if column in without:
+            continue  # it says whose the row is, and is told as that
         yield Omission(
             omitted=Omitted.NOT_MAPPED,
             table=one.table.name,

@@ -5,7 +5,7 @@ decision is refused when it is read, so nothing is erased by a guess.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from olvido.core.subject import IdentityKind
 from olvido.sinks.discovery import questions
@@ -96,32 +96,41 @@ def _table(
     one: SeenTable, kin: Kinship, seen: Mapping[str, SeenTable], links: Sequence[Link]
 ) -> ProposedTable:
     name = one.table.name
-    further, mentions, asked = _others(one, kin)
-    key, unkeyed = _key(one, kin, mentions)
-    table = ProposedTable(seen=one, key=key, mentions=mentions, questions=tuple(asked))
-    if name in kin.shared:
-        asked = [*asked, *unkeyed, *questions.of_shared(name, kin, links)]
-        return replace(table, shared_by=kin.shared[name], questions=tuple(asked))
+    key, unkeyed = _key(one, kin)
     if name not in kin.owned:
-        return replace(table, erase=None)
+        _, mentions, asked = _others(one, kin, taken=key)
+        shared_by = kin.shared.get(name, ())
+        if shared_by:
+            asked += [*unkeyed, *questions.of_shared(name, kin, links)]
+        return ProposedTable(
+            seen=one,
+            key=key,
+            mentions=mentions,
+            shared_by=shared_by,
+            erase="delete" if shared_by else None,
+            questions=tuple(asked),
+        )
     parent = kin.parents.get(name)
     if parent is None:
-        identities, person, more = _of_a_person(one, by_key=name == _numbered(kin, seen))
+        identities, person, asked = _of_a_person(one, by_key=name == _numbered(kin, seen))
         climbs = False
     else:
-        identities, climbs, more = _of_a_child(one, parent, seen[parent.to])
+        identities, climbs, asked = _of_a_child(one, parent, seen[parent.to])
         person = None
-    asked = [*more, *asked, *unkeyed, *questions.of_identities(one, identities, parent)]
+    further, mentions, more = _others(one, kin, taken=(*key, *identities.values()))
+    asked += [*more, *unkeyed, *questions.of_identities(one, identities, parent)]
     if name in kin.trade:
         asked += questions.of_trade(parent)
     asked += questions.of_consents(one, identities)
-    return replace(
-        table,
+    return ProposedTable(
+        seen=one,
+        key=key,
         identities=identities,
         person=person,
         created=_created(one) if identities else None,
         parents=() if parent is None else (parent, *further),
         climbs=climbs,
+        mentions=mentions,
         erase="" if name in kin.trade else "delete",
         questions=tuple(asked),
     )
@@ -176,8 +185,15 @@ def _holds_addresses(one: SeenTable, parent: Link) -> bool:
     return bool(contact & set(words)) and (named_after(one.table.name, parent.to) or set(words) <= contact)
 
 
-def _others(one: SeenTable, kin: Kinship) -> tuple[tuple[Link, ...], tuple[Link, ...], list[str]]:
+def _others(
+    one: SeenTable, kin: Kinship, *, taken: Sequence[str]
+) -> tuple[tuple[Link, ...], tuple[Link, ...], list[str]]:
     """What columns beside the parent's that point at people's rows are, and what must be asked about them.
+
+    Args:
+        one: the table.
+        kin: what tables are to each other.
+        taken: columns that an erasure may not empty.
 
     Returns:
         Those that are parents as well; those that are emptied when the row they point at goes; questions.
@@ -190,12 +206,13 @@ def _others(one: SeenTable, kin: Kinship) -> tuple[tuple[Link, ...], tuple[Link,
     if parent is not None and not parent.written:
         asked.append(f"parent: {parent.evidence}")
     for link in kin.others.get(name, ()):
-        taken = {other.columns for other in (*parents, *emptied, *([parent] if parent else []))}
-        if link.columns in taken:
+        known = [other.columns for other in (*parents, *emptied, *([parent] if parent else []))]
+        fixed = {*taken, *(column for columns in known for column in columns)}
+        if link.columns in known:
             continue
-        if name in kin.joins and not link.of_a_deed and link.to != name:
+        if name in kin.joins and not link.of_a_deed and link.to in kin.roots:
             parents.append(link)
-        elif link.not_null or len(link.columns) > 1 or link.columns[0] in one.table.key:
+        elif link.not_null or len(link.columns) > 1 or link.columns[0] in fixed:
             asked.append(questions.of_another_pointer(link))
         else:
             emptied.append(link)
@@ -203,7 +220,7 @@ def _others(one: SeenTable, kin: Kinship) -> tuple[tuple[Link, ...], tuple[Link,
     return tuple(parents), tuple(emptied), asked
 
 
-def _key(one: SeenTable, kin: Kinship, mentions: Sequence[Link]) -> tuple[tuple[str, ...], list[str]]:
+def _key(one: SeenTable, kin: Kinship) -> tuple[tuple[str, ...], list[str]]:
     """What tells its rows apart. Rows that are found by their parent alone need none."""
     table = one.table
     if table.key:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from olvido.core.subject import IdentityKind
 from olvido.sinks.discovery.evidence import SeenTable
+from olvido.sinks.discovery.kinship import IDENTITIES
 from olvido.sinks.discovery.live import Family
 from olvido.sinks.discovery.proposal import Proposal, ProposedTable
 
@@ -75,7 +76,7 @@ def _table(sink: str, table: ProposedTable) -> Iterator[str]:
     if table.created:
         yield f"created = {_created(table)}"
     if table.identities:
-        named = [f"{kind.value} = {_identity(table, column)}" for kind, column in table.identities.items()]
+        named = [f"{kind.value} = {_identity(table, kind)}" for kind in table.identities]
         together = f"identities = {{ {', '.join(named)} }}"
         yield from [together] if len(together) <= WIDTH else [f"identities.{one}" for one in named]
     climb = ["climb = true"] if table.climbs else []
@@ -111,9 +112,11 @@ def _created(table: ProposedTable) -> str:
     return _string(table.created)
 
 
-def _identity(table: ProposedTable, column: str) -> str:
+def _identity(table: ProposedTable, kind: IdentityKind) -> str:
+    """A column, with the form in which it holds this kind where only one is possible."""
+    column = table.identities[kind]
     evidence = table.seen.evidence.get(column)
-    if evidence is None or len(evidence.forms) != 1:
+    if evidence is None or evidence.personal is not IDENTITIES[kind] or len(evidence.forms) != 1:
         return _string(column)
     return f"{{ column = {_string(column)}, form = {_string(evidence.forms[0])} }}"
 
