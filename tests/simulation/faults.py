@@ -9,6 +9,8 @@ LATE = "commit finish_operations"
 RARE = (
     "processors: before commit write_request_states",
     "processors: after commit write_request_states",
+    "processors: before commit end_publications",
+    "processors: after commit end_publications",
     "commit delete_awaiting",
     "ask the journal",
     LATE,

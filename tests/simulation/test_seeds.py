@@ -55,7 +55,7 @@ def test_nothing_is_wrong_with_fifty_worlds_and_the_last_chunk_has_seen_everythi
 
 
 @pytest.mark.xdist_group("worlds of other partitions")
-@pytest.mark.parametrize("seeds", [range(10), pytest.param(range(10, 50), marks=pytest.mark.proof)])
+@pytest.mark.parametrize("seeds", [range(10), pytest.param(range(10, CHUNK // 2), marks=pytest.mark.proof)])
 @pytest.mark.parametrize("partitions", [1, 24])
 def test_the_number_of_partitions_changes_nothing(partitions: int, seeds: range):
     makers = Makers(kafka=KafkaSection(partitions=partitions))
