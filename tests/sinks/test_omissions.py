@@ -1,7 +1,9 @@
 """What a data map leaves out of a live PostgreSQL: each omission is found, and can be excused."""
 
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from olvido.sinks.discovery.mapped import mapped_tables
 from olvido.sinks.discovery.omissions import Omission, Omitted, omissions
 from olvido.sinks.discovery.postgres_reader import PostgresReader
 from olvido.sinks.discovery.reading import look_at
+from olvido.sinks.discovery.sqlite_reader import SqliteReader
 from olvido.sinks.discovery.writing import toml_of
 from olvido.sinks.plugins import settings_of
 from olvido.sinks.tables.map_rules import read_data_map
@@ -232,3 +235,34 @@ def test_the_maps_of_the_example_shop_leave_nothing_out(sink: str, file: str, po
         dialect=reader.dialect,
     )
     assert omitted == []
+
+
+def test_of_an_sqlite_file_an_index_without_regard_to_case_serves(tmp_path: Path):
+    path = tmp_path / "people.sqlite"
+    tables = {
+        "contacts": {"key": "id", "identities": {"email": "email"}, "erase": "delete"},
+        "visits": {"key": "id", "parent": {"table": "contacts", "column": "contact_id"}, "erase": "delete"},
+    }
+    only_email = replace(settings({}), identities=(IdentityKind.EMAIL,))
+
+    def fixes() -> list[str]:
+        reader = SqliteReader("crm", path)
+        seen = look_at(reader, reader.tables())
+        given = mapped_tables(read_data_map(only_email, tables))
+        omitted = omissions(given, seen, [], kinds=only_email.identities, excused={}, dialect=reader.dialect)
+        return [one.fix for one in omitted]
+
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(content("file"))
+        wanted = [
+            "CREATE INDEX contacts_email ON contacts (lower(email));",
+            "CREATE INDEX visits_contact_id ON visits (contact_id);",
+        ]
+        assert fixes() == wanted
+        for statement in wanted:
+            connection.execute(statement)
+        assert fixes() == []
+        connection.execute("DROP INDEX contacts_email")
+        assert fixes() == wanted[:1]
+        connection.execute("CREATE INDEX by_mail ON contacts (email COLLATE NOCASE)")
+        assert fixes() == []

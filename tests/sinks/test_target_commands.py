@@ -1,7 +1,9 @@
 """`olvido sinks discover | check | grants | plan`: a sink's database and its data map, from the shell."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -330,3 +332,24 @@ def test_identities_that_a_sink_is_not_given_plan_nothing(erasable: str):
     done = olvido("sinks", "plan", "crm", "--phone", "+34 600 000 000")
     assert done.returncode == 2
     assert "crm knows people by email: give one of these" in done.stderr
+
+
+def test_a_file_of_sqlite_is_discovered_checked_and_planned_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with closing(sqlite3.connect(project / "people.sqlite")) as connection:
+        connection.executescript(content("file"))
+    monkeypatch.setenv("CRM_FILE", str(project / "people.sqlite"))
+    head = HEAD.replace('kind = "duckdb"', 'kind = "sqlite"')
+    (project / "olvido.toml").write_text(head)
+    found = olvido("sinks", "discover", "file")
+    assert tables_of(found.stdout, "file").keys() == {"contacts", "visits"}
+    (project / "olvido.toml").write_text(head + found.stdout)
+    checked = olvido("sinks", "check", "file")
+    assert checked.returncode == 10
+    assert "CREATE INDEX contacts_email ON contacts (lower(email));" in checked.stdout
+    planned = told("sinks", "plan", "file", "--email", "quimera.1@example.es")
+    assert planned["outcome"] == "erased"
+    assert {row["table"]: row["rows"] for row in planned["rows"]} == {"visits": 1, "contacts": 1}
+    with closing(sqlite3.connect(project / "people.sqlite")) as connection:
+        assert connection.execute("SELECT count(*) FROM contacts").fetchone() == (6,)

@@ -58,7 +58,12 @@ def _mapped(name: str, data_map: DataMap) -> MappedTable:
         **dict.fromkeys(table.set_to, "set"),
         **dict.fromkeys(table.parent_columns, "parent"),
         **({table.created.column: "created"} if table.created else {}),
-        **{column: f"identities.{kind.value}" for column, kind in identities.items()},
+        **{
+            column: f"identities.{kind.value}"
+            for kind, columns in table.identities.items()
+            for one in columns
+            for column in one.columns
+        },
     }
     return MappedTable(
         name=name,

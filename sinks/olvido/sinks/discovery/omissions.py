@@ -12,7 +12,7 @@ from olvido.core.subject import IdentityKind
 from olvido.sinks.discovery.evidence import SeenTable
 from olvido.sinks.discovery.kinship import IDENTITIES
 from olvido.sinks.discovery.links import Link
-from olvido.sinks.discovery.live import LiveTable, bare
+from olvido.sinks.discovery.live import Family, LiveColumn, LiveTable, bare
 from olvido.sinks.discovery.mapped import MappedTable
 from olvido.sinks.tables.data_map import ErasureMethod
 
@@ -201,7 +201,7 @@ def _slow(live: LiveTable, table: MappedTable, dialect: str) -> Iterator[Omissio
     for column in table.looked_up:
         if column not in columns:
             continue
-        folded = column in table.folded and _folds(columns[column].type, dialect)
+        folded = column in table.folded and _folds(columns[column], dialect)
         expression = f"lower({column})" if folded else column
         if bare(expression) not in live.indexed:
             inner = f"lower({_quoted(column)})" if folded else _quoted(column)
@@ -211,17 +211,24 @@ def _slow(live: LiveTable, table: MappedTable, dialect: str) -> Iterator[Omissio
                 table=table.name,
                 column=column,
                 text=f"no index begins with {expression} on {table.name}; each batch reads the whole table",
-                fix=_CREATE_INDEX[dialect].format(table=where, expression=inner),
+                fix=_CREATE_INDEX[dialect].format(
+                    name=_quoted(f"{live.name}_{column}"), table=where, expression=inner
+                ),
                 place=("tables", table.name),
             )
 
 
-_CREATE_INDEX = {"PostgreSQL": "CREATE INDEX CONCURRENTLY ON {table} ({expression});"}
+_CREATE_INDEX = {
+    "PostgreSQL": "CREATE INDEX CONCURRENTLY ON {table} ({expression});",
+    "SQLite": "CREATE INDEX {name} ON {table} ({expression});",
+}
 
 
-def _folds(kind: str, dialect: str) -> bool:
+def _folds(column: LiveColumn, dialect: str) -> bool:
     """Whether the sink overlooks case in an e-mail column itself: citext does."""
-    return dialect == "PostgreSQL" and re.match(r"text|character|bpchar|name", kind) is not None
+    if dialect == "PostgreSQL":
+        return re.match(r"text|character|bpchar|name", column.type) is not None
+    return column.family is Family.TEXT
 
 
 def _quoted(name: str) -> str:

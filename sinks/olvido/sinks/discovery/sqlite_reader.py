@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from olvido.core.errors import Unavailable
-from olvido.sinks.discovery.live import CUT_AT, Family, LiveColumn, LiveReference, LiveTable, Sample
+from olvido.sinks.discovery.live import CUT_AT, Family, LiveColumn, LiveReference, LiveTable, Sample, bare
 
 STATEMENT_S_MAX = 10.0
 STEPS = 10_000  # of SQLite's machine between two looks at the clock
@@ -80,13 +80,13 @@ def _table(conn: sqlite3.Connection, name: str, keys: dict[str, tuple[str, ...]]
         LiveColumn(name=column, type=kind, family=_family(kind), not_null=bool(not_null) or bool(place))
         for _, column, kind, not_null, _, place in conn.execute("SELECT * FROM pragma_table_info(?)", (name,))
     )
-    unique, indexed = set(), set()
+    unique: set[tuple[str, ...]] = set()
+    indexed: set[str] = set()
     for index, is_unique, partial in conn.execute(
         'SELECT name, "unique", partial FROM pragma_index_list(?)', (name,)
     ).fetchall():
         parts = [row[0] for row in conn.execute("SELECT name FROM pragma_index_info(?)", (index,))]
-        if parts and parts[0]:
-            indexed.add(parts[0])
+        indexed.update(_first(conn, index, parts))
         if is_unique and not partial and all(parts):
             unique.add(tuple(parts))
     return LiveTable(
@@ -97,6 +97,24 @@ def _table(conn: sqlite3.Connection, name: str, keys: dict[str, tuple[str, ...]]
         references=tuple(_references(conn, name, keys)),
         indexed=frozenset(indexed | set(keys[name][:1])),
     )
+
+
+def _first(conn: sqlite3.Connection, index: str, parts: Sequence[str | None]) -> Iterator[str]:
+    """What an index begins with, see ``bare``: without regard to case it serves for ``lower`` as well."""
+    [(collation,)] = conn.execute("SELECT coll FROM pragma_index_xinfo(?) WHERE seqno = 0", (index,))
+    if parts[0] is not None:
+        yield bare(parts[0])
+        if collation == "NOCASE":
+            yield bare(f"lower({parts[0]})")
+        return
+    [(text,)] = conn.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (index,))
+    inside = text.partition("(")[2]
+    depth = 0
+    for place, character in enumerate(inside):
+        if depth == 0 and character in ",)":
+            yield bare(inside[:place].strip())
+            return
+        depth += {"(": 1, ")": -1}.get(character, 0)
 
 
 def _key(conn: sqlite3.Connection, name: str) -> tuple[str, ...]:
