@@ -21,9 +21,11 @@ from olvido.core.rights.registry import RIGHTS
 from olvido.operators.cli import app as cli
 from olvido.operators.cli import helping
 from olvido.operators.cli.exits import Exit
+from olvido.operators.cli.generate import as_text
 from olvido.schemas.codec import VALUE_BYTES_MAX
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import topics_of
+from olvido.sinks.json_schema import deployment_schema, installed_sections
 
 PROJECT = Path(__file__).parents[2]
 sys.path.append(str(PROJECT / "tools"))  # for whoever runs this file by itself; pytest has it already
@@ -329,6 +331,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/dead-letters.md": dead_letters,
     "docs/reference/states.md": states,
     "docs/reference/cli.md": command_line,
+    "docs/reference/olvido.schema.json": lambda: as_text(deployment_schema(installed_sections())),
     "docs/states.svg": states_drawn.draw,
     "docs/picture.svg": lambda: picture.draw(Deployment.load(PROJECT / "olvido.toml").catalogue),
 }

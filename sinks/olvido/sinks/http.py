@@ -92,6 +92,8 @@ class _Lookups(_Answer):
 class HttpSink:
     """One HTTP API that holds personal data."""
 
+    section = _Section
+
     not_rehearsed = "its target cannot take back what it has done"
 
     def __init__(

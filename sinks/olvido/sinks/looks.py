@@ -45,7 +45,9 @@ def _waits(given: object) -> tuple[timedelta, ...]:
     return waits
 
 
-LookAgain = Annotated[tuple[timedelta, ...], BeforeValidator(_waits)]  # `look_again` of a sink's section
+LookAgain = Annotated[
+    tuple[timedelta, ...], BeforeValidator(_waits, json_schema_input_type=tuple[str, ...])
+]  # `look_again` of a sink's section
 
 
 def to_keep(batch: Iterable[OpenedTask], receipts: Iterable[Receipt], rows: TableRows) -> list[Kept]:

@@ -1,5 +1,6 @@
-"""`olvido generate …`: what others need to watch Olvido with."""
+"""`olvido generate …`: what others need to watch Olvido with, and editors to check olvido.toml."""
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,10 +21,11 @@ SCRAPE_S = 15
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    generate = typer.Typer(help="Write what Prometheus and Grafana need.", no_args_is_help=True)
+    generate = typer.Typer(help="Write what Prometheus, Grafana and editors need.", no_args_is_help=True)
     generate.command("prometheus-rules")(prometheus_rules)
     generate.command("prometheus-config")(prometheus_config)
     generate.command("grafana-dashboard")(grafana_dashboard)
+    generate.command("schema")(schema)
     app.add_typer(generate, name="generate")
 
 
@@ -57,6 +59,24 @@ def grafana_dashboard() -> None:
         olvido generate grafana-dashboard > olvido.json
     """
     sys.stdout.write(_text(DASHBOARD))
+
+
+def schema() -> None:
+    """Write what olvido.toml may say, as a JSON Schema: an editor completes and checks the file by it.
+
+    It knows the kinds of sink that are installed here.
+
+    Examples:
+        olvido generate schema > olvido.schema.json
+    """
+    from olvido.sinks.json_schema import deployment_schema, installed_sections
+
+    sys.stdout.write(as_text(deployment_schema(installed_sections())))
+
+
+def as_text(document: Mapping[str, Any]) -> str:
+    """A JSON document, for people to read as well."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def scrape_configuration(targets: Mapping[str, str]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from pydantic import Field
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused, Unavailable
@@ -29,7 +28,7 @@ from olvido.sinks.kinds.duckdb_catalogue import look, look_at_columns, one, quot
 from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
 from olvido.sinks.rights.target import Target
 from olvido.sinks.section import SectionPart, fault, read_section
-from olvido.sinks.tables.data_map import Created, DataMap
+from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries, recalled
@@ -52,11 +51,13 @@ _CHANGED = (duckdb.CatalogException, duckdb.BinderException)
 class _Section(SectionPart):
     file: Secret
     look_again: LookAgain = LOOK_AGAIN
-    tables: Any = Field(default=None)
+    tables: UnreadTables = None
 
 
 class DuckDBSink:
     """One DuckDB file that holds personal data."""
+
+    section = _Section
 
     not_rehearsed = "its file is held by its own process"
 

@@ -31,7 +31,7 @@ from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
 from olvido.sinks.rights.erase import erase_chunk
 from olvido.sinks.rights.target import Target
 from olvido.sinks.section import SectionPart, fault, read_section
-from olvido.sinks.tables.data_map import Created, DataMap
+from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries, recalled
@@ -74,11 +74,13 @@ class _Section(SectionPart):
     dsn: Secret
     look_again: LookAgain = LOOK_AGAIN
     chunk_rows: int = Field(default=CHUNK_ROWS, ge=CHUNK_ROWS_MIN, le=1_000_000)
-    tables: Any = Field(default=None)
+    tables: UnreadTables = None
 
 
 class PostgresSink:
     """One PostgreSQL database that holds personal data."""
+
+    section = _Section
 
     def __init__(
         self,

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from pydantic import Field
-
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.looks import LOOK_AGAIN, LaterLook
@@ -29,7 +27,7 @@ from olvido.sinks.kinds.sqlite_file import SQLiteFile
 from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
 from olvido.sinks.rights.target import Target
 from olvido.sinks.section import SectionPart, fault, read_section
-from olvido.sinks.tables.data_map import Clock, Created, DataMap
+from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries, recalled
@@ -56,11 +54,13 @@ _PASSING = frozenset(
 class _Section(SectionPart):
     file: Secret
     look_again: LookAgain = LOOK_AGAIN
-    tables: Any = Field(default=None)
+    tables: UnreadTables = None
 
 
 class SQLiteSink:
     """One SQLite file that holds personal data."""
+
+    section = _Section
 
     def __init__(
         self,

@@ -9,10 +9,19 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from enum import StrEnum
 from graphlib import TopologicalSorter
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+)
 
 from olvido.core.subject import IdentityKind
 from olvido.sinks.section import SectionPart
@@ -48,12 +57,20 @@ def _several(value: object) -> object:
 
 
 ColumnName = Annotated[str, AfterValidator(_column)]
-Columns = Annotated[tuple[ColumnName, ...], BeforeValidator(_several)]
+# Beside each reading of what people write in several ways stands what they may write, for editors.
+Columns = Annotated[
+    tuple[ColumnName, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])
+]
 TableName = Annotated[str, AfterValidator(check_table_name)]
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Values = Mapping[ColumnName, Scalar]
 # Rows whose columns hold this, or one of these.
-Condition = Mapping[ColumnName, Annotated[tuple[Scalar, ...], BeforeValidator(_several)]]
+Condition = Mapping[
+    ColumnName,
+    Annotated[
+        tuple[Scalar, ...], BeforeValidator(_several, json_schema_input_type=Scalar | tuple[Scalar, ...])
+    ],
+]
 
 ROW_KEY = "{key}"  # in a value: the row's own key, so that each row gets another value
 
@@ -118,7 +135,9 @@ class IdentityColumn(SectionPart):
 
     column: ColumnName
     form: str = "plain"  # see olvido.sinks.forms
-    json_path: tuple[str, ...] = Field(default=(), alias="json")  # the way to it inside a JSON column
+    json_path: Annotated[
+        tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])
+    ] = Field(default=(), alias="json")  # the way to it inside a JSON column
     dial: ColumnName | None = None  # of a phone number that is in two columns: the one with its country code
     inside: bool = False  # it stands among other text: ``Ana <ana@…>``, a list of addresses
 
@@ -133,14 +152,12 @@ def _identity_columns(value: object) -> object:
     return tuple({"column": one} if isinstance(one, str) else one for one in given)
 
 
-def _path(value: object) -> object:
-    if isinstance(value, Mapping) and isinstance(value.get("json"), str):
-        return {**value, "json": (value["json"],)}
-    return value
-
-
 IdentityColumns = Annotated[
-    tuple[Annotated[IdentityColumn, BeforeValidator(_path)], ...], BeforeValidator(_identity_columns)
+    tuple[IdentityColumn, ...],
+    BeforeValidator(
+        _identity_columns,
+        json_schema_input_type=str | IdentityColumn | tuple[str | IdentityColumn, ...],
+    ),
 ]
 
 
@@ -202,10 +219,15 @@ class Table(SectionPart):
     key: Columns = ()
     identities: Mapping[IdentityKind, IdentityColumns] = Field(default_factory=dict)
     person: ColumnName | None = None  # the identity column that tells two people apart for certain
-    created: Annotated[Created | None, BeforeValidator(_created), AfterValidator(_zone)] = None
-    parents: Annotated[tuple[ParentReference, ...], BeforeValidator(_references)] = Field(
-        default=(), alias="parent"
-    )
+    created: Annotated[
+        Created | None,
+        BeforeValidator(_created, json_schema_input_type=str | Created),
+        AfterValidator(_zone),
+    ] = None
+    parents: Annotated[
+        tuple[ParentReference, ...],
+        BeforeValidator(_references, json_schema_input_type=ParentReference | tuple[ParentReference, ...]),
+    ] = Field(default=(), alias="parent")
     shared_by: tuple[Reference, ...] = ()  # the tables and THEIR columns that point at our key
     pointed_at_by: tuple[Pointer, ...] = ()  # a row is the person's if all that point at it are
     mentions: tuple[Mention, ...] = ()
@@ -283,6 +305,12 @@ class Table(SectionPart):
     def about(self, purpose: str) -> Condition:
         """Which rows are about a purpose."""
         return self.consent[purpose].where if purpose in self.consent else {}
+
+
+# ``tables`` of a section: read by :func:`olvido.sinks.tables.map_rules.read_data_map`, which names the table.
+UnreadTables = Annotated[
+    Any, PlainValidator(lambda tables: tables, json_schema_input_type=Mapping[TableName, Table])
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
