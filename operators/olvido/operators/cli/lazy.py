@@ -60,7 +60,7 @@ ENTRIES = {
         "and the present consents",
     ),
     "replay": Entry("replay", "Send the tasks of past requests and consent changes again"),
-    "generate": Entry("generate", "Write what Prometheus and Grafana need"),
+    "generate": Entry("generate", "Write what Prometheus, Grafana and editors need"),
 }
 
 Finish = Callable[[tuple[str, ...], Any], None]
