@@ -1,6 +1,7 @@
 """Empty databases of each kind: a test makes its own tables in one and maps them."""
 
 import re
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -15,6 +16,7 @@ from olvido.core.subject import Identity, IdentityKind
 from olvido.sinks.contract import Sink, SinkSettings
 from olvido.sinks.kinds.duckdb import DuckDBSink
 from olvido.sinks.kinds.postgres import PostgresSink
+from olvido.sinks.kinds.sqlite import SQLiteSink
 from olvido.sinks.tables.map_rules import read_data_map
 
 Rows = list[tuple[Any, ...]]
@@ -32,7 +34,7 @@ class Database(Protocol):
     addresses: bool  # whether a row without a key can be found again within a transaction
 
     def run(self, script: str) -> Rows:
-        """Statements, committed; what the last one gives."""
+        """Statements, committed; what a query gives, if it is one."""
         ...
 
     def sink(
@@ -93,6 +95,34 @@ class DuckDBDatabase:
     ) -> Sink:
         told = _told(tables, identities, purposes)
         return _checked(DuckDBSink(told, self._path, read_data_map(told, tables)))
+
+
+class SQLiteDatabase:
+    """A file."""
+
+    kind = "sqlite"
+    foreign_keys = addresses = True
+    arrays = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        sqlite3.connect(path).close()
+
+    def run(self, script: str) -> Rows:
+        with closing(sqlite3.connect(self._path)) as connection:
+            if script.startswith("SELECT"):
+                return connection.execute(script).fetchall()
+            connection.executescript(script)
+            return []
+
+    def sink(
+        self,
+        tables: Mapping[str, Any],
+        identities: Sequence[IdentityKind] = (),
+        purposes: tuple[str, ...] = (),
+    ) -> Sink:
+        told = _told(tables, identities, purposes)
+        return _checked(SQLiteSink(told, self._path, read_data_map(told, tables)))
 
 
 def _told(

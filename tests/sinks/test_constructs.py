@@ -17,6 +17,7 @@ from sinks.databases import (
     DuckDBDatabase,
     PostgresDatabase,
     Rows,
+    SQLiteDatabase,
     content,
     difference,
     identities_of,
@@ -36,7 +37,7 @@ from olvido.sinks.contract import OpenedTask
 Answer = tuple[Outcome, Mapping[str, int]]
 Tables = Mapping[str, Mapping[str, Any]]
 
-KINDS = ("postgres", "duckdb")
+KINDS = ("postgres", "duckdb", "sqlite")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     """Each kind of database in turn, empty."""
     if request.param == "postgres":
         return PostgresDatabase(request.getfixturevalue("postgres_dsn"))
-    return DuckDBDatabase(tmp_path / "target.duckdb")
+    if request.param == "duckdb":
+        return DuckDBDatabase(tmp_path / "target.duckdb")
+    return SQLiteDatabase(tmp_path / "target.sqlite")
 
 
 @pytest.fixture
