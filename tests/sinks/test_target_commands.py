@@ -119,10 +119,12 @@ def test_discover_reads_a_file(project: Path):
         (("crm", "--rows", "100000"), 2, "--rows: is from 0 to 10,000"),
     ],
 )
-def test_what_cannot_be_discovered_is_said_by_its_name(project: Path, arguments, code, words):
-    done = olvido("sinks", "discover", *arguments)
-    assert done.returncode == code
-    assert words in done.stderr
+def test_what_cannot_be_read_is_said_by_its_name(project: Path, arguments, code, words):
+    (project / "olvido.toml").write_text(HEAD + CRM_TABLES)
+    for command in ("discover", "check"):
+        done = olvido("sinks", command, *arguments)
+        assert done.returncode == code
+        assert words in done.stderr
 
 
 def test_a_target_that_does_not_answer_is_exit_10(project: Path):

@@ -23,6 +23,7 @@ Rows = Annotated[
     int, typer.Option(help="How many rows of each table to read at most; 0 goes by names and keys alone.")
 ]
 ROWS = 200
+TRYING = "trying columns that point at other tables without a foreign key"
 
 
 def register(sinks: typer.Typer) -> None:
@@ -49,9 +50,10 @@ def discover(sink: Name, rows: Rows = ROWS, output: Form = Output.TABLE) -> None
 
     declared = deployment()
     with desk.opened(declared, sink) as target:
-        count = len(target.tables)
-        with progress(f"reading {sink}", count, unit="tables") as bar:
-            found = desk.discover(declared, target, rows=rows, advance=bar)
+        with progress(f"reading {sink}", len(target.tables), unit="tables") as bar:
+            seen = desk.seen_in(target, rows=rows, advance=bar)
+        with messages.status(TRYING):
+            found = desk.discover(declared, target, seen, rows=rows)
     if not print_data(found, output=output):
         sys.stdout.write(found.toml)
         looked = (
@@ -97,9 +99,11 @@ def check(sink: Name, rows: Rows = ROWS, output: CheckForm = CheckOutput.TABLE) 
 
     declared = deployment()
     with discovering.opened(declared, sink) as target:
-        count = len(target.tables)
-        with progress(f"reading {sink}", count, unit="tables") as bar:
-            found = omissions.check(declared, target, rows=rows, advance=bar)
+        data_map = omissions.data_map_of(declared, sink)
+        with progress(f"reading {sink}", len(target.tables), unit="tables") as bar:
+            seen = discovering.seen_in(target, rows=rows, advance=bar)
+        with messages.status(TRYING):
+            found = omissions.check(declared, target, data_map, seen, rows=rows)
     if output is CheckOutput.TABLE and os.environ.get("GITHUB_ACTIONS") == "true":
         output = CheckOutput.GITHUB
     if output is CheckOutput.GITHUB:

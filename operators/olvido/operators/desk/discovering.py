@@ -1,6 +1,6 @@
 """A live target read: what a data map for it could be, and by what evidence. Nothing is written there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -74,6 +74,11 @@ def opened(declared: Deployment, name: str) -> Iterator[OpenTarget]:
 def seen_in(target: OpenTarget, *, rows: int, advance: Advance) -> list[SeenTable]:
     """Judge every column of every table of a target.
 
+    Args:
+        target: what to read.
+        rows: how many rows of each table to read at most; 0 goes by names and keys alone.
+        advance: is called with 1 after each table.
+
     Raises:
         InvalidInput: too many rows were asked for.
         Unavailable: the target does not answer any more.
@@ -83,20 +88,18 @@ def seen_in(target: OpenTarget, *, rows: int, advance: Advance) -> list[SeenTabl
     return look_at(target.reader, target.tables, rows=rows, advance=advance)
 
 
-def discover(declared: Deployment, target: OpenTarget, *, rows: int, advance: Advance) -> Discovery:
+def discover(declared: Deployment, target: OpenTarget, seen: Sequence[SeenTable], *, rows: int) -> Discovery:
     """Propose a data map for a target.
 
     Args:
         declared: the deployment.
-        target: what to read.
-        rows: how many rows of each table to read at most; 0 goes by names and keys alone.
-        advance: is called with 1 after each table.
+        target: what was looked at, still open: columns that point without a foreign key are tried there.
+        seen: what :func:`seen_in` saw.
+        rows: how many rows of each table were read at most; 0 goes by names and keys alone.
 
     Raises:
-        InvalidInput: too many rows were asked for.
         Unavailable: the target does not answer any more.
     """
-    seen = seen_in(target, rows=rows, advance=advance)
     guessed = [*unwritten(target.reader, seen), *of_types(target.reader, seen)] if rows else []
     proposal = propose(target.sink, seen, guessed)
     return Discovery(
@@ -109,7 +112,7 @@ def discover(declared: Deployment, target: OpenTarget, *, rows: int, advance: Ad
     )
 
 
-def _columns(seen: list[SeenTable], proposal: Proposal) -> Iterator[PersonalColumn]:
+def _columns(seen: Sequence[SeenTable], proposal: Proposal) -> Iterator[PersonalColumn]:
     mapped = {table.name for table in proposal.tables}
     for one in seen:
         for name, evidence in one.evidence.items():
