@@ -157,7 +157,7 @@ class Swept:
     """What came of one step of looking again."""
 
     look: LaterLook | None  # None: no erasure is due
-    overdue: timedelta  # for how long the oldest look was due when the step began
+    overdue: timedelta  # for how long the oldest look should have been taken when the step began
     more: bool  # whether others are due now
 
 

@@ -29,6 +29,9 @@ from olvido.sinks.tables.kept import Kept, KeptErasures
 # Erasures in one look, and those of the last one's transaction with it. Each may be named in the record,
 # which has at most 64 KiB: 39 bytes each, with the 1,000 tasks that a transaction has at most, are 58 KB.
 LOOKED_MAX = 500
+# By what part of its wait a look may be late, so that what comes due meanwhile is in the same record. Of a
+# sink that erases somebody each second there are some 1,500 a day, and not one for each erasure and wait.
+GRAIN = 60
 WAITS_MAX = 8
 WAIT_MAX = timedelta(days=90)
 _SPAN = re.compile(r"([1-9][0-9]{0,7})([smhd])")
@@ -77,7 +80,11 @@ class LookTransaction:
         if not self.kept.alone():
             return None
         at = self.target.rows.at
-        late = {place: at - done - waits[place] for place, done in self.kept.oldest_due(waits).items()}
+        late = {
+            place: overdue
+            for place, done in self.kept.oldest_due(waits).items()
+            if (overdue := at - done - waits[place] - waits[place] / GRAIN) >= timedelta()
+        }
         if not late:
             return Swept(look=None, overdue=timedelta(), more=False)
         place = max(late, key=lambda one: late[one])
