@@ -15,7 +15,6 @@ which people write numbers as they like has no form, and is searched for what wa
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from unicodedata import normalize
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumberFormat
@@ -62,21 +61,6 @@ def stored(identity: Identity, form: str) -> tuple[str, ...]:
     """
     word, _, region = form.partition(":")
     return tuple(dict.fromkeys(_STORED[word](identity, region)))
-
-
-def holds(held: str, identity: Identity, form: str) -> bool:
-    """Whether a text that a search found is one of the identity's.
-
-    Args:
-        held: what the column holds, without the blanks that ``char(n)`` fills up with.
-        identity: who was asked for.
-        form: the column's.
-    """
-    texts = stored(identity, form)
-    if held in texts:
-        return True
-    folds = form == PLAIN and identity.kind is IdentityKind.EMAIL
-    return folds and _folded(held) in {_folded(text) for text in texts}
 
 
 def split(identity: Identity) -> tuple[tuple[str, str], ...]:
@@ -159,10 +143,6 @@ _STORED: Mapping[str, Callable[[Identity, str], Iterator[str]]] = {
 
 def _is_number(identity: Identity) -> bool:
     return identity.kind is IdentityKind.PHONE and _E164.fullmatch(identity.normalised) is not None
-
-
-def _folded(text: str) -> str:
-    return normalize("NFC", normalize("NFC", text).lower())
 
 
 def _parsed(text: str, region: str | None = None) -> phonenumbers.PhoneNumber | None:
