@@ -101,8 +101,8 @@ def test_every_sink_is_checked_whatever_is_wrong_with_another(project: Path, mon
     done = olvido("config", "check")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "olvido: olvido.toml: sinks.crm.dsn: the environment variable CRM_DSN is not set\n"
-        "olvido.toml: sinks.shop.tables.customers.erase: is missing; give it\n"
+        "olvido: olvido.toml:12: sinks.crm.dsn: the environment variable CRM_DSN is not set\n"
+        "olvido.toml:23: sinks.shop.tables.customers.erase: is missing; give it\n"
     )
 
 

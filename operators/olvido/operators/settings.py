@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from olvido.core.errors import OlvidoError
+
 if TYPE_CHECKING:  # it takes a fifth of a second, which `olvido --help` need not wait for
     from olvido.schemas.settings.deployment import Deployment
 
@@ -64,6 +66,18 @@ def deployment_file() -> Path:
     from olvido.schemas.settings.deployment import FILE_NAME
 
     return project() / Path(os.environ.get("OLVIDO_CONFIG", FILE_NAME)).name
+
+
+def with_lines(error: OlvidoError) -> str:
+    """What a fault says of keys of the deployment's file, with the lines that they stand in."""
+    from olvido.schemas.settings import lines
+    from olvido.schemas.settings.deployment import FILE_NAME
+
+    try:
+        text = deployment_file().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return str(error)
+    return lines.with_lines(str(error), FILE_NAME, text)
 
 
 def deployment() -> "Deployment":

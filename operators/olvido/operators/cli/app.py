@@ -14,6 +14,7 @@ from olvido.operators.cli.acting import NotConfirmed
 from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.lazy import Root
 from olvido.operators.desk.faults import NotAllowed, NoTopic, NotThere
+from olvido.operators.settings import with_lines
 
 app = typer.Typer(
     name="olvido",
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except NoTopic as error:
         _complain(f"{error}; make it with: olvido topics apply", Exit.USAGE)
     except (ConfigError, InvalidInput) as error:
-        _complain(str(error), Exit.USAGE)
+        _complain(with_lines(error), Exit.USAGE)
     except Unavailable as error:
         _complain(f"{error}\nWhat is wrong and what to do: olvido doctor", Exit.UNHEALTHY)
     except NotThere as error:

@@ -17,7 +17,7 @@ from olvido.operators.desk import topics as desk_topics
 from olvido.operators.desk.health import OWED_TOO_LONG, letters_wait
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.text import counted
-from olvido.operators.settings import deployment, private_keys
+from olvido.operators.settings import deployment, private_keys, with_lines
 from olvido.schemas.privacy.handle_key import HandleKey
 from olvido.schemas.privacy.opening import Opener
 from olvido.schemas.privacy.sealing import Sealer
@@ -112,7 +112,7 @@ def _findings(check: Check) -> Sequence[Finding]:
     except Unavailable as error:
         return [Finding(text=str(error), remedy=FindingRemedy.START_PART)]
     except ConfigError as error:
-        text, _, fix = str(error).partition("; ")
+        text, _, fix = with_lines(error).partition("; ")
         return [Finding(text=text, remedy=FindingRemedy.AS_TOLD, about=fix)]
     return [Finding(text=found)] if isinstance(found, str) else found
 

@@ -30,5 +30,21 @@ def line_of(text: str, key: Sequence[str]) -> int | None:
     return nearest
 
 
+def with_lines(message: str, name: str, text: str) -> str:
+    """A message about keys of a file, with the line of each key where it says no line yet.
+
+    Args:
+        message: each of its lines may begin with ``name: key: ``.
+        name: the file's name.
+        text: what stands in it.
+    """
+
+    def numbered(about: re.Match[str]) -> str:
+        line = line_of(text, _words(about["key"]))
+        return about[0] if line is None else f"{name}:{line}: {about['key']}: "
+
+    return re.sub(rf"^{re.escape(name)}: (?P<key>[^:\s]+): ", numbered, message, flags=re.MULTILINE)
+
+
 def _words(dotted: str) -> tuple[str, ...]:
     return tuple(double or single or bare for double, single, bare in _WORD.findall(dotted))
