@@ -150,7 +150,7 @@ def _searched(target: Target, tasks: Sequence[TaskProgress], gone: Sequence[Gone
         return {}
     judgement = target.find(tasks)
     found = target.owned(tasks, judgement)
-    undecided, again = {*judgement.shared, *judgement.others, *found.joint}, set[int]()
+    undecided, again = {*judgement.shared, *judgement.held, *judgement.others, *found.joint}, set[int]()
     for name, table in target.data_map.tables.items():
         _search_mentions(name, tasks, found, target, again=again, undecided=undecided)
         if table.erase is ErasureMethod.RETAIN:

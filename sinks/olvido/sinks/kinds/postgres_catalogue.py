@@ -109,10 +109,15 @@ def _read(cur: cursor, names: Mapping[str, str], data_map: DataMap) -> TargetSha
             triggers[name].append(trigger)
     pointing: dict[str, list[ForeignKey]] = {name: [] for name in data_map.tables}
     cur.execute(queries("postgres")["references"], names)
-    for pointed, name, shown, action, ours, theirs in cur.fetchall():
+    for pointed, name, shown, action, ours, theirs, onward in cur.fetchall():
         pointing[pointed].append(
             ForeignKey(
-                pointing=name, shown=shown, columns=tuple(ours), keys=tuple(theirs), action=_ACTIONS[action]
+                pointing=name,
+                shown=shown,
+                columns=tuple(ours),
+                keys=tuple(theirs),
+                action=_ACTIONS[action],
+                onward=tuple(onward),
             )
         )
     return TargetShape(

@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from olvido.sinks.section import fault
@@ -256,7 +256,11 @@ def _pointing(
                     action=action,
                 )
             )
-    return pointing
+    onward = {name: tuple(f"{key.shown}.{key.columns[0]}" for key in each) for name, each in pointing.items()}
+    return {
+        name: [replace(key, onward=onward.get(key.shown, ())) for key in pointing.get(name, ())]
+        for name in keys
+    }
 
 
 def _spelled(conn: sqlite3.Connection, name: str) -> Mapping[str, str]:

@@ -9,9 +9,10 @@ from olvido.core.outcomes import Outcome
 from olvido.sinks.contract import OpenedTask
 from olvido.sinks.rights.orphans import KEYS_MAX, may_be_left, orphans
 from olvido.sinks.rights.progress import TaskProgress
-from olvido.sinks.rights.target import JOINT, KEPT, Found, Target
+from olvido.sinks.rights.target import HELD, JOINT, KEPT, Found, Target
 from olvido.sinks.tables.data_map import ErasureMethod, Table
-from olvido.sinks.tables.engine import BY_KEY, Reached, row_key
+from olvido.sinks.tables.engine import BY_KEY, Reached
+from olvido.sinks.tables.journal import row_key
 from olvido.sinks.tables.kept import KeptErasures
 from olvido.sinks.tables.ownership import Key, Row
 
@@ -37,7 +38,10 @@ class EraseInTables:
         the map. Then the rows are read back, what is found again is erased once more, and the second time
         nothing may be.
         """
-        asking = {task.n: task for task in tasks}
+        asking = {task.n: task for task in tasks if task.n not in found.judgement.held}
+        for task in tasks:
+            if task.n not in asking:
+                task.close(Outcome.AMBIGUOUS, HELD)
         _erase_orphans(asking, target)
         _Erasure(asking, found, target).carry_out()
         if any(target.acted_on(name) for name in target.data_map.tables):
@@ -104,12 +108,21 @@ class _Erasure:
 
     def carry_out(self) -> None:
         """Do to each table's rows what the data map says."""
-        self._empty_mentions()
+        for name, keys in self._found.common.items():
+            if keys and _goes(name, self._target):
+                # Who erases the other people that point there at this moment has to look again.
+                self._rows.journal.lock_shared_rows(name, keys)
         for name in self._map.erasing_order():
+            self._empty_mentions(name)
             if self._map.tables[name].shared_by:
                 self._prune(name)
             else:
                 self._erase(name)
+        # What is left is looked for only now: a row that has gone need not be emptied, and is counted once.
+        for name, table in self._map.tables.items():
+            for number, mention in enumerate(table.mentions):
+                if mention.identity is not None:
+                    self._empty_identities(name, number)
 
     def carry_out_chunk(self) -> None:
         """Do it to the tables up to the first of which there may be more rows than were read.
@@ -117,11 +130,13 @@ class _Erasure:
         Tables that point at others come first, so of those before it all rows are known that hang on the rows
         read, and of that one the rows read may go.
         """
-        self._empty_mentions()
         plain = [name for name in self._map.erasing_order() if not self._map.tables[name].shared_by]
         last = next(place for place, name in enumerate(plain) if name in self._rows.full)
+        for name, keys in self._found.held.items():
+            self._doomed[name] = {key: n for key, n in self._doomed[name].items() if key not in keys}
         for name in plain[: last + 1]:
             if _goes(name, self._target):
+                self._empty_mentions(name)
                 self._erase(name)
         for name in plain[last + 1 :]:
             self._doomed[name] = {}
@@ -130,17 +145,12 @@ class _Erasure:
             if table.shared_by:
                 self._prune(name)
 
-    def _empty_mentions(self) -> None:
-        """Cut loose the rows of others that mention the person, before a key would forbid what follows."""
-        for name, table in self._map.tables.items():
-            for number, mention in enumerate(table.mentions):
-                if mention.table is not None:
-                    doomed = self._doomed[mention.table] if _goes(mention.table, self._target) else {}
-                    if doomed:
-                        counts = self._rows.empty_mentions(name, mention, list(doomed))
-                        self._count(f"{name}.unlinked", list(doomed.values()), counts)
-                else:
-                    self._empty_identities(name, number)
+    def _empty_mentions(self, name: str) -> None:
+        """Cut loose the rows that mention rows of a table, before a key would forbid what follows."""
+        doomed = self._doomed[name] if _goes(name, self._target) else {}
+        for other, mention in self._map.mentioned_by(name) if doomed else ():
+            counts = self._rows.empty_mentions(other, mention, list(doomed))
+            self._count(f"{other}.unlinked", list(doomed.values()), counts)
 
     def _empty_identities(self, name: str, number: int) -> None:
         mention = self._map.tables[name].mentions[number]
@@ -177,6 +187,8 @@ class _Erasure:
             vetoed = number is BY_KEY and len(counts) != len(reached)
             if vetoed or (self._acted_on(name) and self._rows.remaining(name, number, reached)):
                 raise _still_there(name)
+        if table.pointed_at_by and table.erase is ErasureMethod.DELETE and self._doomed[name]:
+            self._rows.journal.forget_shared_rows(name, [row_key(key) for key in self._doomed[name]])
         if (table.consent or table.objection) and self._doomed[name] and _goes(name, self._target):
             self._rows.forget_row_marks(name, list(self._doomed[name]))
 

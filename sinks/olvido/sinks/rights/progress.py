@@ -61,6 +61,11 @@ class TaskProgress:
         return self.task.what.fence if isinstance(self.task.what, Erase) else None
 
     @property
+    def erases(self) -> bool:
+        """Whether its rows are to be deleted or emptied."""
+        return isinstance(self.task.what, Erase)
+
+    @property
     def only_protects(self) -> bool:
         """Whether it may reach everybody who shares an identity: it takes nothing from any of them."""
         return bool(self.marks) and all(mark.mark is not Mark.GRANTED for mark in self.marks)

@@ -1,18 +1,19 @@
 """One transaction of a target with its data map: finds the rows that name people, and whose they are."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from olvido.core.subject import IdentityKind
 from olvido.sinks.rights.progress import TaskProgress
-from olvido.sinks.tables.data_map import DataMap, ErasureMethod, Table
-from olvido.sinks.tables.engine import PointedRow, Reached, Search, TableRows
+from olvido.sinks.tables.data_map import DataMap, ErasureMethod, ParentReference, Table
+from olvido.sinks.tables.engine import Child, PointedRow, Reached, Search, TableRows
 from olvido.sinks.tables.ownership import Holders, Judgement, Key, Lead, Match, Row, joined, judge, leads
 
 KEPT = "rows that name the person belong to somebody else, or may do so, and were kept as they are"
 JOINT = "rows that hang on the person and on somebody else as well were kept as they are"
+HELD = "no row was changed: a foreign key holds rows of somebody else as well to the person's"
 
 Owned = Mapping[str, Mapping[Key, Row]]  # by table, then by key
 
@@ -25,6 +26,18 @@ class Found:
     owned: Owned
     naming: Mapping[str, Set[int]]  # by table: the tasks that name a row of their own person there
     joint: set[int] = field(default_factory=set)  # tasks with rows that are somebody else's as well
+    # By table: rows that rows of the persons point at, and rows of somebody else, too.
+    common: Mapping[str, Sequence[Key]] = field(default_factory=dict)
+    # By table: rows that would go, and to which a foreign key holds rows that stay.
+    held: Mapping[str, Set[Key]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hanging:
+    """A row that hangs on rows of the persons, and by which of its parents it was come by."""
+
+    child: Child
+    ways: list[tuple[ParentReference, Key]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,59 +103,116 @@ class Target:
                 found[name] = [match for match in found[name] if id(match) not in newer]
 
     def owned(self, tasks: Iterable[TaskProgress], judgement: Judgement) -> Found:
-        """All rows that are the tasks' persons': those found, and those that hang on them."""
+        """All rows that are the tasks' persons': those found, and those that hang on them.
+
+        A row that is somebody else's as well stays. Where a foreign key holds it to one that would go, the
+        target would stop the deletion, or delete or change that row unseen: the erasure takes nothing then,
+        and what it shares with the others of the batch is judged anew.
+        """
         by_place = {task.n: task for task in tasks}
+        while True:
+            found = self._owned(by_place, judgement)
+            held = {
+                n
+                for name, keys in found.held.items()
+                for key in keys
+                for n in found.owned[name][key].concerned
+                if by_place[n].erases
+            }
+            # Of a chunk not all rows are known that another one hangs on: it leaves alone what is held.
+            if not held or self.rows.limit is not None:
+                return found
+            judgement.held.update(held)
+
+    def _owned(self, by_place: Mapping[int, TaskProgress], judgement: Judgement) -> Found:
+        """The rows of the tasks that may take any."""
         fences = {n: task.fence for n, task in by_place.items()}
-        untouched = {n for n in judgement.shared if not by_place[n].only_protects}
+        untouched = judgement.held | {n for n in judgement.shared if not by_place[n].only_protects}
+        erasing = {n for n, task in by_place.items() if task.erases}
         owned: dict[str, dict[Key, Row]] = {name: {} for name in self.data_map.tables}
         naming: dict[str, set[int]] = {name: set() for name in self.data_map.tables}
         joint: set[int] = set()
+        held: dict[str, set[Key]] = {name: set() for name in self.data_map.tables}
+        common: dict[str, Sequence[Key]] = {}
         for name, table in self.data_map.tables.items():
             mine = owned[name]
+            nobodys = self.data_map.stands_for_nobody(name)
             for key, row in judgement.roots.get(name, {}).items():
+                if nobodys.intersection(key):
+                    judgement.others.update(row.owners)
+                    continue
                 owners = tuple(n for n in row.owners if n not in untouched) if untouched else row.owners
                 if owners:
                     mine[key] = Row((owners,), row.shares)
                     naming[name].update(owners)
             self._cut(name, table, mine)
             if table.pointed_at_by:
-                self._add_pointed_at(name, table, owned)
+                common[name] = self._add_pointed_at(name, table, owned)
             if not table.parents:
                 continue
             if self.rows.limit is not None or self.data_map.row_by_row(name):
-                self._add_children(name, table, owned, fences, joint)
+                for parent, above in self._add_children(name, owned, fences, erasing=erasing, joint=joint):
+                    if _goes(owned[parent.table][above], erasing) and self._holds(name, parent):
+                        held[parent.table].add(above)
             for match in judgement.hanging.get(name, ()):
                 if match.n in Row(_holders(table, match.parents, owned)).owners:
                     naming[name].add(match.n)
                 else:
                     judgement.others.add(match.n)
-        return Found(judgement, owned, naming, joint)
+        return Found(judgement, owned, naming, joint, common, held)
+
+    def _holds(self, name: str, parent: ParentReference) -> bool:
+        """Whether a foreign key holds rows of a table to rows that an erasure deletes."""
+        deleted = self.data_map.tables[parent.table].erase is ErasureMethod.DELETE
+        shape = self.rows.statements.shape
+        return deleted and shape.held_by_key(parent.table, name, parent.columns) is not None
 
     def _add_children(
         self,
         name: str,
-        table: Table,
         owned: Mapping[str, dict[Key, Row]],
         fences: Mapping[int, datetime | None],
+        *,
+        erasing: Set[int],
         joint: set[int],
-    ) -> None:
-        """Add the rows that hang on known ones; those of a table that refers to itself by and by."""
+    ) -> Iterator[tuple[ParentReference, Key]]:
+        """Add the rows that hang on known ones; those of a table that refers to itself by and by.
+
+        Yields:
+            On what those hang that stay, since they are somebody else's as well.
+        """
+        table = self.data_map.tables[name]
+        # As far as is known: what a row hangs on may turn out to be the person's only later.
+        passed: dict[Key, _Hanging] = {}
+        several: list[_Hanging] = []
+        mine = owned[name]
         new = {number: list(owned[parent.table]) for number, parent in enumerate(table.parents)}
         while any(new.values()):
-            added = []
             for number, keys in new.items():
-                above = owned[table.parents[number].table]
+                parent = table.parents[number]
+                above = owned[parent.table]
                 reached = [(key, _fence(above[key], fences)) for key in keys]
                 for child in self.rows.children(name, number, reached) if reached else ():
-                    holders = _holders(table, child.parents, owned)
-                    if not holders:
-                        joint.update(above[keys[child.place]].concerned)
-                    elif child.key not in owned[name]:
-                        owned[name][child.key] = Row(holders, child.shares)
-                        added.append(child.key)
+                    if child.key not in mine:
+                        hanging = passed.setdefault(child.key, _Hanging(child))
+                        hanging.ways.append((parent, keys[child.place]))
+            added = []
+            for key, hanging in passed.items():
+                if holders := _holders(table, hanging.child.parents, owned):
+                    mine[key] = Row(holders, hanging.child.shares)
+                    added.append(key)
+                    several += [hanging] if len(holders) > 1 else []
+            for key in added:
+                del passed[key]
             new = {
                 number: added if parent.table == name else [] for number, parent in enumerate(table.parents)
             }
+        for hanging in passed.values():
+            joint.update(n for parent, above in hanging.ways for n in owned[parent.table][above].concerned)
+            yield from hanging.ways
+        for hanging in several:
+            if not _goes(mine[hanging.child.key], erasing):
+                yield from hanging.ways
 
     def _cut(self, name: str, table: Table, mine: dict[Key, Row]) -> None:
         """Of the rows that name a heavy person, leave as many as one chunk takes."""
@@ -152,8 +222,9 @@ class Target:
             for key in list(mine)[limit:]:
                 del mine[key]
 
-    def _add_pointed_at(self, name: str, table: Table, owned: Mapping[str, dict[Key, Row]]) -> None:
-        """Add the rows that rows of the persons point at, if no row of anybody else does, too."""
+    def _add_pointed_at(self, name: str, table: Table, owned: Mapping[str, dict[Key, Row]]) -> list[Key]:
+        """Add the rows that rows of the persons point at; those at which somebody else's point, too."""
+        common: list[Key] = []
         ours: dict[Key, Counter[int]] = defaultdict(Counter)
         rows: dict[Key, PointedRow] = {}
         pointing: dict[Key, Holders] = defaultdict(tuple)
@@ -163,12 +234,18 @@ class Target:
                 ours[row.key][number] += 1
                 rows[row.key] = row
                 pointing[row.key] += owned[pointer.table][keys[row.place]].holders
+        nobodys = self.data_map.stands_for_nobody(name)
         for key, row in rows.items():
+            if nobodys.intersection(key):
+                continue
             alone = all(ours[key][number] == count for number, count in enumerate(row.pointing))
             hangs = any(parent is not None for parent in row.parents)
             above = _holders(table, row.parents, owned)
-            if alone and (above or not hangs):
+            if not alone:
+                common.append(key)
+            elif above or not hangs:
                 owned[name].setdefault(key, Row(joined((*pointing[key], *above)), row.shares))
+        return common
 
     def reached(
         self, name: str, keys: Iterable[Key], found: Found, tasks: Mapping[int, TaskProgress]
@@ -206,6 +283,11 @@ def _holders(table: Table, parents: Sequence[Key | None], owned: Mapping[str, Ma
             return ()
         found += row.holders
     return joined(found) if found else ()
+
+
+def _goes(row: Row, erasing: Set[int]) -> bool:
+    """Whether an erasure takes a row: each of those who hold it asks."""
+    return all(any(n in erasing for n in holder) for holder in row.holders)
 
 
 def _fence(row: Row, fences: Mapping[int, datetime | None]) -> datetime | None:

@@ -356,7 +356,8 @@ ORDER BY 1, 2;
 
 -- name: references
 -- Every foreign key that points at these tables, or at what inherits from them, whatever it does on a deletion
--- and whenever it is checked: who points (its name in the data map, if it is there), by which columns, at which.
+-- and whenever it is checked: who points (its name in the data map, if it is there), by which columns, at which;
+-- and what points at those in their turn.
 -- Of the copies that partitions have of a key, those of another pointing table are left out: theirs is there.
 WITH RECURSIVE family (name, relid) AS (
     SELECT t.name, to_regclass(t.quoted)::oid FROM unnest(%(names)s::text[], %(quoted)s::text[]) AS t (name, quoted)
@@ -367,7 +368,10 @@ SELECT DISTINCT pointed.name, pointing.name, k.conrelid::regclass::text, k.confd
     array(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS c (number, place)
           JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.number ORDER BY c.place),
     array(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS c (number, place)
-          JOIN pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = c.number ORDER BY c.place)
+          JOIN pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = c.number ORDER BY c.place),
+    array(SELECT o.conrelid::regclass::text || '.' || a.attname::text FROM pg_constraint AS o
+          JOIN pg_attribute AS a ON a.attrelid = o.conrelid AND a.attnum = o.conkey[1]
+          WHERE o.confrelid = k.conrelid AND o.contype = 'f' ORDER BY 1)
 FROM family AS pointed
 JOIN pg_constraint AS k ON k.confrelid = pointed.relid AND k.contype = 'f'
 LEFT JOIN pg_constraint AS whole ON whole.oid = k.conparentid

@@ -5,10 +5,11 @@ read; what only the target knows (whether a column is there) by :mod:`olvido.sin
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from enum import StrEnum
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -368,6 +369,14 @@ class DataMap:
         points = any(p.table == name for table in self.tables.values() for p in table.pointed_at_by)
         return points or bool(self.children(name) or self.sharers(name) or self.mentioned_by(name))
 
+    def stands_for_nobody(self, name: str) -> frozenset[str]:
+        """The keys of a table, as text, to which rows are cut loose: such a row is never a person's."""
+        unlinked = (self.tables[child].unlink for child, _ in self.children(name))
+        emptied = (mention.set_to for _, mention in self.mentioned_by(name))
+        return frozenset(
+            str(one) for one in (*unlinked, *emptied) if one is not None and not isinstance(one, bool)
+        )
+
     def mentioned_by(self, name: str) -> tuple[tuple[str, Mention], ...]:
         """The tables that mention a table's rows, and in which columns."""
         return tuple(
@@ -394,8 +403,20 @@ class DataMap:
         return by_identity or per_row or bool(table.shared_by) or self.row_by_row(name)
 
     def erasing_order(self) -> tuple[str, ...]:
-        """The tables, those first that point at others, so that no reference is ever left dangling."""
-        return pointing_first(self.tables, self._references())
+        """The tables, those first that point at others, so that no reference is ever left dangling.
+
+        A table also comes before those that it mentions, as far as that makes no circle: what goes anyhow
+        need not be emptied before.
+        """
+        references = list(self._references())
+        order = pointing_first(self.tables, references)
+        for name, table in self.tables.items():
+            for mention in table.mentions:
+                if mention.table not in {None, name}:
+                    with suppress(CycleError):
+                        order = pointing_first(self.tables, [*references, (name, str(mention.table))])
+                        references.append((name, str(mention.table)))
+        return order
 
     def _references(self) -> Iterable[tuple[str, str]]:
         for name, table in self.tables.items():

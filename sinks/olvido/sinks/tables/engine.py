@@ -3,7 +3,6 @@
 Keys travel as text: a target's own text of a value, cast back to its type, is the same value.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -22,7 +21,7 @@ from olvido.core.tasks import IdempotencyKey
 from olvido.sinks import forms
 from olvido.sinks.tables.data_map import Condition, ErasureMethod, IdentityColumn, Mention, Scalar
 from olvido.sinks.tables.dialect import Session
-from olvido.sinks.tables.journal import Answer, Journal, RowMarkRow
+from olvido.sinks.tables.journal import Answer, Journal, RowMarkRow, row_key
 from olvido.sinks.tables.ownership import Key, Match
 from olvido.sinks.tables.shape import Column, TypeFamily
 from olvido.sinks.tables.sql import VALUES, Sql
@@ -391,6 +390,7 @@ class _Decoder:
         self._key = slice(first, first + row.key)
         self._person = at = first + row.key
         at += 1
+        self._nobody = {None, row.nobody}
         self._parents, at = _slices(row.parents, at)
         self._shares, at = _slices(row.shares, at)
 
@@ -401,7 +401,8 @@ class _Decoder:
         return (
             row[self._key],
             row[self._person],
-            tuple([None if None in row[part] else row[part] for part in self._parents]),
+            # The row that stands for nobody is nobody's: what was cut loose from others hangs on none.
+            tuple([None if self._nobody.intersection(row[part]) else row[part] for part in self._parents]),
             tuple([None if None in row[part] else row[part] for part in self._shares]),
         )
 
@@ -417,11 +418,6 @@ def _slices(sizes: Sequence[int], at: int) -> tuple[list[slice], int]:
 def _columns(keys: Sequence[Key]) -> list[Sequence[object]]:
     """Keys, column by column, after their places."""
     return [range(len(keys)), *zip(*keys, strict=True)]
-
-
-def row_key(key: Key) -> str:
-    """A key as one text, for the journal."""
-    return key[0] if len(key) == 1 else json.dumps(key, ensure_ascii=False)
 
 
 def stored(search: Search, identity: IdentityColumn) -> Sequence[tuple[str, ...]]:

@@ -42,7 +42,8 @@ def check_fit(data_map: DataMap, target: TargetShape) -> tuple[str, ...]:
         _check_changes(here, name, table, shape)
         _check_pairs(here, name, table, data_map, target)
         _check_types_beside(here, name, table, target)
-    for name in data_map.tables:
+    for name, table in data_map.tables.items():
+        _check_cascades(f"{place}.{name}.cascades", table, target.tables[name])
         for key in target.tables[name].foreign_keys:
             _check_reference(f"{place}.{name}", name, key, data_map)
     return (*target.notes, *_slow(data_map, target))
@@ -328,13 +329,34 @@ def _check_reference(place: str, pointed: str, key: ForeignKey, data_map: DataMa
             f"{key.shown} ({columns}) refers to {pointed}, {_ON_DELETE[key.action]}; "
             + _way_out(key, pointed, table),
         )
-    changed = sorted({*table.declared, *table.marked} & set(key.keys))
+    changed = sorted(
+        {*table.declared, *table.marked, *(mention.column for mention in table.mentions)} & set(key.keys)
+    )
     if changed:
         raise fault(
             place,
             f"{key.shown} ({columns}) refers to column {changed[0]!r}, so it cannot be changed; "
             "drop that constraint, or leave the column as it is",
         )
+
+
+def _check_cascades(place: str, table: Table, shape: TableShape) -> None:
+    """What the target takes along by itself must be counted, so it may not go on from there."""
+    keys = {f"{key.pointing or key.shown}.{key.columns[0]}": key for key in shape.foreign_keys}
+    for cascade in table.cascades:
+        key = keys.get(cascade)
+        if key is None or key.action in {"NO ACTION", "RESTRICT"}:
+            raise fault(
+                place, f"{cascade!r} is no foreign key into this table that acts on a deletion; remove it"
+            )
+        if key.action == "CASCADE" and key.onward:
+            pointing = cascade.rpartition(".")[0]
+            raise fault(
+                place,
+                f"{cascade!r} takes rows of {pointing} along, and {key.onward[0]} refers to those, so it "
+                f"would go on from there uncounted; add {pointing} to the data map with a parent, or drop "
+                "one of the two constraints",
+            )
 
 
 def _reached(key: ForeignKey, pointed: str, table: Table, data_map: DataMap) -> bool:

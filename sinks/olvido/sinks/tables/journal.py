@@ -27,6 +27,11 @@ from olvido.sinks.tables.ownership import Key
 OBJECTED = 2  # the rank that stands above all others, whenever it was
 
 
+def row_key(key: Key) -> str:
+    """A key as one text."""
+    return key[0] if len(key) == 1 else json.dumps(key, ensure_ascii=False)
+
+
 class RowMarkRow(NamedTuple):
     """A mark of a row, as the journal keeps it."""
 
@@ -222,7 +227,7 @@ class Journal:
 
     def lock_shared_rows(self, name: str, keys: Sequence[Key]) -> None:
         """Write down that these shared rows are asked about, so that two transactions cannot both ask."""
-        texts = sorted({json.dumps(key) if len(key) > 1 else key[0] for key in keys})
+        texts = sorted({row_key(key) for key in keys})
         self._session.named("lock_shared_rows", {"row_keys": texts}, table=name)
 
     def forget_shared_rows(self, name: str, row_keys: Sequence[str]) -> None:

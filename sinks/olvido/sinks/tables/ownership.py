@@ -74,6 +74,9 @@ class Judgement:
     shared: Set[int]  # tasks whose identity several people share, so that nobody can be told
     named: Set[int]  # tasks whose identity some row names, whoever's it is
     others: set[int] = field(default_factory=set)  # tasks whose identity stands in somebody else's rows
+    held: set[int] = field(
+        default_factory=set
+    )  # tasks whose rows cannot go: a key holds somebody else's to them
 
 
 def judge(

@@ -61,6 +61,7 @@ class ForeignKey:
     columns: tuple[str, ...]
     keys: tuple[str, ...]  # what they point at
     action: str  # ON DELETE: "NO ACTION", "CASCADE", "SET NULL", "SET DEFAULT"
+    onward: tuple[str, ...] = ()  # what points at the pointing table in its turn, as "table.column"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

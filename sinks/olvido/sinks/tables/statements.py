@@ -45,6 +45,7 @@ class RowColumns(NamedTuple):
     key: int  # how many columns the key has
     parents: tuple[int, ...]  # how many columns each parent's key has
     shares: tuple[int, ...]
+    nobody: str | None = None  # what the columns that point at parents hold in a row that was cut loose
 
 
 @dataclass(slots=True)
@@ -204,6 +205,7 @@ class Statements:
             key=len(self.key_columns(name)),
             parents=tuple(parents),
             shares=tuple(len(sharer.columns) for sharer in sharers),
+            nobody=None if isinstance(table.unlink, bool) else str(table.unlink),
         )
 
     def _surely_there(self, name: str, number: int) -> bool:
