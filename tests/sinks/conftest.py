@@ -12,6 +12,7 @@ import pytest
 from not_tried import NOT_TRIED
 from sinks.http_target import HttpTargetApp
 from sinks.mariadb_server import connected, mariadb_server, programs
+from sinks.mysql_target import MySQLTarget
 from sinks.postgres_server import PostgresServer, postgres_server
 from sinks.sqlite_target import SQLiteTarget
 from sinks.targets import DuckDBTarget, HttpTarget, PostgresTarget, Target, served
@@ -100,6 +101,14 @@ def sqlite_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SQLiteTarg
 
 
 @pytest.fixture
+def mysql_target(mariadb: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MySQLTarget]:
+    """The shop in MariaDB."""
+    target = MySQLTarget(mariadb, monkeypatch)
+    yield target
+    target.drop()
+
+
+@pytest.fixture
 def http_target(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpTarget]:
     """The shop behind HTTP."""
     app = HttpTargetApp()
@@ -107,14 +116,14 @@ def http_target(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpTarget]:
         yield HttpTarget(url, app, monkeypatch)
 
 
-@pytest.fixture(params=["postgres", "duckdb", "sqlite", "http"])
+@pytest.fixture(params=["postgres", "duckdb", "sqlite", "mysql", "http"])
 def target(request: pytest.FixtureRequest) -> Target:
     """Each of them in turn: what every sink must hold."""
     found: Target = request.getfixturevalue(f"{request.param}_target")
     return found
 
 
-@pytest.fixture(params=["postgres", "duckdb", "sqlite"])
+@pytest.fixture(params=["postgres", "duckdb", "sqlite", "mysql"])
 def tables_target(request: pytest.FixtureRequest) -> Target:
     """Each of those that have tables: what a data map promises."""
     found: Target = request.getfixturevalue(f"{request.param}_target")

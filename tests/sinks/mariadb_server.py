@@ -56,6 +56,8 @@ class MariaDBServer:
             "--no-defaults",
             f"--basedir={self._base}",
             f"--datadir={folder / 'data'}",
+            f"--tmpdir={folder}",  # two that start at once would delete each other's tables there
+            "--debug-no-sync",  # the data is thrown away
             "--innodb-log-file-size=16M",  # of 100 MB as usual, which every start would write
             *(["--user=root"] if os.geteuid() == 0 else []),
         ]

@@ -19,6 +19,7 @@ from sinks.shop import COLUMNS, DDL, INDEXES, TABLES, settings
 from olvido.sinks.contract import Sink, SinkSettings
 from olvido.sinks.http import HttpSink
 from olvido.sinks.kinds.duckdb import DuckDBSink
+from olvido.sinks.kinds.mysql import MySQLSink
 from olvido.sinks.kinds.postgres import PostgresSink
 from olvido.sinks.kinds.sqlite import SQLiteSink
 
@@ -175,6 +176,7 @@ def make_sink(kind: str, tables: Mapping[str, Any] = TABLES, **own: Any) -> Sink
         "postgres": ("dsn", PostgresSink.from_section),
         "duckdb": ("file", DuckDBSink.from_section),
         "sqlite": ("file", SQLiteSink.from_section),
+        "mysql": ("url", MySQLSink.from_section),
         "http": ("url", HttpSink.from_section),
     }
     address, make = kinds[kind]

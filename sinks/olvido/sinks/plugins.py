@@ -8,6 +8,7 @@ from olvido.sinks.contract import Sink, SinkFactory, SinkSettings
 from olvido.sinks.section import fault
 
 GROUP = "olvido.sinks"
+_EXTRAS = {"pymysql": "mysql"}  # the extra that brings a module, where it is not `sinks`
 
 
 def load_sink(deployment: Deployment, name: str) -> Sink:
@@ -62,6 +63,6 @@ def _factory(entry: EntryPoint, settings: SinkSettings) -> SinkFactory:
         raise fault(
             f"sinks.{settings.name}.kind",
             f"{entry.name!r} needs {error.name or 'a package'}, which is not installed: "
-            "pip install 'olvido[sinks]'",
+            f"pip install 'olvido[{_EXTRAS.get(wanted, 'sinks')}]'",
         ) from None
     return factory

@@ -1,0 +1,447 @@
+"""Tasks into a MariaDB database: one transaction a batch, the memory of it among the effects.
+
+MariaDB's usual collation takes ``josé@`` for ``jose@`` and overlooks blanks at the end; with a number in
+place of a text every row matches that begins with no digit. So values are bound as texts, the column's own
+index finds candidates, and each is compared under a binary collation without padding, and again in Python.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from olvido.core.causes import Cause
+from olvido.core.errors import ConfigError, Refused, Unavailable
+from olvido.core.looks import LOOK_AGAIN, LaterLook
+from olvido.core.receipts import Receipt
+from olvido.core.tasks import Task
+from olvido.schemas.settings.deployment import Secret
+from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, Swept
+from olvido.sinks.kinds.mysql_address import Address
+from olvido.sinks.kinds.mysql_catalogue import TEXT_MAX, look, overlooks_case, quoted
+from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
+from olvido.sinks.rights.target import Target
+from olvido.sinks.section import SectionPart, fault, read_section
+from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
+from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
+from olvido.sinks.tables.engine import TableRows
+from olvido.sinks.tables.journal import queries, recalled
+from olvido.sinks.tables.kept import KeptErasures
+from olvido.sinks.tables.map_rules import read_data_map
+from olvido.sinks.tables.recipe import carry_out
+from olvido.sinks.tables.shape import Column, TypeFamily
+from olvido.sinks.tables.sql import Sql, together
+from olvido.sinks.tables.statements import Statements
+
+T = TypeVar("T")
+
+ATTEMPTS_MAX = 3  # of a batch that met a concurrent change of the same rows, before it waits
+# Numbers of faults: https://mariadb.com/kb/en/mariadb-error-codes
+_CHANGED = frozenset({1020, 1213})  # a row since it was read, a deadlock
+_CONFLICTS = _CHANGED | {1062, 1451, 1452}  # a duplicate, foreign keys
+_SLOW = frozenset({1205, 1969, 3024})  # a lock, or a statement, took longer than it may
+_SHAPE = frozenset({1044, 1054, 1142, 1143, 1146, 1227, 1370})  # a name that is not there, or a right
+# The connection, the server's limits, its start and stop, its disk, and that it only reads. Those of the
+# client begin with 2.
+_PASSING = frozenset({
+    1021, 1037, 1038, 1040, 1041, 1045, 1049, 1053, 1114, 1129, 1130, 1135, 1152, 1158, 1159, 1160, 1161,
+    1180, 1181, 1203, 1226, 1290, 1317, 1698, 1792, 1836, 1927,
+})  # fmt: skip
+
+
+class _Section(SectionPart):
+    url: Secret
+    look_again: LookAgain = LOOK_AGAIN
+    tables: UnreadTables = None
+
+
+class MySQLSink:
+    """One MariaDB database that holds personal data."""
+
+    section = _Section
+
+    def __init__(
+        self,
+        settings: SinkSettings,
+        address: Address,
+        data_map: DataMap,
+        look_again: tuple[timedelta, ...] = LOOK_AGAIN,
+    ) -> None:
+        self._settings = settings
+        self._address = address
+        self._map = data_map
+        self._look_again = look_again
+        self._connection: Connection[Any] | None = None
+        self._statements: Statements | None = None
+
+    @classmethod
+    def from_section(cls, settings: SinkSettings) -> "MySQLSink":
+        """Make one out of ``sinks.<name>``: ``url``, ``look_again``, ``tables``. Nothing is connected yet.
+
+        Raises:
+            ConfigError: naming the key and the fix.
+        """
+        section = read_section(_Section, settings)
+        data_map = read_data_map(settings, section.tables)  # first: it can be checked on any machine
+        place = f"sinks.{settings.name}.url"
+        try:
+            address = Address.of(section.url.read(key=place))
+        except ValueError as error:
+            raise fault(place, str(error)) from None
+        return cls(settings, address, data_map, section.look_again)
+
+    def __repr__(self) -> str:
+        return f"MySQLSink({self._settings.name})"
+
+    def check(self) -> Sequence[str]:
+        """See :meth:`olvido.sinks.contract.Sink.check`."""
+        with self._faults(), self._transaction(commit=False) as cur:
+            shape = look(cur, self._map)
+        if self._statements is not None and shape != self._statements.shape:
+            self._statements = None  # the next batch looks again
+        return shape.notes
+
+    def install(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.install`."""
+        with self._faults():
+            self._prepare()
+
+    def ping(self) -> None:
+        """See :meth:`olvido.sinks.contract.Sink.ping`. It reads the catalogue, as :meth:`check` does."""
+        self.check()
+
+    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        """See :meth:`olvido.sinks.contract.Sink.apply`."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                return self._apply(batch)
+            except (pymysql.Error, OSError) as error:
+                # Somebody changed the same rows meanwhile. Nothing is done yet: look again.
+                if _number(error) not in _CONFLICTS or attempt == ATTEMPTS_MAX:
+                    raise self._fault(error) from None
+        raise AssertionError("the last attempt returns or raises")
+
+    def rehearse(
+        self, batch: Sequence[Task], opening: Callable[[Task], OpenedTask | None]
+    ) -> Sequence[Rehearsal]:
+        """See :meth:`olvido.sinks.contract.Rehearsing.rehearse`."""
+        with self._faults():
+            known = self._rolled_back(lambda rows: rows.journal.known([task.key for task in batch]))
+            return [
+                Rehearsal(task=task, remembered=True, receipt=None)
+                if task.key in known
+                else Rehearsal(task=task, remembered=False, receipt=self._try(opening(task)))
+                for task in batch
+            ]
+
+    def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
+        """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
+        with self._faults():
+            return recalled(
+                self._rolled_back(lambda rows: rows.remembered([task.key for task in batch])), batch
+            )
+
+    def look_again(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Swept | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_again`."""
+        with self._looking(opening, publish) as looking:
+            return looking.step(self._look_again)
+
+    def look_at(
+        self,
+        opening: Callable[[Task], OpenedTask | None],
+        publish: Callable[[LaterLook], None],
+        *,
+        done_after: datetime,
+    ) -> LaterLook | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_at`."""
+        with self._looking(opening, publish) as looking:
+            return looking.page(done_after)
+
+    def idle(self) -> None:
+        """Nothing to do: InnoDB's purge gives space back, see docs/sinks/mysql.md."""
+
+    def close(self) -> None:
+        """Close the connection; an open transaction is rolled back by the server."""
+        conn, self._connection = self._connection, None
+        if conn is not None and conn.open:
+            conn.close()
+
+    def _apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        statements = self._statements or self._prepare()
+        # Killed before its COMMIT: nothing was done. Killed after it: all was done and is remembered, and the
+        # batch that comes again is answered from the journal.
+        with self._transaction(commit=True) as cur:
+            rows = TableRows(_MySQLSession(cur), statements)
+            receipts = carry_out(rows, self._map, self._settings, batch)
+            if self._look_again:
+                KeptErasures(rows.session, self._settings.name).keep(to_keep(batch, receipts, rows))
+        return receipts
+
+    @contextmanager
+    def _looking(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Iterator[LookTransaction]:
+        """A transaction that looks again; it is committed at the end."""
+        with self._faults():
+            statements = self._statements or self._prepare()
+            try:
+                with self._transaction(commit=True) as cur:
+                    rows = TableRows(_MySQLSession(cur), statements)
+                    target = Target(rows, self._map, self._settings.purposes)
+                    kept = KeptErasures(rows.session, self._settings.name)
+                    yield LookTransaction(target, kept, self._settings.name, opening, publish)
+            finally:
+                self._let_others_look()
+
+    def _let_others_look(self) -> None:
+        """The lock of who looks is the connection's, and not the transaction's."""
+        if self._connection is not None and self._connection.open:
+            with self._connection.cursor() as cur:
+                cur.execute(queries("mysql")["look_done"], {"sink": self._settings.name})
+
+    def _try(self, one: OpenedTask | None) -> Receipt | None:
+        """What a task that is new would be answered. Alone, so that its locks are held for a moment only."""
+        if one is None:
+            return None
+        try:
+            [receipt] = self._rolled_back(lambda rows: carry_out(rows, self._map, self._settings, [one]))
+        except Refused:
+            return None
+        return receipt
+
+    def _rolled_back(self, act: Callable[[TableRows], T]) -> T:
+        """Act in a transaction that is never committed."""
+        statements = self._statements or self._prepare()
+        with self._transaction(commit=False) as cur:
+            return act(TableRows(_MySQLSession(cur), statements))
+
+    def _prepare(self) -> Statements:
+        """Have the journal there, and know the tables. A statement that makes a table commits by itself."""
+        with self._transaction(commit=True) as cur:
+            cur.execute(queries("mysql")["installed"], ())
+            if cur.fetchall() != ((1,),):
+                for statement in filter(str.strip, queries("mysql")["install"].split(";")):
+                    cur.execute(statement)
+            self._statements = Statements(_DIALECT, self._map, look(cur, self._map))
+        return self._statements
+
+    @contextmanager
+    def _transaction(self, *, commit: bool) -> Iterator[Cursor]:
+        conn = self._connected()
+        try:
+            with conn.cursor() as cur:
+                yield cur
+            if commit:
+                conn.commit()
+        finally:
+            if conn.open:
+                try:
+                    conn.rollback()
+                except pymysql.Error:
+                    self.close()
+
+    def _connected(self) -> "Connection[Any]":
+        if self._connection is None or not self._connection.open:
+            conn = self._address.connect()
+            with conn.cursor() as cur:
+                cur.execute(queries("mysql")["session"], ())
+                cur.execute(queries("mysql")["can_detect_changes"], ())
+                way = "detect_changes" if cur.fetchall() else "lock_what_is_read"
+                cur.execute(queries("mysql")[way], ())
+            conn.commit()
+            self._connection = conn
+        return self._connection
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except (pymysql.Error, OSError) as error:
+            raise self._fault(error) from None
+
+    def _fault(self, error: Exception) -> Exception:
+        """What a fault of MariaDB's is to the runner. Never its text, which may hold a row's values.
+
+        Only what would fail every task makes the sink wait; anything else is about a row of this batch, and
+        the runner finds out whose.
+        """
+        name, number = self._settings.name, _number(error)
+        if number is None or number in _PASSING or 2000 <= number < 3000:
+            self.close()
+            return Unavailable(
+                f"sink {name}: MariaDB does not answer ({number or type(error).__name__}); it is asked again"
+            )
+        if number in _CHANGED:
+            return Unavailable(
+                f"sink {name}: others change the same rows (error {number}); it is tried again"
+            )
+        if number in _SLOW:
+            return Refused(Cause.TOO_SLOW, reason=f"MariaDB gave up waiting (error {number})")
+        # Of the same number is what a trigger raises: for one row alone.
+        if number in _SHAPE and not self._fits_still():
+            return Unavailable(
+                f"sink {name}: the target's tables have changed (error {number}); run: olvido doctor"
+            )
+        return Refused(Cause.REFUSED_BY_TARGET, reason=f"MariaDB refuses it (error {number})")
+
+    def _fits_still(self) -> bool:
+        """Whether the tables are as they were when last looked at, and the journal is there."""
+        before, self._statements = self._statements, None
+        if before is None:
+            return False
+        try:
+            with self._transaction(commit=False) as cur:
+                cur.execute(queries("mysql")["installed"], ())
+                fits = cur.fetchall() == ((1,),) and look(cur, self._map) == before.shape
+        except (pymysql.Error, OSError, ConfigError):
+            return False
+        if fits:
+            self._statements = before
+        return fits
+
+
+class _MySQLSession:
+    """One transaction, as :class:`olvido.sinks.tables.dialect.Session` wants it."""
+
+    def __init__(self, cur: Cursor) -> None:
+        self._cursor = cur
+        cur.execute(queries("mysql")["now"], ())
+        [(at,)] = cur.fetchall()
+        self.at: datetime = at.replace(tzinfo=UTC)
+
+    def run(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        self._cursor.execute(statement, tuple(parameters))
+        return list(self._cursor.fetchall())
+
+    def changed(self, statement: str, parameters: Sequence[object]) -> int:
+        return self._cursor.execute(statement, tuple(parameters))
+
+    def named(
+        self, query: str, columns: Mapping[str, Sequence[object]], **scalars: object
+    ) -> list[tuple[Any, ...]]:
+        plain = [[_plain(value) for value in values] for values in columns.values()]
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*plain, strict=True)]
+        given = {name: _plain(value) for name, value in scalars.items()}
+        self._cursor.execute(queries("mysql")[query], {"given": json.dumps(rows), **given})
+        return list(self._cursor.fetchall())
+
+
+class _MySQLDialect:
+    """MariaDB's SQL, as :class:`olvido.sinks.tables.dialect.Dialect` wants it.
+
+    Its RETURNING is for DELETE alone, and gives nothing of what a row was joined with, so rows are counted
+    before they go. Who changes one of them between the two statements makes of it a conflict.
+    """
+
+    name = "mysql"
+    returning = False
+
+    def quoted(self, *names: str) -> str:
+        return ".".join(map(quoted, names))
+
+    def given(self, columns: Sequence[tuple[str, str]]) -> str:
+        typed = ", ".join(
+            f"{name} {_given_type(kind)} PATH '$[{number}]'" for number, (name, kind) in enumerate(columns)
+        )
+        return f"JSON_TABLE(%s, '$[*]' COLUMNS ({typed})) AS {GIVEN}"
+
+    def bind(self, columns: Sequence[Sequence[object]]) -> list[object]:
+        return [json.dumps(list(zip(*columns, strict=True)))]
+
+    def text(self, expression: str, column: Column | None) -> str:
+        return f"CAST({expression} AS CHAR)"
+
+    def folded(self, expression: str) -> str:
+        return f"lower({expression})"
+
+    def exactly(self, held: str, asked: str, column: Column) -> str:
+        if column.family not in {TypeFamily.TEXT, TypeFamily.EXACT}:
+            return f"{held} = {asked}"
+        exact = f"{_binary(held)} = {_binary(asked)}"
+        # The first may use the column's index, and takes more for equal; the second does not.
+        return exact if column.plain == "text" else f"({held} = {asked} AND {exact})"
+
+    def alike(self, held: str, asked: str, column: Column) -> str:
+        same = f"lower({_utf8(held)}) COLLATE utf8mb4_nopad_bin = lower({_utf8(asked)})"
+        return f"({held} = {asked} AND {same})" if overlooks_case(column) and column.plain != "text" else same
+
+    def instant(self, expression: str, created: Created) -> str:
+        if created.clock is not Clock.TIMESTAMP or not expression.startswith(f"{GIVEN}."):
+            return expression
+        return f"CAST(SUBSTRING_INDEX({expression}, '+', 1) AS DATETIME(6))"  # the session's zone is UTC
+
+    def json_text(self, expression: str, path: Sequence[str]) -> str:
+        pointer = "$" + "".join('."' + part.replace('"', '\\\\"').replace("'", "''") + '"' for part in path)
+        return f"JSON_VALUE({expression}, '{pointer.replace('%', '%%')}')"
+
+    def within(self, text: str, part: str) -> str:
+        return f"LOCATE({_binary(part)}, {_binary(text)}) > 0"
+
+    def value(self, column: Column) -> str:
+        # A number in place of a text would find every row that begins with no digit.
+        return "CAST(%s AS CHAR)" if column.family in {TypeFamily.TEXT, TypeFamily.EXACT} else "%s"
+
+    def place(self) -> str:
+        return "CAST(%s AS CHAR)"
+
+    def differs(self, one: str, other: str) -> str:
+        return f"NOT (BINARY {one} <=> BINARY {other})"
+
+    def joined(self, parts: Sequence[str]) -> str:
+        return f"CONCAT({', '.join(parts)})"
+
+    def delete(self, table: str, given: Sql, condition: Sql) -> Sql:
+        return together(f"DELETE {ROW} FROM {table} AS {ROW} JOIN ", given, " ON ", condition)
+
+    def update(self, table: str, assignments: Sql, given: Sql, condition: Sql) -> Sql:
+        return together(f"UPDATE {table} AS {ROW} JOIN ", given, " ON ", condition, " SET ", assignments)
+
+    def without(self, expression: str, element: str, column: Column) -> None:
+        return None
+
+    def contains(self, expression: str, element: str, column: Column) -> None:
+        return None
+
+
+_DIALECT: Dialect = _MySQLDialect()
+
+
+def _given_type(kind: str) -> str:
+    if kind == "text":  # inside of a JSON value
+        return f"VARCHAR({TEXT_MAX}) CHARACTER SET utf8mb4"
+    # A fence has its zone written behind it.
+    return "VARCHAR(40)" if kind.startswith(("timestamp", "datetime")) else kind
+
+
+def _utf8(expression: str) -> str:
+    return f"CONVERT({expression} USING utf8mb4)"
+
+
+def _binary(expression: str) -> str:
+    return f"{_utf8(expression)} COLLATE utf8mb4_nopad_bin"
+
+
+def _number(error: Exception) -> int | None:
+    """The number of a fault of the server or its client; None if it has none."""
+    number = error.args[0] if isinstance(error, pymysql.Error) and error.args else None
+    return number if isinstance(number, int) and number else None
+
+
+def _plain(value: object) -> object:
+    """A value of the journal as MariaDB takes it: instants in UTC without a zone, bytes as digits."""
+    match value:
+        case datetime():
+            return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+        case UUID():
+            return str(value)
+        case bytes():
+            return value.hex()
+    return value

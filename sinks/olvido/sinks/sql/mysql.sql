@@ -1,0 +1,323 @@
+-- The fixed SQL of the MariaDB sink. What is made from a data map is made in tables/statements.py.
+-- Instants are kept as UTC without a zone. Values come as one parameter, given: a list of objects in JSON.
+-- What stands between /*M! and */ is for MariaDB alone: MySQL reads it as a comment.
+
+-- name: session
+-- How this connection speaks, whatever the server's own settings are. A statement and a lock have a limit.
+SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION',
+    foreign_key_checks = 1, innodb_lock_wait_timeout = 10, lock_wait_timeout = 10
+    /*M!100108 , max_statement_time = 60 */;
+
+-- name: can_detect_changes
+-- Whether a row that changed since it was read can be told from one that did not.
+SHOW VARIABLES LIKE 'innodb_snapshot_isolation';
+
+-- name: detect_changes
+-- One snapshot for finding and destroying: a row that changed meanwhile is a conflict, and looked at again.
+SET SESSION innodb_snapshot_isolation = 1;
+
+-- name: lock_what_is_read
+-- Where changes cannot be told, nobody may make any: what is read stays locked until the transaction ends.
+SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE;
+
+-- name: now
+-- By the clock of the target, in UTC.
+SELECT NOW(6);
+
+-- name: durable
+-- Whether what is committed outlives a crash of the server.
+SELECT @@innodb_flush_log_at_trx_commit = 1;
+
+-- name: installed
+-- Whether Olvido's own tables are there, the last of them with the others.
+SELECT count(*) = 6 FROM information_schema.tables
+WHERE table_schema = DATABASE() AND table_name IN ('olvido_applied', 'olvido_consent_state', 'olvido_objections',
+    'olvido_row_marks', 'olvido_shared_rows', 'olvido_later_looks');
+
+-- name: install
+-- Olvido's own tables in the target: the journal of tasks, what people decided, and the boxes of erasures until
+-- their last look. No identity is in them in clear.
+CREATE TABLE IF NOT EXISTS olvido_applied (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    generation INT NOT NULL,
+    outcome VARCHAR(40) NOT NULL,
+    counts TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    applied_at DATETIME(6) NOT NULL,
+    verified_at DATETIME(6),
+    PRIMARY KEY (task_id, generation)
+) ENGINE = InnoDB CHARACTER SET utf8mb4;
+CREATE TABLE IF NOT EXISTS olvido_consent_state (
+    handle VARCHAR(80) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    purpose VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    occurred_at DATETIME(6) NOT NULL,
+    decision VARCHAR(40) NOT NULL,
+    event_id CHAR(36) NOT NULL,
+    policy_version TEXT NOT NULL,
+    PRIMARY KEY (handle, purpose)
+) ENGINE = InnoDB CHARACTER SET utf8mb4;
+CREATE TABLE IF NOT EXISTS olvido_objections (
+    handle VARCHAR(80) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    purpose VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    occurred_at DATETIME(6) NOT NULL,
+    request_id CHAR(36) NOT NULL,
+    PRIMARY KEY (handle, purpose)
+) ENGINE = InnoDB CHARACTER SET utf8mb4;
+CREATE TABLE IF NOT EXISTS olvido_row_marks (
+    table_name VARCHAR(129) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    row_key VARBINARY(1500) NOT NULL,
+    purpose VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    mark_rank TINYINT NOT NULL,
+    occurred_at DATETIME(6) NOT NULL,
+    event_id CHAR(36) NOT NULL,
+    PRIMARY KEY (table_name, row_key, purpose)
+) ENGINE = InnoDB CHARACTER SET utf8mb4;
+CREATE TABLE IF NOT EXISTS olvido_shared_rows (
+    table_name VARCHAR(129) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    row_key VARBINARY(1500) NOT NULL,
+    left_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (table_name, row_key)
+) ENGINE = InnoDB CHARACTER SET utf8mb4;
+CREATE TABLE IF NOT EXISTS olvido_later_looks (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    generation INT NOT NULL,
+    sink VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    request_id CHAR(36) NOT NULL,
+    subject_id VARCHAR(80) NOT NULL,
+    handles TEXT NOT NULL,
+    asked_at DATETIME(6) NOT NULL,
+    region VARCHAR(64) NOT NULL,
+    key_id VARCHAR(200) NOT NULL,
+    wrapped_key BLOB NOT NULL,
+    nonce BLOB NOT NULL,
+    ciphertext LONGBLOB NOT NULL,
+    gone LONGTEXT,
+    place INT NOT NULL,
+    applied_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (task_id, generation),
+    KEY due (sink, place, applied_at),
+    KEY done (sink, applied_at)
+) ENGINE = InnoDB CHARACTER SET utf8mb4;
+
+-- name: remembered
+-- The answers given before.
+SELECT a.task_id, a.generation, a.outcome, a.counts, a.detail, a.applied_at, a.verified_at
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids',
+    generation INT PATH '$.generations')) AS w
+JOIN olvido_applied AS a ON a.task_id = w.task_id AND a.generation = w.generation;
+
+-- name: known
+-- Which of some tasks were done before.
+SELECT a.task_id, a.generation
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids',
+    generation INT PATH '$.generations')) AS w
+JOIN olvido_applied AS a ON a.task_id = w.task_id AND a.generation = w.generation;
+
+-- name: remember
+-- Keep new answers. Who did one of these tasks since this transaction looked makes of it a duplicate, and the batch
+-- begins again. In the order of the ids, or two batches could wait for each other.
+INSERT INTO olvido_applied (task_id, generation, outcome, counts, detail, applied_at, verified_at)
+SELECT task_id, generation, outcome, counts, detail, %(at)s, IF(verified, %(at)s, NULL)
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) PATH '$.task_ids', generation INT PATH '$.generations', outcome VARCHAR(40) PATH '$.outcomes',
+    counts TEXT PATH '$.counts', detail TEXT PATH '$.details', verified INT PATH '$.verified')) AS w
+ORDER BY task_id, generation;
+
+-- name: states
+-- What is known about these.
+SELECT s.handle, s.purpose, s.occurred_at, s.decision, s.event_id, s.policy_version
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    handle VARCHAR(80) CHARACTER SET ascii COLLATE ascii_bin PATH '$.handles',
+    purpose VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.purposes')) AS w
+JOIN olvido_consent_state AS s ON s.handle = w.handle AND s.purpose = w.purpose;
+
+-- name: save_states
+-- The later decisions, as core.consents.later chose them.
+REPLACE INTO olvido_consent_state (handle, purpose, occurred_at, decision, event_id, policy_version)
+SELECT handle, purpose, occurred_at, decision, event_id, policy_version
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    handle VARCHAR(80) PATH '$.handles', purpose VARCHAR(100) PATH '$.purposes',
+    occurred_at DATETIME(6) PATH '$.occurred_at', decision VARCHAR(40) PATH '$.decisions',
+    event_id CHAR(36) PATH '$.event_ids', policy_version TEXT PATH '$.policy_versions')) AS w
+ORDER BY handle, purpose;
+
+-- name: save_objections
+-- The first objection stands.
+INSERT INTO olvido_objections (handle, purpose, occurred_at, request_id)
+SELECT w.handle, w.purpose, w.occurred_at, w.request_id
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    handle VARCHAR(80) PATH '$.handles', purpose VARCHAR(100) PATH '$.purposes',
+    occurred_at DATETIME(6) PATH '$.occurred_at', request_id CHAR(36) PATH '$.request_ids')) AS w
+ORDER BY w.handle, w.purpose
+ON DUPLICATE KEY UPDATE olvido_objections.request_id = olvido_objections.request_id;
+
+-- name: objected
+-- Those of these pairs that were objected to.
+SELECT o.handle, o.purpose
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    handle VARCHAR(80) CHARACTER SET ascii COLLATE ascii_bin PATH '$.handles',
+    purpose VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.purposes')) AS w
+JOIN olvido_objections AS o ON o.handle = w.handle AND o.purpose = w.purpose;
+
+-- name: row_marks
+-- The marks of these rows.
+SELECT CONVERT(m.row_key USING utf8mb4), m.purpose, m.mark_rank, m.occurred_at, m.event_id
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    row_key VARCHAR(1500) PATH '$.row_keys',
+    purpose VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.purposes')) AS w
+JOIN olvido_row_marks AS m
+    ON m.table_name = %(table)s AND m.row_key = CAST(w.row_key AS BINARY) AND m.purpose = w.purpose;
+
+-- name: save_row_marks
+-- The marks that stand, in order, or two batches could wait for each other.
+REPLACE INTO olvido_row_marks (table_name, row_key, purpose, mark_rank, occurred_at, event_id)
+SELECT %(table)s, row_key, purpose, mark_rank, occurred_at, event_id
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    row_key VARCHAR(1500) PATH '$.row_keys', purpose VARCHAR(100) PATH '$.purposes', mark_rank INT PATH '$.ranks',
+    occurred_at DATETIME(6) PATH '$.occurred_at', event_id CHAR(36) PATH '$.event_ids')) AS w
+ORDER BY row_key, purpose;
+
+-- name: forget_row_marks
+-- The rows are gone.
+DELETE m FROM olvido_row_marks AS m
+JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (row_key VARCHAR(1500) PATH '$.row_keys')) AS w
+    ON m.table_name = %(table)s AND m.row_key = CAST(w.row_key AS BINARY);
+
+-- name: lock_shared_rows
+-- Before anybody asks who else points at a shared row. Two transactions that each erase one of the last two people
+-- would each still see the other's row in their snapshot, and leave the shared one behind. Both write here, so the
+-- second waits and then meets a changed row, and begins again. In order, or two batches could wait for each other.
+INSERT INTO olvido_shared_rows (table_name, row_key, left_at)
+SELECT %(table)s, row_key, NOW(6)
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (row_key VARCHAR(1500) PATH '$.row_keys')) AS w
+ORDER BY row_key
+ON DUPLICATE KEY UPDATE left_at = VALUES(left_at);
+
+-- name: forget_shared_rows
+-- The rows are gone.
+DELETE s FROM olvido_shared_rows AS s
+JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (row_key VARCHAR(1500) PATH '$.row_keys')) AS w
+    ON s.table_name = %(table)s AND s.row_key = CAST(w.row_key AS BINARY);
+
+-- name: keep_erasures
+-- The task of each erasure with its sealed box, until its last look. No identity is in clear.
+INSERT IGNORE INTO olvido_later_looks (task_id, generation, sink, request_id, subject_id, handles, asked_at, region,
+    key_id, wrapped_key, nonce, ciphertext, gone, place, applied_at)
+SELECT task_id, generation, %(sink)s, request_id, subject_id, handles, asked_at, region, key_id,
+    UNHEX(wrapped_key), UNHEX(nonce), UNHEX(ciphertext), gone, 0, applied_at
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) PATH '$.task_ids', generation INT PATH '$.generations', request_id CHAR(36) PATH '$.request_ids',
+    subject_id VARCHAR(80) PATH '$.subject_ids', handles TEXT PATH '$.handles', asked_at DATETIME(6) PATH '$.asked_at',
+    region VARCHAR(64) PATH '$.regions', key_id VARCHAR(200) PATH '$.key_ids', wrapped_key TEXT PATH '$.wrapped_keys',
+    nonce TEXT PATH '$.nonces', ciphertext LONGTEXT PATH '$.ciphertexts', gone LONGTEXT PATH '$.gone',
+    applied_at DATETIME(6) PATH '$.applied_at')) AS w
+ORDER BY task_id, generation;
+
+-- name: gone_of
+-- The keys of deleted rows that these tasks have kept, the newest generation last.
+SELECT l.task_id, l.gone
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids')) AS w
+JOIN olvido_later_looks AS l ON l.task_id = w.task_id
+WHERE l.gone IS NOT NULL
+ORDER BY l.task_id, l.generation;
+
+-- name: drop_earlier_generations
+-- What was asked for again is looked at by its newest generation.
+DELETE l FROM olvido_later_looks AS l
+JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids',
+    generation INT PATH '$.generations')) AS w ON l.task_id = w.task_id AND l.generation < w.generation;
+
+-- name: look_alone
+-- Whether no other process looks for this sink now. The lock is let go when the transaction has ended.
+SELECT GET_LOCK(CONCAT('olvido look ', LEFT(MD5(CONCAT(DATABASE(), '.', %(sink)s)), 32)), 0) = 1;
+
+-- name: look_done
+-- Others may look.
+SELECT RELEASE_LOCK(CONCAT('olvido look ', LEFT(MD5(CONCAT(DATABASE(), '.', %(sink)s)), 32)));
+
+-- name: drop_beyond
+-- The setting has fewer looks than it had: what has had as many is kept no longer.
+DELETE FROM olvido_later_looks WHERE sink = %(sink)s AND place >= %(places)s;
+
+-- name: oldest_due
+-- For each look that is due for some erasure, when the oldest of those was done.
+SELECT l.place, MIN(l.applied_at)
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    place INT PATH '$.places', before_at DATETIME(6) PATH '$.before')) AS w
+JOIN olvido_later_looks AS l ON l.place = w.place AND l.applied_at <= w.before_at
+WHERE l.sink = %(sink)s
+GROUP BY l.place;
+
+-- name: due_looks
+-- Those whose look of one place is due, the oldest first. Of one instant all or none: the record speaks of all
+-- that was done between two instants.
+SELECT task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, wrapped_key, nonce,
+    ciphertext, gone, applied_at
+FROM olvido_later_looks
+WHERE sink = %(sink)s AND place = %(place)s AND applied_at <= (
+    SELECT MAX(applied_at) FROM (
+        SELECT applied_at FROM olvido_later_looks
+        WHERE sink = %(sink)s AND place = %(place)s AND applied_at <= %(before)s
+        ORDER BY applied_at LIMIT %(limit)s) AS chosen)
+ORDER BY applied_at;
+
+-- name: done_after
+-- Those that were done after an instant, whatever looks they had, the oldest first.
+SELECT task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, wrapped_key, nonce,
+    ciphertext, gone, applied_at
+FROM olvido_later_looks
+WHERE sink = %(sink)s AND applied_at > %(instant)s AND applied_at <= (
+    SELECT MAX(applied_at) FROM (
+        SELECT applied_at FROM olvido_later_looks
+        WHERE sink = %(sink)s AND applied_at > %(instant)s
+        ORDER BY applied_at LIMIT %(limit)s) AS chosen)
+ORDER BY applied_at;
+
+-- name: looked
+-- They had the look of a place, and wait for the next one.
+UPDATE olvido_later_looks AS l
+JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids',
+    generation INT PATH '$.generations')) AS w ON l.task_id = w.task_id AND l.generation = w.generation
+SET l.place = %(place)s + 1
+WHERE l.place = %(place)s;
+
+-- name: drop_erasures
+-- They are looked at no more.
+DELETE l FROM olvido_later_looks AS l
+JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids',
+    generation INT PATH '$.generations')) AS w ON l.task_id = w.task_id AND l.generation = w.generation;
+
+-- name: tables
+-- What there is of each name, and what keeps its rows.
+SELECT table_name, table_type, engine FROM information_schema.tables WHERE table_schema = DATABASE();
+
+-- name: columns
+-- The columns of all tables, how the target makes their values, and what this role may do with them.
+SELECT table_name, column_name, data_type, column_type, collation_name, character_set_name, is_nullable = 'NO',
+    generation_expression, extra LIKE '%%GENERATED%%', privileges LIKE '%%select%%', privileges LIKE '%%update%%'
+FROM information_schema.columns WHERE table_schema = DATABASE();
+
+-- name: indexes
+-- The columns of the indexes of all tables, in order; an expression has no column.
+SELECT table_name, index_name, non_unique = 0, column_name FROM information_schema.statistics
+WHERE table_schema = DATABASE() AND index_type = 'BTREE'
+ORDER BY table_name, index_name, seq_in_index;
+
+-- name: references
+-- Every foreign key that points at tables of this database, also from tables that this role may not see: schema and
+-- table that point, the pointed table, columns, keys, and what a deletion does (bits: 1 cascade, 2 set null).
+SELECT CONVERT(CAST(CONVERT(SUBSTRING_INDEX(f.for_name, '/', 1) USING binary) AS CHAR CHARACTER SET filename) USING utf8mb4),
+    CONVERT(CAST(CONVERT(SUBSTRING_INDEX(f.for_name, '/', -1) USING binary) AS CHAR CHARACTER SET filename) USING utf8mb4),
+    CONVERT(CAST(CONVERT(SUBSTRING_INDEX(f.ref_name, '/', -1) USING binary) AS CHAR CHARACTER SET filename) USING utf8mb4),
+    f.id, c.for_col_name, c.ref_col_name, f.type, DATABASE()
+FROM information_schema.innodb_sys_foreign AS f
+JOIN information_schema.innodb_sys_foreign_cols AS c ON c.id = f.id
+WHERE CONVERT(CAST(CONVERT(SUBSTRING_INDEX(f.ref_name, '/', 1) USING binary) AS CHAR CHARACTER SET filename) USING utf8mb4)
+    = DATABASE()
+ORDER BY f.id, c.pos;
