@@ -351,6 +351,7 @@ def test_a_cascade_that_is_no_key_of_the_table_is_refused(universe: Universe) ->
         universe.sink(world)
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("examples", [1_000, pytest.param(10_000, marks=pytest.mark.proof)])
 def test_whatever_the_schema_the_persons_rows_are_dealt_with_and_all_others_are_as_they_were(
     universe: Universe, examples: int

@@ -100,7 +100,8 @@ class _Making:
         if self._maybe(4):
             self._pointed(own)
         for name in list(made.tables):
-            if name not in {SHARED, POINTED} and self._maybe(5 if name != MENTIONING else 10):
+            often = 10 if name == MENTIONING else 5 if made.keys[name] else 1  # without a key it is refused
+            if name not in {SHARED, POINTED} and self._maybe(often):
                 self._mention(name)
         if MENTIONING in made.tables and "mentions" not in made.tables[MENTIONING]:
             made.tables[MENTIONING]["mentions"] = [{"identity": "customer_id", "column": "who"}]
@@ -287,7 +288,7 @@ class _Making:
             pointed = self._one(single)
             self._table(OUTSIDE, ("id",))
             self._points(OUTSIDE, ("of",), pointed, of_ten=10)
-            if self._maybe(8):
+            if made.foreign_keys[-1].action not in ACTIONS[:2] and self._maybe(9):
                 named[pointed].append(f"{OUTSIDE}.of")
             if self._maybe(5):
                 self._table(BEYOND, ("id",))
@@ -297,7 +298,7 @@ class _Making:
         if self._maybe(1):
             name, pointed = self._one(own), self._one(single)
             self._points(name, ("beside",), pointed, of_ten=10)
-            if self._maybe(8):
+            if made.foreign_keys[-1].action not in ACTIONS[:2] and self._maybe(9):
                 named[pointed].append(f"{name}.beside")
         for one in own:
             if not named[one] or made.tables[one]["erase"] != "delete":
