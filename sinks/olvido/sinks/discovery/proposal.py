@@ -212,7 +212,7 @@ def _others(
             continue
         if name in kin.joins and not link.of_a_deed and link.to in kin.roots:
             parents.append(link)
-        elif link.not_null or len(link.columns) > 1 or link.columns[0] in fixed:
+        elif link.not_null or len(link.columns) > 1 or fixed.intersection(link.columns):
             asked.append(questions.of_another_pointer(link))
         else:
             emptied.append(link)
