@@ -168,6 +168,30 @@ def test_a_row_under_a_parent_that_is_gone_is_found_by_its_identity(target: Targ
     assert receipt.counts == {"enquiries.deleted": 1}
 
 
+def test_an_address_of_two_people_takes_no_row_that_says_nothing_else(target: Target, sink: Sink) -> None:
+    """C-1 asks by number and address.
+
+    The address is C-2's as well, and nobody can tell who wrote the enquiry.
+    """
+    target.add("customers", a_customer(1, email="family@x.org"), a_customer(2, email="family@x.org"))
+    target.add("enquiries", an_enquiry(1, from_email="family@x.org"))
+    target.add("enquiries", an_enquiry(2, from_email="family@x.org", customer_id=1))
+    [receipt] = sink.apply([an_erasure(customer_id="C-1", email="family@x.org")])
+    assert receipt.outcome is Outcome.AMBIGUOUS
+    assert receipt.verified_at is None
+    assert receipt.counts == {"enquiries.deleted": 1, "customers.deleted": 1}
+    assert [row[0] for row in target.rows("enquiries")] == [1]
+    assert [row[1] for row in target.rows("customers")] == ["C-2"]
+
+
+def test_an_address_that_only_the_asker_has_takes_all_its_rows(target: Target, sink: Sink) -> None:
+    target.add("customers", a_customer(1, email="own@x.org"), a_customer(2))
+    target.add("enquiries", an_enquiry(1, from_email="own@x.org"))
+    [receipt] = sink.apply([an_erasure(customer_id="C-1", email="own@x.org")])
+    assert receipt.outcome is Outcome.ERASED
+    assert target.rows("enquiries") == []
+
+
 def test_a_child_newer_than_the_fence_is_a_new_life(target: Target, sink: Sink) -> None:
     """Nothing in the target holds it to the row that goes, so it stays as it is."""
     target.add("customers", a_customer(1))

@@ -27,6 +27,8 @@ from olvido.sinks.kinds.postgres import PostgresSink
 DONE = {"delete": "deleted", "anonymise": "anonymised", "retain": "retained"}
 Found = Mapping[str, list[tuple[str, str]]]  # by table: where each row is, and what it holds
 
+FEW = 1_000  # worlds, in `make test`
+
 
 class Universe:
     """One database for all worlds, one after another, and the connections to it."""
@@ -352,13 +354,20 @@ def test_a_cascade_that_is_no_key_of_the_table_is_refused(universe: Universe) ->
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("examples", [1_000, pytest.param(10_000, marks=pytest.mark.proof)])
+@pytest.mark.parametrize("examples", [FEW, pytest.param(10_000, marks=pytest.mark.proof)])
 def test_whatever_the_schema_the_persons_rows_are_dealt_with_and_all_others_are_as_they_were(
     universe: Universe, examples: int
 ) -> None:
     universe.seen.clear()
 
-    @settings(max_examples=examples, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
+    # What guards a change says the same of the same tree each time; the long run looks where nobody has
+    # looked.
+    @settings(
+        max_examples=examples,
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        derandomize=examples == FEW,
+    )
     @given(world=worlds())
     def hold(world: World) -> None:
         laws(universe, world)

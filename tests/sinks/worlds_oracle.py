@@ -168,6 +168,15 @@ class _Batch:
         )
         return held and not self._newer(one, row)
 
+    def _held(self, one: Id, row: Row, task: Person) -> set[str]:
+        """By which kinds of identity a row names a person."""
+        return {kind for kind in task if self._names(one, row, {kind: task[kind]})}
+
+    def _tells_nobody(self, one: Id) -> bool:
+        """Whether nothing in a row says which of those who share an identity it is about."""
+        told = "person" in self._table(one[0]) and self._before[one]["who"] is not None
+        return not told and not any(self._parents(one, self._before))
+
     def _stranger(self, one: Id, row: Row, task: Person) -> bool:
         """Whether a row says that it is another person's."""
         told = "person" in self._table(one[0]) and row["who"] is not None and "customer_id" in task
@@ -176,6 +185,7 @@ class _Batch:
     def _find(self, task: Person) -> tuple[set[Id], bool]:
         """The rows that name a person, or that such a row leads to; and whether they are several people's."""
         found = {one for one, row in self._before.items() if self._names(one, row, task)}
+        kinds = {one: self._held(one, self._before[one], task) for one in found}  # by what each is named
         climbed: set[Id] = set()
         for name in reversed(self._world.tables):  # children before parents
             for number, parent in enumerate(self._table(name).get("parent", ())):
@@ -192,7 +202,11 @@ class _Batch:
                     else:
                         climbed.add(above)
                         found.add(above)
-        found = {one for one in found if not self._stranger(one, self._before[one], task)}
+                        kinds.setdefault(above, set()).update(kinds[one])
+        strangers = {one for one in found if self._stranger(one, self._before[one], task)}
+        several = set().union(*(kinds[one] for one in strangers))  # who asks shares these with somebody
+        found -= strangers
+        found = {one for one in found if not (kinds[one] <= several and self._tells_nobody(one))}
         people: dict[str, set[Any]] = defaultdict(set)
         for one in found:
             row = self._before[one]
@@ -301,8 +315,11 @@ class _Batch:
 
     def _mention(self, done: "Deed", untouched: set[int]) -> None:
         """Empty what names the persons in rows that may be anybody's."""
+        named = (name for table in self._world.tables.values() for name in table.get("cascades", ()))
+        cascaded = {name.rpartition(".")[0] for name in named}
         for one, row in self._state.items():
             goes_anyhow = one in self._owners and self._erase(one[0]) == "delete"
+            goes_anyhow |= one[0] in cascaded  # perhaps: then it is emptied first, and counted by both
             counts = done.perhaps if goes_anyhow else done.counts
             for mention in self._table(one[0]).get("mentions", ()):
                 if not _meets(row, mention):

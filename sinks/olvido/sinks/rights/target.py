@@ -1,7 +1,7 @@
 """One transaction of a target with its data map: finds the rows that name people, and whose they are."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -58,11 +58,12 @@ class Target:
                     found[identity.kind].append(Search(task.n, identity, spellings, fence))
         return found
 
-    def find(self, tasks: Iterable[TaskProgress]) -> Judgement:
+    def find(self, tasks: Collection[TaskProgress]) -> Judgement:
         """Every row that names an identity of these tasks, and whose it is."""
         searches = self.searches(tasks)
         names = {kind: {search.n for search in searches.get(kind, ())} for kind in IdentityKind}
         fences = {search.n: search.fence for items in searches.values() for search in items}
+        protecting = {task.n for task in tasks if task.only_protects}
         tables = self.data_map.found_by_identity
         found = {
             name: self.rows.match(name, {k: searches[k] for k in table.identities if searches.get(k)})
@@ -70,7 +71,7 @@ class Target:
         }
         if any(table.climbs for table in tables.values()):
             self._climb(found, names, fences)
-        return judge({name: self.data_map.tables[name] for name in found}, found, names)
+        return judge({name: self.data_map.tables[name] for name in found}, found, names, protecting)
 
     def _climb(
         self,
@@ -95,8 +96,10 @@ class Target:
                 rows = self.rows.look_up(parent, [(lead.key, fences[lead.n]) for lead in given])
                 for place, lead in enumerate(given):
                     if place in rows:
-                        climbed = rows[place]._replace(n=lead.n, climbed=True)
-                        found.setdefault(parent, []).append(climbed)
+                        found.setdefault(parent, []).extend(
+                            rows[place]._replace(n=lead.n, climbed=True, identity=identity)
+                            for identity in dict.fromkeys(match.identity for match in ways[lead])
+                        )
                     else:
                         newer |= {id(match) for match in ways[lead]}
             if newer:

@@ -132,7 +132,7 @@ class TableRows:
                 statement = self.statements.match(name, kind, place)
                 by_person = identity.column == table.person
                 found += [
-                    Match(search.n, key, by_person, person, parents, shares, certain)
+                    Match(search.n, key, by_person, person, search.identity, parents, shares, certain)
                     for search, certain, key, person, parents, shares in self._held(
                         name, kind, identity, statement, items
                     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from olvido.core.subject import IdentityKind
+from olvido.core.subject import Identity, IdentityKind
 from olvido.sinks.tables.data_map import Table
 
 Key = tuple[str, ...]  # a row's key, column by column, as text that is the same value when sent back
@@ -23,9 +23,10 @@ class Match(NamedTuple):
     key: Key
     by_person: bool  # the identity it names is the one that tells two people apart
     person: str | None  # what the row holds there
+    identity: Identity | None = None  # which of the task's
     parents: tuple[
         Key | None, ...
-    ] = ()  # for each of its table's parents the row it hangs on, if that is there
+    ] = ()  # for each of its table's parents the row it hangs on, if it is there
     shares: tuple[Key | None, ...] = ()  # the shared rows it points at
     certain: bool = True  # what it holds is what was asked, and not only equal to it by the target's rules
     climbed: bool = False  # it names nobody itself: a row that hangs on it does
@@ -74,15 +75,15 @@ class Judgement:
     shared: Set[int]  # tasks whose identity several people share, so that nobody can be told
     named: Set[int]  # tasks whose identity some row names, whoever's it is
     others: set[int] = field(default_factory=set)  # tasks whose identity stands in somebody else's rows
-    held: set[int] = field(
-        default_factory=set
-    )  # tasks whose rows cannot go: a key holds somebody else's to them
+    # Tasks whose rows cannot go: a key holds somebody else's to them.
+    held: set[int] = field(default_factory=set)
 
 
 def judge(
     tables: Mapping[str, Table],
     found: Mapping[str, Sequence[Match]],
     names: Mapping[IdentityKind, Set[int]],
+    protecting: Set[int] = frozenset(),
 ) -> Judgement:
     """Sort what was found into whose it is.
 
@@ -90,7 +91,16 @@ def judge(
         tables: the tables with rows found.
         found: every row that names an identity, or that such a row climbs to, by table.
         names: by kind, the tasks that give an identity of that kind.
+        protecting: the tasks that take nothing from anybody, and so may reach all who share an identity.
     """
+    told = {name: list(_told_apart(table, found[name], names)) for name, table in tables.items()}
+    # Identities that stand in the row of somebody whom the task does not mean: several people use them.
+    several = {
+        (match.n, match.identity)
+        for matches in told.values()
+        for match, stranger in matches
+        if stranger and match.certain and match.n not in protecting
+    }
     roots: dict[str, dict[Key, list[Match]]] = {table: {} for table in tables}
     hanging: dict[str, list[Match]] = {table: [] for table in tables}
     people: dict[int, set[tuple[str, object]]] = defaultdict(set)
@@ -98,13 +108,22 @@ def judge(
     for name, table in tables.items():
         kind = table.person_kind
         sure = {(match.n, match.key) for match in found[name] if match.certain}
-        for match, stranger in _told_apart(table, found[name], names):
+        alone = {(m.n, m.key) for m in found[name] if m.certain and (m.n, m.identity) not in several}
+        for match, stranger in told[name]:
             if not match.certain:
                 if (match.n, match.key) not in sure:
                     others.add(match.n)  # perhaps the person's, perhaps a stranger's: nobody touches it
                 continue
             if stranger:
                 others.add(match.n)  # the row names another person beside this identity
+                continue
+            if (
+                several
+                and match.person is None
+                and (match.n, match.key) not in alone
+                and not any(match.parents)
+            ):
+                others.add(match.n)  # nothing in the row says whose of them it is
                 continue
             if match.person is not None and kind is not None and match.n not in names[kind]:
                 people[match.n].add((kind.value, match.person))
