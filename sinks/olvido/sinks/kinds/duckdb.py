@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,23 +19,22 @@ import duckdb
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused, Unavailable
-from olvido.core.looks import LOOK_AGAIN, LaterLook
+from olvido.core.looks import LOOK_AGAIN
 from olvido.core.receipts import Receipt
 from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret
-from olvido.sinks.contract import OpenedTask, SinkSettings, Swept
+from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.kinds.duckdb_catalogue import look, look_at_columns, one, quoted
-from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
-from olvido.sinks.rights.target import Target
+from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries, recalled
-from olvido.sinks.tables.kept import KeptErasures
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.shape import Column
+from olvido.sinks.tables.sink import TableSink
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
 
@@ -54,7 +53,7 @@ class _Section(SectionPart):
     tables: UnreadTables = None
 
 
-class DuckDBSink:
+class DuckDBSink(TableSink):
     """One DuckDB file that holds personal data."""
 
     section = _Section
@@ -68,12 +67,9 @@ class DuckDBSink:
         data_map: DataMap,
         look_again: tuple[timedelta, ...] = LOOK_AGAIN,
     ) -> None:
-        self._settings = settings
-        self._look_again = look_again
+        super().__init__(settings, data_map, look_again)
         # Once: a link that is put elsewhere later must not lead the sink to another file.
         self._path = path.resolve()
-        self._map = data_map
-        self._statements: Statements | None = None
         self._compaction_due = False
 
     @classmethod
@@ -87,9 +83,6 @@ class DuckDBSink:
         data_map = read_data_map(settings, section.tables)  # first: it can be told on any machine
         path = Path(section.file.read(key=f"sinks.{settings.name}.file"))
         return cls(settings, path, data_map, section.look_again)
-
-    def __repr__(self) -> str:
-        return f"DuckDBSink({self._settings.name})"
 
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
@@ -113,19 +106,11 @@ class DuckDBSink:
 
     def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
         """See :meth:`olvido.sinks.contract.Sink.apply`."""
-        with self._opened() as conn:
-            statements = self._statements or self._prepare(conn)
-            conn.execute("BEGIN")
-            session = _DuckDBSession(conn)
-            rows = TableRows(session, statements)
+        with self._committed() as rows:
             receipts = carry_out(rows, self._map, self._settings, batch)
-            if self._look_again:
-                KeptErasures(session, self._settings.name).keep(to_keep(batch, receipts, rows))
+            self._keep(rows, batch, receipts)
             if rows.destroyed:
-                session.named("make_compaction_due", {}, since=session.at)
-            # Killed before this line: nothing was done. Killed after it: all was done and is
-            # remembered, and the batch that comes again is answered from the journal.
-            conn.execute("COMMIT")
+                rows.session.named("make_compaction_due", {}, since=rows.at)
         self._compaction_due |= rows.destroyed
         return receipts
 
@@ -134,24 +119,6 @@ class DuckDBSink:
         with self._opened() as conn:
             rows = TableRows(_DuckDBSession(conn), self._statements or self._prepare(conn))
             return recalled(rows.remembered([task.key for task in batch]), batch)
-
-    def look_again(
-        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
-    ) -> Swept | None:
-        """See :meth:`olvido.sinks.contract.LookingAgain.look_again`."""
-        with self._looking(opening, publish) as looking:
-            return looking.step(self._look_again)
-
-    def look_at(
-        self,
-        opening: Callable[[Task], OpenedTask | None],
-        publish: Callable[[LaterLook], None],
-        *,
-        done_after: datetime,
-    ) -> LaterLook | None:
-        """See :meth:`olvido.sinks.contract.LookingAgain.look_at`."""
-        with self._looking(opening, publish) as looking:
-            return looking.page(done_after)
 
     def idle(self) -> None:
         """Write the file anew, if something was deleted since that was last done."""
@@ -191,16 +158,13 @@ class DuckDBSink:
         log.info("sink %s: file written anew, without what was deleted", self._settings.name)
 
     @contextlib.contextmanager
-    def _looking(
-        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
-    ) -> Iterator[LookTransaction]:
-        """A transaction that looks again; it is committed at the end."""
+    def _committed(self) -> Iterator[TableRows]:
         with self._opened() as conn:
-            rows = TableRows(_DuckDBSession(conn), self._statements or self._prepare(conn))
+            statements = self._statements or self._prepare(conn)
             conn.execute("BEGIN")
-            target = Target(rows, self._map, self._settings.purposes)
-            kept = KeptErasures(rows.session, self._settings.name)
-            yield LookTransaction(target, kept, self._settings.name, opening, publish)
+            yield TableRows(_DuckDBSession(conn), statements)
+            # Killed before this line: nothing was done. Killed after it: all was done and is
+            # remembered, and the batch that comes again is answered from the journal.
             conn.execute("COMMIT")
 
     def _clear(self) -> Path:

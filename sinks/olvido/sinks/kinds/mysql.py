@@ -18,24 +18,22 @@ from pymysql.cursors import Cursor
 
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
-from olvido.core.looks import LOOK_AGAIN, LaterLook
+from olvido.core.looks import LOOK_AGAIN
 from olvido.core.receipts import Receipt
-from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret
-from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, Swept
+from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.kinds.mysql_address import Address
 from olvido.sinks.kinds.mysql_catalogue import TEXT_MAX, look, overlooks_case, quoted
-from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
-from olvido.sinks.rights.target import Target
+from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
-from olvido.sinks.tables.journal import queries, recalled
-from olvido.sinks.tables.kept import KeptErasures
+from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.shape import Column, TypeFamily
+from olvido.sinks.tables.sink import RehearsingTableSink
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
 
@@ -61,7 +59,7 @@ class _Section(SectionPart):
     tables: UnreadTables = None
 
 
-class MySQLSink:
+class MySQLSink(RehearsingTableSink):
     """One MariaDB database that holds personal data."""
 
     section = _Section
@@ -73,12 +71,9 @@ class MySQLSink:
         data_map: DataMap,
         look_again: tuple[timedelta, ...] = LOOK_AGAIN,
     ) -> None:
-        self._settings = settings
+        super().__init__(settings, data_map, look_again)
         self._address = address
-        self._map = data_map
-        self._look_again = look_again
         self._connection: Connection[Any] | None = None
-        self._statements: Statements | None = None
 
     @classmethod
     def from_section(cls, settings: SinkSettings) -> "MySQLSink":
@@ -95,9 +90,6 @@ class MySQLSink:
         except ValueError as error:
             raise fault(place, str(error)) from None
         return cls(settings, address, data_map, section.look_again)
-
-    def __repr__(self) -> str:
-        return f"MySQLSink({self._settings.name})"
 
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
@@ -127,44 +119,6 @@ class MySQLSink:
                     raise self._fault(error) from None
         raise AssertionError("the last attempt returns or raises")
 
-    def rehearse(
-        self, batch: Sequence[Task], opening: Callable[[Task], OpenedTask | None]
-    ) -> Sequence[Rehearsal]:
-        """See :meth:`olvido.sinks.contract.Rehearsing.rehearse`."""
-        with self._faults():
-            known = self._rolled_back(lambda rows: rows.journal.known([task.key for task in batch]))
-            return [
-                Rehearsal(task=task, remembered=True, receipt=None)
-                if task.key in known
-                else Rehearsal(task=task, remembered=False, receipt=self._try(opening(task)))
-                for task in batch
-            ]
-
-    def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
-        """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
-        with self._faults():
-            return recalled(
-                self._rolled_back(lambda rows: rows.remembered([task.key for task in batch])), batch
-            )
-
-    def look_again(
-        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
-    ) -> Swept | None:
-        """See :meth:`olvido.sinks.contract.LookingAgain.look_again`."""
-        with self._looking(opening, publish) as looking:
-            return looking.step(self._look_again)
-
-    def look_at(
-        self,
-        opening: Callable[[Task], OpenedTask | None],
-        publish: Callable[[LaterLook], None],
-        *,
-        done_after: datetime,
-    ) -> LaterLook | None:
-        """See :meth:`olvido.sinks.contract.LookingAgain.look_at`."""
-        with self._looking(opening, publish) as looking:
-            return looking.page(done_after)
-
     def idle(self) -> None:
         """Nothing to do: InnoDB's purge gives space back, see docs/sinks/mysql.md."""
 
@@ -181,23 +135,16 @@ class MySQLSink:
         with self._transaction(commit=True) as cur:
             rows = TableRows(_MySQLSession(cur), statements)
             receipts = carry_out(rows, self._map, self._settings, batch)
-            if self._look_again:
-                KeptErasures(rows.session, self._settings.name).keep(to_keep(batch, receipts, rows))
+            self._keep(rows, batch, receipts)
         return receipts
 
     @contextmanager
-    def _looking(
-        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
-    ) -> Iterator[LookTransaction]:
-        """A transaction that looks again; it is committed at the end."""
+    def _committed(self) -> Iterator[TableRows]:
         with self._faults():
             statements = self._statements or self._prepare()
             try:
                 with self._transaction(commit=True) as cur:
-                    rows = TableRows(_MySQLSession(cur), statements)
-                    target = Target(rows, self._map, self._settings.purposes)
-                    kept = KeptErasures(rows.session, self._settings.name)
-                    yield LookTransaction(target, kept, self._settings.name, opening, publish)
+                    yield TableRows(_MySQLSession(cur), statements)
             finally:
                 self._let_others_look()
 
@@ -207,21 +154,11 @@ class MySQLSink:
             with self._connection.cursor() as cur:
                 cur.execute(queries("mysql")["look_done"], {"sink": self._settings.name})
 
-    def _try(self, one: OpenedTask | None) -> Receipt | None:
-        """What a task that is new would be answered. Alone, so that its locks are held for a moment only."""
-        if one is None:
-            return None
-        try:
-            [receipt] = self._rolled_back(lambda rows: carry_out(rows, self._map, self._settings, [one]))
-        except Refused:
-            return None
-        return receipt
-
     def _rolled_back(self, act: Callable[[TableRows], T]) -> T:
-        """Act in a transaction that is never committed."""
-        statements = self._statements or self._prepare()
-        with self._transaction(commit=False) as cur:
-            return act(TableRows(_MySQLSession(cur), statements))
+        with self._faults():
+            statements = self._statements or self._prepare()
+            with self._transaction(commit=False) as cur:
+                return act(TableRows(_MySQLSession(cur), statements))
 
     def _prepare(self) -> Statements:
         """Have the journal there, and know the tables. A statement that makes a table commits by itself."""

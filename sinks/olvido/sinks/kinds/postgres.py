@@ -19,26 +19,24 @@ from pydantic import Field
 
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
-from olvido.core.looks import LOOK_AGAIN, LaterLook
+from olvido.core.looks import LOOK_AGAIN
 from olvido.core.receipts import Receipt
 from olvido.core.rights.names import Action
 from olvido.core.sql import array_of
-from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret
-from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, Swept
+from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.kinds.postgres_catalogue import look, quoted
-from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
+from olvido.sinks.looks import LookAgain
 from olvido.sinks.rights.erase import erase_chunk
-from olvido.sinks.rights.target import Target
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
-from olvido.sinks.tables.journal import queries, recalled
-from olvido.sinks.tables.kept import KeptErasures
+from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.shape import Column
+from olvido.sinks.tables.sink import RehearsingTableSink
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
 
@@ -77,7 +75,7 @@ class _Section(SectionPart):
     tables: UnreadTables = None
 
 
-class PostgresSink:
+class PostgresSink(RehearsingTableSink):
     """One PostgreSQL database that holds personal data."""
 
     section = _Section
@@ -90,13 +88,10 @@ class PostgresSink:
         look_again: tuple[timedelta, ...] = LOOK_AGAIN,
         chunk_rows: int = CHUNK_ROWS,
     ) -> None:
-        self._settings = settings
+        super().__init__(settings, data_map, look_again)
         self._dsn = dsn
-        self._map = data_map
-        self._look_again = look_again
         self._chunk_rows = chunk_rows
         self._connection: connection | None = None
-        self._statements: Statements | None = None
 
     @classmethod
     def from_section(cls, settings: SinkSettings) -> "PostgresSink":
@@ -110,14 +105,11 @@ class PostgresSink:
         dsn = section.dsn.read(key=f"sinks.{settings.name}.dsn")
         return cls(settings, dsn, data_map, section.look_again, section.chunk_rows)
 
-    def __repr__(self) -> str:
-        return f"PostgresSink({self._settings.name})"
-
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
         conn = self._connected()
         try:
-            with self._reading(conn) as cur:
+            with self._reading(conn) as (cur, _):
                 shape = look(cur, self._map)
         except psycopg2.Error as error:
             raise self._fault(error) from None
@@ -184,65 +176,13 @@ class PostgresSink:
 
     def _chunk(self, one: OpenedTask, limit: int) -> bool:
         """Erase some of a person's rows; whether there were as many as one chunk takes."""
-        conn = self._connected()
-        statements = self._statements or self._prepare(conn)
-        try:
-            with conn.cursor() as cur:
-                rows = TableRows(_PostgresSession(cur, self._begin(cur)), statements, limit=limit)
-                if rows.remembered([one.task.key]):
-                    counts: Mapping[str, int] = {}
-                else:
-                    counts = erase_chunk(one, Target(rows, self._map, self._settings.purposes))
-                if counts:
-                    rows.journal.save_progress(one.task.key, counts)
-            # Killed before this line: the chunk was not done. Killed after it: it was, and is counted.
-            conn.commit()
-        except BaseException:
-            self._roll_back(conn)
-            raise
+        counts: Mapping[str, int] = {}
+        with self._transaction(limit) as rows:
+            if not rows.remembered([one.task.key]):
+                counts = erase_chunk(one, self._target(rows))
+            if counts:
+                rows.journal.save_progress(one.task.key, counts)
         return bool(counts)
-
-    def rehearse(
-        self, batch: Sequence[Task], opening: Callable[[Task], OpenedTask | None]
-    ) -> Sequence[Rehearsal]:
-        """See :meth:`olvido.sinks.contract.Rehearsing.rehearse`."""
-        try:
-            known = self._rolled_back(lambda rows: rows.journal.known([task.key for task in batch]))
-            return [
-                Rehearsal(task=task, remembered=True, receipt=None)
-                if task.key in known
-                else Rehearsal(task=task, remembered=False, receipt=self._try(opening(task)))
-                for task in batch
-            ]
-        except psycopg2.Error as error:
-            raise self._fault(error) from None
-
-    def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
-        """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
-        try:
-            return recalled(
-                self._rolled_back(lambda rows: rows.remembered([task.key for task in batch])), batch
-            )
-        except psycopg2.Error as error:
-            raise self._fault(error) from None
-
-    def look_again(
-        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
-    ) -> Swept | None:
-        """See :meth:`olvido.sinks.contract.LookingAgain.look_again`."""
-        with self._looking(opening, publish) as looking:
-            return looking.step(self._look_again)
-
-    def look_at(
-        self,
-        opening: Callable[[Task], OpenedTask | None],
-        publish: Callable[[LaterLook], None],
-        *,
-        done_after: datetime,
-    ) -> LaterLook | None:
-        """See :meth:`olvido.sinks.contract.LookingAgain.look_at`."""
-        with self._looking(opening, publish) as looking:
-            return looking.page(done_after)
 
     def idle(self) -> None:
         """Nothing to do: autovacuum gives space back, see docs/sinks/postgres.md."""
@@ -252,72 +192,45 @@ class PostgresSink:
         self._drop()
 
     def _apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        with self._transaction() as rows:
+            receipts = carry_out(rows, self._map, self._settings, batch)
+            self._keep(rows, batch, receipts)
+        return receipts
+
+    @contextmanager
+    def _transaction(self, limit: int | None = None) -> Iterator[TableRows]:
+        """One that is committed at the end. PostgreSQL's faults stay its own: some are tried again."""
         conn = self._connected()
         statements = self._statements or self._prepare(conn)
         try:
             with conn.cursor() as cur:
-                rows = TableRows(_PostgresSession(cur, self._begin(cur)), statements)
-                receipts = carry_out(rows, self._map, self._settings, batch)
-                if self._look_again:
-                    kept = KeptErasures(rows.session, self._settings.name)
-                    kept.keep(to_keep(batch, receipts, rows))
-            # Killed before this line: nothing was done. Killed after it: all was done and is
-            # remembered, and the batch that comes again is answered from the journal.
+                yield TableRows(_PostgresSession(cur, self._begin(cur)), statements, limit=limit)
+            # Killed before this line: nothing was done. Killed after it: all was done and is remembered (of a
+            # chunk: counted), and what comes again is answered from the journal.
             conn.commit()
         except BaseException:
             self._roll_back(conn)
             raise
-        return receipts
 
     @contextmanager
-    def _looking(
-        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
-    ) -> Iterator[LookTransaction]:
-        """A transaction that looks again; it is committed at the end."""
-        conn = self._connected()
+    def _committed(self) -> Iterator[TableRows]:
         try:
-            statements = self._statements or self._prepare(conn)
-            with conn.cursor() as cur:
-                rows = TableRows(_PostgresSession(cur, self._begin(cur)), statements)
-                target = Target(rows, self._map, self._settings.purposes)
-                kept = KeptErasures(rows.session, self._settings.name)
-                yield LookTransaction(target, kept, self._settings.name, opening, publish)
-            conn.commit()
+            with self._transaction() as rows:
+                yield rows
         except psycopg2.Error as error:
-            self._roll_back(conn)
             raise self._fault(error) from None
-        except BaseException:
-            self._roll_back(conn)
-            raise
-
-    def _try(self, one: OpenedTask | None) -> Receipt | None:
-        """What a task that is new would be answered. Alone, so that its locks are held for a moment only."""
-        if one is None:
-            return None
-        try:
-            [receipt] = self._rolled_back(lambda rows: carry_out(rows, self._map, self._settings, [one]))
-        except Refused:
-            return None
-        except psycopg2.Error as error:
-            refused = self._fault(error)
-            if isinstance(refused, Refused):
-                return None
-            raise refused from None
-        return receipt
 
     def _rolled_back(self, act: Callable[[TableRows], T]) -> T:
-        """Act in a transaction that is never committed; a journal that is not there is made in it, too."""
-        conn = self._connected()
+        """A journal that is not there is made in the transaction, too."""
         try:
-            with conn.cursor() as cur:
-                at = self._begin(cur)
+            with self._reading(self._connected()) as (cur, at):
                 there = self._install(cur)
                 statements = self._statements or self._look(cur)
                 if there:
                     self._statements = statements
                 return act(TableRows(_PostgresSession(cur, at), statements))
-        finally:
-            self._roll_back(conn)
+        except psycopg2.Error as error:
+            raise self._fault(error) from None
 
     def _look(self, cur: cursor) -> Statements:
         return Statements(_DIALECT, self._map, look(cur, self._map))
@@ -336,12 +249,11 @@ class PostgresSink:
         return self._statements
 
     @contextmanager
-    def _reading(self, conn: connection) -> Iterator[cursor]:
-        """A transaction that changes nothing."""
+    def _reading(self, conn: connection) -> Iterator[tuple[cursor, datetime]]:
+        """A transaction that is never committed, and its instant."""
         try:
             with conn.cursor() as cur:
-                self._begin(cur)
-                yield cur
+                yield cur, self._begin(cur)
         finally:
             self._roll_back(conn)
 
@@ -428,7 +340,7 @@ class PostgresSink:
         if before is None:
             return False
         try:
-            with self._reading(self._connected()) as cur:
+            with self._reading(self._connected()) as (cur, _):
                 cur.execute(queries("postgres")["usable"])
                 fits = _one(cur) == (True,) and look(cur, self._map) == before.shape
         except (psycopg2.Error, ConfigError, Unavailable):

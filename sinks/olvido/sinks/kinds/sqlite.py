@@ -17,24 +17,22 @@ from uuid import UUID
 
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
-from olvido.core.looks import LOOK_AGAIN, LaterLook
+from olvido.core.looks import LOOK_AGAIN
 from olvido.core.receipts import Receipt
-from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret
-from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, Swept
+from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.kinds.sqlite_catalogue import NOCASE, FileShape, look, quoted
 from olvido.sinks.kinds.sqlite_file import SQLiteFile
-from olvido.sinks.looks import LookAgain, LookTransaction, to_keep
-from olvido.sinks.rights.target import Target
+from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW
 from olvido.sinks.tables.engine import TableRows
-from olvido.sinks.tables.journal import queries, recalled
-from olvido.sinks.tables.kept import KeptErasures
+from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.shape import Column, TypeFamily
+from olvido.sinks.tables.sink import RehearsingTableSink
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
 
@@ -57,7 +55,7 @@ class _Section(SectionPart):
     tables: UnreadTables = None
 
 
-class SQLiteSink:
+class SQLiteSink(RehearsingTableSink):
     """One SQLite file that holds personal data."""
 
     section = _Section
@@ -69,11 +67,8 @@ class SQLiteSink:
         data_map: DataMap,
         look_again: tuple[timedelta, ...] = LOOK_AGAIN,
     ) -> None:
-        self._settings = settings
-        self._look_again = look_again
+        super().__init__(settings, data_map, look_again)
         self._file = SQLiteFile(settings.name, path)
-        self._map = data_map
-        self._statements: Statements | None = None
         self._flush_due = False
         self._rewrite_due = False
 
@@ -88,9 +83,6 @@ class SQLiteSink:
         data_map = read_data_map(settings, section.tables)  # first: it can be checked on any machine
         path = Path(section.file.read(key=f"sinks.{settings.name}.file"))
         return cls(settings, path, data_map, section.look_again)
-
-    def __repr__(self) -> str:
-        return f"SQLiteSink({self._settings.name})"
 
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
@@ -116,13 +108,11 @@ class SQLiteSink:
         with self._opened() as conn:
             statements = self._statements or self._prepare(conn)
             with self._file.writing(conn):
-                session = _SQLiteSession(conn)
-                rows = TableRows(session, statements)
+                rows = TableRows(_SQLiteSession(conn), statements)
                 receipts = carry_out(rows, self._map, self._settings, batch)
-                if self._look_again:
-                    KeptErasures(session, self._settings.name).keep(to_keep(batch, receipts, rows))
+                self._keep(rows, batch, receipts)
                 if rows.destroyed:
-                    session.named("make_rewrite_due", {}, since=session.at)
+                    rows.session.named("make_rewrite_due", {}, since=rows.at)
                     self._flush_due = self._rewrite_due = True
             # Killed before the COMMIT: nothing was done. Killed after it: all was done and is remembered, and
             # the batch that comes again is answered from the journal. That the file is to be written anew
@@ -130,40 +120,6 @@ class SQLiteSink:
             if self._flush_due:
                 self._flush_due = not self._file.flush(conn)
         return receipts
-
-    def rehearse(
-        self, batch: Sequence[Task], opening: Callable[[Task], OpenedTask | None]
-    ) -> Sequence[Rehearsal]:
-        """See :meth:`olvido.sinks.contract.Rehearsing.rehearse`."""
-        known = self._rolled_back(lambda rows: rows.journal.known([task.key for task in batch]))
-        return [
-            Rehearsal(task=task, remembered=True, receipt=None)
-            if task.key in known
-            else Rehearsal(task=task, remembered=False, receipt=self._try(opening(task)))
-            for task in batch
-        ]
-
-    def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
-        """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
-        return recalled(self._rolled_back(lambda rows: rows.remembered([task.key for task in batch])), batch)
-
-    def look_again(
-        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
-    ) -> Swept | None:
-        """See :meth:`olvido.sinks.contract.LookingAgain.look_again`."""
-        with self._looking(opening, publish) as looking:
-            return looking.step(self._look_again)
-
-    def look_at(
-        self,
-        opening: Callable[[Task], OpenedTask | None],
-        publish: Callable[[LaterLook], None],
-        *,
-        done_after: datetime,
-    ) -> LaterLook | None:
-        """See :meth:`olvido.sinks.contract.LookingAgain.look_at`."""
-        with self._looking(opening, publish) as looking:
-            return looking.page(done_after)
 
     def idle(self) -> None:
         """Write the file anew, if something was destroyed since that was last done."""
@@ -180,30 +136,14 @@ class SQLiteSink:
         """Nothing to let go of: the file is open only while it is worked on."""
 
     @contextmanager
-    def _looking(
-        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
-    ) -> Iterator[LookTransaction]:
-        """A transaction that looks again; it is committed at the end."""
+    def _committed(self) -> Iterator[TableRows]:
         with self._opened() as conn:
             statements = self._statements or self._prepare(conn)
             with self._file.writing(conn):
-                rows = TableRows(_SQLiteSession(conn), statements)
-                target = Target(rows, self._map, self._settings.purposes)
-                kept = KeptErasures(rows.session, self._settings.name)
-                yield LookTransaction(target, kept, self._settings.name, opening, publish)
-
-    def _try(self, one: OpenedTask | None) -> Receipt | None:
-        """What a task that is new would be answered. Alone, so that the file is locked for a moment only."""
-        if one is None:
-            return None
-        try:
-            [receipt] = self._rolled_back(lambda rows: carry_out(rows, self._map, self._settings, [one]))
-        except Refused:
-            return None
-        return receipt
+                yield TableRows(_SQLiteSession(conn), statements)
 
     def _rolled_back(self, act: Callable[[TableRows], T]) -> T:
-        """Act in a transaction that is never committed; a journal that is not there is made in it, too."""
+        """A journal that is not there is made in the transaction, too."""
         with self._opened() as conn:
             conn.execute("BEGIN IMMEDIATE")
             try:

@@ -1,0 +1,107 @@
+"""What a sink for tables does whatever its database is: it looks again; some can rehearse.
+
+A kind of database opens the transactions; what is done inside them is here, and in the recipe.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from olvido.core.errors import Refused
+from olvido.core.looks import LaterLook
+from olvido.core.receipts import Receipt
+from olvido.core.tasks import Task
+from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, Swept
+from olvido.sinks.looks import LookTransaction, to_keep
+from olvido.sinks.rights.target import Target
+from olvido.sinks.tables.data_map import DataMap
+from olvido.sinks.tables.engine import TableRows
+from olvido.sinks.tables.journal import recalled
+from olvido.sinks.tables.kept import KeptErasures
+from olvido.sinks.tables.recipe import carry_out
+from olvido.sinks.tables.statements import Statements
+
+T = TypeVar("T")
+Opening = Callable[[Task], OpenedTask | None]
+Publish = Callable[[LaterLook], None]
+
+
+class TableSink(ABC):
+    """A database with tables, a data map over them, and its later looks."""
+
+    def __init__(self, settings: SinkSettings, data_map: DataMap, look_again: tuple[timedelta, ...]) -> None:
+        self._settings = settings
+        self._map = data_map
+        self._look_again = look_again
+        self._statements: Statements | None = None  # None: the tables must be looked at first
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._settings.name})"
+
+    @abstractmethod
+    def _committed(self) -> AbstractContextManager[TableRows]:
+        """A transaction that is committed at the end of the block, and rolled back if the block raises.
+
+        Raises:
+            Unavailable, Refused: what became of the database's own faults.
+        """
+
+    def look_again(self, opening: Opening, publish: Publish) -> Swept | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_again`."""
+        with self._committed() as rows:
+            return self._looking(rows, opening, publish).step(self._look_again)
+
+    def look_at(self, opening: Opening, publish: Publish, *, done_after: datetime) -> LaterLook | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_at`."""
+        with self._committed() as rows:
+            return self._looking(rows, opening, publish).page(done_after)
+
+    def _looking(self, rows: TableRows, opening: Opening, publish: Publish) -> LookTransaction:
+        kept = KeptErasures(rows.session, self._settings.name)
+        return LookTransaction(self._target(rows), kept, self._settings.name, opening, publish)
+
+    def _target(self, rows: TableRows) -> Target:
+        return Target(rows, self._map, self._settings.purposes)
+
+    def _keep(self, rows: TableRows, batch: Sequence[OpenedTask], receipts: Sequence[Receipt]) -> None:
+        """Keep the boxes of what was erased in this transaction, for later looks."""
+        if self._look_again:
+            KeptErasures(rows.session, self._settings.name).keep(to_keep(batch, receipts, rows))
+
+
+class RehearsingTableSink(TableSink):
+    """One whose database can roll back while others work with it, and so can rehearse a task."""
+
+    @abstractmethod
+    def _rolled_back(self, act: Callable[[TableRows], T]) -> T:
+        """Act in a transaction that is never committed.
+
+        Raises:
+            Unavailable, Refused: what became of the database's own faults.
+        """
+
+    def rehearse(self, batch: Sequence[Task], opening: Opening) -> Sequence[Rehearsal]:
+        """See :meth:`olvido.sinks.contract.Rehearsing.rehearse`."""
+        known = self._rolled_back(lambda rows: rows.journal.known([task.key for task in batch]))
+        return [
+            Rehearsal(task=task, remembered=True, receipt=None)
+            if task.key in known
+            else Rehearsal(task=task, remembered=False, receipt=self._try(opening(task)))
+            for task in batch
+        ]
+
+    def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
+        """See :meth:`olvido.sinks.contract.Remembering.remembered`."""
+        return recalled(self._rolled_back(lambda rows: rows.remembered([task.key for task in batch])), batch)
+
+    def _try(self, one: OpenedTask | None) -> Receipt | None:
+        """What a task that is new would be answered. Alone, so that its locks are held for a moment only."""
+        if one is None:
+            return None
+        try:
+            [receipt] = self._rolled_back(lambda rows: carry_out(rows, self._map, self._settings, [one]))
+        except Refused:
+            return None
+        return receipt
