@@ -176,8 +176,8 @@ def answers(chain) -> bool:
     if not kafka_answers(chain):
         return False
     try:
-        # As a producer asks. For a schema by its id the registry answers from memory, while its connections to
-        # a database that was killed are dead, and the next who asks gets an error.
+        # As a producer asks. For a schema by its id the registry answers from memory, while its connections
+        # to a database that was killed are dead, and the next who asks gets an error.
         with chain.producer():
             return bool(chain.overview())
     except Unavailable:
