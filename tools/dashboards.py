@@ -190,6 +190,22 @@ ALERTS = (
         description="If somebody came back there, nobody would notice.",
     ),
     Alert(
+        name="OlvidoCanaryPersonStands",
+        expr="max by (sink) (olvido_canary_people_standing) > 0",
+        lasting="5m",
+        severity="page",
+        summary="{{ $labels.sink }} has answered for a canary person whose rows stand",
+        description="Its receipts say what is not so: people who were told of their erasure may be there.",
+    ),
+    Alert(
+        name="OlvidoCanaryPersonMissed",
+        expr="max by (sink) (olvido_canary_person_forgotten_age_seconds) > 26 * 3600",
+        lasting="1h",
+        severity="ticket",
+        summary="No canary person was forgotten in {{ $labels.sink }} for more than a day",
+        description="One is planted and erased each day; somewhere on the way to the sink that stops.",
+    ),
+    Alert(
         name="OlvidoSinkUnsafe",
         expr="max by (sink) (olvido_sink_unsafe) == 1",
         severity="page",

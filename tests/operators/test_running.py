@@ -121,6 +121,20 @@ def test_with_another_olvido_toml_each_process_is_another_program(project: Path)
     assert [one for one in after if one in before] == []
 
 
+def test_who_plants_canary_people_is_given_the_ledger_and_the_targets_and_no_private_key(
+    project: Path,
+) -> None:
+    canary = '[sinks.blog.canary]\nusers = { email = "{address}" }\n'
+    (project / "olvido.toml").write_text(f"{TOML}\n{canary}", encoding="utf-8")
+    *_, blog, planting = programs.programs_of(Deployment.load(project / "olvido.toml"), project)
+    assert (planting.name, planting.command[-2:]) == ("canary-people", ("run", "canary-people"))
+    assert planting.given is not None
+    assert blog.given is not None
+    assert planting.given == blog.given | {"OLVIDO_LEDGER__DSN"}
+    assert "OLVIDO_KEYS__PRIVATE_DIR" in blog.environment
+    assert "OLVIDO_KEYS__PRIVATE_DIR" not in planting.environment
+
+
 def test_one_process_is_started_anew_and_the_others_go_on(project: Path) -> None:
     up(project, a_sleeper("sink-blog"), a_sleeper("recorder"))
     before = pids(project)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +13,7 @@ import pytest
 from sinks.people_targets import content, database, run
 from sinks.shop import a_consent, an_erasure, settings
 
+from olvido.core.canary_people import CanaryPerson
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
@@ -140,6 +141,25 @@ def test_everything_else_is_refused(shop: str, role: str):
     ):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             run(ours_at, statement)
+
+
+def test_who_is_planted_may_be_put_in_and_nobody_else_changed(shop: str, role: str):
+    canary: dict[str, Any] = {"customers": {"email": "{address}", "customer_no": "canary-{day}"}}
+    run(shop, "CREATE SEQUENCE numbers START 1000 OWNED BY customers.id")
+    run(shop, "ALTER TABLE customers ALTER COLUMN id SET DEFAULT nextval('numbers')")
+    run(shop, least_role(role, mapped_tables(read_data_map(settings({}), TABLES)), canary))
+    rows = CanaryPerson(sink="crm", day=date(2026, 11, 30)).rows(canary)
+    with closing(sink()) as ours:
+        ours.install()
+        ours.plant(rows)
+        found = ours.standing([rows])
+        assert found.rows == (1,)
+        [receipt] = ours.apply([an_erasure(email="canary+crm-20261130@olvido.invalid", at=found.at)])
+    assert receipt.counts == {"customers.deleted": 1}
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        run(address(shop, role), "UPDATE customers SET email = ''")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        run(address(shop, role), "INSERT INTO orders DEFAULT VALUES")
 
 
 def test_no_right_can_be_left_out(shop: str, role: str):

@@ -51,6 +51,7 @@ def of(name: str, **labels: str) -> str:
 
 
 CRM = {"job": "olvido", "process": "sink-crm"}
+CANARY_PEOPLE = {"job": "olvido", "process": "canary-people"}
 RECORDER = {"job": "olvido", "process": "recorder"}
 LAG = of(
     "kafka_consumergroup_lag", consumergroup="olvido.sink.crm", topic="olvido.tasks.crm.v1", partition="0"
@@ -134,6 +135,17 @@ TRIALS = {
         {of("olvido_sink_verified_age_seconds", sink="crm", **CRM): f"0+60x{LONG}"},
         # One that catches up after it stood still, and one that is in time.
         {of("olvido_sink_verified_age_seconds", sink="crm", **CRM): "90000-1000x240"},
+        {"sink": "crm"},
+    ),
+    "OlvidoCanaryPersonStands": Trial(
+        {of("olvido_canary_people_standing", sink="crm", **CANARY_PEOPLE): f"0x5 1x{LONG}"},
+        {of("olvido_canary_people_standing", sink="crm", **CANARY_PEOPLE): f"0x{LONG}"},
+        {"sink": "crm"},
+    ),
+    "OlvidoCanaryPersonMissed": Trial(
+        {of("olvido_canary_person_forgotten_age_seconds", sink="crm", **CANARY_PEOPLE): f"90000+60x{LONG}"},
+        # Of a new deployment the first one takes a moment.
+        {of("olvido_canary_person_forgotten_age_seconds", sink="crm", **CANARY_PEOPLE): "691200x10 0+60x240"},
         {"sink": "crm"},
     ),
     "OlvidoSinkUnsafe": Trial(

@@ -5,7 +5,7 @@ tasks and a receipt delivered twice is one receipt (RFC 9562 §5.5, UUIDv5).
 """
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha1
 from uuid import UUID
 
@@ -53,6 +53,11 @@ def look_id(
     return _derived(
         f"look/{sink}/{after_s}/{applied_from.isoformat()}/{applied_to.isoformat()}/{looked_at.isoformat()}"
     )
+
+
+def canary_person_id(sink: str, day: date) -> UUID:
+    """The id of the request by which the canary person of one sink and day is erased."""
+    return _derived(f"canary-person/{sink}/{day.isoformat()}")
 
 
 def _derived(name: str) -> UUID:

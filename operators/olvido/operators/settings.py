@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # it takes a fifth of a second, which `olvido --help` need no
 STATE = ".olvido"
 STACK_ENV = "stack.env"
 SHOP_ENV = "shop.env"
+CANARY_PEOPLE = "canary-people"  # the name of the process that plants and looks for them
 
 
 def project() -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
+from olvido.core.canary_people import PlantedRow
 from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
 from olvido.core.subject import Identity, IdentityKind
@@ -197,6 +198,42 @@ class LookingAgain(Protocol):
 
         Raises:
             Unavailable: the target or the broker does not answer.
+            Refused: the target refuses the search.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingPeople:
+    """What is found of canary people."""
+
+    rows: tuple[int, ...]  # of each of them
+    at: datetime  # when it was searched, by the target's clock if it has one
+
+
+@runtime_checkable
+class Planting(Protocol):
+    """What a sink has besides, if a canary person can be put into its target and looked for there.
+
+    No sink needs it. Neither method may use what erases: it is the erasure that is tried.
+    """
+
+    def plant(self, rows: Sequence[PlantedRow]) -> None:
+        """Put all rows in, or none; and make sure that they are found again.
+
+        Raises:
+            ConfigError: they do not fit the data map, or are not found after they were put in.
+            Unavailable: the target does not answer.
+            Refused: the target refuses them.
+        """
+        ...
+
+    def standing(self, people: Sequence[Sequence[PlantedRow]]) -> StandingPeople:
+        """Look for the rows of each person by the columns that hold the address, all at one instant.
+
+        Raises:
+            ConfigError: they do not fit the data map.
+            Unavailable: the target does not answer.
             Refused: the target refuses the search.
         """
         ...

@@ -60,6 +60,21 @@ VERIFIED_AGE = Gauge(
     "olvido_sink_verified_age_seconds", "For how long the oldest later look has been due; 0 if none is",
     ["sink"], registry=REGISTRY,
 )  # fmt: skip
+TIME_TO_FORGET = Gauge(
+    "olvido_time_to_forget_seconds",
+    "From the request for the newest canary person that is gone to the moment the sink had erased it",
+    ["sink"], registry=REGISTRY,
+)  # fmt: skip
+CANARY_FORGOTTEN_AGE = Gauge(
+    "olvido_canary_person_forgotten_age_seconds",
+    "How long ago the newest canary person that is gone was erased; eight days if none is",
+    ["sink"], registry=REGISTRY,
+)  # fmt: skip
+CANARY_STANDING = Gauge(
+    "olvido_canary_people_standing",
+    "Canary people of the last eight days whose rows stand though the sink has answered", ["sink"],
+    registry=REGISTRY,
+)  # fmt: skip
 RECEIPTS = Counter("olvido_receipts", "Receipts that settled a task", ["sink", "outcome"], registry=REGISTRY)
 TIME_TO_ERASE = Histogram(
     "olvido_time_to_erase_seconds", "From the request to the moment a sink had carried out the erasure",

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from olvido.operators.cli.output import yaml_of
-from olvido.operators.settings import project
+from olvido.operators.settings import CANARY_PEOPLE, project
 
 # What stands in it is written by tools/dashboards.py, which is no part of what is installed.
 FOLDER = Path(__file__).parents[1] / "monitoring"
@@ -106,7 +106,7 @@ def _text(name: str) -> str:
 def _running(directory: Path) -> dict[str, str]:
     from olvido.operators.local import stack
 
-    ours = ("processors", "recorder", "sink-")
+    ours = ("processors", "recorder", "sink-", CANARY_PEOPLE)
     return {
         part.name: part.address
         for part in stack.status(directory)
@@ -117,5 +117,7 @@ def _running(directory: Path) -> dict[str, str]:
 def _declared(port: int) -> dict[str, str]:
     from olvido.operators.settings import deployment
 
-    names = ["processors", "recorder", *(f"sink-{name}" for name in deployment().sinks)]
+    sinks = deployment().sinks
+    names = ["processors", "recorder", *(f"sink-{name}" for name in sinks)]
+    names += [CANARY_PEOPLE] if any(sink.canary is not None for sink in sinks.values()) else []
     return {name: f"{name}:{port}" for name in names}

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     run.command("recorder")(run_recorder)
     run.command("sink")(run_sink)
     run.command("relay")(run_relay)
+    run.command("canary-people")(run_canary_people)
     app.add_typer(run, name="run")
 
 
@@ -93,6 +94,27 @@ def run_relay(
     if not dsn:
         raise ConfigError(f"{dsn_env} is not set; it holds the address of the database with the outbox table")
     run_relay(Connections.from_env(), dsn, _stop_on_signal())
+
+
+def run_canary_people(
+    sinks: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SINK]...", help="Sinks of olvido.toml; all with a section canary, if not given."
+        ),
+    ] = None,
+) -> None:
+    """Try: plant a canary person in each sink and day, have it erased, and look whether it is gone.
+
+    Examples:
+        olvido run canary-people
+        olvido run canary-people crm
+    """
+    from olvido.operators.desk.canary_people import run_canary_people
+    from olvido.operators.settings import deployment
+
+    _as_a_service()
+    run_canary_people(deployment(), _stop_on_signal(), sinks or ())
 
 
 def _as_a_service() -> None:

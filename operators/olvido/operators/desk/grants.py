@@ -43,4 +43,5 @@ def grants(declared: Deployment, name: str, *, role: str | None = None) -> Grant
         raise InvalidInput("role", f"is no name of a role: 1 to {NAME_BYTES_MAX} bytes that can be printed")
     settings = settings_of(declared, name)
     tables = mapped_tables(read_data_map(settings, settings.own.get("tables")))
-    return Grants(sink=name, role=role, sql=least_role(role, tables))
+    planted = declared.sinks[name].canary or {}
+    return Grants(sink=name, role=role, sql=least_role(role, tables, planted))

@@ -9,7 +9,7 @@ from pathlib import Path
 from olvido.operators.local.program import Program
 from olvido.operators.local.state import HOST, StateFolder, choose_port, port_is_free
 from olvido.operators.local.supervisor import Supervisor
-from olvido.operators.settings import private_keys
+from olvido.operators.settings import CANARY_PEOPLE, private_keys
 from olvido.schemas.settings.deployment import FILE_NAME, Deployment
 
 EVERYBODY = frozenset({"OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "OLVIDO_REGISTRY__URL"})
@@ -18,12 +18,15 @@ LEDGER = EVERYBODY | {"OLVIDO_LEDGER__DSN"}
 
 
 def programs_of(deployment: Deployment, directory: Path) -> list[Program]:
-    """Processors, recorder, and one process for each sink.
+    """Processors, recorder, one process for each sink, and that of the canary people if somebody is planted.
 
     Only a region's sinks are told where its private keys are; a sink is given its own target's
-    address and not the ledger's; processors and recorder get the ledger's and no key.
+    address and not the ledger's; processors and recorder get the ledger's and no key. What plants canary
+    people gets the ledger's address, and those of the targets in which it plants.
     """
-    ports = _ports(directory, ["processors", "recorder", *map(_sink_program, deployment.sinks)])
+    planted = [sink for sink in deployment.sinks.values() if sink.canary is not None]
+    tries = [CANARY_PEOPLE] if planted else []
+    ports = _ports(directory, ["processors", "recorder", *map(_sink_program, deployment.sinks), *tries])
     return [
         _program(directory, "processors", ("run", "processors"), given=LEDGER, ports=ports),
         _program(directory, "recorder", ("run", "recorder"), given=LEDGER, ports=ports),
@@ -38,6 +41,17 @@ def programs_of(deployment: Deployment, directory: Path) -> list[Program]:
                 ports=ports,
             )
             for name, sink in deployment.sinks.items()
+        ),
+        *(
+            _program(
+                directory,
+                name,
+                ("run", name),
+                given=LEDGER,
+                own=frozenset().union(*(_secrets_of(dict(sink.own)) for sink in planted)),
+                ports=ports,
+            )
+            for name in tries
         ),
     ]
 

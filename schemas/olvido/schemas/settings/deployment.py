@@ -13,7 +13,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +32,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from olvido.core.canary_people import ADDRESS
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, did_you_mean
 from olvido.core.rates import rate_of
@@ -162,6 +174,8 @@ class SinkSection(BaseModel):
     # What `olvido sinks check` may pass over: a table or table.column, and the reason.
     excused: Mapping[str, Annotated[str, Field(min_length=1, max_length=300)]] = Field(default_factory=dict)
     quota: str | None = None  # what its target takes, such as 5000/hour: replays keep under it
+    # By table and column, the rows of a canary person, who is planted and erased each day. None: nobody is.
+    canary: Mapping[str, Mapping[str, StrictBool | StrictInt | StrictFloat | StrictStr]] | None = None
 
     @field_validator("quota")
     @classmethod
@@ -169,6 +183,19 @@ class SinkSection(BaseModel):
         if quota is not None:
             rate_of(quota)
         return quota
+
+    @model_validator(mode="after")
+    def _canary_can_be_found(self) -> Self:
+        if self.canary is None:
+            return self
+        if IdentityKind.EMAIL not in self.identities:
+            raise ValueError(
+                "canary: a canary person has an e-mail address alone, which is none of identities"
+            )
+        values = [value for columns in self.canary.values() for value in columns.values()]
+        if not any(ADDRESS in str(value) for value in values):
+            raise ValueError(f'canary: give the column of the e-mail address as "{ADDRESS}"')
+        return self
 
     @property
     def own(self) -> Mapping[str, Any]:

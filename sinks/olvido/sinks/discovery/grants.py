@@ -10,18 +10,32 @@ from olvido.sinks.tables.data_map import ErasureMethod
 
 DEFAULT_SCHEMA = "public"  # where a table is that the map names without a schema
 
+# Of a table, those that number its rows: whoever inserts must ask them.
+_SEQUENCES = """\
+DO $$ DECLARE numbers regclass; BEGIN
+    FOR numbers IN SELECT d.objid::regclass FROM pg_depend AS d
+        JOIN pg_class AS c ON c.oid = d.objid AND c.relkind = 'S'
+        WHERE d.refobjid = {table}::regclass AND d.deptype IN ('a', 'i')
+    LOOP EXECUTE format('GRANT USAGE ON SEQUENCE %s TO {role}', numbers); END LOOP;
+END $$;"""
 
-def least_role(role: str, tables: Mapping[str, MappedTable]) -> str:
+
+def least_role(
+    role: str, tables: Mapping[str, MappedTable], planted: Mapping[str, Iterable[str]] | None = None
+) -> str:
     """The statements that make a role, or bring one to what the map needs now. A repeat changes nothing.
 
     Args:
         role: its name.
         tables: what the map says.
+        planted: by table, the columns that a canary person fills.
     """
-    return "\n".join(_statements(role, tables)) + "\n"
+    return "\n".join(_statements(role, tables, planted or {})) + "\n"
 
 
-def _statements(role: str, tables: Mapping[str, MappedTable]) -> Iterator[str]:
+def _statements(
+    role: str, tables: Mapping[str, MappedTable], planted: Mapping[str, Iterable[str]]
+) -> Iterator[str]:
     name = quoted(role)
     schemas = sorted({_schema(table) for table in tables})
     yield "BEGIN;"
@@ -38,8 +52,11 @@ def _statements(role: str, tables: Mapping[str, MappedTable]) -> Iterator[str]:
     for schema in schemas:
         yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {quoted(schema)} FROM {name};"
         yield f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {name};"
-    for table in tables.values():
-        yield f"GRANT {', '.join(_rights(table))} ON {_path(table.name)} TO {name};"
+    for mapped in tables.values():
+        yield f"GRANT {', '.join(_rights(mapped))} ON {_path(mapped.name)} TO {name};"
+    for table, columns in planted.items():
+        yield f"GRANT INSERT ({', '.join(map(quoted, columns))}) ON {_path(table)} TO {name};"
+        yield _SEQUENCES.format(table=_literal(_path(table)), role=_inside(name))
     yield "-- Olvido's own tables: the role makes them itself, at its first start and after an update."
     yield "DO $$ BEGIN IF to_regnamespace('olvido') IS NULL THEN CREATE SCHEMA olvido; END IF; END $$;"
     yield f"GRANT USAGE, CREATE ON SCHEMA olvido TO {name};"

@@ -9,17 +9,19 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from olvido.core.canary_people import PlantedRow
 from olvido.core.errors import Refused
 from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
 from olvido.core.tasks import Task
-from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, Swept
+from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, StandingPeople, Swept
 from olvido.sinks.looks import LookTransaction, to_keep
 from olvido.sinks.rights.target import Target
 from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import recalled
 from olvido.sinks.tables.kept import KeptErasures
+from olvido.sinks.tables.planting import plant, standing
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.statements import Statements
 
@@ -57,6 +59,16 @@ class TableSink(ABC):
         """See :meth:`olvido.sinks.contract.LookingAgain.look_at`."""
         with self._committed() as rows:
             return self._looking(rows, opening, publish).page(done_after)
+
+    def plant(self, rows: Sequence[PlantedRow]) -> None:
+        """See :meth:`olvido.sinks.contract.Planting.plant`."""
+        with self._committed() as target:
+            plant(target, rows)
+
+    def standing(self, people: Sequence[Sequence[PlantedRow]]) -> StandingPeople:
+        """See :meth:`olvido.sinks.contract.Planting.standing`."""
+        with self._committed() as target:
+            return StandingPeople(rows=tuple(standing(target, rows) for rows in people), at=target.at)
 
     def _looking(self, rows: TableRows, opening: Opening, publish: Publish) -> LookTransaction:
         kept = KeptErasures(rows.session, self._settings.name)
