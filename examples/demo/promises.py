@@ -22,8 +22,10 @@ EXAMPLES_MAX = 3  # of what is wrong, in the evidence of a broken promise
 # What is left of an anonymised row; all else of it stays.
 BLANK: Mapping[tuple[str, str], Mapping[str, str | None]] = {
     ("crm", "tickets"): {"customer_id": None, "author_name": "", "body": ""},
-    ("store-cn", "accounts"): {"customer_id": None, "email": None, "phone": None, "name": ""},
+    ("store-cn", "accounts"): {"customer_id": None, "phone": None, "name": ""},
 }
+# The column in which a row of somebody else's names a second person: empty when that person has left.
+MENTIONS: Mapping[tuple[str, str], str] = {("store-cn", "messages"): "recipient_id"}
 # The columns that a consent change sets, by purpose.
 FLAGS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "marketing": (("crm", "customers", "marketing_allowed"), ("marketing", "contacts", "allowed")),
@@ -48,6 +50,7 @@ class Row(NamedTuple):
     owners: tuple[int, ...]
     before: str
     after: str | None
+    cut_loose: bool  # whether it names, in a column for that, somebody who leaves
 
     @property
     def fate(self) -> Fate:
@@ -73,6 +76,8 @@ def gone(story: Story, findings: Findings) -> Promise:
         fates[row.fate] += 1
         if not _as_expected(row):
             wrong.append(f"{row} is not {row.fate}")
+    cut_loose = [row for row in _rows_of_stayers(story, findings) if row.cut_loose]
+    wrong += [f"{row} still names a second person, who left" for row in cut_loose if not _is_cut_loose(row)]
     wrong += [
         f"{system}.{table} names {found} who left"
         for system, tables in findings.named.items()
@@ -89,6 +94,7 @@ def gone(story: Story, findings: Findings) -> Promise:
         "Who asked to be forgotten is gone, in all five systems",
         wrong,
         f"{people} people: {fates[Fate.GONE]:,} rows deleted, {fates[Fate.ANONYMISED]:,} anonymised, "
+        f"{len(cut_loose):,} messages to them to nobody now, "
         f"{fates[Fate.KEPT]:,} orders kept by law and nobody's; no other table names them",
     )
 
@@ -105,6 +111,9 @@ def others(story: Story, findings: Findings) -> Promise:
         if column and consenting.issuperset(row.owners) and after is not None:
             # What these people changed themselves is judged by the promise about consents.
             before, after = _without(before, column), _without(after, column)
+        if row.cut_loose and after is not None:
+            # Written by somebody who stays to somebody who left: it is to nobody now, and the rest as it was.
+            after = _filled_again(row, before, after)
         same += before == after
         if before != after:
             wrong.append(f"{row} was {'deleted' if after is None else 'changed'}")
@@ -343,23 +352,25 @@ def _promise(text: str, wrong: Iterable[str], evidence: str) -> Promise:
 
 
 def _rows(story: Story, findings: Findings) -> Iterator[Row]:
+    leaving = {person.number for person in story.cast.leaving}
     for system, tables in story.plan.tables.items():
         for name, table in tables.items():
             before, after = story.before[system][name], findings.after[system][name]
             for key, owners in table.owners.items():
-                yield Row(system, name, key, owners, before[key], after.get(key))
+                cut_loose = table.named.get(key) in leaving
+                yield Row(system, name, key, owners, before[key], after.get(key), cut_loose)
 
 
 def _rows_of_leavers(story: Story, findings: Findings) -> Iterator[Row]:
     """The rows all of whose people have left."""
     leaving = {person.number for person in story.cast.leaving}
-    return (row for row in _rows(story, findings) if leaving.issuperset(row.owners))
+    return (row for row in _rows(story, findings) if row.owners and leaving.issuperset(row.owners))
 
 
 def _rows_of_stayers(story: Story, findings: Findings) -> Iterator[Row]:
-    """The rows of which somebody is still there."""
+    """The rows of which somebody is still there, and those that are nobody's."""
     leaving = {person.number for person in story.cast.leaving}
-    return (row for row in _rows(story, findings) if not leaving.issuperset(row.owners))
+    return (row for row in _rows(story, findings) if not row.owners or not leaving.issuperset(row.owners))
 
 
 def _as_expected(row: Row) -> bool:
@@ -415,6 +426,19 @@ def _without(row: str, column: str) -> str:
     return row
 
 
+def _is_cut_loose(row: Row) -> bool:
+    """Whether a row of somebody else's is there, and names nobody as its second person."""
+    return row.after is not None and json.loads(row.after)[MENTIONS[row.system, row.table]] is None
+
+
+def _filled_again(row: Row, before: str, after: str) -> str:
+    """A row that names nobody any more, as it was when it named somebody; any other as it is."""
+    column = MENTIONS[row.system, row.table]
+    if not _is_cut_loose(row):
+        return after
+    return json.dumps(json.loads(after) | {column: json.loads(before)[column]}, ensure_ascii=False)
+
+
 def _concerned(identities: Mapping[str, str]) -> list[str]:
     return [system for system in SYSTEMS if KINDS[system] & identities.keys()]
 
@@ -445,8 +469,14 @@ def _counted(tasks: Iterable[TaskRow]) -> Counter[str]:
 def _happened(story: Story, findings: Findings) -> Counter[str]:
     """The rows that really changed, by the same names."""
     words = {Fate.GONE: "deleted", Fate.ANONYMISED: "anonymised", Fate.KEPT: "retained"}
-    return Counter(
+    happened = Counter(
         f"{row.system}.{row.table}.{words[row.fate]}"
         for row in _rows_of_leavers(story, findings)
         if row.fate is Fate.KEPT or row.after != row.before
     )
+    happened.update(
+        f"{row.system}.{row.table}.unlinked"
+        for row in _rows_of_stayers(story, findings)
+        if row.cut_loose and row.after != row.before
+    )
+    return happened

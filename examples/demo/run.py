@@ -78,10 +78,11 @@ class Place:
 
     @property
     def targets(self) -> Mapping[str, str]:
-        """The addresses of the two targets that are no databases of the stack."""
+        """The addresses of the three targets that are no databases of the stack."""
         return {
             "OLVIDO_MARKETING_URL": f"http://127.0.0.1:{self.marketing_port}",
             "OLVIDO_ANALYTICS_FILE": str(self.state / "analytics.duckdb"),
+            "OLVIDO_STORE_CN_FILE": str(self.state / "store_cn.sqlite"),
         }
 
     def systems(self, stack: Stack) -> Systems:
@@ -89,7 +90,7 @@ class Place:
         return systems_at(
             shop=self.shop,
             crm=stack.dsn("crm"),
-            store_cn=stack.dsn("store_cn"),
+            store_cn=Path(self.targets["OLVIDO_STORE_CN_FILE"]),
             store_sg=stack.dsn("store_sg"),
             marketing=self.marketing_file,
             analytics=Path(self.targets["OLVIDO_ANALYTICS_FILE"]),
@@ -248,7 +249,8 @@ def _collect(
 ) -> Findings:
     """Read everything, while nobody writes."""
     sinks = [f"sink-{name}" for name in SYSTEMS]
-    systems.analytics.wait_until_written_anew(SETTLED_S_MAX)
+    for target in (systems.analytics, systems.store_cn):
+        target.wait_until_written_anew(SETTLED_S_MAX)
     for name in sinks:
         stack.supervisor.stop(name)
     findings = collect(

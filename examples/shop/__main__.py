@@ -18,7 +18,7 @@ def main(marketing: Path) -> None:
     systems = systems_at(
         shop=Path(__file__).parent,
         crm=os.environ["OLVIDO_CRM_DSN"],
-        store_cn=os.environ["OLVIDO_STORE_CN_DSN"],
+        store_cn=Path(os.environ["OLVIDO_STORE_CN_FILE"]),
         store_sg=os.environ["OLVIDO_STORE_SG_DSN"],
         marketing=marketing,
         analytics=Path(os.environ["OLVIDO_ANALYTICS_FILE"]),

@@ -127,7 +127,7 @@ def patterns_of(
     """
     patterns: dict[bytes, str] = {}
     for person in people:
-        for kind, value in (*person.identities.items(), ("name", person.name)):
+        for kind, value in person.named_by:
             if kind in but.get(person.number, ()):
                 continue
             for text in _texts(kind, value):

@@ -5,7 +5,7 @@ Nothing in here is drawn from anybody's data. The domains are reserved for examp
 
 import random
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import phonenumbers
@@ -71,6 +71,18 @@ class Person:
             "device_id": self.device_id,
             "cookie_id": self.cookie_id,
         }
+
+    @property
+    def second_email(self) -> str:
+        """Another address of theirs, which the store in China knows as well."""
+        return f"alum{self.number:05d}@universidad.example"
+
+    @property
+    def named_by(self) -> Iterator[tuple[str, str]]:
+        """All that would name them, with the kind of it."""
+        yield from self.identities.items()
+        yield "name", self.name
+        yield "email", self.second_email
 
     @property
     def home_store(self) -> str:
@@ -140,7 +152,10 @@ class Cast:
         """What a person gives when they ask to be forgotten, as they type it.
 
         Whoever signs up again gives no customer id: the old life and the new one then differ by time alone.
+        Whoever is known to the store in China alone gives one of the addresses that it has of them.
         """
+        if person in self.only_in["store-cn"]:
+            return {"email": person.second_email if person.number % 2 else person.email}
         given = dict(person.identities)
         if person in self.resigned:
             del given["customer_id"]

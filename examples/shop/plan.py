@@ -3,6 +3,7 @@
 Every row knows whose it is. So what must be left of it at the end can be told without asking Olvido.
 """
 
+import itertools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from shop.people import SEED, Cast, Person
 
 BEGAN_AT = datetime(2023, 3, 1, 8, tzinfo=UTC)  # when the shop opened: long before any request
 _PAGES = ("/", "/ofertas", "/zapatos", "/carrito", "/帮助", "/returns")
+_PRODUCTS = ("zapatos", "abrigo", "茶壶", "teapot", "灯笼", "mochila")
 _CATEGORIES = ("envío", "devolución", "发票", "payment")
 
 # How the extra rows of the person who has ten thousand are spread; events take what is left.
@@ -42,24 +44,39 @@ FATES: Mapping[str, Mapping[str, Fate]] = {
     },
     "marketing": {"contacts": Fate.GONE},
     "analytics": {"visitors": Fate.GONE, "events": Fate.GONE},
-    "store-cn": {"accounts": Fate.ANONYMISED, "orders": Fate.KEPT, "sessions": Fate.GONE},
+    "store-cn": {
+        "products": Fate.KEPT,
+        "accounts": Fate.ANONYMISED,
+        "emails": Fate.GONE,
+        "addresses": Fate.GONE,
+        "wishes": Fate.GONE,
+        "messages": Fate.GONE,
+        "orders": Fate.KEPT,
+        "sessions": Fate.GONE,
+    },
     "store-sg": {"accounts": Fate.GONE, "orders": Fate.GONE, "sessions": Fate.GONE},
 }
 
 
 @dataclass(slots=True)
 class Table:
-    """The rows of one table, in columns' order, and whose each is. The first column is the key."""
+    """The rows of one table, in columns' order, and whose each is. The first columns are the key."""
 
     columns: tuple[str, ...]
+    keys: int = 1  # how many columns the key has
     rows: list[tuple[Value, ...]] = field(default_factory=list)
     owners: dict[str, tuple[int, ...]] = field(default_factory=dict)  # people's numbers by key
+    named: dict[str, int] = field(default_factory=dict)  # who is named in somebody else's row, by its key
+
+    def put(self, owners: Sequence[int], *values: Value) -> None:
+        """Add a row with a key of its own."""
+        self.rows.append(values)
+        self.owners["/".join(map(str, values[: self.keys]))] = tuple(owners)
 
     def add(self, owners: Sequence[int], *values: Value) -> int:
         """Add a row with the next key, and return the key."""
         key = len(self.rows) + 1
-        self.rows.append((key, *values))
-        self.owners[str(key)] = tuple(owners)
+        self.put(owners, key, *values)
         return key
 
 
@@ -89,6 +106,7 @@ def plan_rows(cast: Cast, seed: int = SEED) -> Plan:
     planner = _Planner(cast, random.Random(seed))
     for person in cast.everybody:
         planner.plant(person)
+    planner.plant_messages()
     planner.plant_heavy(cast.heavy, cast.heavy_rows)
     return Plan(planner.tables)
 
@@ -118,9 +136,11 @@ class _Planner:
                 "visitors": Table(("visitor_id", "customer_id", "device_id", "cookie_id", "first_seen_at")),
                 "events": Table(("event_id", "visitor_id", "name", "page", "happened_at")),
             },
-            "store-cn": _store_tables(),
-            "store-sg": _store_tables(),
+            "store-cn": _store_cn_tables(),
+            "store-sg": _store_tables(accounts=("id", "customer_id", "email", "phone", "name", "created_at")),
         }
+        for title in _PRODUCTS:
+            self.tables["store-cn"]["products"].add([], title)
 
     def plant(self, person: Person) -> None:
         for system in self._cast.systems_of(person):
@@ -131,8 +151,13 @@ class _Planner:
                     self._marketing(person)
                 case "analytics":
                     self._analytics(person)
+                case "store-cn":
+                    self._store_cn(person)
                 case _:
-                    self._store(system, person)
+                    self._store(
+                        system, person,
+                        (person.customer_id, person.email, person.phone, person.name, self._sometime()),
+                    )  # fmt: skip
 
     def plant_heavy(self, person: Person, rows: int) -> None:
         """Give one person so many rows in all."""
@@ -207,10 +232,46 @@ class _Planner:
         page = self._chance.choice(_PAGES)
         self.tables["analytics"]["events"].add([person.number], visitor, "view", page, self._sometime())
 
-    def _store(self, store: str, person: Person) -> None:
-        self._own[store, person.number] = self.tables[store]["accounts"].add(
-            [person.number], person.customer_id, person.email, person.phone, person.name, self._sometime()
-        )
+    def plant_messages(self) -> None:
+        """Everybody who leaves writes to somebody who stays, and is written to.
+
+        Never to each other: whether a row is emptied before it goes would depend on who asks first.
+        """
+        staying = [person for person in self._cast.staying if self._knows("store-cn", person)]
+        for person in self._cast.leaving:
+            if self._knows("store-cn", person):
+                other = self._chance.choice(staying)
+                self._message(person, other, f"{other.name}, ¿sigue a la venta? 还在吗？")
+                self._message(other, person, f"Sí, {person.name}. 在的。")
+        for person, other in itertools.pairwise(staying):
+            self._message(person, other, "Gracias. 谢谢。")
+
+    def _knows(self, system: str, person: Person) -> bool:
+        return system in self._cast.systems_of(person)
+
+    def _message(self, sender: Person, recipient: Person, body: str) -> None:
+        store, messages = "store-cn", self.tables["store-cn"]["messages"]
+        key = messages.add(
+            [sender.number], self._own[store, sender.number], self._own[store, recipient.number], body,
+            self._sometime(),
+        )  # fmt: skip
+        messages.named[str(key)] = recipient.number
+
+    def _store_cn(self, person: Person) -> None:
+        tables = self.tables["store-cn"]
+        self._store("store-cn", person, (person.customer_id, person.phone, person.name, self._sometime()))
+        account = self._own["store-cn", person.number]
+        tables["emails"].put([person.number], person.email, account, 1)
+        tables["emails"].put([person.number], person.second_email, account, 0)
+        for label in ("家", "trabajo")[: self._chance.randint(1, 2)]:
+            tables["addresses"].add(
+                [person.number], account, label, person.street, person.city, person.postcode
+            )
+        for product in sorted(self._chance.sample(range(1, len(_PRODUCTS) + 1), 2)):
+            tables["wishes"].put([person.number], account, product)
+
+    def _store(self, store: str, person: Person, account: tuple[Value, ...]) -> None:
+        self._own[store, person.number] = self.tables[store]["accounts"].add([person.number], *account)
         for _ in range(self._chance.randint(1, 2)):
             self._order(store, person)
         self._session(store, person)
@@ -237,9 +298,20 @@ def email_key(email: str) -> str:
     return f"{local}@{idna.encode(domain, uts46=True).decode()}"
 
 
-def _store_tables() -> dict[str, Table]:
+def _store_cn_tables() -> dict[str, Table]:
     return {
-        "accounts": Table(("id", "customer_id", "email", "phone", "name", "created_at")),
+        "products": Table(("id", "title")),
+        **_store_tables(accounts=("id", "customer_id", "phone", "name", "created_at")),
+        "emails": Table(("address", "account_id", "is_main")),
+        "addresses": Table(("id", "account_id", "label", "line", "city", "postcode")),
+        "wishes": Table(("account_id", "product_id"), keys=2),
+        "messages": Table(("id", "sender_id", "recipient_id", "body", "sent_at")),
+    }
+
+
+def _store_tables(*, accounts: tuple[str, ...]) -> dict[str, Table]:
+    return {
+        "accounts": Table(accounts),
         "orders": Table(("id", "account_id", "number", "total_cents", "currency", "placed_at")),
         "sessions": Table(("id", "account_id", "browser", "began_at")),
     }

@@ -67,7 +67,7 @@ class System(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postgres:
-    """The CRM or a regional store."""
+    """The CRM or the store in Singapore."""
 
     name: str
     dsn: str = field(repr=False)
@@ -144,23 +144,25 @@ class Postgres:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Marketing:
-    """The marketing service's file. Read beside the service; the service alone writes, once it runs."""
+class SQLite:
+    """The file of the store in China, or of the marketing service. Read beside the process that writes it."""
 
-    name: str = "marketing"
+    name: str
     file: Path
     ddl: Path
+    finders: Mapping[str, str]  # by table: the column that names somebody
+    remembered: str  # the query for what was done
 
     def create(self) -> None:
         """Make it anew and empty."""
-        for suffix in ("", "-wal", "-shm"):
-            self.file.with_name(self.file.name + suffix).unlink(missing_ok=True)
+        for path in self._parts():
+            path.unlink(missing_ok=True)
         with self._open() as connection:
             connection.execute("pragma journal_mode = wal")
             connection.executescript(self.ddl.read_text(encoding="utf-8"))
 
     def fill(self, tables: Mapping[str, Table]) -> None:
-        """Write rows, before the service is started."""
+        """Write rows, before anybody else does."""
         with self._open() as connection, connection:
             for name, table in tables.items():
                 marks = ", ".join("?" * len(table.columns))
@@ -168,37 +170,63 @@ class Marketing:
                 connection.executemany(insert, [tuple(map(_sqlite_value, row)) for row in table.rows])
 
     def snapshot(self) -> Snapshot:
-        """Every contact."""
+        """Every row of the shop's own tables."""
         with self._open() as connection:
             connection.row_factory = sqlite3.Row
-            rows = connection.execute("select * from contacts")
-            return {"contacts": {str(row["id"]): _json(dict(row)) for row in rows}}
+            return {name: self._rows(connection, name) for name in FATES[self.name]}
 
     def journal(self) -> Counter[str]:
-        """How often the service remembers each idempotency key."""
+        """How often the key of each task that was done is remembered."""
         with self._open() as connection:
-            return Counter(key for (key,) in connection.execute("select idempotency_key from answered"))
+            return Counter(key for (key,) in connection.execute(self.remembered))
 
     def find(self, people: Sequence[Person]) -> Mapping[str, int]:
-        """How many contacts have an e-mail of one of these people."""
-        emails = {person.email.lower() for person in people}
+        """How many rows have a customer id or an e-mail of one of these people."""
+        ids = {
+            value.lower()
+            for person in people
+            for value in (person.customer_id, person.email, person.second_email)
+        }
         with self._open() as connection:
-            found = sum(
-                email.lower() in emails for (email,) in connection.execute("select email from contacts")
-            )
-        return {"contacts": found}
+            return {
+                table: sum(
+                    held is not None and held.lower() in ids
+                    for (held,) in connection.execute(f"select {column} from {table}")
+                )
+                for table, column in self.finders.items()
+            }
 
     def dump(self) -> Iterator[tuple[str, bytes]]:
-        """The bytes of the file itself: SQLite is told to overwrite what it deletes."""
-        for suffix in ("", "-wal"):
-            path = self.file.with_name(self.file.name + suffix)
+        """The bytes of the file itself, of pages that are free as well, and of its logs."""
+        for path in self._parts():
             if path.exists():
                 yield path.name, path.read_bytes()
+
+    def wait_until_written_anew(self, within_s: float) -> None:
+        """Return when the sink has written anew what lives, as it does when it has a moment."""
+        give_up_at = time.monotonic() + within_s
+        while time.monotonic() < give_up_at:
+            with suppress(sqlite3.OperationalError), self._open() as connection:
+                if not connection.execute("select 1 from olvido_rewrite_due").fetchall():
+                    return
+            time.sleep(POLL_S)
+
+    def _parts(self) -> list[Path]:
+        return [self.file.with_name(self.file.name + suffix) for suffix in ("", "-wal", "-journal", "-shm")]
+
+    @staticmethod
+    def _rows(connection: sqlite3.Connection, name: str) -> Rows:
+        columns = connection.execute("select name, pk from pragma_table_info(?) order by pk", (name,))
+        keys = [column["name"] for column in columns if column["pk"]]
+        return {
+            "/".join(str(row[key]) for key in keys): _json(dict(row))
+            for row in connection.execute(f"select * from {name}")
+        }
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.file)) as connection:
-            connection.execute("pragma secure_delete = on")  # as the service has it
+            connection.execute("pragma secure_delete = on")
             yield connection
 
 
@@ -282,9 +310,9 @@ class Systems:
     """All five."""
 
     crm: Postgres
-    marketing: Marketing
+    marketing: SQLite
     analytics: Analytics
-    store_cn: Postgres
+    store_cn: SQLite
     store_sg: Postgres
 
     @property
@@ -295,7 +323,7 @@ class Systems:
     @property
     def postgres(self) -> tuple[Postgres, ...]:
         """Those that are PostgreSQL."""
-        return (self.crm, self.store_cn, self.store_sg)
+        return (self.crm, self.store_sg)
 
     def plant(self, tables: Mapping[str, Mapping[str, Table]]) -> None:
         """Make all of them anew, with these rows."""
@@ -309,6 +337,7 @@ class Systems:
 
 
 _STORE_FINDERS = {"accounts": "customer_id = any(%(customer_ids)s) or lower(email) = any(%(emails)s)"}
+_JOURNAL_OF_THE_SINK = "select task_id || '.' || generation from olvido_applied"
 _CRM_FINDERS = {
     "customers": "customer_no = any(%(customer_ids)s) or lower(email) = any(%(emails)s)",
     "enquiries": "lower(from_email) = any(%(emails)s)",
@@ -316,7 +345,7 @@ _CRM_FINDERS = {
 
 
 def systems_at(
-    *, shop: Path, crm: str, store_cn: str, store_sg: str, marketing: Path, analytics: Path
+    *, shop: Path, crm: str, store_cn: Path, store_sg: str, marketing: Path, analytics: Path
 ) -> Systems:
     """The five systems, at these addresses and files, as `examples/shop` describes them.
 
@@ -326,9 +355,21 @@ def systems_at(
     check_shop(shop)
     return Systems(
         crm=Postgres(name="crm", dsn=crm, ddl=shop / "crm.sql", finders=_CRM_FINDERS),
-        marketing=Marketing(file=marketing, ddl=shop / "marketing.sql"),
+        marketing=SQLite(
+            name="marketing",
+            file=marketing,
+            ddl=shop / "marketing.sql",
+            finders={"contacts": "email"},
+            remembered="select idempotency_key from answered",
+        ),
         analytics=Analytics(file=analytics, ddl=shop / "analytics.sql"),
-        store_cn=Postgres(name="store-cn", dsn=store_cn, ddl=shop / "store_cn.sql", finders=_STORE_FINDERS),
+        store_cn=SQLite(
+            name="store-cn",
+            file=store_cn,
+            ddl=shop / "store_cn.sql",
+            finders={"accounts": "customer_id", "emails": "address"},
+            remembered=_JOURNAL_OF_THE_SINK,
+        ),
         store_sg=Postgres(name="store-sg", dsn=store_sg, ddl=shop / "store_sg.sql", finders=_STORE_FINDERS),
     )
 

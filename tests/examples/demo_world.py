@@ -19,7 +19,7 @@ from demo.evidence import (
     Story,
     TaskRow,
 )
-from demo.promises import BLANK, FATES, FLAGS, KINDS
+from demo.promises import BLANK, FATES, FLAGS, KINDS, MENTIONS
 from demo.story import consents_of
 from olvido.core.ids import NAMESPACE, receipt_id, task_id
 from olvido.core.lifecycle import RequestState
@@ -98,7 +98,7 @@ def perfect_world() -> World:
 def change_row(world: World, system: str, table: str, key: str, **columns: Any) -> World:
     """The same world, but for some columns of one row."""
     row = json.loads(world.findings.after[system][table][key]) | columns
-    return set_row(world, system, table, key, json.dumps(row))
+    return set_row(world, system, table, key, _written(row))
 
 
 def set_row(world: World, system: str, table: str, key: str, content: str | None) -> World:
@@ -126,10 +126,14 @@ def key_of(world: World, system: str, table: str, person: Person) -> str:
     return next(key for key, numbers in owners.items() if numbers == (person.number,))
 
 
+def _written(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, default=str)
+
+
 def _named(new_rows: list[NewRow]) -> dict[str, dict[str, int]]:
     searched = {
         "crm": ("customers", "enquiries"), "marketing": ("contacts",), "analytics": ("visitors",),
-        "store-cn": ("accounts",), "store-sg": ("accounts",),
+        "store-cn": ("accounts", "emails"), "store-sg": ("accounts",),
     }  # fmt: skip
     found = Counter((new.system, new.table) for new in new_rows)
     return {system: {table: found[system, table] for table in tables} for system, tables in searched.items()}
@@ -138,8 +142,8 @@ def _named(new_rows: list[NewRow]) -> dict[str, dict[str, int]]:
 def _content(system: str, name: str, table: Table) -> dict[str, str]:
     defaults = DEFAULTS.get((system, name), {})
     return {
-        str(row[0]): json.dumps(dict(zip(table.columns, row, strict=True)) | defaults, default=str)
-        for row in table.rows
+        key: _written(dict(zip(table.columns, row, strict=True)) | defaults)
+        for key, row in zip(table.owners, table.rows, strict=True)
     }
 
 
@@ -151,8 +155,11 @@ def _after(story: Story) -> dict[str, dict[str, dict[str, str]]]:
         for name, table in tables.items():
             rows = dict(story.before[system][name])
             for key, owners in table.owners.items():
-                if leaving.issuperset(owners):
+                if owners and leaving.issuperset(owners):
                     _leave(rows, key, FATES[system][name], BLANK.get((system, name), {}))
+                elif table.named.get(key) in leaving:
+                    row = json.loads(rows[key]) | {MENTIONS[system, name]: None}
+                    rows[key] = _written(row)
             after[system][name] = rows
     _follow_consents(story, after)
     return after
@@ -162,7 +169,7 @@ def _leave(rows: dict[str, str], key: str, fate: Fate, blank: Any) -> None:
     if fate is Fate.GONE:
         del rows[key]
     elif fate is Fate.ANONYMISED:
-        rows[key] = json.dumps(json.loads(rows[key]) | blank)
+        rows[key] = _written(json.loads(rows[key]) | blank)
 
 
 def _follow_consents(story: Story, after: dict[str, dict[str, dict[str, str]]]) -> None:
@@ -171,7 +178,7 @@ def _follow_consents(story: Story, after: dict[str, dict[str, dict[str, str]]]) 
             for key, owners in story.plan.tables[system][name].owners.items():
                 if owners == (said.person.number,):
                     row = json.loads(after[system][name][key]) | {column: said.granted}
-                    after[system][name][key] = json.dumps(row)
+                    after[system][name][key] = _written(row)
 
 
 def _erasures(story: Story) -> list[TaskRow]:
@@ -181,11 +188,15 @@ def _erasures(story: Story) -> list[TaskRow]:
     counts: dict[tuple[int, str], dict[str, int]] = {}
     for system, tables in story.plan.tables.items():
         for name, table in tables.items():
-            for owners in table.owners.values():
-                if leaving.issuperset(owners):
-                    mine = counts.setdefault((owners[-1], system), {})
-                    place = f"{name}.{words[FATES[system][name]]}"
-                    mine[place] = mine.get(place, 0) + 1
+            for key, owners in table.owners.items():
+                if owners and leaving.issuperset(owners):
+                    whose, done = owners[-1], words[FATES[system][name]]
+                elif (named := table.named.get(key)) in leaving:
+                    whose, done = named, "unlinked"
+                else:
+                    continue
+                mine = counts.setdefault((whose, system), {})
+                mine[f"{name}.{done}"] = mine.get(f"{name}.{done}", 0) + 1
     return [
         _task(request_id, sink, Action.ERASE,
               Outcome.ERASED if sink in story.cast.systems_of(person) else Outcome.NOT_FOUND,

@@ -3,9 +3,11 @@
 A check that cannot fail proves nothing.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from examples.demo_world import (
@@ -60,6 +62,28 @@ def _ticket_still_has_a_body(world: World) -> World:
 def _kept_order_changes(world: World) -> World:
     key = key_of(world, "store-cn", "orders", world.story.cast.heavy)
     return change_row(world, "store-cn", "orders", key, total_cents=-1)
+
+
+def _message_still_names_its_recipient(world: World) -> World:
+    return _message_to_a_leaver(world)
+
+
+def _message_to_a_leaver_changes(world: World) -> World:
+    return _message_to_a_leaver(world, recipient_id=None, body="x")
+
+
+def _message_to_a_leaver_goes(world: World) -> World:
+    return _message_to_a_leaver(world, gone=True)
+
+
+def _message_to_a_leaver(world: World, *, gone: bool = False, **columns: Any) -> World:
+    """What somebody who stays wrote to somebody who left: as it was, but for some columns."""
+    messages = world.story.plan.tables["store-cn"]["messages"]
+    heavy = world.story.cast.heavy.number
+    key = next(key for key, named in messages.named.items() if named == heavy)
+    row = json.loads(world.story.before["store-cn"]["messages"][key]) | columns
+    content = None if gone else json.dumps(row, ensure_ascii=False)
+    return set_row(world, "store-cn", "messages", key, content)
 
 
 def _search_finds_a_leaver(world: World) -> World:
@@ -235,6 +259,7 @@ BROKEN: list[tuple[promises.Check, Break]] = [
     (promises.gone, _leaver_row_stays),
     (promises.gone, _ticket_still_has_a_body),
     (promises.gone, _kept_order_changes),
+    (promises.gone, _message_still_names_its_recipient),
     (promises.gone, _search_finds_a_leaver),
     (promises.gone, _journal_names_a_leaver),
     (promises.others, _bystander_row_changes),
@@ -242,6 +267,8 @@ BROKEN: list[tuple[promises.Check, Break]] = [
     (promises.others, _consenting_row_changes_elsewhere),
     (promises.others, _a_row_comes_from_nowhere),
     (promises.others, _sharer_loses_address),
+    (promises.others, _message_to_a_leaver_changes),
+    (promises.others, _message_to_a_leaver_goes),
     (promises.receipts, _receipt_is_missing),
     (promises.receipts, _two_receipts_differ),
     (promises.receipts, _receipt_is_not_final),

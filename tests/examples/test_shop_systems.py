@@ -23,8 +23,8 @@ SMALL = Scale(
 
 @pytest.fixture(scope="module")
 def databases(postgres_admin_dsn: str) -> Iterator[dict[str, str]]:
-    """Three empty databases, thrown away afterwards."""
-    names = {name: f"demo_{name}_{secrets.token_hex(4)}" for name in ("crm", "store_cn", "store_sg")}
+    """Two empty databases, thrown away afterwards."""
+    names = {name: f"demo_{name}_{secrets.token_hex(4)}" for name in ("crm", "store_sg")}
     with closing(psycopg2.connect(postgres_admin_dsn)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -51,7 +51,12 @@ def plan(cast: Cast) -> Plan:
 @pytest.fixture
 def systems(databases: dict[str, str], tmp_path: Path, plan: Plan) -> Systems:
     systems = systems_at(
-        shop=SHOP, marketing=tmp_path / "marketing.sqlite", analytics=tmp_path / "a.duckdb", **databases
+        shop=SHOP,
+        crm=databases["crm"],
+        store_sg=databases["store_sg"],
+        store_cn=tmp_path / "store.sqlite",
+        marketing=tmp_path / "marketing.sqlite",
+        analytics=tmp_path / "a.duckdb",
     )
     systems.plant(plan.tables)
     return systems
@@ -104,7 +109,7 @@ def test_without_the_examples_the_error_says_where_to_run_it(tmp_path: Path) -> 
         systems_at(
             shop=tmp_path,
             crm="",
-            store_cn="",
+            store_cn=tmp_path / "s",
             store_sg="",
             marketing=tmp_path / "m",
             analytics=tmp_path / "a",

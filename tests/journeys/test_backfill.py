@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,9 +25,9 @@ pytestmark = [
 # By phone: what the other journeys ask, by e-mail, does not concern it.
 ADS = """
 [sinks.ads]
-kind = "postgres"
+kind = "sqlite"
 region = "cn"
-dsn = { env = "OLVIDO_STORE_CN_DSN" }
+file = { env = "OLVIDO_ADS_FILE" }
 identities = ["phone"]
 purposes = ["marketing"]
 
@@ -39,9 +41,9 @@ granted = { shown = true }
 withdrawn = { shown = false }
 """
 AUDIENCE = """
-create table audience (id bigint generated always as identity primary key, phone text not null,
-    shown bool not null default true, created_at timestamptz not null default '2025-01-01');
-create index on audience (phone);
+create table audience (id integer primary key, phone text not null, shown integer not null default true,
+    created_at text not null default '2025-01-01');
+create index audience_phone on audience (phone);
 """
 PEOPLE = 60
 ERASED, OBJECTED, WITHDRAWN = 30, 5, 10
@@ -58,12 +60,15 @@ def declared(chain, *, but: set[str]) -> None:
 
 
 @pytest.fixture
-def audience(chain) -> Iterator[None]:
-    """The new system's database; afterwards it is forgotten again."""
-    chain.sql("store_cn", AUDIENCE)
+def audience(chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The new system's file; afterwards it is forgotten again."""
+    file = tmp_path / "ads.sqlite"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(AUDIENCE)
+    monkeypatch.setenv("OLVIDO_ADS_FILE", str(file))
     toml = Path(chain.stack.directory / "olvido.toml")
     before = toml.read_text()
-    yield
+    yield file
     toml.write_text(before)
     declared(chain, but=set())
 
@@ -71,7 +76,8 @@ def audience(chain) -> Iterator[None]:
 def test_a_sink_that_joins_late_is_live_when_it_has_done_what_was_asked_before_it_came(chain, audience):
     emails = chain.people("late", PEOPLE)
     phones = [f"+3461200{number:04d}" for number in range(PEOPLE)]
-    chain.sql("store_cn", "insert into audience (phone) select unnest(%s)", (phones,))
+    with closing(sqlite3.connect(audience)) as connection, connection:
+        connection.executemany("insert into audience (phone) values (?)", [(phone,) for phone in phones])
     both = [{"email": email, "phone": phone} for email, phone in zip(emails, phones, strict=True)]
     now = datetime.now(UTC)
     with chain.producer() as producer, producer.batch() as batch:
@@ -128,9 +134,10 @@ def test_a_sink_that_joins_late_is_live_when_it_has_done_what_was_asked_before_i
     chain.until(lambda: not operations.open(), what="the end of the backfill", within_s=60)
     gone = {*phones[:ERASED], phones[-1]}
     quiet = set(phones[ERASED : ERASED + OBJECTED + WITHDRAWN])
-    assert dict(chain.sql("store_cn", "select phone, shown from audience")) == {
-        phone: phone not in quiet for phone in phones if phone not in gone
-    }
+    with closing(sqlite3.connect(audience)) as connection:
+        assert dict(connection.execute("select phone, shown from audience")) == {
+            phone: phone not in quiet for phone in phones if phone not in gone
+        }
     shown = told("backfill", "show", name)
     assert (shown["state"], shown["answered"], shown["left"]) == (
         "done",

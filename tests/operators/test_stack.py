@@ -598,7 +598,7 @@ def test_the_programs_of_a_closed_folder_run_from_a_copy(tmp_path: Path) -> None
 
 def test_no_secret_is_on_a_command_line_or_in_a_file_that_others_can_read(shared: Stack) -> None:
     secrets = list(shared.folder.load().passwords.values())
-    assert len(secrets) == 6
+    assert len(secrets) == 5
 
     lines = [" ".join(process.cmdline()) for process in shared.supervisor.orphans()]
     open_to_others = [

@@ -217,13 +217,17 @@ def test_the_maps_of_the_example_shop_leave_nothing_out(sink: str, file: str, po
     project = Path(__file__).parents[2]
     made = (project / f"examples/shop/{file}.sql").read_text(encoding="utf-8")
     given = settings_of(Deployment.load(project / "olvido.toml"), sink)
-    with database(postgres, made if sink != "analytics" else "SELECT 1") as dsn:
+    path = tmp_path / file
+    with database(postgres, made if sink in {"crm", "store-sg"} else "SELECT 1") as dsn:
+        reader: TargetReader = PostgresReader(sink, dsn)
         if sink == "analytics":
-            with duckdb.connect(tmp_path / "analytics.duckdb") as connection:
+            with duckdb.connect(path) as connection:
                 connection.execute(made)
-            reader: TargetReader = DuckDBReader(sink, tmp_path / "analytics.duckdb")
-        else:
-            reader = PostgresReader(sink, dsn)
+            reader = DuckDBReader(sink, path)
+        elif sink == "store-cn":
+            with closing(sqlite3.connect(path)) as connection:
+                connection.executescript(made)
+            reader = SqliteReader(sink, path)
         seen = look_at(reader, reader.tables())
         reader.close()
     omitted = omissions(

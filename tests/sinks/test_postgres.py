@@ -184,7 +184,7 @@ def test_a_foreign_key_along_the_map_may_do_what_it_likes(shop: PostgresTarget, 
     assert len(shop.rows("addresses")) == 1
 
 
-@pytest.mark.parametrize("name", ["crm", "store-cn", "store-sg"])
+@pytest.mark.parametrize("name", ["crm", "store-sg"])
 def test_the_repositorys_own_systems_fit_its_data_maps(
     postgres: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -396,7 +396,7 @@ def test_the_repositorys_own_sinks_can_be_made(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OLVIDO_CRM_DSN", "postgresql://127.0.0.1:1/x")
-    monkeypatch.setenv("OLVIDO_STORE_CN_DSN", "postgresql://127.0.0.1:1/x")
+    monkeypatch.setenv("OLVIDO_STORE_CN_FILE", "/nowhere/store.sqlite")
     monkeypatch.setenv("OLVIDO_STORE_SG_DSN", "postgresql://127.0.0.1:1/x")
     monkeypatch.setenv("OLVIDO_MARKETING_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("OLVIDO_ANALYTICS_FILE", "/nowhere/analytics.duckdb")

@@ -1,4 +1,4 @@
-"""The example shop behind `olvido up`: five systems to erase from, made once, in the embedded databases.
+"""The example shop behind `olvido up`: five systems to erase from, made once in databases and in files.
 
 Only where a clone of the project is at hand and no address of a sink was given: a real
 deployment's systems are its own.
@@ -18,12 +18,13 @@ from olvido.operators.local.stack import DATABASE_VARIABLES, Stack
 from olvido.operators.local.state import HOST, choose_port, write_env
 from olvido.operators.settings import SHOP_ENV, STATE, read_env
 
-CRM, MARKETING_URL, ANALYTICS_FILE = "OLVIDO_CRM_DSN", "OLVIDO_MARKETING_URL", "OLVIDO_ANALYTICS_FILE"
+CRM, MARKETING_URL = "OLVIDO_CRM_DSN", "OLVIDO_MARKETING_URL"
 MARKETING = "shop-marketing"
 A_CUSTOMER = "marciano-sáenz6@peña.example"  # every system of the shop knows them; nobody else does
 USUAL_PORT = 8085
-SQLITE_FILE = "marketing.sqlite"
-DUCKDB_FILE = "analytics.duckdb"
+MARKETING_FILE = "marketing.sqlite"
+# The targets that are files of their own, by the variable that says where.
+FILES = {"OLVIDO_ANALYTICS_FILE": "analytics.duckdb", "OLVIDO_STORE_CN_FILE": "store_cn.sqlite"}
 
 
 def shop_folder(directory: Path) -> Path:
@@ -46,7 +47,7 @@ def open_shop(stack: Stack, directory: Path, console: Console) -> list[Program]:
     addresses = _addresses(directory)
     for name, value in addresses.items():
         os.environ.setdefault(name, value)
-    file = directory / STATE / SQLITE_FILE
+    file = directory / STATE / MARKETING_FILE
     filled = directory / STATE / "shop.filled"
     # A crash before the mark is written fills the systems anew: until then nobody uses them.
     if not filled.exists():
@@ -71,10 +72,11 @@ def stand_ins(directory: Path) -> Mapping[str, str]:
     """What the shop's addresses look like, where there is a shop and it was not opened yet."""
     if not shop_folder(directory).is_dir():
         return {}
-    return {
-        MARKETING_URL: f"http://{HOST}:{USUAL_PORT}",
-        ANALYTICS_FILE: str(directory / STATE / DUCKDB_FILE),
-    }
+    return {MARKETING_URL: f"http://{HOST}:{USUAL_PORT}", **_files(directory)}
+
+
+def _files(directory: Path) -> dict[str, str]:
+    return {variable: str(directory / STATE / name) for variable, name in FILES.items()}
 
 
 def _fill(shop: Path, addresses: Mapping[str, str], marketing: Path) -> str:
@@ -96,13 +98,10 @@ def _fill(shop: Path, addresses: Mapping[str, str], marketing: Path) -> str:
 
 
 def _addresses(directory: Path) -> dict[str, str]:
-    """Where the two systems are that are no databases of the stack; remembered."""
+    """Where the three systems are that are no databases of the stack; remembered."""
     path = directory / STATE / SHOP_ENV
     addresses = read_env(path)
     if not addresses:
-        addresses = {
-            MARKETING_URL: f"http://{HOST}:{choose_port(USUAL_PORT)}",
-            ANALYTICS_FILE: str(directory / STATE / DUCKDB_FILE),
-        }
-        write_env(path, addresses, comment="The example shop's marketing service and analytics file.")
+        addresses = {MARKETING_URL: f"http://{HOST}:{choose_port(USUAL_PORT)}", **_files(directory)}
+        write_env(path, addresses, comment="The example shop's marketing service and files.")
     return addresses

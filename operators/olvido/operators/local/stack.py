@@ -48,7 +48,6 @@ ADMIN_VARIABLE = "OLVIDO_POSTGRES_ADMIN_DSN"
 DATABASE_VARIABLES = {
     "ledger": LEDGER_VARIABLE,
     "crm": "OLVIDO_CRM_DSN",
-    "store_cn": "OLVIDO_STORE_CN_DSN",
     "store_sg": "OLVIDO_STORE_SG_DSN",
 }
 # Each program gets those that it may have from its own section, and never from our shell.
@@ -118,7 +117,7 @@ class Stack:
         return self.environment[LEDGER_VARIABLE]
 
     def dsn(self, database: str) -> str:
-        """Where `ledger`, `crm`, `store_cn` or `store_sg` is."""
+        """Where `ledger`, `crm` or `store_sg` is."""
         return self.environment[DATABASE_VARIABLES[database]]
 
     def admin_dsn(self) -> str:

@@ -104,7 +104,7 @@ def _first(conn: sqlite3.Connection, index: str, parts: Sequence[str | None]) ->
     [(collation,)] = conn.execute("SELECT coll FROM pragma_index_xinfo(?) WHERE seqno = 0", (index,))
     if parts[0] is not None:
         yield bare(parts[0])
-        if collation == "NOCASE":
+        if collation.upper() == "NOCASE":
             yield bare(f"lower({parts[0]})")
         return
     [(text,)] = conn.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (index,))
