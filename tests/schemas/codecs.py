@@ -1,22 +1,21 @@
 """A registry in memory, and the codec and the values of each topic."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from io import BytesIO
 from typing import Any
 
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import schemaless_reader, schemaless_writer
 
-from olvido.core.errors import ConfigError
 from olvido.core.rights.consent import Consent
 from olvido.core.status import RequestStatus
 from olvido.core.subject import IdentityKind
 from olvido.core.tasks import Task
 from olvido.schemas import codec
 from olvido.schemas.codec import Codec
-from olvido.schemas.registry import Registry, schema_of, schema_text
+from olvido.schemas.registry import Registry
+from olvido.schemas.shipped import schema_of
 from schemas import strategies as any_
 
 MakeCodec = Callable[[Registry], Codec[Any]]
@@ -79,26 +78,25 @@ class MemoryRegistry(Registry):
     def __init__(self, name: str) -> None:
         self.url = f"memory://{name}"
         self._subjects: dict[str, list[int]] = {}
-        self._texts: list[str] = []  # the id of each is its place, from 1 on
+        self._ids: dict[str, int] = {}  # by the text of each schema
+        self._next_id = 1
+        self.asked = 0
 
-    def id_of(self, subject: str, schema: str) -> int:
-        known = self._texts.index(schema_text(schema)) + 1 if schema_text(schema) in self._texts else 0
-        if known not in self._subjects.get(subject, []):
-            raise ConfigError(f"schema {schema} is not registered under {subject}")
-        return known
-
-    def versions(self, subject: str) -> dict[int, Any]:
-        ids = self._subjects.get(subject, [])
-        return {one: parse_schema(json.loads(self._texts[one - 1])) for one in ids}
-
-    def knows(self, schema_id: int) -> bool:
-        return 1 <= schema_id <= len(self._texts)
+    def find(self, subject: str, text: str) -> int | None:
+        self.asked += 1
+        known = self._ids.get(text)
+        return known if known in self._subjects.get(subject, []) else None
 
     def register_text(self, subject: str, text: str) -> int:
-        if text not in self._texts:
-            self._texts.append(text)
-        given = self._texts.index(text) + 1
+        if text not in self._ids:
+            self._ids[text] = self._next_id
+            self._next_id += 1
+        given = self._ids[text]
         ids = self._subjects.setdefault(subject, [])
         if given not in ids:
             ids.append(given)
         return given
+
+    def make_anew(self, *, first_id: int) -> None:
+        """Forget all schemas, and give other ids from now on."""
+        self._subjects, self._ids, self._next_id = {}, {}, first_id

@@ -4,8 +4,8 @@ import pytest
 from values import CATALOGUE, NOW, a_change, an_erasure
 
 from olvido.core.plan import plan_tasks
-from olvido.schemas.registry import schema_of
 from olvido.schemas.shapes import wire_fields
+from olvido.schemas.shipped import schema_of
 
 
 def names_of(schema: str) -> list[str]:

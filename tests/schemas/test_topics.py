@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from olvido.schemas.registry import schema_of, schema_text
 from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.shipped import schema_of, schema_text
 from olvido.schemas.topics import CANARIES, FIXED, HALF_YEAR, Cleanup, Topic, tasks_topic, topics_of
 
 ALL = (*FIXED, CANARIES, tasks_topic("crm"))

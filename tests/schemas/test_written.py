@@ -13,8 +13,9 @@ from schemas.test_codec import mutations, zigzag
 
 from olvido.core.errors import Refused
 from olvido.schemas.codec import _read
-from olvido.schemas.registry import Registry, schema_of
+from olvido.schemas.registry import Registry
 from olvido.schemas.shapes import Shape
+from olvido.schemas.shipped import schema_of
 from olvido.schemas.written import UNREADABLE, NewerSymbol, NotCanonical, reader_of, writer_of
 
 COUNTS = {

@@ -16,7 +16,7 @@ from simulation.workload import PLANTED, Item
 from simulation.world import World
 
 from olvido.broker.contract import Received
-from olvido.schemas.registry import schema_of
+from olvido.schemas.shipped import schema_of
 
 Place = tuple[str, int, int]  # topic, partition, offset
 Key = tuple[str, int]  # task_id, generation

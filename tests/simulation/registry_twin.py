@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-from fastavro.types import Schema
-
 from olvido.core.errors import Unavailable
-from olvido.schemas.registry import Registry, schema_of
+from olvido.schemas.registry import Registry
+from olvido.schemas.shipped import schema_text
 from olvido.schemas.topics import Topic
 
 
@@ -20,19 +19,10 @@ class RegistryTwin(Registry):
         self._ids = {name: number for number, name in enumerate(names, start=1)}
         self._schemas = {topic.subject: topic.schema for topic in topics}
 
-    def id_of(self, subject: str, schema: str) -> int:
+    def find(self, subject: str, text: str) -> int | None:
         self._answer()
-        assert self._schemas[subject] == schema
-        return self._ids[schema]
-
-    def versions(self, subject: str) -> dict[int, Schema]:
-        self._answer()
-        name = self._schemas[subject]
-        return {self._ids[name]: schema_of(name)}
-
-    def knows(self, schema_id: int) -> bool:
-        self._answer()
-        return schema_id in self._ids.values()
+        schema = self._schemas[subject]
+        return self._ids[schema] if text == schema_text(schema) else None
 
     def _answer(self) -> None:
         if self.down:

@@ -496,7 +496,7 @@ _POISONS: tuple[Any, ...] = (
     _with("TOO_LARGE", lambda value: value + b"\0" * 66_000),
     _with("BAD_MAGIC", lambda value: b"\1" + value[1:]),
     _with("UNKNOWN_SCHEMA", lambda value: value[:1] + (99).to_bytes(4, "big") + value[5:]),
-    _with("SCHEMA_NOT_ALLOWED", lambda value: value[:1] + (2).to_bytes(4, "big") + value[5:]),
+    _with("UNKNOWN_SCHEMA", lambda value: value[:1] + (2).to_bytes(4, "big") + value[5:]),  # of another topic
     _with("TRUNCATED", lambda value: value[:60]),
     _with("TRAILING_BYTES", lambda value: value + b"\0"),
     _with("BAD_UTF8", lambda value: value[: _RIGHT_AT + 5] + b"\xff\xfe" + value[_RIGHT_AT + 7 :]),

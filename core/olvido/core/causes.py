@@ -11,7 +11,6 @@ class LetterRemedy(StrEnum):
     SEND_ANEW = "send_anew"  # the upstream service sends another record, and this one is discarded
     DISCARD = "discard"
     COMPARE_SCHEMAS = "compare_schemas"  # with the registry; what that shows decides
-    APPLY_SCHEMAS = "apply_schemas"  # to the registry, and the same record is sent again
 
 
 class Cause(Enum):
@@ -24,7 +23,7 @@ class Cause(Enum):
     TOO_LARGE = "TOO_LARGE"
     BAD_MAGIC = "BAD_MAGIC"
     UNKNOWN_SCHEMA = "UNKNOWN_SCHEMA"
-    SCHEMA_NOT_ALLOWED = "SCHEMA_NOT_ALLOWED"
+    SCHEMA_NOT_ALLOWED = "SCHEMA_NOT_ALLOWED"  # in dead letters of earlier versions alone
     TRUNCATED = "TRUNCATED"
     TRAILING_BYTES = "TRAILING_BYTES"
     BAD_UTF8 = "BAD_UTF8"
@@ -105,14 +104,14 @@ _EXPLAINED = {
         "have the upstream service write in Confluent framing, then discard this",
     ),
     Cause.UNKNOWN_SCHEMA: _Explained(
-        "the registry knows no schema of this id",
+        "its schema id is not that of a schema which ships with this version of Olvido for this topic",
         LetterRemedy.COMPARE_SCHEMAS,
-        "compare the registry with what is declared; once it knows the id, redrive",
+        "if a newer version wrote it: upgrade this reader; apply the topics, then redrive; else discard",
     ),
     Cause.SCHEMA_NOT_ALLOWED: _Explained(
-        "the schema exists, but not under this topic's subject",
-        LetterRemedy.APPLY_SCHEMAS,
-        "if it belongs to this topic: apply topics and schemas, then redrive; else discard",
+        "its schema is one of another topic; versions since call this `UNKNOWN_SCHEMA`",
+        LetterRemedy.COMPARE_SCHEMAS,
+        "as for `UNKNOWN_SCHEMA`",
     ),
     Cause.TRUNCATED: _Explained(
         "the record ends before its schema does",

@@ -1,12 +1,12 @@
 """Bytes to values and back: Confluent framing around Avro, read strictly.
 
-Strictly: only schema ids that the registry holds under the topic's own subject, at most
+Strictly: only ids of schemas that ship with this version, under the topic's own subject, at most
 64 KiB, all bytes read, and encoding what was read gives the same bytes again. So no
-negative index, overlong number, int beyond 32 bits or trailing byte passes, and no foreign
-schema is ever decoded (fastavro dies of some).
+negative index, overlong number, int beyond 32 bits or trailing byte passes, and no other schema,
+whoever registered it, is ever decoded (fastavro dies of some).
 
 A function made for our own schema reads what that schema wrote, and takes just those bytes. fastavro reads
-what that function does not take, to find out what is wrong with it, and what another version wrote.
+what that function does not take, to find out what is wrong with it, and what an earlier version wrote.
 """
 
 import io
@@ -32,7 +32,8 @@ from olvido.core.receipts import Receipt
 from olvido.core.rights.names import Action
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Task
-from olvido.schemas.registry import Registry, schema_of, schema_text
+from olvido.schemas.registry import Registry
+from olvido.schemas.shipped import schema_of, schema_text, versions_of
 from olvido.schemas.topics import (
     CANARIES,
     CONSENT_STATE,
@@ -49,7 +50,7 @@ from olvido.schemas.topics import (
 from olvido.schemas.written import UNREADABLE, NewerSymbol, reader_of, writer_of, zigzag
 
 VALUE_BYTES_MAX = 64 * 1024  # a quarter of it is already thirty identities in eight regions
-UNKNOWN_ID_TTL_S = 30.0  # how long an id that the registry did not know is not asked for again
+ASK_AGAIN_AFTER_S = 30.0  # so often at most an id that is new here leads to questions, however many there are
 
 T = TypeVar("T")
 
@@ -69,8 +70,8 @@ class Codec(Generic[T]):
         self._read_own, self._write_own = _made_for(topic.schema)
         self._id = registry.id_of(topic.subject, topic.schema)
         self._frame = b"\0" + self._id.to_bytes(4, "big")
-        self._writers: dict[int, Schema] = {**registry.versions(topic.subject), self._id: self._schema}
-        self._unknown: dict[int, tuple[float, Cause]] = {}
+        self._writers = self._find_writers()
+        self._asked_at: float | None = None
 
     def encode(self, value: T) -> bytes:
         """A value, in Confluent framing."""
@@ -90,9 +91,6 @@ class Codec(Generic[T]):
                 data = self._frame + self._as_own(data[5:], self._writer(schema_id))
             value: T = self._read_own(data, 5)
             return value
-        except RecursionError:
-            # A schema that names itself may nest as deep as its bytes say.
-            raise Refused(Cause.NON_CANONICAL, reason="nested too deeply to be read") from None
         except UNREADABLE:
             _read(data[5:], self._schema)  # says what is wrong
             raise Refused(Cause.NON_CANONICAL) from None
@@ -103,7 +101,7 @@ class Codec(Generic[T]):
             ) from None
 
     def _as_own(self, body: bytes, writer: Schema) -> bytes:
-        """What another version of our schema wrote, as ours would be written."""
+        """What an earlier version of our schema wrote, as ours would be written."""
         _read(body, writer)
         fields = schemaless_reader(io.BytesIO(body), writer, self._schema)
         assert isinstance(fields, dict)
@@ -112,17 +110,25 @@ class Codec(Generic[T]):
         return own.getvalue()
 
     def _writer(self, schema_id: int) -> Schema:
+        """The schema of ours that has this id, beside the one that is written."""
+        if schema_id not in self._writers and self._may_ask():
+            # The registry was made anew, perhaps. A registry that does not answer leaves the next one to ask.
+            self._writers = self._find_writers()
+            self._asked_at = time.monotonic()
         if schema_id not in self._writers:
-            asked_at, cause = self._unknown.get(schema_id, (0.0, Cause.UNKNOWN_SCHEMA))
-            if asked_at and time.monotonic() - asked_at < UNKNOWN_ID_TTL_S:
-                raise Refused(cause, field="schema id")
-            self._writers.update(self._registry.versions(self.topic.subject))
-            self._writers[self._id] = self._schema
-        if schema_id not in self._writers:
-            cause = Cause.SCHEMA_NOT_ALLOWED if self._registry.knows(schema_id) else Cause.UNKNOWN_SCHEMA
-            self._unknown[schema_id] = (time.monotonic(), cause)
-            raise Refused(cause, field="schema id")
+            raise Refused(Cause.UNKNOWN_SCHEMA, field="schema id")
         return self._writers[schema_id]
+
+    def _may_ask(self) -> bool:
+        return self._asked_at is None or time.monotonic() - self._asked_at >= ASK_AGAIN_AFTER_S
+
+    def _find_writers(self) -> dict[int, Schema]:
+        """The schemas that ship, by the ids that they have. No text of the registry's is ever read."""
+        found = {
+            self._registry.find(self.topic.subject, version.text): version.schema
+            for version in versions_of(self.topic.schema)
+        }
+        return {schema_id: schema for schema_id, schema in found.items() if schema_id is not None}
 
 
 @cache

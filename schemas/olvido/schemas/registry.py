@@ -1,21 +1,18 @@
 """The schema registry, by Confluent's HTTP API: which schema ids stand under a topic's subject.
 
-Olvido asks seven questions of that API, and asks them directly: Confluent's client brings two libraries for
+Olvido asks six questions of that API, and asks them directly: Confluent's client brings two libraries for
 OAuth, and half of the CPU of a sink's imports went there (docs/decisions/0013).
 """
 
 import json
-from collections.abc import Collection
-from functools import cache
-from importlib.resources import files
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
-import fastavro
-from fastavro.types import Schema as AvroSchema
 from httpx2 import URL, Client, HTTPError, InvalidURL
 
 from olvido.core.errors import ConfigError, OlvidoError, Unavailable
+from olvido.schemas.shipped import schema_text
 
 COMPATIBILITY = "FULL_TRANSITIVE"  # any old event can be replayed, any old consumer survives
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -26,18 +23,6 @@ _REFUSED = range(400, 500)  # statuses by which the registry says that the quest
 
 class _RefusedByRegistry(OlvidoError):
     """The registry understood the question and refuses it; the text is its own reason."""
-
-
-@cache
-def schema_text(name: str) -> str:
-    """The text of one of our schemas, by the stem of its .avsc file."""
-    return (files("olvido.schemas") / "avsc" / f"{name}.avsc").read_text(encoding="utf-8")
-
-
-@cache
-def schema_of(name: str) -> AvroSchema:
-    """One of our schemas, parsed."""
-    return fastavro.parse_schema(json.loads(schema_text(name)))
 
 
 class Registry:
@@ -65,40 +50,34 @@ class Registry:
             ConfigError: it is not registered there.
             Unavailable: the registry does not answer.
         """
+        found = self.find(subject, schema_text(schema))
+        if found is None:
+            raise ConfigError(f"schema {schema} is not registered under {subject}; run: olvido topics apply")
+        return found
+
+    def find(self, subject: str, text: str) -> int | None:
+        """The id that a schema has under a subject; None where it is not registered there.
+
+        Raises:
+            Unavailable: the registry does not answer.
+        """
         try:
-            found = self._ask(
-                "POST", "subjects", subject, body={"schema": schema_text(schema)}, refusals={404}
-            )
+            found = self._ask("POST", "subjects", subject, body={"schema": text}, refusals={404})
         except _RefusedByRegistry:
-            raise ConfigError(
-                f"schema {schema} is not registered under {subject}; run: olvido topics apply"
-            ) from None
+            return None
         return int(found["id"])
 
-    def versions(self, subject: str) -> dict[int, AvroSchema]:
-        """All schemas under a subject, by id; none where the subject does not exist.
+    def versions(self, subject: str) -> Sequence[int]:
+        """The numbers of the versions under a subject, from 1 on; none where the subject does not exist.
 
         Raises:
             Unavailable: the registry does not answer.
         """
         try:
             numbers = self._ask("GET", "subjects", subject, "versions", refusals={404})
-            found = [self._ask("GET", "subjects", subject, "versions", number) for number in numbers]
         except _RefusedByRegistry:
-            return {}
-        return {int(version["id"]): _parse(version["schema"]) for version in found}
-
-    def knows(self, schema_id: int) -> bool:
-        """Whether any subject has a schema of this id.
-
-        Raises:
-            Unavailable: the registry does not answer.
-        """
-        try:
-            self._ask("GET", "schemas", "ids", schema_id, refusals=_REFUSED)
-        except _RefusedByRegistry:
-            return False
-        return True
+            return ()
+        return [int(number) for number in numbers]
 
     def reach(self) -> None:
         """Ask whether it answers.
@@ -175,8 +154,3 @@ def _reason(text: str) -> str:
         return str(json.loads(text)["message"])
     except (ValueError, TypeError, KeyError):
         return "it gives no reason"
-
-
-def _parse(text: str) -> AvroSchema:
-    parsed: Any = json.loads(text)
-    return fastavro.parse_schema(parsed)

@@ -205,7 +205,6 @@ COMMANDS = {
     LetterRemedy.SEND_ANEW: "olvido dead-letters discard {id} --reason …",
     LetterRemedy.DISCARD: "olvido dead-letters discard {id} --reason …",
     LetterRemedy.COMPARE_SCHEMAS: "olvido topics diff",
-    LetterRemedy.APPLY_SCHEMAS: "olvido topics apply",
 }
 
 

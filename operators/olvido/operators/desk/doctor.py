@@ -124,7 +124,7 @@ def _check_broker(declared: Deployment) -> str:
 
 
 def _check_registry(declared: Deployment) -> str:
-    Registry(declared.registry.url).knows(1)
+    Registry(declared.registry.url).reach()
     return f"schema registry at {declared.registry.url} answers"
 
 

@@ -22,9 +22,10 @@ from olvido.core.events import ConsentChange, PrivacyRequest, SealedBox
 from olvido.core.subject import HANDLE_FORM, Handle
 from olvido.core.tasks import Task
 from olvido.schemas import codec
-from olvido.schemas.registry import Registry, schema_of
+from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.shapes import wire_fields
+from olvido.schemas.shipped import schema_of
 from olvido.schemas.topics import PROCESSORS_GROUP, RECORDER_GROUP, Topic, sink_group, topics_of
 
 DUMP_BYTES_MAX = 512  # of a record that cannot be decoded

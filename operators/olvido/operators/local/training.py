@@ -111,6 +111,7 @@ def _work(bootstrap_servers: str, registry_url: str) -> None:
     for _ in range(2):
         topics.apply(section, schemas, NOBODY)
     for topic in topics_of(NOBODY):
+        schemas.id_of(topic.subject, topic.schema)
         schemas.versions(topic.subject)
     publisher = KafkaPublisher(section, client_id="training")
     publisher.publish([Record(REQUESTS.name, str(number).encode(), b"-") for number in range(RECORDS)])
