@@ -28,16 +28,26 @@ DAYS = 30  # the last look; until then an erasure is kept, and it has four of th
 LOOKS = 4
 # Erased in batches of 100 over thirty days; those of the last hour wait for their first look.
 FILL = """
-INSERT INTO olvido.later_looks (task_id, generation, sink, request_id, subject_id, handles, asked_at, region,
-    key_id, wrapped_key, nonce, ciphertext, place, applied_at)
-SELECT md5(n::text)::uuid, 0, 'crm', lpad(to_hex(n + {first}), 32, '0')::uuid,
-    'h1_' || lpad(n::text, 43, '0'), '[]', '2026-06-01', 'cn', 'cn-2026-11', decode(repeat('00', 80), 'hex'),
-    decode(repeat('00', 12), 'hex'), decode(repeat('00', 200), 'hex'),
+CREATE TEMP TABLE erased AS
+SELECT n, md5(n::text)::uuid AS task_id, n / 100 AS batch,
+    (n / 100 * 100) * interval '{days} days' / {kept} AS age
+FROM generate_series(1, {kept}) AS n;
+INSERT INTO olvido.applied (task_id, generation, outcome, counts, detail, applied_at)
+SELECT task_id, 0, 'erased', '{{"customers.deleted": 1}}', '', now() - age FROM erased ORDER BY n DESC;
+INSERT INTO olvido.kept_erasures (batch_id, sink, place, applied_at, erasures, tasks)
+SELECT md5('batch ' || batch)::uuid, 'crm',
     CASE WHEN age < '1 hour' THEN 0 WHEN age < '1 day' THEN 1 WHEN age < '7 days' THEN 2 ELSE 3 END,
-    now() - age
-FROM (SELECT n, (n / 100 * 100) * interval '{days} days' / {kept} AS age
-      FROM generate_series(1, {kept}) AS n) AS t;
-ANALYZE olvido.later_looks;
+    now() - age, count(*), json_build_object(
+        'task_ids', json_agg(task_id), 'generations', json_agg(0),
+        'request_ids', json_agg(lpad(to_hex(n + {first}), 32, '0')::uuid),
+        'subject_ids', json_agg('h1_' || lpad(n::text, 43, '0')), 'handles', json_agg('[]'::json),
+        'asked_at', json_agg('2026-06-01T00:00:00+00:00'::text), 'regions', json_agg('cn'::text),
+        'key_ids', json_agg('cn-2026-11'::text),
+        'wrapped_keys', json_agg(encode(decode(repeat('00', 80), 'hex'), 'base64')),
+        'nonces', json_agg(encode(decode(repeat('00', 12), 'hex'), 'base64')),
+        'ciphertexts', json_agg(encode(decode(repeat('00', 200), 'hex'), 'base64')))
+FROM erased GROUP BY batch, age;
+ANALYZE olvido.kept_erasures, olvido.applied;
 """
 
 
@@ -54,7 +64,7 @@ def main() -> None:
     nothing = [_timed(lambda: sink.look_again(_opened, _published)) for _ in range(STEPS)]
     with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE olvido.later_looks SET applied_at = applied_at - interval '1 day' WHERE place = 2"
+            "UPDATE olvido.kept_erasures SET applied_at = applied_at - interval '1 day' WHERE place = 2"
         )
     full = [_timed(lambda: sink.look_again(_opened, _published)) for _ in range(STEPS)]
     sink.close()

@@ -63,8 +63,8 @@ def test_who_is_imported_again_is_found_by_hand_and_by_the_sink_itself_and_erase
     person.comes_back()
     chain.sql(
         "crm",
-        "update olvido.later_looks set applied_at = applied_at - interval '2 hours' where request_id = %s",
-        (person.request_id,),
+        "update olvido.kept_erasures set applied_at = applied_at - interval '2 hours' where tasks like %s",
+        (f"%{person.request_id}%",),
     )
     person.erased(generations=3)
     assert person.rows() == 0

@@ -26,7 +26,7 @@ class MySQLTarget:
         "SELECT count(*) FROM information_schema.tables"
         " WHERE table_schema = DATABASE() AND table_name = 'olvido_applied'"
     )
-    later_looks = "olvido_later_looks"
+    kept_erasures = "olvido_kept_erasures"
     earlier = "applied_at - INTERVAL {} SECOND"
 
     def __init__(self, admin_url: str, monkeypatch: Any, tables: Mapping[str, Any] = TABLES) -> None:

@@ -22,7 +22,7 @@ class SQLiteTarget:
     """A file, as an application has it: with a write-ahead log."""
 
     journals = "SELECT count(*) FROM sqlite_schema WHERE name = 'olvido_applied'"
-    later_looks = "olvido_later_looks"
+    kept_erasures = "olvido_kept_erasures"
     earlier = "strftime('%Y-%m-%d %H:%M:%f000+00:00', applied_at, (0 - {}) || ' seconds')"
 
     def __init__(self, path: Path, monkeypatch: Any, tables: Mapping[str, Any] = TABLES) -> None:

@@ -48,7 +48,7 @@ class PostgresTarget:
     """A database of its own on the tests' server."""
 
     journals = "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'olvido'"
-    later_looks = "olvido.later_looks"
+    kept_erasures = "olvido.kept_erasures"
     earlier = "applied_at - INTERVAL '{} seconds'"
 
     def __init__(self, admin_dsn: str, monkeypatch: Any, tables: Mapping[str, Any] = TABLES) -> None:
@@ -97,7 +97,7 @@ class DuckDBTarget:
     """A file."""
 
     journals = "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'olvido'"
-    later_looks = "olvido.later_looks"
+    kept_erasures = "olvido.kept_erasures"
     earlier = "applied_at - INTERVAL '{} seconds'"
 
     def __init__(self, path: Path, monkeypatch: Any, tables: Mapping[str, Any] = TABLES) -> None:

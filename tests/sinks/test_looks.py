@@ -27,6 +27,7 @@ from olvido.sinks.contract import OpenedTask
 from olvido.sinks.rights import erase, orphans
 from olvido.sinks.sweeping import Sweeping
 from olvido.sinks.tables.journal import queries
+from olvido.sinks.tables.kept import read
 
 HOUR = timedelta(minutes=62)  # with which a look is due that is taken after an hour: it may be a minute late
 AN_ID = UUID(int=10**9)
@@ -57,7 +58,7 @@ class Shop:
         """As if everything had been done so much earlier."""
         seconds = int(by.total_seconds())
         self.target.run(
-            f"UPDATE {self.target.later_looks} SET applied_at = {self.target.earlier.format(seconds)}"
+            f"UPDATE {self.target.kept_erasures} SET applied_at = {self.target.earlier.format(seconds)}"
         )
 
     def sweeping(self) -> Sweeping:
@@ -83,7 +84,8 @@ class Shop:
 
     def kept(self) -> list[tuple[int, int]]:
         """Of what is kept, the generations and the places of their next looks."""
-        return self.target.run(f"SELECT generation, place FROM {self.target.later_looks} ORDER BY 1, 2")
+        rows = self.target.run(f"SELECT place, tasks FROM {self.target.kept_erasures}")
+        return sorted((task.generation, place) for place, tasks in rows for task in read(tasks, "crm"))
 
 
 def with_customers(target: Any, folder: Path) -> Shop:
@@ -129,10 +131,11 @@ def test_what_is_kept_holds_no_identity_in_clear(in_postgres: Shop):
     in_postgres.erase(
         in_postgres.boxes.erasure(customer_id="C-1", email="Person1@Example.com", phone="+34600000001")
     )
-    [(row,)] = in_postgres.target.run("SELECT l::text FROM olvido.later_looks l")
+    [(row, tasks)] = in_postgres.target.run("SELECT k::text, tasks FROM olvido.kept_erasures k")
+    [box] = [task.box for task in read(tasks, "crm")]
     for text in ("C-1", "Person1", "person1", "600000001"):
         assert text not in row
-        assert text.encode().hex() not in row
+        assert text.encode() not in box.wrapped_key + box.nonce + box.ciphertext
 
 
 def test_a_row_that_commits_after_the_erasures_snapshot_is_found_by_the_next_look(in_postgres: Shop):
@@ -159,9 +162,21 @@ def test_an_import_of_yesterdays_file_is_found_and_erased_again(shop: Shop):
     again = shop.boxes.erasure(customer_id="C-1", source_id=AN_ID, generation=1)
     assert shop.erase(again) == [Outcome.ERASED]
     assert [row[1] for row in shop.target.rows("customers")] == ["C-3"]
-    assert shop.kept() == [(0, 1), (1, 0)]  # the other one's; and of the person the newest generation alone
+    shop.pass_time(24 * HOUR)
+    found = [look for _ in range(3) for look in shop.step()]
+    # The first two looks of the person's newest generation, and with the second that of the other one.
+    assert [(look.after_s, look.looked) for look in found] == [(3600, 1), (86_400, 2)]
+    assert results(found) == {}
+
+
+def test_of_erasures_that_were_all_asked_for_again_nothing_is_said_and_nothing_kept(shop: Shop):
+    shop.erase(shop.boxes.erasure(customer_id="C-1", source_id=AN_ID))
     shop.pass_time(HOUR)
-    assert results(shop.step()) == {}
+    shop.erase(shop.boxes.erasure(customer_id="C-1", source_id=AN_ID, generation=1))
+    assert list(shop.sweeping().looks_since(datetime.now(UTC) - timedelta(minutes=61))) != []
+    assert shop.kept() == [(0, 0), (1, 0)]
+    assert shop.step() == []
+    assert shop.kept() == [(1, 0)]
 
 
 def test_a_restored_table_is_found(shop: Shop):
@@ -242,8 +257,8 @@ def test_every_dialect_has_the_statements_of_later_looks():
     dialects = [one.name.removesuffix(".sql") for one in folder.iterdir() if "_" not in one.name]
     assert {"postgres", "duckdb"} <= {*dialects}
     wanted = {
-        "keep_erasures", "gone_of", "drop_earlier_generations", "look_alone", "drop_beyond", "oldest_due",
-        "due_looks", "done_after", "looked", "drop_erasures",
+        "keep_batch", "keep_fewer", "keep_gone", "gone_of", "drop_gone", "superseded", "look_alone", "beyond",
+        "oldest_due", "due_looks", "done_after", "read_batches", "looked", "drop_batches",
     }  # fmt: skip
     assert {name: wanted - queries(name).keys() for name in dialects} == {name: set() for name in dialects}
 
@@ -283,10 +298,9 @@ def test_boxes_of_a_destroyed_key_are_counted_as_not_looked_at_and_dropped(shop:
 def test_a_box_that_does_not_open_here_is_not_looked_at_and_stops_no_other(shop: Shop):
     erasure = shop.boxes.erasure(customer_id="C-1")
     shop.erase(erasure, shop.boxes.erasure(customer_id="C-2"))
-    shop.target.run(
-        f"UPDATE {shop.target.later_looks} SET key_id = 'cn-2026-01'"
-        f" WHERE request_id = '{erasure.task.source_id}'"
-    )
+    [(tasks,)] = shop.target.run(f"SELECT tasks FROM {shop.target.kept_erasures}")
+    another = tasks.replace("cn-2026-11", "cn-2026-01", 1)
+    shop.target.run(f"UPDATE {shop.target.kept_erasures} SET tasks = '{another}'")
     shop.pass_time(HOUR)
     [look] = shop.step()
     assert (look.looked, look.forgotten) == (1, 0)
@@ -399,7 +413,7 @@ def test_what_an_open_transaction_may_still_commit_is_not_spoken_of(in_postgres:
 
 def test_two_sinks_in_one_database_look_at_their_own(shop: Shop):
     shop.erase(shop.boxes.erasure(customer_id="C-1"))
-    shop.target.run(f"UPDATE {shop.target.later_looks} SET sink = 'another'")
+    shop.target.run(f"UPDATE {shop.target.kept_erasures} SET sink = 'another'")
     shop.pass_time(HOUR)
     assert shop.step() == []
 

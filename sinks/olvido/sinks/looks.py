@@ -19,14 +19,14 @@ from olvido.core.rights.names import Action
 from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.privacy.opening import Forgotten
 from olvido.sinks.contract import OpenedTask, Swept
-from olvido.sinks.rights.orphans import Gone, orphans, too_many
+from olvido.sinks.rights.orphans import orphans, too_many
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Found, Target
 from olvido.sinks.tables.data_map import ErasureMethod
 from olvido.sinks.tables.engine import TableRows
-from olvido.sinks.tables.kept import Kept, KeptErasures
+from olvido.sinks.tables.kept import DeletedKeys, KeptBatch, KeptErasures
 
-# Erasures in one look, and those of the last one's transaction with it. Each may be named in the record,
+# Erasures in one look, and the rest of the last one's transaction with it. Each may be named in the record,
 # which has at most 64 KiB: 39 bytes each, with the 1,000 tasks that a transaction has at most, are 58 KB.
 LOOKED_MAX = 500
 # By what part of its wait a look may be late, so that what comes due meanwhile is in the same record. Of a
@@ -53,10 +53,10 @@ LookAgain = Annotated[
 ]  # `look_again` of a sink's section
 
 
-def to_keep(batch: Iterable[OpenedTask], receipts: Iterable[Receipt], rows: TableRows) -> list[Kept]:
+def to_keep(batch: Iterable[OpenedTask], receipts: Iterable[Receipt], rows: TableRows) -> list[Task]:
     """The erasures of a batch that are answered for good in a transaction."""
     return [
-        Kept(one.task, receipt.applied_at, rows.gone.get(one.task.key, {}))
+        one.task
         for one, receipt in zip(batch, receipts, strict=True)
         if one.task.action is Action.ERASE and receipt.outcome.final and receipt.applied_at == rows.at
     ]
@@ -80,6 +80,7 @@ class LookTransaction:
         if not self.kept.alone():
             return None
         at = self.target.rows.at
+        self.kept.drop_beyond(waits, LOOKED_MAX)
         late = {
             place: overdue
             for place, done in self.kept.oldest_due(waits).items()
@@ -90,32 +91,42 @@ class LookTransaction:
         place = max(late, key=lambda one: late[one])
         due = self.kept.due(place, waits, LOOKED_MAX)
         look, forgotten = self._look(due, waits[place])
-        self.publish(look)
+        if look is not None:
+            self.publish(look)
         # Killed before this transaction is committed: the same are looked at again, and a second record says
         # so. It verifies no less, and nothing is asked for twice.
-        looked = [one.task.key for one in due if one.task.key not in forgotten]
-        self.kept.looked(looked, place, last=place == len(waits) - 1)
-        self.kept.drop(sorted(forgotten))
-        return Swept(look=look, overdue=max(late.values()), more=len(due) >= LOOKED_MAX or len(late) > 1)
+        self.kept.leave_out(due, forgotten)
+        self.kept.looked(due, place, last=place == len(waits) - 1)
+        more = sum(one.erasures for one in due) >= LOOKED_MAX or len(late) > 1
+        return Swept(look=look, overdue=max(late.values()), more=more)
 
     def page(self, after: datetime) -> LaterLook | None:
         """Look at the next that were done after an instant, because a person asks; None if there are no more.
 
         Nothing is noted: their own looks come when they are due.
         """
-        found = self.kept.done_after(after, LOOKED_MAX)
-        if not found:
-            return None
-        look, _ = self._look(found, timedelta())
-        self.publish(look)
-        return look
+        while found := self.kept.done_after(after, LOOKED_MAX):
+            look, _ = self._look(found, timedelta())
+            if look is not None:
+                self.publish(look)
+                return look
+            after = found[-1].applied_at
+        return None
 
-    def _look(self, due: Sequence[Kept], wait: timedelta) -> tuple[LaterLook, set[IdempotencyKey]]:
-        """Open the boxes and search; what was found, and whose keys are destroyed."""
+    def _look(
+        self, batches: Sequence[KeptBatch], wait: timedelta
+    ) -> tuple[LaterLook | None, set[IdempotencyKey]]:
+        """Open the boxes and search; what was found, and whose keys are destroyed.
+
+        There is no record of erasures that have newer generations, all of them.
+        """
         opened, results = [], dict[IdempotencyKey, LookResult]()
         forgotten: set[IdempotencyKey] = set()
-        gone: list[Gone] = []
-        for task, _, deleted in due:
+        gone: list[DeletedKeys] = []
+        due = [(task, one) for one in batches for task in one.tasks]
+        if not due:
+            return None, forgotten
+        for task, batch in due:
             try:
                 one = self.opening(task)
             except Forgotten:
@@ -125,22 +136,24 @@ class LookTransaction:
                 results[task.key] = LookResult.NOT_LOOKED
             else:
                 opened.append(one)
-                gone.append(deleted)
+                gone.append(batch.gone.get(task.key, {}))
         tasks = [TaskProgress.of(n, one) for n, one in enumerate(opened)]
         results |= {tasks[n].task.key: result for n, result in _searched(self.target, tasks, gone).items()}
         look = look_of(
-            self.sink, wait, [one.applied_at for one in due], self.target.rows.at,
+            self.sink, wait, [batch.applied_at for _, batch in due], self.target.rows.at,
             looked=len(opened), forgotten=len(forgotten),
             not_verified=[
-                NotVerified(request_id=one.source_id, generation=one.generation, result=results[one.key])
-                for one, *_ in due
-                if one.key in results
+                NotVerified(request_id=task.source_id, generation=task.generation, result=results[task.key])
+                for task, _ in due
+                if task.key in results
             ],
         )  # fmt: skip
         return look, forgotten
 
 
-def _searched(target: Target, tasks: Sequence[TaskProgress], gone: Sequence[Gone]) -> dict[int, LookResult]:
+def _searched(
+    target: Target, tasks: Sequence[TaskProgress], gone: Sequence[DeletedKeys]
+) -> dict[int, LookResult]:
     """What a search finds of people who were erased, by their places; who is not in it was not found.
 
     Only what an erasure would take, and what is not newer than the request, was found again. Of a row

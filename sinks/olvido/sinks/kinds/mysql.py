@@ -373,12 +373,10 @@ def _number(error: Exception) -> int | None:
 
 
 def _plain(value: object) -> object:
-    """A value of the journal as MariaDB takes it: instants in UTC without a zone, bytes as digits."""
+    """A value of the journal as MariaDB takes it: instants in UTC without a zone."""
     match value:
         case datetime():
             return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
         case UUID():
             return str(value)
-        case bytes():
-            return value.hex()
     return value

@@ -334,6 +334,4 @@ def _plain(value: object) -> object:
             return value.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")
         case UUID():
             return str(value)
-        case bytes():
-            return value.hex()
     return value

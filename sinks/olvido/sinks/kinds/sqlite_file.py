@@ -44,7 +44,6 @@ class SQLiteFile:
         try:
             conn.text_factory = _text
             conn.create_function("olvido_instant", 2, instant, deterministic=True)
-            conn.create_function("olvido_bytes", 1, bytes.fromhex, deterministic=True)
             conn.execute("PRAGMA foreign_keys = ON")
             # What is deleted is written over with zeros, and a rollback journal that persists is emptied.
             conn.execute("PRAGMA secure_delete = ON")

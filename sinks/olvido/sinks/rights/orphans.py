@@ -12,11 +12,9 @@ from typing import NamedTuple
 from olvido.sinks.rights.target import Target
 from olvido.sinks.tables.data_map import ErasureMethod
 from olvido.sinks.tables.engine import BY_KEY, Reached
-from olvido.sinks.tables.ownership import Key
+from olvido.sinks.tables.kept import DeletedKeys
 
 KEYS_MAX = 1000  # of a person's deleted rows in one table; of more nothing later can be said for certain
-
-Gone = Mapping[str, Sequence[Key]]  # by table: the keys of the rows that were deleted
 
 
 class Way(NamedTuple):
@@ -38,12 +36,14 @@ def may_be_left(target: Target, name: str) -> bool:
     )
 
 
-def too_many(gone: Gone) -> bool:
+def too_many(gone: DeletedKeys) -> bool:
     """Whether not all keys of what was deleted were kept."""
     return any(len(keys) >= KEYS_MAX for keys in gone.values())
 
 
-def orphans(target: Target, gone: Mapping[int, Gone], fences: Mapping[int, datetime | None]) -> Iterator[Way]:
+def orphans(
+    target: Target, gone: Mapping[int, DeletedKeys], fences: Mapping[int, datetime | None]
+) -> Iterator[Way]:
     """The rows that hang on what is gone, as the ways by which they are reached; each has some.
 
     A row that hangs on a row that is there as well is that one's. So is a row whose parent is there again:

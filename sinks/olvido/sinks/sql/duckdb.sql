@@ -40,22 +40,18 @@ CREATE TABLE IF NOT EXISTS olvido.row_words (
     event_id UUID NOT NULL,
     PRIMARY KEY (table_name, row_key, purpose)
 );
-CREATE TABLE IF NOT EXISTS olvido.later_looks (
+CREATE TABLE IF NOT EXISTS olvido.kept_erasures (
+    batch_id UUID NOT NULL PRIMARY KEY,
+    sink VARCHAR NOT NULL,
+    place INTEGER NOT NULL,  -- of the next look among those of the setting
+    applied_at TIMESTAMP NOT NULL,
+    erasures INTEGER NOT NULL,  -- how many
+    tasks VARCHAR NOT NULL  -- JSON: the tasks with their sealed boxes
+);
+CREATE TABLE IF NOT EXISTS olvido.deleted_keys (
     task_id UUID NOT NULL,
     generation INTEGER NOT NULL,
-    sink VARCHAR NOT NULL,
-    request_id UUID NOT NULL,
-    subject_id VARCHAR NOT NULL,
-    handles VARCHAR NOT NULL,  -- JSON
-    asked_at TIMESTAMP NOT NULL,  -- the fence
-    region VARCHAR NOT NULL,
-    key_id VARCHAR NOT NULL,
-    wrapped_key BLOB NOT NULL,
-    nonce BLOB NOT NULL,
-    ciphertext BLOB NOT NULL,
-    gone VARCHAR,  -- JSON, by table: the keys of deleted rows on which others may still hang
-    place INTEGER NOT NULL,  -- of its next look among those of the setting
-    applied_at TIMESTAMP NOT NULL,
+    gone VARCHAR NOT NULL,  -- JSON, by table: the keys of deleted rows on which others may still hang
     PRIMARY KEY (task_id, generation)
 );
 CREATE TABLE IF NOT EXISTS olvido.compaction_due (since TIMESTAMP NOT NULL);
@@ -129,79 +125,88 @@ SELECT 1 WHERE $table = '' AND len($row_keys::VARCHAR[]) < 0;
 -- Nothing: none was written down.
 SELECT 1 WHERE $table = '' AND len($row_keys::VARCHAR[]) < 0;
 
--- name: keep_erasures
--- The task of each erasure with its sealed box, until its last look. No identity is in clear.
-INSERT OR IGNORE INTO olvido.later_looks
-SELECT unnest($task_ids::UUID[]), unnest($generations::INTEGER[]), $sink, unnest($request_ids::UUID[]),
-    unnest($subject_ids::VARCHAR[]), unnest($handles::VARCHAR[]), unnest($asked_at::TIMESTAMP[]),
-    unnest($regions::VARCHAR[]), unnest($key_ids::VARCHAR[]), unnest($wrapped_keys::BLOB[]),
-    unnest($nonces::BLOB[]), unnest($ciphertexts::BLOB[]), unnest($gone::VARCHAR[]), 0, unnest($applied_at::TIMESTAMP[]);
+-- name: keep_batch
+-- The tasks of one transaction's erasures with their sealed boxes, until their last look. No identity is in clear.
+INSERT INTO olvido.kept_erasures VALUES ($batch_id, $sink, 0, $applied_at, $erasures, $tasks);
+
+-- name: keep_fewer
+-- Some of a batch are kept no longer.
+UPDATE olvido.kept_erasures SET erasures = $erasures, tasks = $tasks WHERE batch_id = $batch_id;
+
+-- name: keep_gone
+-- The keys of the rows that tasks have deleted.
+INSERT OR IGNORE INTO olvido.deleted_keys
+SELECT unnest($task_ids::UUID[]), unnest($generations::INTEGER[]), unnest($gone::VARCHAR[]);
 
 -- name: gone_of
--- The keys of deleted rows that these tasks have kept, each by its newest generation.
-SELECT task_id::VARCHAR, arg_max(gone, generation)
-FROM olvido.later_looks
-WHERE gone IS NOT NULL AND task_id IN (SELECT unnest($task_ids::UUID[]))
-GROUP BY task_id;
+-- The keys of deleted rows that these tasks have kept, by generation.
+SELECT task_id::VARCHAR, generation, gone FROM olvido.deleted_keys
+WHERE task_id IN (SELECT unnest($task_ids::UUID[]));
 
--- name: drop_earlier_generations
--- What was asked for again is looked at by its newest generation.
-DELETE FROM olvido.later_looks AS l
+-- name: drop_gone
+-- They are looked at no more.
+DELETE FROM olvido.deleted_keys AS k
 USING (SELECT unnest($task_ids::UUID[]) AS task_id, unnest($generations::INTEGER[]) AS generation) AS t
-WHERE l.task_id = t.task_id AND l.generation < t.generation;
+WHERE k.task_id = t.task_id AND k.generation = t.generation;
+
+-- name: superseded
+-- Those of these tasks that were asked for again, and answered: the newest generation is looked at, and no other.
+SELECT DISTINCT t.task_id::VARCHAR, t.generation
+FROM (SELECT unnest($task_ids::UUID[]) AS task_id, unnest($generations::INTEGER[]) AS generation) AS t
+JOIN olvido.applied AS a ON a.task_id = t.task_id AND a.generation > t.generation;
 
 -- name: look_alone
 -- The file is locked: nobody else can be looking.
 SELECT $sink <> '';
 
--- name: drop_beyond
--- The setting has fewer looks than it had: what has had as many is kept no longer.
-DELETE FROM olvido.later_looks WHERE sink = $sink AND place >= $places;
+-- name: beyond
+-- What has had as many looks as the setting has, or more, since it had more of them before.
+SELECT batch_id::VARCHAR, erasures, applied_at FROM olvido.kept_erasures
+WHERE sink = $sink AND place >= $places
+ORDER BY applied_at LIMIT $limit;
 
 -- name: oldest_due
 -- For each look that is due for some erasure, when the oldest of those was done.
 SELECT l.place, min(l.applied_at)
 FROM (SELECT unnest($places::INTEGER[]) AS place, unnest($before::TIMESTAMP[]) AS before) AS w
-JOIN olvido.later_looks AS l ON l.place = w.place AND l.applied_at <= w.before
+JOIN olvido.kept_erasures AS l ON l.place = w.place AND l.applied_at <= w.before
 WHERE l.sink = $sink
 GROUP BY l.place;
 
 -- name: due_looks
 -- Those whose look of one place is due, the oldest first. Of one instant all or none: the record speaks of all
 -- that was done between two instants.
-SELECT task_id::VARCHAR, generation, request_id::VARCHAR, subject_id, handles, asked_at, region, key_id,
-    wrapped_key, nonce, ciphertext, gone, applied_at
-FROM olvido.later_looks
+SELECT batch_id::VARCHAR, erasures, applied_at FROM olvido.kept_erasures
 WHERE sink = $sink AND place = $place AND applied_at <= (
     SELECT max(applied_at) FROM (
-        SELECT applied_at FROM olvido.later_looks
+        SELECT applied_at FROM olvido.kept_erasures
         WHERE sink = $sink AND place = $place AND applied_at <= $before
         ORDER BY applied_at LIMIT $limit))
 ORDER BY applied_at;
 
 -- name: done_after
 -- Those that were done after an instant, whatever looks they had, the oldest first.
-SELECT task_id::VARCHAR, generation, request_id::VARCHAR, subject_id, handles, asked_at, region, key_id,
-    wrapped_key, nonce, ciphertext, gone, applied_at
-FROM olvido.later_looks
+SELECT batch_id::VARCHAR, erasures, applied_at FROM olvido.kept_erasures
 WHERE sink = $sink AND applied_at > $instant AND applied_at <= (
     SELECT max(applied_at) FROM (
-        SELECT applied_at FROM olvido.later_looks
+        SELECT applied_at FROM olvido.kept_erasures
         WHERE sink = $sink AND applied_at > $instant
         ORDER BY applied_at LIMIT $limit))
 ORDER BY applied_at;
 
+-- name: read_batches
+-- The tasks of batches.
+SELECT batch_id::VARCHAR, tasks FROM olvido.kept_erasures
+WHERE batch_id IN (SELECT unnest($batch_ids::UUID[]));
+
 -- name: looked
 -- They had the look of a place, and wait for the next one.
-UPDATE olvido.later_looks AS l SET place = $place + 1
-FROM (SELECT unnest($task_ids::UUID[]) AS task_id, unnest($generations::INTEGER[]) AS generation) AS t
-WHERE l.task_id = t.task_id AND l.generation = t.generation AND l.place = $place;
+UPDATE olvido.kept_erasures SET place = $place + 1
+WHERE batch_id IN (SELECT unnest($batch_ids::UUID[])) AND place = $place;
 
--- name: drop_erasures
+-- name: drop_batches
 -- They are looked at no more.
-DELETE FROM olvido.later_looks AS l
-USING (SELECT unnest($task_ids::UUID[]) AS task_id, unnest($generations::INTEGER[]) AS generation) AS t
-WHERE l.task_id = t.task_id AND l.generation = t.generation;
+DELETE FROM olvido.kept_erasures WHERE batch_id IN (SELECT unnest($batch_ids::UUID[]));
 
 -- name: compaction_due
 -- Whether something was deleted since the file was last written anew.

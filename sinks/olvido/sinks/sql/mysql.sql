@@ -30,9 +30,9 @@ SELECT @@innodb_flush_log_at_trx_commit = 1;
 
 -- name: installed
 -- Whether Olvido's own tables are there, the last of them with the others.
-SELECT count(*) = 6 FROM information_schema.tables
+SELECT count(*) = 7 FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_name IN ('olvido_applied', 'olvido_consent_state', 'olvido_objections',
-    'olvido_row_marks', 'olvido_shared_rows', 'olvido_later_looks');
+    'olvido_row_marks', 'olvido_shared_rows', 'olvido_kept_erasures', 'olvido_deleted_keys');
 
 -- name: install
 -- Olvido's own tables in the target: the journal of tasks, what people decided, and the boxes of erasures until
@@ -78,25 +78,22 @@ CREATE TABLE IF NOT EXISTS olvido_shared_rows (
     left_at DATETIME(6) NOT NULL,
     PRIMARY KEY (table_name, row_key)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4;
-CREATE TABLE IF NOT EXISTS olvido_later_looks (
-    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-    generation INT NOT NULL,
+CREATE TABLE IF NOT EXISTS olvido_kept_erasures (
+    batch_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     sink VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-    request_id CHAR(36) NOT NULL,
-    subject_id VARCHAR(80) NOT NULL,
-    handles TEXT NOT NULL,
-    asked_at DATETIME(6) NOT NULL,
-    region VARCHAR(64) NOT NULL,
-    key_id VARCHAR(200) NOT NULL,
-    wrapped_key BLOB NOT NULL,
-    nonce BLOB NOT NULL,
-    ciphertext LONGBLOB NOT NULL,
-    gone LONGTEXT,
     place INT NOT NULL,
     applied_at DATETIME(6) NOT NULL,
-    PRIMARY KEY (task_id, generation),
+    erasures INT NOT NULL,
+    tasks LONGTEXT CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    PRIMARY KEY (batch_id),
     KEY due (sink, place, applied_at),
     KEY done (sink, applied_at)
+) ENGINE = InnoDB CHARACTER SET utf8mb4;
+CREATE TABLE IF NOT EXISTS olvido_deleted_keys (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    generation INT NOT NULL,
+    gone LONGTEXT NOT NULL,
+    PRIMARY KEY (task_id, generation)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4;
 
 -- name: remembered
@@ -201,35 +198,45 @@ DELETE s FROM olvido_shared_rows AS s
 JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (row_key VARCHAR(1500) PATH '$.row_keys')) AS w
     ON s.table_name = %(table)s AND s.row_key = CAST(w.row_key AS BINARY);
 
--- name: keep_erasures
--- The task of each erasure with its sealed box, until its last look. No identity is in clear.
-INSERT IGNORE INTO olvido_later_looks (task_id, generation, sink, request_id, subject_id, handles, asked_at, region,
-    key_id, wrapped_key, nonce, ciphertext, gone, place, applied_at)
-SELECT task_id, generation, %(sink)s, request_id, subject_id, handles, asked_at, region, key_id,
-    UNHEX(wrapped_key), UNHEX(nonce), UNHEX(ciphertext), gone, 0, applied_at
+-- name: keep_batch
+-- The tasks of one transaction's erasures with their sealed boxes, until their last look. No identity is in clear.
+INSERT INTO olvido_kept_erasures (batch_id, sink, place, applied_at, erasures, tasks)
+VALUES (%(batch_id)s, %(sink)s, 0, %(applied_at)s, %(erasures)s, %(tasks)s);
+
+-- name: keep_fewer
+-- Some of a batch are kept no longer.
+UPDATE olvido_kept_erasures SET erasures = %(erasures)s, tasks = %(tasks)s WHERE batch_id = %(batch_id)s;
+
+-- name: keep_gone
+-- The keys of the rows that tasks have deleted.
+INSERT IGNORE INTO olvido_deleted_keys (task_id, generation, gone)
+SELECT task_id, generation, gone
 FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
-    task_id CHAR(36) PATH '$.task_ids', generation INT PATH '$.generations', request_id CHAR(36) PATH '$.request_ids',
-    subject_id VARCHAR(80) PATH '$.subject_ids', handles TEXT PATH '$.handles', asked_at DATETIME(6) PATH '$.asked_at',
-    region VARCHAR(64) PATH '$.regions', key_id VARCHAR(200) PATH '$.key_ids', wrapped_key TEXT PATH '$.wrapped_keys',
-    nonce TEXT PATH '$.nonces', ciphertext LONGTEXT PATH '$.ciphertexts', gone LONGTEXT PATH '$.gone',
-    applied_at DATETIME(6) PATH '$.applied_at')) AS w
+    task_id CHAR(36) PATH '$.task_ids', generation INT PATH '$.generations', gone LONGTEXT PATH '$.gone')) AS w
 ORDER BY task_id, generation;
 
 -- name: gone_of
--- The keys of deleted rows that these tasks have kept, the newest generation last.
-SELECT l.task_id, l.gone
+-- The keys of deleted rows that these tasks have kept, by generation.
+SELECT k.task_id, k.generation, k.gone
 FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
     task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids')) AS w
-JOIN olvido_later_looks AS l ON l.task_id = w.task_id
-WHERE l.gone IS NOT NULL
-ORDER BY l.task_id, l.generation;
+JOIN olvido_deleted_keys AS k ON k.task_id = w.task_id;
 
--- name: drop_earlier_generations
--- What was asked for again is looked at by its newest generation.
-DELETE l FROM olvido_later_looks AS l
+-- name: drop_gone
+-- They are looked at no more.
+DELETE k FROM olvido_deleted_keys AS k
 JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (
     task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids',
-    generation INT PATH '$.generations')) AS w ON l.task_id = w.task_id AND l.generation < w.generation;
+    generation INT PATH '$.generations')) AS w
+    ON k.task_id = w.task_id AND k.generation = w.generation;
+
+-- name: superseded
+-- Those of these tasks that were asked for again, and answered: the newest generation is looked at, and no other.
+SELECT DISTINCT w.task_id, w.generation
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids',
+    generation INT PATH '$.generations')) AS w
+JOIN olvido_applied AS a ON a.task_id = w.task_id AND a.generation > w.generation;
 
 -- name: look_alone
 -- Whether no other process looks for this sink now. The lock is let go when the transaction has ended.
@@ -239,59 +246,64 @@ SELECT GET_LOCK(CONCAT('olvido look ', LEFT(MD5(CONCAT(DATABASE(), '.', %(sink)s
 -- Others may look.
 SELECT RELEASE_LOCK(CONCAT('olvido look ', LEFT(MD5(CONCAT(DATABASE(), '.', %(sink)s)), 32)));
 
--- name: drop_beyond
--- The setting has fewer looks than it had: what has had as many is kept no longer.
-DELETE FROM olvido_later_looks WHERE sink = %(sink)s AND place >= %(places)s;
+-- name: beyond
+-- What has had as many looks as the setting has, or more, since it had more of them before.
+SELECT batch_id, erasures, applied_at FROM olvido_kept_erasures
+WHERE sink = %(sink)s AND place >= %(places)s
+ORDER BY applied_at LIMIT %(limit)s;
 
 -- name: oldest_due
 -- For each look that is due for some erasure, when the oldest of those was done.
 SELECT l.place, MIN(l.applied_at)
 FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
     place INT PATH '$.places', before_at DATETIME(6) PATH '$.before')) AS w
-JOIN olvido_later_looks AS l ON l.place = w.place AND l.applied_at <= w.before_at
+JOIN olvido_kept_erasures AS l ON l.place = w.place AND l.applied_at <= w.before_at
 WHERE l.sink = %(sink)s
 GROUP BY l.place;
 
 -- name: due_looks
 -- Those whose look of one place is due, the oldest first. Of one instant all or none: the record speaks of all
 -- that was done between two instants.
-SELECT task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, wrapped_key, nonce,
-    ciphertext, gone, applied_at
-FROM olvido_later_looks
+SELECT batch_id, erasures, applied_at FROM olvido_kept_erasures
 WHERE sink = %(sink)s AND place = %(place)s AND applied_at <= (
     SELECT MAX(applied_at) FROM (
-        SELECT applied_at FROM olvido_later_looks
+        SELECT applied_at FROM olvido_kept_erasures
         WHERE sink = %(sink)s AND place = %(place)s AND applied_at <= %(before)s
         ORDER BY applied_at LIMIT %(limit)s) AS chosen)
 ORDER BY applied_at;
 
 -- name: done_after
 -- Those that were done after an instant, whatever looks they had, the oldest first.
-SELECT task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, wrapped_key, nonce,
-    ciphertext, gone, applied_at
-FROM olvido_later_looks
+SELECT batch_id, erasures, applied_at FROM olvido_kept_erasures
 WHERE sink = %(sink)s AND applied_at > %(instant)s AND applied_at <= (
     SELECT MAX(applied_at) FROM (
-        SELECT applied_at FROM olvido_later_looks
+        SELECT applied_at FROM olvido_kept_erasures
         WHERE sink = %(sink)s AND applied_at > %(instant)s
         ORDER BY applied_at LIMIT %(limit)s) AS chosen)
 ORDER BY applied_at;
 
+-- name: read_batches
+-- The tasks of batches.
+SELECT l.batch_id, l.tasks
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    batch_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.batch_ids')) AS w
+JOIN olvido_kept_erasures AS l ON l.batch_id = w.batch_id;
+
 -- name: looked
 -- They had the look of a place, and wait for the next one.
-UPDATE olvido_later_looks AS l
+UPDATE olvido_kept_erasures AS l
 JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (
-    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids',
-    generation INT PATH '$.generations')) AS w ON l.task_id = w.task_id AND l.generation = w.generation
+    batch_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.batch_ids')) AS w
+    ON l.batch_id = w.batch_id
 SET l.place = %(place)s + 1
 WHERE l.place = %(place)s;
 
--- name: drop_erasures
+-- name: drop_batches
 -- They are looked at no more.
-DELETE l FROM olvido_later_looks AS l
+DELETE l FROM olvido_kept_erasures AS l
 JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (
-    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids',
-    generation INT PATH '$.generations')) AS w ON l.task_id = w.task_id AND l.generation = w.generation;
+    batch_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.batch_ids')) AS w
+    ON l.batch_id = w.batch_id;
 
 -- name: tables
 -- What there is of each name, and what keeps its rows.

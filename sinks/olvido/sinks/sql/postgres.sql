@@ -20,14 +20,14 @@ SELECT now(), CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'rem
 -- Whether all of Olvido's own tables are there.
 SELECT bool_and(to_regclass(name) IS NOT NULL)
 FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words',
-    'olvido.shared_rows', 'olvido.later_looks']) AS t (name);
+    'olvido.shared_rows', 'olvido.kept_erasures', 'olvido.deleted_keys']) AS t (name);
 
 -- name: usable
 -- Whether this role may do with Olvido's own tables what the sink does.
 SELECT bool_and(has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
     AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE'))
 FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words',
-    'olvido.shared_rows', 'olvido.later_looks']) AS t (name);
+    'olvido.shared_rows', 'olvido.kept_erasures', 'olvido.deleted_keys']) AS t (name);
 
 -- name: install
 -- Olvido's own tables in the target: the journal of tasks, what people said, and the boxes of erasures until their
@@ -76,26 +76,24 @@ CREATE TABLE IF NOT EXISTS olvido.shared_rows (
     left_at timestamptz NOT NULL,
     PRIMARY KEY (table_name, row_key)
 );
-CREATE TABLE IF NOT EXISTS olvido.later_looks (
+CREATE TABLE IF NOT EXISTS olvido.kept_erasures (
+    batch_id uuid PRIMARY KEY,
+    sink text NOT NULL,
+    place int NOT NULL,  -- of the next look among those of the setting
+    applied_at timestamptz NOT NULL,
+    erasures int NOT NULL,  -- how many
+    tasks text NOT NULL  -- JSON: the tasks with their sealed boxes
+);
+-- What is sealed grows no smaller by compression.
+ALTER TABLE olvido.kept_erasures ALTER tasks SET STORAGE EXTERNAL;
+CREATE INDEX IF NOT EXISTS kept_erasures_due ON olvido.kept_erasures (sink, place, applied_at);
+CREATE INDEX IF NOT EXISTS kept_erasures_done ON olvido.kept_erasures (sink, applied_at);
+CREATE TABLE IF NOT EXISTS olvido.deleted_keys (
     task_id uuid NOT NULL,
     generation int NOT NULL,
-    sink text NOT NULL,
-    request_id uuid NOT NULL,
-    subject_id text NOT NULL,
-    handles jsonb NOT NULL,
-    asked_at timestamptz NOT NULL,  -- the fence
-    region text NOT NULL,
-    key_id text NOT NULL,
-    wrapped_key bytea NOT NULL,
-    nonce bytea NOT NULL,
-    ciphertext bytea NOT NULL,
-    gone jsonb,  -- by table: the keys of deleted rows on which others may still hang
-    place int NOT NULL,  -- of its next look among those of the setting
-    applied_at timestamptz NOT NULL,
+    gone jsonb NOT NULL,  -- by table: the keys of deleted rows on which others may still hang
     PRIMARY KEY (task_id, generation)
 );
-CREATE INDEX IF NOT EXISTS later_looks_due ON olvido.later_looks (sink, place, applied_at);
-CREATE INDEX IF NOT EXISTS later_looks_done ON olvido.later_looks (sink, applied_at);
 
 -- name: remembered
 -- The answers given before.
@@ -200,43 +198,49 @@ ON CONFLICT (table_name, row_key) DO UPDATE SET left_at = excluded.left_at;
 DELETE FROM olvido.shared_rows
 WHERE table_name = %(table)s AND row_key = ANY(%(row_keys)s::text[]);
 
--- name: keep_erasures
--- The task of each erasure with its sealed box, until its last look. No identity is in clear.
-INSERT INTO olvido.later_looks (task_id, generation, sink, request_id, subject_id, handles, asked_at,
-    region, key_id, wrapped_key, nonce, ciphertext, gone, place, applied_at)
-SELECT t.task_id, t.generation, %(sink)s, t.request_id, t.subject_id, t.handles::jsonb, t.asked_at,
-    t.region, t.key_id, t.wrapped_key, t.nonce, t.ciphertext, t.gone::jsonb, 0, t.applied_at
-FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[], %(request_ids)s::uuid[], %(subject_ids)s::text[],
-            %(handles)s::text[], %(asked_at)s::timestamptz[], %(regions)s::text[], %(key_ids)s::text[],
-            %(wrapped_keys)s::bytea[], %(nonces)s::bytea[], %(ciphertexts)s::bytea[], %(gone)s::text[],
-            %(applied_at)s::timestamptz[])
-    AS t (task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, wrapped_key, nonce,
-          ciphertext, gone, applied_at)
-ORDER BY t.task_id, t.generation
+-- name: keep_batch
+-- The tasks of one transaction's erasures with their sealed boxes, until their last look. No identity is in clear.
+INSERT INTO olvido.kept_erasures (batch_id, sink, place, applied_at, erasures, tasks)
+VALUES (%(batch_id)s, %(sink)s, 0, %(applied_at)s, %(erasures)s, %(tasks)s);
+
+-- name: keep_fewer
+-- Some of a batch are kept no longer.
+UPDATE olvido.kept_erasures SET erasures = %(erasures)s, tasks = %(tasks)s WHERE batch_id = %(batch_id)s;
+
+-- name: keep_gone
+-- The keys of the rows that tasks have deleted.
+INSERT INTO olvido.deleted_keys (task_id, generation, gone)
+SELECT task_id, generation, gone::jsonb
+FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[], %(gone)s::text[]) AS t (task_id, generation, gone)
+ORDER BY task_id, generation
 ON CONFLICT DO NOTHING;
 
 -- name: gone_of
--- The keys of deleted rows that these tasks have kept, each by its newest generation.
-SELECT DISTINCT ON (task_id) task_id::text, gone::text
-FROM olvido.later_looks
-WHERE task_id = ANY(%(task_ids)s::uuid[]) AND gone IS NOT NULL
-ORDER BY task_id, generation DESC;
+-- The keys of deleted rows that these tasks have kept, by generation.
+SELECT task_id::text, generation, gone::text FROM olvido.deleted_keys WHERE task_id = ANY(%(task_ids)s::uuid[]);
 
--- name: drop_earlier_generations
--- What was asked for again is looked at by its newest generation.
-DELETE FROM olvido.later_looks AS l
+-- name: drop_gone
+-- They are looked at no more.
+DELETE FROM olvido.deleted_keys AS k
 USING unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
-WHERE l.task_id = t.task_id AND l.generation < t.generation;
+WHERE k.task_id = t.task_id AND k.generation = t.generation;
+
+-- name: superseded
+-- Those of these tasks that were asked for again, and answered: the newest generation is looked at, and no other.
+SELECT t.task_id::text, t.generation
+FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
+WHERE EXISTS (SELECT 1 FROM olvido.applied AS a
+              WHERE a.task_id = t.task_id AND a.generation > t.generation AND a.outcome <> '');
 
 -- name: look_alone
 -- Of several members of a sink's group one looks at a time.
 SELECT pg_try_advisory_xact_lock(hashtext('olvido.later_looks'), hashtext(%(sink)s));
 
--- name: drop_beyond
--- The setting has fewer looks than it had: what has had as many is kept no longer. Some of them at a time.
-DELETE FROM olvido.later_looks
-WHERE ctid = ANY(ARRAY(SELECT ctid FROM olvido.later_looks
-                       WHERE sink = %(sink)s AND place >= %(places)s LIMIT 1000));
+-- name: beyond
+-- What has had as many looks as the setting has, or more, since it had more of them before.
+SELECT batch_id::text, erasures, applied_at FROM olvido.kept_erasures
+WHERE sink = %(sink)s AND place >= %(places)s
+ORDER BY applied_at LIMIT %(limit)s;
 
 -- name: oldest_due
 -- For each look that is due for some erasure, when the oldest of those was done.
@@ -249,16 +253,14 @@ WITH open AS (
 SELECT w.place, l.applied_at
 FROM open, unnest(%(places)s::int[], %(before)s::timestamptz[]) AS w (place, before)
 CROSS JOIN LATERAL (
-    SELECT applied_at FROM olvido.later_looks
+    SELECT applied_at FROM olvido.kept_erasures
     WHERE sink = %(sink)s AND place = w.place AND applied_at <= w.before AND applied_at < open.began
     ORDER BY applied_at LIMIT 1
 ) AS l;
 
 -- name: due_looks
 -- Those whose look of one place is due, the oldest first. Of one instant all or none: see oldest_due.
-SELECT task_id::text, generation, request_id::text, subject_id, handles::text, asked_at,
-    region, key_id, wrapped_key, nonce, ciphertext, gone::text, applied_at
-FROM olvido.later_looks
+SELECT batch_id::text, erasures, applied_at FROM olvido.kept_erasures
 WHERE sink = %(sink)s AND place = %(place)s AND applied_at <= %(before)s
   AND applied_at < (SELECT coalesce(min(xact_start), now()) FROM pg_stat_activity
                     WHERE datname = current_database() AND application_name = 'olvido'
@@ -267,26 +269,25 @@ ORDER BY applied_at FETCH FIRST %(limit)s ROWS WITH TIES;
 
 -- name: done_after
 -- Those that were done after an instant, whatever looks they had, the oldest first.
-SELECT task_id::text, generation, request_id::text, subject_id, handles::text, asked_at,
-    region, key_id, wrapped_key, nonce, ciphertext, gone::text, applied_at
-FROM olvido.later_looks
+SELECT batch_id::text, erasures, applied_at FROM olvido.kept_erasures
 WHERE sink = %(sink)s AND applied_at > %(instant)s
   AND applied_at < (SELECT coalesce(min(xact_start), now()) FROM pg_stat_activity
                     WHERE datname = current_database() AND application_name = 'olvido'
                       AND pid <> pg_backend_pid())
 ORDER BY applied_at FETCH FIRST %(limit)s ROWS WITH TIES;
 
+-- name: read_batches
+-- The tasks of batches.
+SELECT batch_id::text, tasks FROM olvido.kept_erasures WHERE batch_id = ANY(%(batch_ids)s::uuid[]);
+
 -- name: looked
 -- They had the look of a place, and wait for the next one.
-UPDATE olvido.later_looks AS l SET place = %(place)s + 1
-FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
-WHERE l.task_id = t.task_id AND l.generation = t.generation AND l.place = %(place)s;
+UPDATE olvido.kept_erasures SET place = %(place)s + 1
+WHERE batch_id = ANY(%(batch_ids)s::uuid[]) AND place = %(place)s;
 
--- name: drop_erasures
+-- name: drop_batches
 -- They are looked at no more.
-DELETE FROM olvido.later_looks AS l
-USING unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
-WHERE l.task_id = t.task_id AND l.generation = t.generation;
+DELETE FROM olvido.kept_erasures WHERE batch_id = ANY(%(batch_ids)s::uuid[]);
 
 -- name: tables
 -- What kind of thing a name is, and what this role may do with it.

@@ -39,26 +39,22 @@ CREATE TABLE IF NOT EXISTS olvido_row_marks (
     event_id TEXT NOT NULL,
     PRIMARY KEY (table_name, row_key, purpose)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS olvido_later_looks (
+CREATE TABLE IF NOT EXISTS olvido_kept_erasures (
+    batch_id TEXT NOT NULL PRIMARY KEY,
+    sink TEXT NOT NULL,
+    place INTEGER NOT NULL,  -- of the next look among those of the setting
+    applied_at TEXT NOT NULL,
+    erasures INTEGER NOT NULL,  -- how many
+    tasks TEXT NOT NULL  -- JSON: the tasks with their sealed boxes
+);
+CREATE INDEX IF NOT EXISTS olvido_kept_erasures_due ON olvido_kept_erasures (sink, place, applied_at);
+CREATE INDEX IF NOT EXISTS olvido_kept_erasures_done ON olvido_kept_erasures (sink, applied_at);
+CREATE TABLE IF NOT EXISTS olvido_deleted_keys (
     task_id TEXT NOT NULL,
     generation INTEGER NOT NULL,
-    sink TEXT NOT NULL,
-    request_id TEXT NOT NULL,
-    subject_id TEXT NOT NULL,
-    handles TEXT NOT NULL,  -- JSON
-    asked_at TEXT NOT NULL,  -- the fence
-    region TEXT NOT NULL,
-    key_id TEXT NOT NULL,
-    wrapped_key BLOB NOT NULL,
-    nonce BLOB NOT NULL,
-    ciphertext BLOB NOT NULL,
-    gone TEXT,  -- JSON, by table: the keys of deleted rows on which others may still hang
-    place INTEGER NOT NULL,  -- of its next look among those of the setting
-    applied_at TEXT NOT NULL,
+    gone TEXT NOT NULL,  -- JSON, by table: the keys of deleted rows on which others may still hang
     PRIMARY KEY (task_id, generation)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS olvido_later_looks_due ON olvido_later_looks (sink, place, applied_at);
-CREATE INDEX IF NOT EXISTS olvido_later_looks_done ON olvido_later_looks (sink, applied_at);
 CREATE TABLE IF NOT EXISTS olvido_rewrite_due (since TEXT NOT NULL);
 
 -- name: remembered
@@ -135,82 +131,90 @@ SELECT 1 WHERE :table = '' AND :given = '';
 -- Nothing: none was written down.
 SELECT 1 WHERE :table = '' AND :given = '';
 
--- name: keep_erasures
--- The task of each erasure with its sealed box, until its last look. No identity is in clear.
-INSERT OR IGNORE INTO olvido_later_looks (task_id, generation, sink, request_id, subject_id, handles, asked_at,
-    region, key_id, wrapped_key, nonce, ciphertext, gone, place, applied_at)
-SELECT value ->> 'task_ids', value ->> 'generations', :sink, value ->> 'request_ids', value ->> 'subject_ids',
-    value ->> 'handles', value ->> 'asked_at', value ->> 'regions', value ->> 'key_ids',
-    coalesce(olvido_bytes(value ->> 'wrapped_keys'), x''), coalesce(olvido_bytes(value ->> 'nonces'), x''),
-    coalesce(olvido_bytes(value ->> 'ciphertexts'), x''), value ->> 'gone', 0, value ->> 'applied_at'
-FROM json_each(:given);
+-- name: keep_batch
+-- The tasks of one transaction's erasures with their sealed boxes, until their last look. No identity is in clear.
+INSERT INTO olvido_kept_erasures (batch_id, sink, place, applied_at, erasures, tasks)
+SELECT :batch_id, :sink, 0, :applied_at, :erasures, :tasks WHERE :given <> '';
+
+-- name: keep_fewer
+-- Some of a batch are kept no longer.
+UPDATE olvido_kept_erasures SET erasures = :erasures, tasks = :tasks WHERE batch_id = :batch_id AND :given <> '';
+
+-- name: keep_gone
+-- The keys of the rows that tasks have deleted.
+INSERT OR IGNORE INTO olvido_deleted_keys (task_id, generation, gone)
+SELECT value ->> 'task_ids', value ->> 'generations', value ->> 'gone' FROM json_each(:given);
 
 -- name: gone_of
--- The keys of deleted rows that these tasks have kept, each by its newest generation.
-SELECT task_id, gone FROM (
-    SELECT task_id, gone, max(generation) FROM olvido_later_looks
-    WHERE gone IS NOT NULL AND task_id IN (SELECT value ->> 'task_ids' FROM json_each(:given))
-    GROUP BY task_id);
+-- The keys of deleted rows that these tasks have kept, by generation.
+SELECT task_id, generation, gone FROM olvido_deleted_keys
+WHERE task_id IN (SELECT value ->> 'task_ids' FROM json_each(:given));
 
--- name: drop_earlier_generations
--- What was asked for again is looked at by its newest generation.
-DELETE FROM olvido_later_looks AS l
+-- name: drop_gone
+-- They are looked at no more.
+DELETE FROM olvido_deleted_keys
+WHERE (task_id, generation) IN (
+    SELECT value ->> 'task_ids', value ->> 'generations' FROM json_each(:given));
+
+-- name: superseded
+-- Those of these tasks that were asked for again, and answered: the newest generation is looked at, and no other.
+SELECT w.value ->> 'task_ids', w.value ->> 'generations' FROM json_each(:given) AS w
 WHERE EXISTS (
-    SELECT 1 FROM json_each(:given) AS w
-    WHERE l.task_id = w.value ->> 'task_ids' AND l.generation < w.value ->> 'generations');
+    SELECT 1 FROM olvido_applied AS a
+    WHERE a.task_id = w.value ->> 'task_ids' AND a.generation > w.value ->> 'generations');
 
 -- name: look_alone
 -- The file is locked: nobody else can be looking.
 SELECT :sink <> '' AND :given <> '';
 
--- name: drop_beyond
--- The setting has fewer looks than it had: what has had as many is kept no longer.
-DELETE FROM olvido_later_looks WHERE sink = :sink AND place >= :places AND :given <> '';
+-- name: beyond
+-- What has had as many looks as the setting has, or more, since it had more of them before.
+SELECT batch_id, erasures, applied_at FROM olvido_kept_erasures
+WHERE sink = :sink AND place >= :places AND :given <> ''
+ORDER BY applied_at LIMIT :limit;
 
 -- name: oldest_due
 -- For each look that is due for some erasure, when the oldest of those was done.
 SELECT l.place, min(l.applied_at)
 FROM json_each(:given) AS w
-JOIN olvido_later_looks AS l ON l.place = w.value ->> 'places' AND l.applied_at <= w.value ->> 'before'
+JOIN olvido_kept_erasures AS l ON l.place = w.value ->> 'places' AND l.applied_at <= w.value ->> 'before'
 WHERE l.sink = :sink
 GROUP BY l.place;
 
 -- name: due_looks
 -- Those whose look of one place is due, the oldest first. Of one instant all or none: the record speaks of all
 -- that was done between two instants.
-SELECT task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, wrapped_key, nonce,
-    ciphertext, gone, applied_at
-FROM olvido_later_looks
+SELECT batch_id, erasures, applied_at FROM olvido_kept_erasures
 WHERE sink = :sink AND place = :place AND applied_at <= (
     SELECT max(applied_at) FROM (
-        SELECT applied_at FROM olvido_later_looks
+        SELECT applied_at FROM olvido_kept_erasures
         WHERE sink = :sink AND place = :place AND applied_at <= :before AND :given <> ''
         ORDER BY applied_at LIMIT :limit))
 ORDER BY applied_at;
 
 -- name: done_after
 -- Those that were done after an instant, whatever looks they had, the oldest first.
-SELECT task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, wrapped_key, nonce,
-    ciphertext, gone, applied_at
-FROM olvido_later_looks
+SELECT batch_id, erasures, applied_at FROM olvido_kept_erasures
 WHERE sink = :sink AND applied_at > :instant AND applied_at <= (
     SELECT max(applied_at) FROM (
-        SELECT applied_at FROM olvido_later_looks
+        SELECT applied_at FROM olvido_kept_erasures
         WHERE sink = :sink AND applied_at > :instant AND :given <> ''
         ORDER BY applied_at LIMIT :limit))
 ORDER BY applied_at;
 
+-- name: read_batches
+-- The tasks of batches.
+SELECT batch_id, tasks FROM olvido_kept_erasures
+WHERE batch_id IN (SELECT value ->> 'batch_ids' FROM json_each(:given));
+
 -- name: looked
 -- They had the look of a place, and wait for the next one.
-UPDATE olvido_later_looks SET place = :place + 1
-WHERE place = :place AND (task_id, generation) IN (
-    SELECT value ->> 'task_ids', value ->> 'generations' FROM json_each(:given));
+UPDATE olvido_kept_erasures SET place = :place + 1
+WHERE place = :place AND batch_id IN (SELECT value ->> 'batch_ids' FROM json_each(:given));
 
--- name: drop_erasures
+-- name: drop_batches
 -- They are looked at no more.
-DELETE FROM olvido_later_looks
-WHERE (task_id, generation) IN (
-    SELECT value ->> 'task_ids', value ->> 'generations' FROM json_each(:given));
+DELETE FROM olvido_kept_erasures WHERE batch_id IN (SELECT value ->> 'batch_ids' FROM json_each(:given));
 
 -- name: rewrite_due
 -- Whether something was destroyed since the file was last written anew.

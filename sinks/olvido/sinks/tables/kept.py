@@ -1,10 +1,16 @@
-"""The erasures that a target keeps until their last look: tasks with their sealed boxes, nobody in clear."""
+"""The erasures that a target keeps until their last look: tasks with their sealed boxes, nobody in clear.
+
+One row holds all that one transaction has erased, since all of it is due at once: a row with its indexes for
+each erasure cost a fifth of a batch. The keys of deleted rows, which few maps need, are kept by task.
+"""
 
 import json
-from collections.abc import Mapping, Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from olvido.core.events import SealedBox
 from olvido.core.rights.erase import Erase
@@ -14,13 +20,17 @@ from olvido.sinks.tables.dialect import Session
 from olvido.sinks.tables.journal import utc
 from olvido.sinks.tables.ownership import Key
 
+DeletedKeys = Mapping[str, Sequence[Key]]  # by table: of deleted rows on which others may still hang
 
-class Kept(NamedTuple):
-    """An erasure whose box is kept."""
 
-    task: Task
+class KeptBatch(NamedTuple):
+    """The erasures of one transaction that are kept."""
+
+    batch_id: UUID
     applied_at: datetime
-    gone: Mapping[str, Sequence[Key]]  # by table: the keys of deleted rows on which others may still hang
+    erasures: int  # how many it has, those among them of which there is a newer generation
+    tasks: Sequence[Task]  # the others
+    gone: Mapping[IdempotencyKey, DeletedKeys]
 
 
 class KeptErasures:
@@ -30,41 +40,33 @@ class KeptErasures:
         self._session = session
         self._sink = sink
 
-    def keep(self, erasures: Sequence[Kept]) -> None:
-        """Keep erasures done in this transaction; their earlier generations are looked at no more."""
-        if not erasures:
+    def keep(self, tasks: Sequence[Task], gone: Mapping[IdempotencyKey, DeletedKeys]) -> None:
+        """Keep erasures done in this transaction, and by task the keys of what was deleted."""
+        if not tasks:
             return
-        tasks = [one.task for one in erasures]
-        keys = _keys([task.key for task in tasks])
-        columns: dict[str, Sequence[object]] = {
-            "request_ids": [task.source_id for task in tasks],
-            "subject_ids": [task.subject_id for task in tasks],
-            "handles": [json.dumps([(one.kind.name, one.value) for one in task.handles]) for task in tasks],
-            "asked_at": [task.occurred_at for task in tasks],
-            "regions": [task.box.region for task in tasks],
-            "key_ids": [task.box.key_id for task in tasks],
-            "wrapped_keys": [task.box.wrapped_key for task in tasks],
-            "nonces": [task.box.nonce for task in tasks],
-            "ciphertexts": [task.box.ciphertext for task in tasks],
-            "gone": [json.dumps(one.gone) if one.gone else None for one in erasures],
-            "applied_at": [one.applied_at for one in erasures],
-        }
-        self._session.named("keep_erasures", keys | columns, sink=self._sink)
-        if any(task.generation for task in tasks):
-            self._session.named("drop_earlier_generations", keys)
+        self._session.named(
+            "keep_batch", {}, batch_id=str(uuid4()), sink=self._sink, applied_at=self._session.at,
+            erasures=len(tasks), tasks=written(tasks),
+        )  # fmt: skip
+        if keys := [task.key for task in tasks if gone.get(task.key)]:
+            self._session.named("keep_gone", _keys(keys) | {"gone": [json.dumps(gone[key]) for key in keys]})
 
-    def gone(self, task_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Sequence[Key]]]:
+    def gone(self, task_ids: Sequence[UUID]) -> Mapping[UUID, DeletedKeys]:
         """Of tasks with generations that are kept: the keys of the rows that those have deleted, by table."""
-        rows = self._session.named("gone_of", {"task_ids": task_ids})
-        return {UUID(task_id): _tables(gone) for task_id, gone in rows}
+        found = self._gone(task_ids)
+        return {task_id: found[task_id, number] for task_id, number in sorted(found)}  # the newest comes last
 
     def alone(self) -> bool:
         """Whether no other process looks for this sink now; none does until the transaction ends."""
         return self._session.named("look_alone", {}, sink=self._sink) == [(True,)]
 
+    def drop_beyond(self, waits: Sequence[timedelta], limit: int) -> None:
+        """The setting may have fewer looks than it had: what has had as many is kept no longer."""
+        rows = self._session.named("beyond", {}, sink=self._sink, places=len(waits), limit=limit)
+        self._drop([batch_id for batch_id, *_ in _first(rows, limit)])
+
     def oldest_due(self, waits: Sequence[timedelta]) -> Mapping[int, datetime]:
         """By the place of each wait that is over for some erasure, when the first of those was done."""
-        self._session.named("drop_beyond", {}, sink=self._sink, places=len(waits))
         columns: dict[str, Sequence[object]] = {
             "places": [*range(len(waits))],
             "before": [self._session.at - wait for wait in waits],
@@ -72,53 +74,144 @@ class KeptErasures:
         rows = self._session.named("oldest_due", columns, sink=self._sink) if waits else []
         return {place: utc(applied_at) for place, applied_at in rows}
 
-    def due(self, place: int, waits: Sequence[timedelta], limit: int) -> Sequence[Kept]:
-        """Those whose look of that place is due, the oldest first; of one instant all or none."""
+    def due(self, place: int, waits: Sequence[timedelta], limit: int) -> Sequence[KeptBatch]:
+        """Those whose look of that place is due, the oldest first, until there are so many erasures.
+
+        Of one instant all or none.
+        """
         before = self._session.at - waits[place]
         rows = self._session.named("due_looks", {}, sink=self._sink, place=place, before=before, limit=limit)
-        return [self._kept(row) for row in rows]
+        return self._read(_first(rows, limit))
 
-    def done_after(self, instant: datetime, limit: int) -> Sequence[Kept]:
+    def done_after(self, instant: datetime, limit: int) -> Sequence[KeptBatch]:
         """Those that were done after an instant, whatever looks they had; of one instant all or none."""
         rows = self._session.named("done_after", {}, sink=self._sink, instant=instant, limit=limit)
-        return [self._kept(row) for row in rows]
+        return self._read(_first(rows, limit))
 
-    def looked(self, keys: Sequence[IdempotencyKey], place: int, *, last: bool) -> None:
+    def looked(self, batches: Sequence[KeptBatch], place: int, *, last: bool) -> None:
         """Note that they had the look of that place; after the last they are kept no longer."""
+        batch_ids = [str(one.batch_id) for one in batches]
         if last:
-            self.drop(keys)
+            self._drop(batch_ids)
         else:
-            self._session.named("looked", _keys(keys), place=place)
+            self._session.named("looked", {"batch_ids": batch_ids}, place=place)
 
-    def drop(self, keys: Sequence[IdempotencyKey]) -> None:
-        """Keep them no longer."""
-        if keys:
-            self._session.named("drop_erasures", _keys(keys))
+    def leave_out(self, batches: Sequence[KeptBatch], forgotten: Set[IdempotencyKey]) -> None:
+        """Keep these erasures no longer, and the others of their batches on."""
+        for one in batches:
+            left = [task for task in one.tasks if task.key not in forgotten]
+            if not left:
+                self._drop([str(one.batch_id)])
+            elif len(left) < len(one.tasks):
+                self._drop_gone([task.key for task in one.tasks if task.key in forgotten])
+                given = {"batch_id": str(one.batch_id), "erasures": len(left), "tasks": written(left)}
+                self._session.named("keep_fewer", {}, **given)
 
-    def _kept(self, row: tuple[Any, ...]) -> Kept:
-        *start, gone, applied_at = row
-        task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, *box = start
-        wrapped_key, nonce, ciphertext = map(bytes, box)
+    def _drop(self, batch_ids: Sequence[str]) -> None:
+        if not batch_ids:
+            return
+        for _, tasks in self._session.named("read_batches", {"batch_ids": batch_ids}):
+            self._drop_gone([task.key for task in read(tasks, self._sink)])
+        self._session.named("drop_batches", {"batch_ids": batch_ids})
+
+    def _drop_gone(self, keys: Sequence[IdempotencyKey]) -> None:
+        self._session.named("drop_gone", _keys(keys))
+
+    def _gone(self, task_ids: Sequence[UUID]) -> Mapping[IdempotencyKey, DeletedKeys]:
+        rows = self._session.named("gone_of", {"task_ids": task_ids})
+        return {
+            (UUID(task_id), number): {
+                name: [tuple(key) for key in keys] for name, keys in json.loads(gone).items()
+            }
+            for task_id, number, gone in rows
+        }
+
+    def _read(self, rows: Sequence[tuple[Any, ...]]) -> Sequence[KeptBatch]:
+        """What these batches hold. Whether a task has a newer generation stands in the journal."""
+        if not rows:
+            return []
+        held = {
+            batch_id: read(tasks, self._sink)
+            for batch_id, tasks in self._session.named(
+                "read_batches", {"batch_ids": [one for one, *_ in rows]}
+            )
+        }
+        keys = [task.key for tasks in held.values() for task in tasks]
+        newer = {
+            (UUID(task_id), number) for task_id, number in self._session.named("superseded", _keys(keys))
+        }
+        gone = self._gone([task_id for task_id, _ in keys])
+        return [
+            KeptBatch(
+                UUID(batch_id),
+                utc(applied_at),
+                erasures,
+                [t for t in held[batch_id] if t.key not in newer],
+                gone,
+            )
+            for batch_id, erasures, applied_at in rows
+        ]
+
+
+def _first(rows: Sequence[tuple[Any, ...]], limit: int) -> Sequence[tuple[Any, ...]]:
+    """The first batches that have as many erasures together, and what is of the last one's instant."""
+    taken: list[tuple[Any, ...]] = []
+    count = 0
+    for row in rows:
+        _, erasures, applied_at = row
+        if count >= limit and applied_at != taken[-1][2]:
+            break
+        taken.append(row)
+        count += erasures
+    return taken
+
+
+def _base64(field: str) -> Callable[[Task], str]:
+    return lambda task: b64encode(getattr(task.box, field)).decode()
+
+
+_WRITTEN: Mapping[str, Callable[[Task], object]] = {
+    "task_ids": lambda task: str(task.task_id),
+    "generations": attrgetter("generation"),
+    "request_ids": lambda task: str(task.source_id),
+    "subject_ids": attrgetter("subject_id"),
+    "handles": lambda task: [(one.kind.name, one.value) for one in task.handles],
+    "asked_at": lambda task: task.occurred_at.isoformat(),  # the fence
+    "regions": attrgetter("box.region"),
+    "key_ids": attrgetter("box.key_id"),
+    "wrapped_keys": _base64("wrapped_key"),
+    "nonces": _base64("nonce"),
+    "ciphertexts": _base64("ciphertext"),
+}
+
+
+def written(tasks: Sequence[Task]) -> str:
+    """Tasks as one text: JSON, column by column."""
+    columns = {name: [*map(column, tasks)] for name, column in _WRITTEN.items()}
+    return json.dumps(columns, separators=(",", ":"))
+
+
+def read(text: str, sink: str) -> Sequence[Task]:
+    """The tasks that were written."""
+    columns = json.loads(text)
+    found = []
+    for row in zip(*(columns[name] for name in _WRITTEN), strict=True):
+        task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, *box = row
+        wrapped_key, nonce, ciphertext = map(b64decode, box)
         task = Task(
             task_id=UUID(task_id),
             generation=generation,
-            sink=self._sink,
+            sink=sink,
             source=RequestId(UUID(request_id)),
             what=Erase(utc(asked_at)),
             subject_id=subject_id,
-            handles=tuple(
-                Handle(kind=IdentityKind[kind], value=value) for kind, value in json.loads(handles)
-            ),
+            handles=tuple(Handle(kind=IdentityKind[kind], value=value) for kind, value in handles),
             box=SealedBox(
                 region=region, key_id=key_id, wrapped_key=wrapped_key, nonce=nonce, ciphertext=ciphertext
             ),
         )
-        return Kept(task, utc(applied_at), _tables(gone))
-
-
-def _tables(gone: str | None) -> Mapping[str, Sequence[Key]]:
-    tables = json.loads(gone) if gone else {}
-    return {name: [tuple(key) for key in keys] for name, keys in tables.items()}
+        found.append(task)
+    return found
 
 
 def _keys(keys: Sequence[IdempotencyKey]) -> dict[str, Sequence[object]]:

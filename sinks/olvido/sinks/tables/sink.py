@@ -80,7 +80,8 @@ class TableSink(ABC):
     def _keep(self, rows: TableRows, batch: Sequence[OpenedTask], receipts: Sequence[Receipt]) -> None:
         """Keep the boxes of what was erased in this transaction, for later looks."""
         if self._look_again:
-            KeptErasures(rows.session, self._settings.name).keep(to_keep(batch, receipts, rows))
+            kept = KeptErasures(rows.session, self._settings.name)
+            kept.keep(to_keep(batch, receipts, rows), rows.gone)
 
 
 class RehearsingTableSink(TableSink):
