@@ -71,7 +71,7 @@ def save(ledger: Ledger, *batch: Any) -> Planned[RequestRow]:
 
 def settle(ledger: Ledger, *receipts: Any) -> list[str]:
     with ledger.recording({one.request_id for one in receipts}) as recording:
-        settled = recording.settle(receipts)
+        settled = recording.settle(receipts, now=NOW)
         recording.write_states(fold(recording.heads, recording.outcomes())[0], now=NOW)
     return sorted(f"{one.sink} {one.outcome.value}" for one in settled)
 
@@ -106,12 +106,12 @@ def test_holes_are_what_nobody_has_handled(kept: Kept):
     ]
 
 
-def test_of_two_final_receipts_the_one_applied_first_stands(kept: Kept):
+def test_of_two_final_receipts_the_one_received_first_stands(kept: Kept):
     (task, _) = save(kept.ledger, read(an_erasure(1))).tasks
     late = receipt_for(task, Outcome.FAILED, applied_at=NOW + MINUTE)
     assert settle(kept.ledger, receipt_for(task, Outcome.DEFERRED, applied_at=NOW)) == ["crm deferred"]
     assert settle(kept.ledger, late) == ["crm failed"]
-    assert settle(kept.ledger, receipt_for(task, Outcome.ERASED, applied_at=NOW)) == ["crm erased"]
+    assert settle(kept.ledger, receipt_for(task, Outcome.ERASED, applied_at=NOW)) == []
     assert settle(kept.ledger, late) == []
 
 
@@ -350,8 +350,8 @@ def _answers(kept: Kept, rng: random.Random, turn: int) -> Any:
         replace(task, generation=rng.choice((0, 0, 1))), outcome, applied_at=NOW + rng.randrange(3) * MINUTE
     )
     with kept.ledger.recording({task.source_id}) as recording:
-        known = recording.known_tasks([receipt])
-        settled = recording.settle([receipt])
+        refusals = recording.refusals([receipt])
+        settled = recording.settle([receipt], now=NOW + turn * MINUTE)
         outcomes = recording.outcomes()
         rows = [
             StateRow(
@@ -365,7 +365,7 @@ def _answers(kept: Kept, rng: random.Random, turn: int) -> Any:
         ]
         recording.write_states(rows, now=NOW)
         recording.add_progress([OffsetRange("olvido.receipts.v1", 0, turn, turn + 1)])
-        return repr((known, settled, sorted(recording.heads), outcomes))
+        return repr((refusals, settled, sorted(recording.heads), outcomes))
 
 
 def _refuses(kept: Kept, rng: random.Random, turn: int) -> Any:

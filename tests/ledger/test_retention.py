@@ -74,7 +74,7 @@ def ask(ledger: Ledger, number: int, *, at: datetime = NOW, done: bool = True, *
 def settle(ledger: Ledger, number: int, outcome: Outcome, *, at: datetime = NOW, generation: int = 0) -> None:
     tasks = [replace(task, generation=generation) for task in plan_tasks(an_erasure(number), CATALOGUE)]
     with ledger.recording([an_id(number)]) as recording:
-        recording.settle([a_receipt(task, outcome, applied_at=at) for task in tasks])
+        recording.settle([a_receipt(task, outcome, applied_at=at) for task in tasks], now=at)
         recording.write_states(fold(recording.heads, recording.outcomes())[0], now=at)
 
 
@@ -89,7 +89,9 @@ def change(ledger: Ledger, number: int, decision: Decision, *, at: datetime = NO
         output.rows, output.states, rows, topic="olvido.consents.v1", now=at, due_after=MINUTE
     )
     with ledger.recording([]) as recording:
-        recording.settle([a_receipt(task, Outcome.CONSENT_APPLIED, applied_at=at) for task in output.tasks])
+        recording.settle(
+            [a_receipt(task, Outcome.CONSENT_APPLIED, applied_at=at) for task in output.tasks], now=at
+        )
 
 
 def kept(ledger: Ledger) -> set[int]:

@@ -8,6 +8,7 @@ import psycopg2
 import pytest
 from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure, an_id, read
 
+from olvido.core.causes import Cause
 from olvido.core.consents import later, states_of
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.core.events import Decision
@@ -17,7 +18,6 @@ from olvido.core.receipts import receipt_for, stands
 from olvido.ledger import schema
 from olvido.ledger.connection import Database, Overtaken
 from olvido.ledger.progress import ranges_of
-from olvido.ledger.recording import task_key
 from olvido.ledger.rows import RequestRow, Try
 from olvido.ledger.store import Ledger
 from olvido.processors import consents, requests
@@ -124,21 +124,22 @@ def test_consents_saved_in_any_order_end_in_the_state_of_the_core(ledger):
 
 def settled(ledger: Ledger, *batch) -> None:
     with ledger.recording({receipt.request_id for receipt in batch}) as recording:
-        recording.settle(batch)
+        recording.settle(batch, now=NOW)
 
 
-def test_of_two_final_receipts_the_one_applied_first_stands_in_either_order(ledger):
+def test_of_several_receipts_the_first_final_one_stands_as_in_the_core(ledger):
     output = saved_requests(ledger, [read(an_erasure())])
     task = output.tasks[0]
     one = a_receipt(task, Outcome.ERASED, applied_at=NOW)
     two = a_receipt(task, Outcome.FAILED, applied_at=NOW + MINUTE)
     deferred = receipt_for(task, Outcome.DEFERRED, applied_at=NOW - MINUTE)
-    for order in ([deferred, one, two], [two, deferred, one], [two, one, deferred]):
-        for receipt in order:
-            settled(ledger, receipt)
+    standing = deferred
+    for receipt in (deferred, two, one, deferred, two):
+        settled(ledger, receipt)
+        standing = stands(standing, receipt)
         row = next(row for row in ledger.figures.tasks(an_id(1)) if row["sink"] == task.sink)
-        assert (row["outcome"], row["applied_at"]) == ("erased", NOW)
-    assert stands(stands(two, deferred), one) == one
+        assert (row["outcome"], row["applied_at"]) == (standing.outcome.value, standing.applied_at)
+    assert standing == two
 
 
 @pytest.mark.parametrize("otherwise", [{"task_id": an_id(77)}, {"sink": "marketing"}, {"generation": 1}])
@@ -146,17 +147,16 @@ def test_a_receipt_settles_no_other_task_than_the_one_it_names(ledger, otherwise
     crm, marketing = saved_requests(ledger, [read(an_erasure())]).tasks
     foreign, right = a_receipt(replace(crm, **otherwise)), a_receipt(marketing)
     with ledger.recording({an_id(1)}) as recording:
-        assert recording.settle([foreign, right]) == [right]
-        assert recording.known_tasks([foreign, right], [right]) == {task_key(right)}
-        assert recording.known_tasks([foreign, right]) == {task_key(right)}
+        assert recording.settle([foreign, right], now=NOW) == [right]
+        assert recording.refusals([foreign, right]) == [Cause.UNKNOWN_TASK, None]
 
 
-def test_a_receipt_that_comes_again_is_written_once_and_its_task_is_known(ledger):
+def test_a_receipt_that_comes_again_is_written_once_and_is_no_conflict(ledger):
     receipt = a_receipt(saved_requests(ledger, [read(an_erasure())]).tasks[0])
     for written in ([receipt], []):
         with ledger.recording({an_id(1)}) as recording:
-            assert recording.settle([receipt]) == written
-            assert recording.known_tasks([receipt], written) == {task_key(receipt)}
+            assert recording.settle([receipt], now=NOW) == written
+            assert recording.refusals([receipt]) == [None]
 
 
 def test_two_recorders_that_settle_the_last_two_tasks_at_once_leave_a_final_state(ledger):
@@ -166,7 +166,7 @@ def test_two_recorders_that_settle_the_last_two_tasks_at_once_leave_a_final_stat
 
     def record(task, *, wait: bool) -> None:
         with ledger.recording({an_id(1)}) as recording:
-            recording.settle([a_receipt(task)])
+            recording.settle([a_receipt(task)], now=NOW)
             if wait:
                 holding.set()
                 assert proceed.wait(10)

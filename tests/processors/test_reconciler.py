@@ -150,7 +150,7 @@ def test_a_broker_that_is_down_makes_it_later_and_not_lost(registry, ledger, ope
 def test_a_task_with_a_receipt_is_not_sent_again(registry, ledger, operations, world):
     clock, sent = Clock(), Journal()
     with ledger.recording([an_id(1)]) as recording:
-        recording.settle([a_receipt(task) for task in world])
+        recording.settle([a_receipt(task) for task in world], now=NOW)
     clock.now = NOW + MINUTE
     assert a_reconciler(registry, ledger, operations, sent, clock).run_once() == 0
 
@@ -165,5 +165,5 @@ def test_the_tasks_of_a_sink_that_was_removed_are_answered_and_not_stuck(registr
     marketing = next(task for task in world if task.sink == "marketing")
     assert (receipt.outcome, receipt.task_id) == (Outcome.UNSUPPORTED, marketing.task_id)
     with ledger.recording([an_id(1)]) as recording:
-        recording.settle([receipt])
+        recording.settle([receipt], now=NOW)
         assert recording.outcomes()[an_id(1)]["marketing"] is Outcome.UNSUPPORTED

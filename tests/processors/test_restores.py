@@ -124,7 +124,7 @@ def test_a_recorder_at_work_and_a_restore_take_turns(town, ledger_dsn):
             while not waits:
                 cursor.execute("select count(*) from pg_locks where not granted")
                 [(waits,)] = cursor.fetchall()
-        recording.settle([a_receipt(task) for task in late])
+        recording.settle([a_receipt(task) for task in late], now=town.now)
         recording.write_states(fold(recording.heads, recording.outcomes())[0], now=NOW)
     declaring.join(30)
     looking.close()

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from values import CATALOGUE, NOW, a_change, a_receipt, a_verification, an_erasure, an_id, read, received
@@ -14,7 +13,6 @@ from olvido.core.lifecycle import RequestState
 from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
 from olvido.core.rights.names import Right
-from olvido.ledger.recording import task_key
 from olvido.ledger.rows import (
     ConsentRow,
     KnownChange,
@@ -335,7 +333,6 @@ def test_a_change_that_comes_late_moves_no_state_and_its_sinks_are_told_all_the_
 # --- receipts ---------------------------------------------------------------------------------
 
 TASKS = plan_tasks(an_erasure(), CATALOGUE)
-KEYS = {task_key(a_receipt(task)) for task in TASKS}
 
 
 def test_a_receipt_delivered_twice_counts_once():
@@ -348,24 +345,19 @@ def test_receipts_of_two_generations_answer_two_tasks():
     assert receipts.standing([read(receipt) for receipt in both]) == both
 
 
-def test_a_receipt_for_a_task_there_is_is_not_refused():
-    assert receipts.refused([read(a_receipt(TASKS[0]))], KEYS, NOW) == ()
-
-
-@pytest.mark.parametrize(
-    "otherwise",
-    [{"task_id": an_id(77)}, {"sink": "marketing"}, {"generation": 1}],
-    ids=["another task", "another sink's", "another generation"],
-)
-def test_a_receipt_for_a_task_there_is_not_is_a_dead_letter(otherwise):
-    foreign = a_receipt(replace(TASKS[0], **otherwise))
-    assert [letter.cause for letter in receipts.refused([read(foreign)], KEYS, NOW)] == [Cause.UNKNOWN_TASK]
+def test_what_the_ledger_refuses_is_a_dead_letter_with_its_cause():
+    batch = [read(a_receipt(TASKS[0]), offset) for offset in range(3)]
+    letters = receipts.refused(batch, [Cause.UNKNOWN_TASK, None, Cause.CONFLICT], NOW)
+    assert [(letter.cause, letter.field, letter.offset) for letter in letters] == [
+        (Cause.UNKNOWN_TASK, "task_id", 0), (Cause.CONFLICT, "outcome", 2),
+    ]  # fmt: skip
 
 
 def test_a_receipt_that_counts_below_zero_is_a_dead_letter():
-    bad = replace(a_receipt(TASKS[0]), counts={"customers.deleted": -1})
-    assert receipts.standing([read(bad)]) == ()
-    assert [letter.cause for letter in receipts.refused([read(bad)], KEYS, NOW)] == [Cause.BAD_COUNT]
+    bad = read(replace(a_receipt(TASKS[0]), counts={"customers.deleted": -1}))
+    good, letters = receipts.possible([bad, read(a_receipt(TASKS[1]))], {}, NOW)
+    assert [item.value for item in good] == [a_receipt(TASKS[1])]
+    assert [letter.cause for letter in letters] == [Cause.BAD_COUNT]
 
 
 def test_the_state_of_a_request_follows_from_what_its_sinks_have_said():

@@ -18,7 +18,7 @@ RELEASED = {
     "canary": ("b51f28de561982fc",),
     "consent_change": ("ebb72c4c0f8aa856",),
     "consent_state": ("2e66e62cf01ad8b9",),
-    "dead_letter": ("44e95770f6e27714", "946af741d1066019"),
+    "dead_letter": ("228a566dd54c6eb4", "44e95770f6e27714", "946af741d1066019"),
     "later_look": ("f9afac6529b0d247",),
     "privacy_request": ("9fb92d8bc6881949",),
     "receipt": ("2c4359167d2fbe8d", "9fd97881214c280a"),

@@ -1,4 +1,4 @@
-"""Twelve bugs that people write, each as a collaborator that a world is given in place of the right one.
+"""Thirteen bugs that people write, each as a collaborator that a world is given in place of the right one.
 
 The product has no switch for any of them. A simulation that does not go red for each is worth nothing.
 """
@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from simulation import ledger_twin
 from simulation.boxes import OpenerTwin
 from simulation.carriers import PublisherTwin
 from simulation.faust_twin import FaustWorker
@@ -24,7 +25,7 @@ from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Receipt
 from olvido.core.subject import Identity
 from olvido.core.tasks import IdempotencyKey, Task
-from olvido.ledger.recording import Recording, task_key
+from olvido.ledger.recording import Recording
 from olvido.processors import requests as request_steps
 from olvido.processors.emission import Prepared
 from olvido.processors.publication import Publication
@@ -95,15 +96,15 @@ def _any_box(request: Any, *rest: Any, **more: Any) -> tuple[Task, ...]:
     return tuple(replace(task, box=request.boxes[0]) for task in plan_tasks(request, *rest, **more))
 
 
-def _takes_every_receipt(recording: Recording, receipts: Sequence[Receipt], settled: Any) -> Any:
-    return {task_key(receipt) for receipt in receipts}
+def _takes_every_receipt(recording: Recording, receipts: Sequence[Receipt]) -> list[None]:
+    return [None] * len(receipts)
 
 
-def _settles_by_sink(transaction: TransactionTwin, ask_again_after: Any, **columns: Any) -> Any:
+def _settles_by_sink(transaction: TransactionTwin, **columns: Any) -> Any:
     keys = zip(columns["source_ids"], columns["sinks"], columns["generations"], strict=True)
     tasks = [transaction._tables.tasks.get(key) for key in keys]
     ids = [task["task_id"] if task else None for task in tasks]
-    return _SETTLES(transaction, ask_again_after, **{**columns, "task_ids": ids})
+    return _SETTLES(transaction, **{**columns, "task_ids": ids})
 
 
 TOLD = {REQUEST_STATUS.name, CONSENT_STATE.name}
@@ -143,10 +144,11 @@ BUGS: Mapping[str, Makers] = {
     "wrong region's key": Makers(opener=_AllKeys, patches=((request_steps, "plan_tasks", _any_box),)),
     "receipt for another task": Makers(
         patches=(
-            (Recording, "known_tasks", _takes_every_receipt),
+            (Recording, "refusals", _takes_every_receipt),
             (TransactionTwin, "_settle_tasks", _settles_by_sink),
         )
     ),
+    "second receipt wins": Makers(patches=((ledger_twin, "_comes_over", lambda answer, task: True),)),
     "fence ignored": Makers(sink=_Fenceless),
     "told and not looked after": replace(
         SLOW_TO_TELL, patches=((Publication, "send", _tells_and_looks_away),)

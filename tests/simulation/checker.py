@@ -120,6 +120,7 @@ class _Check:
             for item in world.items  # a retry may be the same to the byte
         }
         self.at: dict[Place, Item] = {}  # which item a record of upstream's is
+        self.answers: list[tuple[Place, Mapping[str, Any]]] = []  # the receipts that nobody has forged
         self.receipts: dict[Key, list[Mapping[str, Any]]] = defaultdict(list)
         self.people = {
             (str(source_id), subject): {(one.kind.value, one.normalised) for one in identities}
@@ -164,6 +165,10 @@ class _Check:
                     self.at[place] = item
                     if item.what == "verification":
                         self.verifications[item.told["id"], item.told["subject"]].append(place)
+        for record in self.world.broker.records(RECEIPTS):
+            place = (RECEIPTS, record.partition, record.offset)
+            if place not in self.at:
+                self.answers.append((place, self._decoded(record, "receipt")))
         written = {id(item) for item in self.at.values()}
         for item in self.world.accepted:
             if id(self.items[_identity(item)]) not in written:
@@ -192,7 +197,12 @@ class _Check:
             yield Violation("good record refused", f"{cause} at {place}")
         elif item is None:
             # A box that was moved and whose key is destroyed is forgotten before it is refused.
-            if not (cause == "UNKNOWN_TASK" and self.world.vault.destroyed):
+            forgotten = cause == "UNKNOWN_TASK" and self.world.vault.destroyed
+            if not (
+                forgotten
+                or (cause in {"FUTURE", "BEFORE_REQUEST"} and self.clock_jumped)
+                or (cause == "CONFLICT" and self._contradicts(place))
+            ):
                 yield Violation("good record refused", f"{cause} at {place}, written by a process")
         elif cause == "FUTURE" and self.clock_jumped:
             return
@@ -206,6 +216,15 @@ class _Check:
                 yield Violation("good record refused", f"KEY_MISMATCH at {place}")
         else:
             yield Violation("good record refused", f"{cause} at {place}")
+
+    def _contradicts(self, place: Place) -> bool:
+        """Whether a receipt differs from a final one of the same task that was written before it."""
+        [receipt] = [one for at, one in self.answers if at == place]
+        return any(
+            _key_of(one) == _key_of(receipt) and _final(one) and one != receipt
+            for at, one in self.answers
+            if at[1] == place[1] and at[2] < place[2]
+        )
 
     def _standing(self, what: str, source_id: str) -> Mapping[str, Any] | None:
         """What the ledger holds of an id, as upstream told it."""
@@ -354,11 +373,13 @@ class _Check:
     # --- answers: on the topic, equal each time, and true [I2, I3] ------------------------------
 
     def _answers(self) -> Iterator[Violation]:
-        for record in self.world.broker.records(RECEIPTS):
-            place = (RECEIPTS, record.partition, record.offset)
-            if place not in self.at:  # upstream has forged none here
-                receipt = self._decoded(record, "receipt")
-                self.receipts[receipt["task_id"], receipt["generation"]].append(receipt)
+        first: dict[Key, list[Mapping[str, Any]]] = defaultdict(list)  # as long as one may have been refused
+        for place, receipt in self.answers:
+            key = _key_of(receipt)
+            self.receipts[key].append(receipt)
+            sure = first[key] and not (self.clock_jumped and first[key][-1]["refused"])
+            if _final(receipt) and not sure:
+                first[key].append({**receipt, "refused": bool(self.letters.get(place))})
         for key, receipts in self.receipts.items():
             final = [
                 {**one, "counts": tuple(sorted(one["counts"].items()))} for one in receipts
@@ -375,6 +396,9 @@ class _Check:
                 continue
             if outcome == "failed" and detail.startswith("forgotten") and self.world.vault.destroyed:
                 continue
+            stands = [(one["outcome"], one["applied_at"]) for one in first[task["task_id"], generation]]
+            if (outcome, task["applied_at"]) not in stands:
+                yield Violation("second receipt", f"{outcome} of {source_id} at {sink} came after {stands}")
             if outcome not in done[sink, str(task["task_id"]), generation]:
                 yield Violation(
                     "untrue", f"the ledger says {outcome} of {source_id} at {sink}, which did no such thing"
@@ -587,6 +611,14 @@ class _Check:
 
 def _identity(item: Item) -> tuple[str, bytes, bytes | None, Any]:
     return (item.record.topic, item.record.key, item.record.value, item.record.headers)
+
+
+def _key_of(receipt: Mapping[str, Any]) -> Key:
+    return receipt["task_id"], receipt["generation"]
+
+
+def _final(receipt: Mapping[str, Any]) -> bool:
+    return receipt["outcome"] != "deferred"
 
 
 def _content(told: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -40,6 +40,7 @@ RATES = {
     "sink_refuses": 0.02,
     "key_destroyed": 0.5,
     "restore": 0.3,
+    "receipt_forged": 1.0,  # somebody else answers a task, after its sink or with an impossible instant
 }
 
 

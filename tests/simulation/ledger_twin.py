@@ -48,6 +48,11 @@ class Tables:
         self.acts: dict[UUID, Row] = {}
         self.plan_tasks: dict[UUID, dict[tuple[UUID, str, int], None]] = defaultdict(dict)  # an index
 
+    def subject_of(self, source_id: UUID) -> str:
+        """Whose request or consent change an id is."""
+        subject: str = (self.requests.get(source_id) or self.consent_changes[source_id])["subject_id"]
+        return subject
+
 
 class TransactionTwin:
     """One transaction; what it wrote can be taken back."""
@@ -152,7 +157,7 @@ class TransactionTwin:
         new = {
             "task_id": task_id, "action": action, "sent_at": now, "due_at": due_at, "attempts": attempts,
             "parked": None, "outcome": None, "counts": None, "detail": None, "applied_at": None,
-            "verified_at": None, "operation_id": operation_id,
+            "verified_at": None, "answered_at": None, "operation_id": operation_id,
         }  # fmt: skip
         if not self._insert(self._tables.tasks, key, new):
             return False
@@ -220,13 +225,23 @@ class TransactionTwin:
             if self._task(row) is not None:
                 yield (place,)
 
-    def _settle_tasks(self, ask_again_after: Any, **columns: Sequence[Any]) -> Iterator[tuple[int]]:
+    def _tasks_answered(self, **columns: Sequence[Any]) -> Iterator[tuple[int, bool]]:
         for place, row in enumerate(_unnested(columns), 1):
             task = self._task(row)
-            if task is None or (task["outcome"] is not None and _answer(task) <= _answer(row)):
+            if task is not None:
+                final = not _is_open(task) and row["outcome"] not in NOT_FINAL
+                yield place, final and _answer(task) != _answer(row)
+
+    def _settle_tasks(
+        self, ask_again_after: Any, now: datetime, **columns: Sequence[Any]
+    ) -> Iterator[tuple[int]]:
+        for place, row in enumerate(_unnested(columns), 1):
+            task = self._task(row)
+            if task is None or not _comes_over(row, task):
                 continue
             due_at = row["applied_at"] + ask_again_after if row["outcome"] in NOT_FINAL else task["due_at"]
             new = {name: row[name] for name in ("outcome", "counts", "detail", "applied_at", "verified_at")}
+            new["answered_at"] = now
             self._change(self._tables.tasks, _task_key(row), **new, parked=None, due_at=due_at)
             yield (place,)
 
@@ -425,7 +440,8 @@ class TransactionTwin:
             if any(other[1] == sink and other[2] > key[2] for other in self._tables.plan_tasks[key[0]]):
                 continue
             answered = not _is_open(task)
-            if not (task["applied_at"] >= since if answered else task["attempts"] > 0):
+            at = max(task["answered_at"], task["applied_at"]) if answered else None
+            if not (at >= since if at else task["attempts"] > 0):
                 continue
             counts[task["action"]][0 if answered else 1] += 1
             if not dry_run:
@@ -562,5 +578,10 @@ def _order_of(row: Row) -> tuple[datetime, int, str]:
     return order_key(row["occurred_at"], Decision(row["decision"]), row["event_id"])
 
 
-def _answer(row: Row) -> tuple[bool, datetime, str, str]:
-    return (row["outcome"] in NOT_FINAL, row["applied_at"], row["outcome"], row["detail"])
+def _comes_over(answer: Row, task: Row) -> bool:
+    return task["outcome"] is None or (_is_open(task) and answer["outcome"] not in NOT_FINAL)
+
+
+def _answer(row: Row) -> tuple[Any, ...]:
+    counts = json.loads(row["counts"])
+    return (*_values(row, "outcome", "detail", "applied_at", "verified_at"), counts)

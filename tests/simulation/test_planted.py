@@ -1,4 +1,4 @@
-"""The simulation can go red: twelve bugs that people write, each found; and a history is its seed's alone."""
+"""The simulation can go red: each planted bug is found; and a history is its seed's alone."""
 
 import os
 import subprocess

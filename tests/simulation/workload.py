@@ -7,7 +7,7 @@ import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from olvido.broker.contract import Record
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.causes import Cause
 from olvido.core.events import ConsentChange, Decision, PrivacyRequest, Verification, Verified
+from olvido.core.ids import receipt_id, task_id
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
 from olvido.core.rights.erase import Erase
@@ -28,6 +29,7 @@ from olvido.core.rights.registry import of_right
 from olvido.core.subject import Handle, Identity, IdentityKind
 from olvido.core.tasks import RequestId, Task
 from olvido.schemas.codec import (
+    Codec,
     consents_codec,
     receipts_codec,
     requests_codec,
@@ -93,6 +95,26 @@ class Workload:
 def workload(rng: random.Random, registry: Registry, vault: Vault, *, refuses: bool) -> Workload:
     """The workload of a seed."""
     return _Author(rng, registry, vault).write(refuses)
+
+
+def second_receipt(
+    codec: Codec[Receipt], source_id: UUID, sink: str, generation: int, task: Mapping[str, Any], *,
+    number: int, at: datetime, subject_id: str, early: bool,
+) -> Item:  # fmt: skip
+    """A receipt of a task that its sink has answered, by somebody else; ``early`` of work before its time."""
+    of_consent = task["action"] == Action.CONSENT.value
+    receipt = Receipt(
+        receipt_id=receipt_id(task["task_id"], generation), task_id=task["task_id"], generation=generation,
+        sink=sink, action=Action(task["action"]), request_id=None if of_consent else source_id,
+        event_id=source_id if of_consent else None, subject_id=subject_id, outcome=Outcome.SUPERSEDED,
+        counts={}, detail="", applied_at=BEGIN.replace(year=2001) if early else task["applied_at"],
+        verified_at=None,
+    )  # fmt: skip
+    return Item(
+        number=number, what="poison", at_s=(at - BEGIN).total_seconds(),
+        record=Record(codec.topic.name, subject_id.encode(), codec.encode(receipt), ()),
+        told={"cause": "BEFORE_REQUEST" if early else "CONFLICT"},
+    )  # fmt: skip
 
 
 class _Author:
@@ -341,24 +363,22 @@ class _Author:
 
     def _forge(self, request: PrivacyRequest) -> None:
         """A receipt for a task that is not so: another id, a later generation, no such request."""
-        from olvido.core.ids import receipt_id, task_id
-
         rng = self._rng
         system = rng.choice(SYSTEMS)
         source_id = request.request_id
-        task = task_id(source_id, system.name, request.right.value)
+        of = task_id(source_id, system.name, request.right.value)
         generation, cause = 0, "UNKNOWN_TASK"
         match rng.randrange(4):
             case 0:
-                task = self._id()
+                of = self._id()
             case 1:
                 generation = 7
             case 2:
                 source_id = self._id()
             case _:
-                task = task_id(source_id, "another", request.right.value)
+                of = task_id(source_id, "another", request.right.value)
         receipt = Receipt(
-            receipt_id=receipt_id(task, generation), task_id=task, generation=generation, sink=system.name,
+            receipt_id=receipt_id(of, generation), task_id=of, generation=generation, sink=system.name,
             action=of_right(request.right).action, request_id=source_id, event_id=None,
             subject_id=request.subject_id, outcome=Outcome.ERASED, counts={"forged": 1}, detail="",
             applied_at=BEGIN, verified_at=None,
@@ -369,14 +389,12 @@ class _Author:
 
     def _bad_count(self, request: PrivacyRequest, change: ConsentChange) -> None:
         """A receipt of a real task whose counts cannot be; before the task is known it is of none."""
-        from olvido.core.ids import receipt_id, task_id
-
         system = _concerned(change)
         if system is None:
             return
-        task = task_id(change.event_id, system.name, "CONSENT")
+        of = task_id(change.event_id, system.name, "CONSENT")
         receipt = Receipt(
-            receipt_id=receipt_id(task, 0), task_id=task, generation=0, sink=system.name,
+            receipt_id=receipt_id(of, 0), task_id=of, generation=0, sink=system.name,
             action=Action.CONSENT, request_id=None, event_id=change.event_id, subject_id=change.subject_id,
             outcome=Outcome.CONSENT_APPLIED, counts={"rows": -1}, detail="", applied_at=BEGIN,
             verified_at=None,

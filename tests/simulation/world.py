@@ -24,7 +24,7 @@ from simulation.process import Process
 from simulation.registry_twin import RegistryTwin
 from simulation.scheduler import BEGIN, Scheduler
 from simulation.targets import SYSTEMS, SinkTwin, System
-from simulation.workload import CATALOGUE, EPOCHS, REGIONS, Item, Workload, workload
+from simulation.workload import CATALOGUE, EPOCHS, REGIONS, Item, Workload, second_receipt, workload
 
 from olvido.broker import commits as commits_module
 from olvido.broker import loop as loop_module
@@ -107,6 +107,7 @@ class World:
         self.topics = tuple(topic for topic in topics_of(CATALOGUE) if topic != CANARIES)
         self.broker = MemoryBroker.of(self.topics, self.makers.kafka, clock=lambda: self.scheduler.now)
         self.registry = RegistryTwin(self.topics)
+        self.receipts = receipts_codec(self.registry)
         self.vault = Vault()
         self.tables = Tables(clock=lambda: self.scheduler.now)
         self.processes: list[Process] = []
@@ -392,6 +393,7 @@ class World:
                     return
                 for act in (
                     self._rebalance, self._jump, self._slow, self._registry, self._destroy, self._restore,
+                    self._forge,
                 ):  # fmt: skip
                     if self.rng.random() < 0.25:
                         act()
@@ -449,6 +451,23 @@ class World:
             act, operation_id=operation_id, name=f"restore-{operation_id}", sink=system.name,
             backup_taken_at=taken_at, since=taken_at - MARGIN,
         )  # fmt: skip
+
+    def _forge(self) -> None:
+        """Somebody who may write receipts contradicts a sink that has answered, or says what cannot be."""
+        tasks = self.tables.tasks
+        answered = [
+            key for key, task in tasks.items() if task["outcome"] not in {None, "deferred", "superseded"}
+        ]
+        if not answered or not self.faults.strikes("receipt_forged"):
+            return
+        key = self.rng.choice(answered)
+        early = self.rng.random() < 0.3 and key[0] in self.tables.requests
+        item = second_receipt(
+            self.receipts, *key, tasks[key], number=len(self.items) + len(self.dropped),
+            at=self.scheduler.now, subject_id=self.tables.subject_of(key[0]), early=early,
+        )  # fmt: skip
+        self.items.append(item)
+        self.broker.append(item.record)
 
     # --- what stands in for the machine ------------------------------------------------------
 

@@ -50,6 +50,8 @@ class Cause(Enum):
     # In a receipt
     UNKNOWN_TASK = "UNKNOWN_TASK"
     BAD_COUNT = "BAD_COUNT"
+    BEFORE_REQUEST = "BEFORE_REQUEST"
+    CONFLICT = "CONFLICT"
 
     @property
     def meaning(self) -> str:
@@ -227,6 +229,16 @@ _EXPLAINED = {
         "a receipt counts fewer than zero rows",
         LetterRemedy.DISCARD,
         "mend the sink that counts; the task is asked again by itself; discard this",
+    ),
+    Cause.BEFORE_REQUEST: _Explained(
+        "a receipt says that the work was done before it was asked for",
+        LetterRemedy.DISCARD,
+        "set the target's clock, or find out who wrote it; discard this, and ask again by a restore",
+    ),
+    Cause.CONFLICT: _Explained(
+        "the task has another final receipt already; the first stands",
+        LetterRemedy.DISCARD,
+        "find out who answered a second time and what is so in the target, then discard this",
     ),
 }
 assert set(_EXPLAINED) == set(Cause)

@@ -10,7 +10,7 @@ from olvido.core.errors import Refused
 from olvido.core.rights.names import Right
 from olvido.core.subject import Handle
 
-CLOCK_SKEW_MAX = timedelta(minutes=5)  # how far ahead of ours an upstream clock may be
+CLOCK_SKEW_MAX = timedelta(minutes=5)  # how far from ours another clock may be
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before this an instant is a default, not a fact
 
 

@@ -1,7 +1,8 @@
 """A sink's acknowledgement of one (task_id, generation), and which of several stands.
 
-The algebra: the first final receipt of a (task_id, generation) stands. Receipts
-in any order and any number of times give the same request state.
+The first final receipt of a (task_id, generation) that is received stands for ever: no instant and
+no other content that a later one names changes it. Receipts of several tasks in any order and any
+number of times give the same request state.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from olvido.core.causes import Cause
+from olvido.core.errors import Refused
+from olvido.core.events import CLOCK_SKEW_MAX
 from olvido.core.ids import receipt_id
 from olvido.core.outcomes import NO_EFFECT, Outcome
 from olvido.core.rights.names import Action
@@ -62,13 +66,29 @@ def receipt_for(
 
 
 def stands(first: Receipt, second: Receipt) -> Receipt:
-    """Of two receipts of one (task_id, generation), the one that stands.
+    """Of two receipts of one (task_id, generation), in the order they were received, the one that stands.
 
-    A final one beats one that is not. Of two final ones the one applied first
-    stands, then the lesser outcome name: so the choice is commutative,
-    associative and idempotent, whatever order they come in.
+    Only a final one comes over one that is not: so the choice is associative and idempotent.
     """
-    return min(first, second, key=_rank)
+    return second if second.outcome.final and not first.outcome.final else first
+
+
+def check_applied_at(receipt: Receipt, requested_at: datetime | None, now: datetime) -> None:
+    """Check that the work can have been done when its receipt says so.
+
+    Args:
+        receipt: the receipt.
+        requested_at: when the person asked; None for a consent change, whose instant only orders it.
+        now: when.
+
+    Raises:
+        Refused: ``FUTURE``, or ``BEFORE_REQUEST``. Upstream's clock may be ahead of ours and the target's
+            behind it, each by as much as clocks may differ.
+    """
+    if receipt.applied_at > now + CLOCK_SKEW_MAX:
+        raise Refused(Cause.FUTURE, field="applied_at")
+    if requested_at is not None and receipt.applied_at < requested_at - 2 * CLOCK_SKEW_MAX:
+        raise Refused(Cause.BEFORE_REQUEST, field="applied_at")
 
 
 def outcome_of(generations: Sequence[Outcome | None]) -> Outcome | None:
@@ -85,7 +105,3 @@ def outcome_of(generations: Sequence[Outcome | None]) -> Outcome | None:
         return newest
     effects = [outcome for outcome in generations if outcome is not None and outcome not in NO_EFFECT]
     return effects[-1] if effects else newest
-
-
-def _rank(receipt: Receipt) -> tuple[bool, datetime, str, str]:
-    return (not receipt.outcome.final, receipt.applied_at, receipt.outcome.value, receipt.detail)

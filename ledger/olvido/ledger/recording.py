@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
+from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.looks import LaterLook, NotVerified
 from olvido.core.offsets import OffsetRange
@@ -35,7 +36,7 @@ class Recording:
         self._transaction = transaction
         self.heads = heads
 
-    def settle(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+    def settle(self, receipts: Sequence[Receipt], *, now: datetime) -> list[Receipt]:
         """Write receipts into their tasks, one for each (task_id, generation); returns those written.
 
         One that is not written answers no task there is, or its task holds one that stands before it.
@@ -44,21 +45,20 @@ class Recording:
             return []
         rows = self._transaction.rows(
             "settle_tasks",
-            **_tasks_of(receipts),
-            **columns(receipts, "outcome", "detail", "applied_at", "verified_at"),
-            counts=[_json(tuple(receipt.counts.items())) for receipt in receipts],
+            **_answers_of(receipts),
             ask_again_after=DELAY_MAX,
+            now=now,
         )
         return [receipts[place - 1] for (place,) in rows]
 
-    def known_tasks(self, receipts: Sequence[Receipt], settled: Sequence[Receipt] = ()) -> set[TaskKey]:
-        """Which of the tasks that are answered there are; those that were settled are not looked for."""
-        known = set(map(task_key, settled))
-        others = [receipt for receipt in receipts if task_key(receipt) not in known]
-        if others:
-            rows = self._transaction.rows("tasks_known", **_tasks_of(others))
-            known.update(task_key(others[place - 1]) for (place,) in rows)
-        return known
+    def refusals(self, receipts: Sequence[Receipt]) -> list[Cause | None]:
+        """Why each of some receipts that were not settled is refused; None for one that says nothing new."""
+        if not receipts:
+            return []
+        found: list[Cause | None] = [Cause.UNKNOWN_TASK] * len(receipts)
+        for place, conflict in self._transaction.rows("tasks_answered", **_answers_of(receipts)):
+            found[place - 1] = Cause.CONFLICT if conflict else None
+        return found
 
     def outcomes(self) -> dict[UUID, Outcomes]:
         """What the sinks of the requests in hand have come to so far; None for those that owe an answer."""
@@ -105,8 +105,14 @@ def source_of(receipt: Receipt) -> UUID:
     return receipt.request_id or receipt.event_id or receipt.task_id
 
 
-def _tasks_of(receipts: Sequence[Receipt]) -> dict[str, list[object]]:
-    return {"source_ids": [*map(source_of, receipts)], **columns(receipts, "sink", "generation", "task_id")}
+def _answers_of(receipts: Sequence[Receipt]) -> dict[str, list[object]]:
+    return {
+        "source_ids": [*map(source_of, receipts)],
+        **columns(
+            receipts, "sink", "generation", "task_id", "outcome", "detail", "applied_at", "verified_at"
+        ),
+        "counts": [_json(tuple(receipt.counts.items())) for receipt in receipts],
+    }
 
 
 @lru_cache(maxsize=1024)  # most receipts of a batch count the same rows

@@ -1,6 +1,6 @@
 """Receipts: they become outcomes, and the outcomes of a request become its state. Dead letters are kept."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -9,40 +9,58 @@ from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import Refused
 from olvido.core.lifecycle import event_of, step
-from olvido.core.receipts import Receipt, stands
+from olvido.core.receipts import Receipt, check_applied_at, stands
 from olvido.core.status import RequestStatus, status_of
 from olvido.ledger.recording import task_key
 from olvido.ledger.rows import Outcomes, RequestHead, StateRow, TaskKey
 from olvido.schemas.topics import RECORDER_GROUP
 
+_FIELDS = {Cause.UNKNOWN_TASK: "task_id", Cause.CONFLICT: "outcome"}
+
+
+def possible(
+    batch: Sequence[Read[Receipt]], heads: Mapping[UUID, RequestHead], now: datetime
+) -> tuple[list[Read[Receipt]], list[DeadLetter]]:
+    """The receipts of a batch that can be true, and dead letters for the others."""
+    good: list[Read[Receipt]] = []
+    letters: list[DeadLetter] = []
+    for read in batch:
+        receipt = read.value
+        head = heads.get(receipt.request_id) if receipt.request_id else None
+        try:
+            if min(receipt.counts.values(), default=0) < 0:
+                raise Refused(Cause.BAD_COUNT, field="counts")
+            check_applied_at(receipt, head.requested_at if head else None, now)
+            good.append(read)
+        except Refused as refused:
+            letters.append(dead_letter_of(read.received, refused, group=RECORDER_GROUP, now=now))
+    return good, letters
+
 
 def standing(batch: Sequence[Read[Receipt]]) -> tuple[Receipt, ...]:
-    """Of the receipts of a batch that can be written, the one that stands for each task."""
+    """Of the receipts of a batch, in their order, the one that stands for each task."""
     by_task: dict[TaskKey, Receipt] = {}
     for read in batch:
         receipt, key = read.value, task_key(read.value)
-        if counts_rows(receipt):
-            by_task[key] = stands(by_task[key], receipt) if key in by_task else receipt
+        by_task[key] = stands(by_task[key], receipt) if key in by_task else receipt
     return tuple(by_task.values())
 
 
-def refused(batch: Sequence[Read[Receipt]], tasks: Set[TaskKey], now: datetime) -> tuple[DeadLetter, ...]:
-    """The receipts of a batch that answer no task, or that cannot be written."""
-    letters: list[DeadLetter] = []
-    for read in batch:
-        if task_key(read.value) not in tasks:
-            cause = Refused(Cause.UNKNOWN_TASK, field="task_id")
-        elif not counts_rows(read.value):
-            cause = Refused(Cause.BAD_COUNT, field="counts")
-        else:
-            continue
-        letters.append(dead_letter_of(read.received, cause, group=RECORDER_GROUP, now=now))
-    return tuple(letters)
+def left_over(batch: Sequence[Read[Receipt]], settled: Sequence[Receipt]) -> list[Read[Receipt]]:
+    """The receipts of a batch that were not written."""
+    written = {id(receipt) for receipt in settled}
+    return [read for read in batch if id(read.value) not in written]
 
 
-def counts_rows(receipt: Receipt) -> bool:
-    """Whether its counts can be those of rows."""
-    return min(receipt.counts.values(), default=0) >= 0
+def refused(
+    batch: Sequence[Read[Receipt]], causes: Sequence[Cause | None], now: datetime
+) -> list[DeadLetter]:
+    """Dead letters for those of some receipts that the ledger refuses: each has its cause, or None."""
+    return [
+        dead_letter_of(read.received, Refused(cause, field=_FIELDS[cause]), group=RECORDER_GROUP, now=now)
+        for read, cause in zip(batch, causes, strict=True)
+        if cause is not None
+    ]
 
 
 def fold(

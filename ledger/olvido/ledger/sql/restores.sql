@@ -15,6 +15,8 @@ select least((select min(received_at) from requests), (select min(received_at) f
 -- A task that was sent and is not answered may be done already, its receipt under way: then the restore
 -- undid it, and the receipt would hide that. So it is asked again too, also if it is parked: it may have been
 -- done when it was delivered once more. What was never sent is still to come.
+-- What counts is when we received the answer: a target's clock may be behind. Its own instant is asked too, for
+-- answers of before we kept that, and since ours may be behind as well: to ask for too much does no harm.
 -- Requests are held in the order that recorders hold them: they and we take turns.
 with chosen as materialized (
     select t.source_id, t.generation, t.task_id, t.action,
@@ -22,7 +24,7 @@ with chosen as materialized (
     from tasks t
     where t.sink = %(sink)s and t.action = any(%(actions)s::text[])
       and case when t.outcome is null or t.outcome in ${not_final} then t.attempts > 0
-               else t.applied_at >= %(since)s end
+               else greatest(t.answered_at, t.applied_at) >= %(since)s end
       and not exists (select from tasks n where n.source_id = t.source_id and n.sink = t.sink
                       and n.generation > t.generation)
 ), issued as (

@@ -52,15 +52,17 @@ class ReceiptsHandler:
             group=RECORDER_GROUP,
             now=now,
         )
-        values = [item.value for item in read]
-        request_ids = {value.request_id for value in values if value.request_id is not None}
+        request_ids = {item.value.request_id for item in read if item.value.request_id is not None}
         traces = (item.traceparent for item in read)
         with (
             following("record", self.codec.topic.name, traces),
             self._ledger.recording(request_ids) as recording,
         ):
-            settled = recording.settle(receipts.standing(read))
-            refused = receipts.refused(read, recording.known_tasks(values, settled), now)
+            good, impossible = receipts.possible(read, recording.heads, now)
+            settled = recording.settle(receipts.standing(good), now=now)
+            rest = receipts.left_over(good, settled)
+            causes = recording.refusals([item.value for item in rest])
+            refused = [*impossible, *receipts.refused(rest, causes, now)]
             rows, statuses = receipts.fold(recording.heads, recording.outcomes())
             recording.write_states(rows, now=now)
             # Our own refusals are written here as well as published below: a dead letter about the
