@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from shell import olvido, told
+from sinks.databases import MySQLDatabase
 from sinks.people_targets import content, database, names_nobody, role, run, tables_of
 from sinks.shop import an_erasure
 
@@ -230,13 +231,13 @@ def test_grants_prints_sql_for_a_role(project: Path):
     assert "\\password eraser" in done.stderr
     found = json.loads(olvido("sinks", "grants", "crm", "-o", "json").stdout)
     assert found["role"] == "olvido_crm"
-    assert 'CREATE ROLE "olvido_crm" LOGIN;' in found["sql"]
+    assert 'CREATE ROLE "olvido_crm" LOGIN;' in found["statements"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("mails",), "SINK: is a sink of kind 'http'; roles are made for: postgres"),
+        (("mails",), "SINK: is a sink of kind 'http'; rights are known of: duckdb, mysql, postgres, sqlite"),
         (("crm", "--role", "x" * 64), "--role: is no name of a role"),
     ],
 )
@@ -330,6 +331,25 @@ def test_a_target_that_cannot_take_back_says_why(project: Path, sink: str, code:
     assert words in done.stderr
 
 
+def test_a_database_of_mariadb_is_planned_for_and_granted(
+    project: Path, mariadb_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    shop = MySQLDatabase(mariadb_url)
+    shop.run("CREATE TABLE people (id bigint PRIMARY KEY, email varchar(80), KEY (email))")
+    shop.run("INSERT INTO people VALUES (1, 'quimera.7@example.es'), (2, 'other@example.es')")
+    monkeypatch.setenv("CRM_DSN", mariadb_url)
+    head = HEAD.replace('kind = "postgres"', 'kind = "mysql"').replace("dsn =", "url =")
+    tables = '[sinks.crm.tables.people]\nkey = "id"\nidentities = { email = "email" }\nerase = "delete"\n'
+    (project / "olvido.toml").write_text(head + tables)
+    planned = told("sinks", "plan", "crm", "--email", "quimera.7@example.es")
+    assert planned["outcome"] == "erased"
+    assert planned["rows"] == [{"table": "people", "done": "deleted", "rows": 1}]
+    assert shop.run("SELECT count(*) FROM people") == [(2,)]
+    granted = olvido("sinks", "grants", "crm")
+    assert "GRANT SELECT, DELETE ON `people` TO 'olvido_crm'@'%';" in granted.stdout.splitlines()
+    assert "IDENTIFIED BY '…' ACCOUNT UNLOCK" in granted.stderr
+
+
 def test_identities_that_a_sink_is_not_given_plan_nothing(erasable: str):
     done = olvido("sinks", "plan", "crm", "--phone", "+34 600 000 000")
     assert done.returncode == 2
@@ -350,6 +370,7 @@ def test_a_file_of_sqlite_is_discovered_checked_and_planned_for(
     checked = olvido("sinks", "check", "file")
     assert checked.returncode == 10
     assert "CREATE INDEX contacts_email ON contacts (lower(email));" in checked.stdout
+    assert "chmod 660" in olvido("sinks", "grants", "file").stdout
     planned = told("sinks", "plan", "file", "--email", "quimera.1@example.es")
     assert planned["outcome"] == "erased"
     assert {row["table"]: row["rows"] for row in planned["rows"]} == {"visits": 1, "contacts": 1}

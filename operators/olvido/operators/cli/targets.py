@@ -157,7 +157,7 @@ def grants(
     """Print the SQL that makes the least role for a sink's data map. It asks no system.
 
     An administrator of the target reads it, runs it, and gives the role a password. A repeat brings the role
-    to what the map needs then, and takes the rest away.
+    to what the map needs then, and takes the rest away. For a file: the modes that it needs.
 
     Examples:
         olvido sinks grants crm
@@ -168,10 +168,9 @@ def grants(
 
     found = desk.grants(deployment(), sink, role=role)
     if not print_data(found, output=output):
-        sys.stdout.write(found.sql)
-        messages.print(
-            f"it has no password yet, in psql: \\password {found.role}", markup=False, soft_wrap=True
-        )
+        sys.stdout.write(found.statements)
+        if found.password:
+            messages.print(f"it has no password yet: {found.password}", markup=False, soft_wrap=True)
 
 
 def plan(sink: Name, person: Identities, output: Form = Output.TABLE) -> None:

@@ -3,7 +3,7 @@
 Pure: the map goes in, SQL comes out.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from olvido.sinks.discovery.mapped import MappedTable
 from olvido.sinks.tables.data_map import ErasureMethod
@@ -53,7 +53,7 @@ def _statements(
         yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {quoted(schema)} FROM {name};"
         yield f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {name};"
     for mapped in tables.values():
-        yield f"GRANT {', '.join(_rights(mapped))} ON {_path(mapped.name)} TO {name};"
+        yield f"GRANT {', '.join(rights(mapped, quoted))} ON {_path(mapped.name)} TO {name};"
     for table, columns in planted.items():
         yield f"GRANT INSERT ({', '.join(map(quoted, columns))}) ON {_path(table)} TO {name};"
         yield _SEQUENCES.format(table=_literal(_path(table)), role=_inside(name))
@@ -64,7 +64,8 @@ def _statements(
     yield "COMMIT;"
 
 
-def _rights(table: MappedTable) -> Iterator[str]:
+def rights(table: MappedTable, quoted: Callable[[str], str]) -> Iterator[str]:
+    """The rights that a table's part of the map needs, in the words of SQL."""
     yield "SELECT"
     columns = sorted(table.changed | table.marked)
     if columns:
