@@ -197,7 +197,7 @@ def erase_backlog(stage: Measured, ledger: connection, label: str, count: int) -
 def made(stage: Measured, calls: Sequence[tuple[Call, str]]) -> tuple[list[UUID], list[Record]]:
     """What the SDK would send, and the ids."""
     deployment, kept = stage.deployment, Kept()
-    writer = Writer(Builder.of(deployment), Registry(deployment.registry.url), source=deployment.source)
+    writer = Writer(Builder.of(deployment), Registry(deployment.registry), source=deployment.source)
     with Batch(writer, kept.publish) as batch:
         ids = [call(batch, email) for call, email in calls]
     assert len(kept.records) == len(calls)

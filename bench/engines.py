@@ -63,7 +63,7 @@ def main() -> None:
         environ = _environment(stack, Path(folder))
         os.environ.update(environ)
         deployment = Deployment.load()
-        topics.apply(deployment.kafka, Registry(deployment.registry.url), deployment.catalogue)
+        topics.apply(deployment.kafka, Registry(deployment.registry), deployment.catalogue)
         schema.migrate(deployment.ledger_dsn)
         keys.create(deployment, Path(folder))
         _emit(deployment, Path(folder), arguments.requests)

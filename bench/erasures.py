@@ -159,7 +159,7 @@ def _prepare(stage: Measured, publisher: KafkaPublisher, number: int, count: int
     _make_topics(stage, work.tombstones, work.addresses)
     catalogue = stage.deployment.catalogue
     builder = Builder.of(stage.deployment)
-    emission = Emission(Registry(stage.deployment.registry.url), catalogue, publisher, source="bench")
+    emission = Emission(Registry(stage.deployment.registry), catalogue, publisher, source="bench")
     for at in track(range(0, count, CHUNK), description="preparing", transient=True):
         chunk = work.ids[at : at + CHUNK]
         requests = [

@@ -236,7 +236,7 @@ def asked(
 ) -> list[tuple[PrivacyRequest, Record]]:
     """New erasures, as the SDK makes them, and as they travel."""
     builder = Builder.of(deployment)
-    writer = Writer(builder, Registry(deployment.registry.url), source="bench")
+    writer = Writer(builder, Registry(deployment.registry), source="bench")
     made = []
     for number in track(range(count), "making requests", transient=True, console=Console(stderr=True)):
         request = builder.request(
@@ -555,7 +555,7 @@ def _with_sinks(stage: Measured, many: int, publisher: KafkaPublisher) -> Handle
     path.write_text(HEAD + "".join(sections), encoding="utf-8")
     deployment = Deployment.load(path)
     began = time.perf_counter()
-    registry = Registry(deployment.registry.url)
+    registry = Registry(deployment.registry)
     broker_topics.apply(deployment.kafka, registry, deployment.catalogue)
     say(f"  {many} sinks: topics made in {time.perf_counter() - began:.1f} s")
     return RequestsHandler(
@@ -703,7 +703,7 @@ def _answers(deployment: Deployment, made: Sequence[tuple[PrivacyRequest, Record
     """The receipts that the sinks would give."""
     now, catalogue = datetime.now(UTC), deployment.catalogue
     with KafkaPublisher(deployment.kafka, client_id="bench") as publisher:
-        emission = Emission(Registry(deployment.registry.url), catalogue, publisher, source="bench")
+        emission = Emission(Registry(deployment.registry), catalogue, publisher, source="bench")
         return list(
             emission.prepare(
                 receipts=(

@@ -50,7 +50,7 @@ def main() -> None:
     with temporary_stack() as stack, TemporaryDirectory() as folder:
         os.environ.update(stack.environment)
         deployment = Deployment.load(PROJECT / "olvido.toml")
-        registry = Registry(deployment.registry.url)
+        registry = Registry(deployment.registry)
         topics.apply(deployment.kafka, registry, deployment.catalogue)
         schema.migrate(deployment.ledger_dsn)
         keys.create(deployment, Path(folder))

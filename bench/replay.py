@@ -88,7 +88,7 @@ def build(
     """Some requests of the year: id, instant, key, value and headers. Runs in a process of its own."""
     deployment = Deployment.load()
     builder = Builder.of(deployment)
-    writer = Writer(builder, Registry(deployment.registry.url), source="bench")
+    writer = Writer(builder, Registry(deployment.registry), source="bench")
     made = []
     for number in range(first, first + count):
         at = began + YEAR * (number / total)
@@ -216,7 +216,7 @@ def shadow(deployment: Deployment, replays: Replays, replay: Replay, stack: Stac
     began = time.perf_counter()
     keys = {region: private_keys(region, stack.directory) for region in deployment.regions}
     told = Rehearser(
-        deployment, replay, replays, Registry(deployment.registry.url), destroyed={}, private_dirs=keys,
+        deployment, replay, replays, Registry(deployment.registry), destroyed={}, private_dirs=keys,
         bar=Silent(),
     ).run()  # fmt: skip
     took = time.perf_counter() - began
@@ -238,7 +238,7 @@ def replaying(
     replay = plan(deployment, replays, rate, f"live-{uuid7()}")
     act = Act(act_id=uuid7(), at=datetime.now(UTC), who="bench", verb=Verb.REPLAY, reason="bench", details={})
     runner = Runner(
-        deployment, replay, replays, publisher, Registry(deployment.registry.url),
+        deployment, replay, replays, publisher, Registry(deployment.registry),
         destroyed={}, rate=rate, bar=Silent(),
     )  # fmt: skip
     thread = threading.Thread(target=runner.run, args=(act,))

@@ -29,7 +29,7 @@ from olvido.ledger import schema
 from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import Deployment, KafkaSection
+from olvido.schemas.settings.deployment import Deployment, KafkaSection, RegistrySection
 
 PROJECT = Path(__file__).parent.parent
 KAFKA = "OLVIDO_TEST_KAFKA"
@@ -153,7 +153,7 @@ def registry(parts: Parts, kafka_section: KafkaSection, deployment: Deployment) 
     """The registry, with all topics and schemas of olvido.toml applied."""
     from olvido.broker.topics import apply
 
-    registry = Registry(parts.registry_url)
+    registry = Registry(RegistrySection(url=parts.registry_url))
     apply(kafka_section, registry, deployment.catalogue)
     return registry
 

@@ -63,7 +63,7 @@ def in_clear(record: Message) -> str:
 
 def opening(deployment: Deployment, sink: str) -> Addresses:
     """The record is a task: decode it and open its box."""
-    codec = tasks_codec(Registry(deployment.registry.url), sink)
+    codec = tasks_codec(Registry(deployment.registry), sink)
     opener = Opener(deployment.sinks[sink].region, Path(os.environ["BENCH_PRIVATE_DIR"]))
 
     def address(record: Message) -> str:

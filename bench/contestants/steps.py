@@ -15,7 +15,7 @@ from olvido.schemas.settings.deployment import Deployment
 def handler_of(deployment: Deployment, name: str) -> RequestsHandler:
     """Decode, load, step, save, encode, produce, flush."""
     collect_rarely()  # as each of our own processes does: what is compared is who reads and commits
-    registry = Registry(deployment.registry.url)
+    registry = Registry(deployment.registry)
     catalogue = deployment.catalogue
     publisher = KafkaPublisher(deployment.kafka, client_id=name)
     return RequestsHandler(

@@ -17,7 +17,7 @@ from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
 from olvido.schemas.codec import receipts_codec
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection, RegistrySection
 from olvido.schemas.topics import RECEIPTS
 from shop.leaks import WORD_BYTES, Leak, Scanner, log_bytes, patterns_of, scan
 from shop.people import Cast, Person, make_people
@@ -60,7 +60,7 @@ def collect(
         requests=requests,
         tasks=tasks,
         letters=letters,
-        receipts=read_receipts(kafka, Registry(registry_url)),
+        receipts=read_receipts(kafka, Registry(RegistrySection(url=registry_url))),
         scans=(
             scan("Kafka", segment_bytes(kafka_folder), scanner),
             scan("ledger", dump_database(ledger_dsn), scanner),

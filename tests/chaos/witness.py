@@ -324,7 +324,7 @@ class Witness:
 
     def _look_at_topics(self) -> None:
         deployment = self._chain.deployment
-        registry = Registry(deployment.registry.url)
+        registry = Registry(deployment.registry)
         ours = set(self._ids())
         for name, sink in deployment.sinks.items():
             codec = tasks_codec(registry, name)

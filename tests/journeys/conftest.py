@@ -372,4 +372,4 @@ def chain(request: pytest.FixtureRequest, standing: Standing) -> Iterator[Chain]
 @pytest.fixture(scope="module")
 def registry(chain: Chain) -> Registry:
     """This chain's registry."""
-    return Registry(chain.deployment.registry.url)
+    return Registry(chain.deployment.registry)

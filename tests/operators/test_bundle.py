@@ -12,13 +12,24 @@ from shell import olvido
 from olvido.core.errors import InvalidInput
 from olvido.operators.desk import bundle
 
-CANARIES = ("ana.canary@example.es", "+34 600 123 456", "pw-c4n4ry", "tok-c4n4ry", "hidden-c4n4ry")
+CANARIES = (
+    "ana.canary@example.es",
+    "+34 600 123 456",
+    "pw-c4n4ry",
+    "tok-c4n4ry",
+    "hidden-c4n4ry",
+    "log-in-c4n4ry",
+)
 TOML = """
 regions = ["cn"]
 purposes = ["marketing"]
 [kafka]
 bootstrap_servers = "127.0.0.1:1"
-options = { "sasl.password" = "pw-c4n4ry" }
+[kafka.options]
+"security.protocol" = "SASL_SSL"
+"sasl.mechanisms" = "PLAIN"
+"sasl.username" = "olvido"
+"sasl.password" = { env = "KAFKA_LOGIN" }
 [registry]
 url = "http://127.0.0.1:1"
 [sinks.crm]
@@ -44,7 +55,7 @@ def project(tmp_path: Path) -> Path:
         "x" * bundle.LOG_BYTES + "\n"
         "INFO could not reach ana.canary@example.es, called +34 600 123 456\n"
         "ERROR postgresql://crm:pw-c4n4ry@db/crm refused; Authorization: Bearer tok-c4n4ry\n"
-        "DEBUG the server said: no role hidden-c4n4ry\nINFO the last line\n"
+        "DEBUG the server said: no role hidden-c4n4ry\nINFO a login as log-in-c4n4ry\nINFO the last line\n"
     )
     return tmp_path
 
@@ -66,6 +77,7 @@ def test_a_bundle_is_made_when_every_part_is_down_and_names_nobody(
     done = olvido(
         "support-bundle", "--to", str(to), OLVIDO_CONFIG=str(project / "olvido.toml"),
         XDG_CONFIG_HOME=str(tmp_path), CRM_URL="http://127.0.0.1:1",
+        KAFKA_LOGIN="log-in-c4n4ry",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert to.stat().st_mode & 0o777 == 0o600

@@ -11,8 +11,8 @@ regions = ["cn"]
 purposes = ["marketing"]
 
 [kafka]
-bootstrap_servers = "from-project:1"
-options = { "sasl.password" = "geheim-0", "sasl.username" = "olvido" }
+bootstrap_servers = "127.0.0.2:1"
+options = { "sasl.password" = { env = "KAFKA_LOGIN" }, "sasl.username" = "olvido" }
 
 [sinks.crm]
 kind = "postgres"
@@ -34,15 +34,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "olvido.toml").write_text(TOML)
     monkeypatch.setenv("OLVIDO_CONFIG", str(tmp_path / "olvido.toml"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("KAFKA_LOGIN", "geheim-0")
     monkeypatch.setenv("CRM_DSN", "postgresql://crm:geheim-1@127.0.0.1:1/crm")
     (tmp_path / "xdg" / "olvido").mkdir(parents=True)
     (tmp_path / "xdg" / "olvido" / "config.toml").write_text(
-        '[registry]\nurl = "http://from-user:1"\n[kafka]\nbootstrap_servers = "from-user:1"\n'
+        '[registry]\nurl = "http://127.0.0.3:1"\n[kafka]\nbootstrap_servers = "127.0.0.3:1"\n'
     )
     (tmp_path / ".olvido").mkdir()
     (tmp_path / ".olvido" / "stack.env").write_text(
         "OLVIDO_LEDGER__DSN=postgresql://ledger:geheim-2@127.0.0.1:1/ledger\n"
-        "OLVIDO_REGISTRY__URL=http://from-stack:1\n"
+        "OLVIDO_REGISTRY__URL=http://127.0.0.4:1\n"
     )
     return tmp_path
 
@@ -55,19 +56,17 @@ def shown(**environment: str) -> dict[str, tuple[object, str]]:
 
 def test_the_strongest_source_of_each_setting_is_in_force_and_is_named(project: Path):
     told = shown(OLVIDO_SOURCE="shop")
-    assert told["kafka.bootstrap_servers"] == ("from-project:1", f"{project}/olvido.toml:6")
+    assert told["kafka.bootstrap_servers"] == ("127.0.0.2:1", f"{project}/olvido.toml:6")
     assert told["registry.url"] == (
-        "http://from-stack:1",
+        "http://127.0.0.4:1",
         f"{project}/.olvido/stack.env (OLVIDO_REGISTRY__URL)",
     )
     assert told["source"] == ("shop", "environment (OLVIDO_SOURCE)")
     assert told["kafka.replication_factor"] == (1, "default")
     assert told["sinks.crm.tables.customers.erase"] == ("delete", f"{project}/olvido.toml:17")
     (project / ".olvido" / "stack.env").unlink()
-    assert shown()["registry.url"] == ("http://from-user:1", f"{project}/xdg/olvido/config.toml:2")
-    assert shown(OLVIDO_REGISTRY__URL="http://from-environment:1")["registry.url"][0] == (
-        "http://from-environment:1"
-    )
+    assert shown()["registry.url"] == ("http://127.0.0.3:1", f"{project}/xdg/olvido/config.toml:2")
+    assert shown(OLVIDO_REGISTRY__URL="http://127.0.0.5:1")["registry.url"][0] == ("http://127.0.0.5:1")
 
 
 def test_no_secret_is_shown_in_any_form(project: Path):

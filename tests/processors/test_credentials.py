@@ -1,26 +1,42 @@
 """The processors on Faust log in as olvido.toml says, or do not start: never with less than it asks for."""
 
 import asyncio
+import base64
 import contextlib
+import json
 import re
 import ssl
+import threading
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
+from authority import Authority
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
-from processors.kafka_login import Authority, Listener
+from processors.kafka_login import Listener
 
+from olvido.broker.asking import admin_client
+from olvido.broker.kafka import KafkaPublisher, open_consumer
+from olvido.broker.login import login_of
 from olvido.broker.runtime.movement import Activity
-from olvido.core.errors import ConfigError
+from olvido.core.errors import ConfigError, Unavailable
 from olvido.processors.engine_faust.app import build_app
-from olvido.schemas.settings.deployment import KafkaSection
+from olvido.processors.engine_faust.tokens import Tokens
+from olvido.schemas.settings.deployment import KafkaSection, Secret
 
 USER, PASSWORD = "processors", "correct-horse-battery-staple"
-LOGIN = {"sasl.username": USER, "sasl.password": PASSWORD}
+LOGIN = {"sasl.username": USER, "sasl.password": Secret(env="KAFKA_PASSWORD")}
 TIMEOUT_MS = 5_000
+
+
+@pytest.fixture(autouse=True)
+def the_secrets_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_PASSWORD", PASSWORD)
+    monkeypatch.setenv("KEY_PASSWORD", "of-the-key")
+    monkeypatch.setenv("EMPTY", "")
 
 
 @pytest.fixture
@@ -37,7 +53,9 @@ def serving(authority: Authority, *, address: str = "127.0.0.1", client: bool = 
     return context
 
 
-def log_in(listener: Listener, options: Mapping[str, str], *, tls: ssl.SSLContext | None = None) -> None:
+def log_in(
+    listener: Listener, options: Mapping[str, str | Secret], *, tls: ssl.SSLContext | None = None
+) -> None:
     """Connect with the very settings that Faust hands to its driver."""
 
     async def connect() -> None:
@@ -100,7 +118,7 @@ def test_a_client_certificate_is_shown(authority: Authority, password: str):
     options = {
         "security.protocol": "ssl", "ssl.ca.location": str(authority.file),
         "ssl.certificate.location": str(certificate), "ssl.key.location": str(key),
-        **({"ssl.key.password": password} if password else {}),
+        **({"ssl.key.password": Secret(env="KEY_PASSWORD")} if password else {}),
     }  # fmt: skip
     log_in(listener, options, tls=serving(authority, client=True))
     assert listener.certificates == ["processors"]
@@ -137,6 +155,18 @@ def test_a_broker_of_another_name_is_not_logged_in_to_unless_names_are_not_check
 
 TLS = {"security.protocol": "SSL"}
 BOTH = {"security.protocol": "SASL_SSL", "sasl.mechanisms": "PLAIN", **LOGIN}
+TOKENS = {
+    "security.protocol": "SASL_SSL", "sasl.mechanisms": "OAUTHBEARER", "sasl.oauthbearer.method": "oidc",
+    "sasl.oauthbearer.client.id": USER, "sasl.oauthbearer.client.secret": Secret(env="KAFKA_PASSWORD"),
+    "sasl.oauthbearer.token.endpoint.url": "https://tokens.example/token",
+}  # fmt: skip
+# What librdkafka understands beyond that, and Faust's driver does not.
+BEYOND = (
+    {**TLS, "ssl.keystore.location": "k.p12"}, {**TLS, "ssl.cipher.suites": "NULL"},
+    {**BOTH, "sasl.mechanisms": "GSSAPI"}, {"security.protocol": "SASL_SSL", **LOGIN},
+    {**BOTH, "sasl.oauthbearer.config": "x"}, {**TLS, "https.ca.pem": "x"},
+    {**TOKENS, "sasl.oauthbearer.extensions": "a=b"}, {**TLS, "ssl.crl.location": "c.pem"},
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -145,7 +175,7 @@ BOTH = {"security.protocol": "SASL_SSL", "sasl.mechanisms": "PLAIN", **LOGIN}
         ({"security.protocol": "TLS"}, "security.protocol"),
         ({"ssl.ca.location": "ca.pem"}, "ssl.ca.location"),
         ({"sasl.username": "u"}, "sasl.username"),
-        ({**TLS, "sasl.password": "p"}, "sasl.password"),
+        ({**TLS, "sasl.password": Secret(env="KAFKA_PASSWORD")}, "sasl.password"),
         ({**TLS, "ssl.ca.location": "/nowhere/ca.pem"}, "ssl.ca.location"),
         ({**TLS, "ssl.ca.location": __file__}, "ssl.ca.location"),
         ({**TLS, "ssl.ca.pem": "no certificate"}, "ssl.ca.pem"),
@@ -156,18 +186,26 @@ BOTH = {"security.protocol": "SASL_SSL", "sasl.mechanisms": "PLAIN", **LOGIN}
         ({**TLS, "ssl.cipher.suites": "NULL"}, "ssl.cipher.suites"),
         ({**TLS, "enable.ssl.certificate.verification": "false"}, "enable.ssl.certificate.verification"),
         ({**TLS, "https.ca.location": "c.pem"}, "https.ca.location"),
+        ({**TLS, "https.ca.pem": "x"}, "https.ca.pem"),
         ({**TLS, "ssl.endpoint.identification.algorithm": ""}, "ssl.endpoint.identification.algorithm"),
         ({**BOTH, "sasl.mechanisms": "GSSAPI"}, "sasl.mechanisms"),
-        ({**BOTH, "sasl.mechanisms": "OAUTHBEARER"}, "sasl.mechanisms"),
+        ({**BOTH, "sasl.mechanisms": "OAUTHBEARER"}, "sasl.password"),
+        ({**TOKENS, "sasl.oauthbearer.method": "default"}, "sasl.oauthbearer.method"),
+        ({**TOKENS, "sasl.oauthbearer.client.id": ""}, "sasl.oauthbearer.client.id"),
+        ({**TOKENS, "sasl.oauthbearer.extensions": "a=b"}, "sasl.oauthbearer.extensions"),
+        ({**TOKENS, "https.ca.location": __file__}, "https.ca.location"),
+        (
+            {**TOKENS, "sasl.oauthbearer.token.endpoint.url": "http://tokens.example"},
+            "sasl.oauthbearer.token.endpoint.url",
+        ),
         ({**BOTH, "sasl.mechanism": "SCRAM-SHA-512"}, "sasl.mechanisms"),
         ({**BOTH, "sasl.oauthbearer.config": "x"}, "sasl.oauthbearer.config"),
-        ({**BOTH, "sasl.password": ""}, "sasl.password"),
+        ({**BOTH, "sasl.username": ""}, "sasl.username"),
         ({"security.protocol": "SASL_SSL", **LOGIN}, "sasl.mechanisms"),
-        ({"bootstrap.servers": "elsewhere:9092"}, "bootstrap.servers"),
     ],
 )  # fmt: skip
 def test_what_it_does_not_understand_is_refused_by_name_and_shows_no_value(
-    options: Mapping[str, str], named: str
+    options: Mapping[str, str | Secret], named: str
 ):
     with pytest.raises(ConfigError, match=re.escape(f"kafka.options.{named} ")) as refused:
         build_app(
@@ -175,6 +213,131 @@ def test_what_it_does_not_understand_is_refused_by_name_and_shows_no_value(
             activity=Activity(),
         )  # fmt: skip
     assert PASSWORD not in str(refused.value)
+
+
+@pytest.mark.parametrize("options", BEYOND)
+def test_what_librdkafka_alone_understands_is_handed_on_to_it_whole(options: Mapping[str, str | Secret]):
+    login = login_of(KafkaSection(options=dict(options)))
+    assert login.only_librdkafka
+    assert login.options.keys() == options.keys()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {**TLS, "enable.ssl.certificate.verification": "false"},
+        {**TLS, "ssl.ca.location": "/nowhere/ca.pem"},
+        {"ssl.ca.location": "ca.pem"},
+        {**TLS, "sasl.username": "u"},
+        {**BOTH, "sasl.mechanism": "SCRAM-SHA-512"},
+        {**TLS, "ssl.ca.pem": "no certificate"},
+    ],
+)
+def test_both_clients_refuse_the_same_in_the_same_words(options: Mapping[str, str | Secret]):
+    kafka, refused = KafkaSection(options=dict(options)), []
+    for start in (
+        lambda: build_app(kafka, group="tests", handlers={}, activity=Activity()),
+        lambda: KafkaPublisher(kafka, client_id="tests"),
+        lambda: open_consumer(kafka, group="tests", client_id="tests"),
+        lambda: admin_client(kafka),
+    ):
+        with pytest.raises(ConfigError) as error:
+            start()
+        refused.append(str(error.value))
+    assert len(set(refused)) == 1
+
+
+ABROAD = "kafka-1.example:9093"
+FROM_ABROAD = (
+    ({}, "kafka.bootstrap_servers: kafka-1.example:9093 is another machine"),
+    ({**BOTH, "security.protocol": "sasl_plaintext"}, "kafka.bootstrap_servers: "),
+    ({**TLS, "ssl.endpoint.identification.algorithm": "none"}, "kafka.options.ssl.endpoint."),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "says"), FROM_ABROAD)
+def test_nothing_goes_to_another_machine_in_clear_unless_that_is_said(
+    options: Mapping[str, str | Secret], says: str
+):
+    kafka = KafkaSection(bootstrap_servers=f"127.0.0.1:9092, {ABROAD}", options=dict(options))
+    with pytest.raises(ConfigError, match=re.escape(says)) as refused:
+        login_of(kafka)
+    assert "insecure = true" in str(refused.value)
+    login_of(kafka.model_copy(update={"insecure": True}))
+    login_of(kafka.model_copy(update={"bootstrap_servers": "[::1]:9092, 127.0.0.9:1, localhost:9092"}))
+
+
+RIGHT = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
+
+
+class TokenServer:
+    """Gives tokens to who knows the secret, and counts them."""
+
+    def __init__(self, life_s: float) -> None:
+        self.asked: list[tuple[str, str]] = []
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                owner.asked.append((self.headers["Authorization"], form))
+                right = self.headers["Authorization"] == RIGHT
+                body = json.dumps(
+                    {"access_token": f"token-{len(owner.asked)}", "expires_in": life_s}
+                ).encode()
+                self.send_response(200 if right else 401)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/token"
+
+    def __enter__(self) -> "TokenServer":
+        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self._thread.join()
+        self.server.server_close()
+
+
+def test_a_token_is_fetched_with_the_secret_and_shown_to_the_broker_alone(authority: Authority):
+    listener = a_listener()
+    with TokenServer(life_s=3600) as tokens:
+        options = {
+            **TOKENS, "ssl.ca.location": str(authority.file),
+            "sasl.oauthbearer.token.endpoint.url": tokens.url, "sasl.oauthbearer.scope": "kafka",
+        }  # fmt: skip
+        log_in(listener, options, tls=serving(authority))
+    assert [form for _, form in tokens.asked] == ["grant_type=client_credentials&scope=kafka"]
+    assert (listener.mechanisms, listener.tokens) == (["OAUTHBEARER"], ["token-1"])
+    assert b"token-1" not in listener.wire
+
+
+def test_a_token_is_kept_for_most_of_its_life_and_no_longer():
+    async def two(life_s: float) -> list[str]:
+        with TokenServer(life_s) as tokens:
+            options = {**TOKENS, "sasl.oauthbearer.token.endpoint.url": tokens.url}
+            provider = Tokens(login_of(KafkaSection(options=options)).options)
+            return [await provider.token(), await provider.token()]
+
+    assert asyncio.run(two(3600)) == ["token-1", "token-1"]
+    assert asyncio.run(two(0)) == ["token-1", "token-2"]
+
+
+def test_a_wrong_secret_is_named_by_its_option_and_not_shown(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KAFKA_PASSWORD", "not-the-secret")
+    with TokenServer(60) as tokens:
+        options = {**TOKENS, "sasl.oauthbearer.token.endpoint.url": tokens.url}
+        provider = Tokens(login_of(KafkaSection(options=options)).options)
+        with pytest.raises(Unavailable, match=r"401: .*sasl\.oauthbearer\.client\.secret") as refused:
+            asyncio.run(provider.token())
+    assert "not-the-secret" not in str(refused.value)
 
 
 def test_a_key_whose_password_is_missing_is_refused_and_nobody_is_asked_for_it(authority: Authority):

@@ -24,7 +24,7 @@ from olvido.producers.outbox import Outbox
 from olvido.producers.relay import Relay, run_relay
 from olvido.schemas.codec import requests_codec
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import Connections, KafkaSection, MetricsSection
+from olvido.schemas.settings.deployment import Connections, KafkaSection, MetricsSection, RegistrySection
 from olvido.schemas.topics import CONSENTS, REQUESTS, VERIFICATIONS
 
 ANA = {"email": "canary@example.es", "customer_id": "CANARY-1042"}
@@ -157,7 +157,7 @@ def test_neither_broker_nor_registry_is_needed_once_an_outbox_is_made(
 ) -> None:
     outbox = Outbox.of(connections.model_copy(update={"kafka": NOBODY}))
     for codec in (outbox._writer._requests, outbox._writer._consents, outbox._writer._verifications):
-        codec._registry = Registry("http://127.0.0.1:1")
+        codec._registry = Registry(RegistrySection(url="http://127.0.0.1:1"))
     with connection, connection.cursor() as cursor:
         outbox.request_erasure(cursor, identities=ANA)
     assert rows(connection) == 1

@@ -1,5 +1,6 @@
 """olvido.toml and the environment: an error names file, key and the fix, and shows no secret."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -55,11 +56,11 @@ def test_a_deployment_is_read(tmp_path: Path) -> None:
 
 
 def test_the_environment_is_above_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "from-environment:9092")
+    monkeypatch.setenv("OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
     kafka = load(
         tmp_path, MINIMAL + '[kafka]\nbootstrap_servers = "from-file:9092"\nreplication_factor = 3\n'
     ).kafka
-    assert (kafka.bootstrap_servers, kafka.replication_factor) == ("from-environment:9092", 3)
+    assert (kafka.bootstrap_servers, kafka.replication_factor) == ("127.0.0.1:1", 3)
 
 
 def test_a_topic_has_as_many_partitions_as_all_or_as_are_given_for_it(tmp_path: Path) -> None:
@@ -158,12 +159,14 @@ def test_two_sinks_of_one_name_are_told_with_the_line_of_the_second(tmp_path: Pa
 
 def test_the_users_file_stands_below_the_deployments(tmp_path: Path) -> None:
     user = tmp_path / "config.toml"
-    user.write_text('[cli]\noutput = "yaml"\n[kafka]\nbootstrap_servers = "u:1"\nreplication_factor = 2\n')
-    (tmp_path / "olvido.toml").write_text(MINIMAL + '[kafka]\nbootstrap_servers = "p:1"\n')
+    user.write_text(
+        '[cli]\noutput = "yaml"\n[kafka]\nbootstrap_servers = "127.0.0.2:1"\nreplication_factor = 2\n'
+    )
+    (tmp_path / "olvido.toml").write_text(MINIMAL + '[kafka]\nbootstrap_servers = "127.0.0.1:1"\n')
     told = Deployment.load(tmp_path / "olvido.toml", user=user)
     assert (told.cli.output, told.kafka.bootstrap_servers, told.kafka.replication_factor) == (
         "yaml",
-        "p:1",
+        "127.0.0.1:1",
         2,
     )
     assert Deployment.load(tmp_path / "olvido.toml", user=tmp_path / "none.toml").cli.output == "table"
@@ -257,3 +260,93 @@ def test_the_ledgers_address_is_asked_for_by_name(tmp_path: Path) -> None:
 
 def test_our_own_deployment_is_right() -> None:
     assert len(Deployment.load(PROJECT / "olvido.toml").catalogue.sinks) == 5
+
+
+ABROAD = '[kafka]\nbootstrap_servers = "127.0.0.1:9092,kafka:9092"\n'
+ENCRYPTED = '[kafka.options]\n"security.protocol" = "SASL_SSL"\n'
+REGISTRY_ABROAD = '[registry]\nurl = "http://registry:8080"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "fix"),
+    [
+        (ABROAD, "11: kafka.bootstrap_servers: kafka:9092 is another machine", '"security.protocol"'),
+        (
+            f'{ABROAD}[kafka.options]\n"security.protocol" = "SASL_PLAINTEXT"\n',
+            "11: kafka.bootstrap_servers: kafka:9092 is another machine",
+            "insecure = true in its section",
+        ),
+        (REGISTRY_ABROAD, "11: registry.url: registry is another machine", "give an https:// address"),
+    ],
+)
+def test_what_would_travel_in_clear_is_refused_with_its_line_and_the_fix(
+    tmp_path: Path, text: str, place: str, fix: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"olvido.toml:{place}")) as told:
+        load(tmp_path, MINIMAL + text)
+    assert fix in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{ABROAD}insecure = true\n",
+        f"{ABROAD}{ENCRYPTED}",
+        f"{REGISTRY_ABROAD}insecure = true\n",
+        REGISTRY_ABROAD.replace("http:", "https:"),
+        '[kafka]\nbootstrap_servers = "[::1]:9092, localhost:9092"\n[registry]\nurl = "http://[::1]:8080"\n',
+    ],
+)
+def test_what_is_encrypted_or_allowed_or_stays_on_this_machine_is_right(tmp_path: Path, text: str) -> None:
+    load(tmp_path, MINIMAL + text)
+
+
+def test_an_upstream_service_sends_nothing_in_clear_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "kafka:9092")
+    with pytest.raises(ConfigError, match=r"kafka\.bootstrap_servers: \(OLVIDO_KAFKA__BOOTSTRAP_SERVERS\): "):
+        Connections.from_env()
+    monkeypatch.setenv("OLVIDO_KAFKA__INSECURE", "true")
+    Connections.from_env()
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[kafka.options]\n"sasl.password" = "geheim"', 'kafka.options: Value error, "sasl.password"'),
+        ('[kafka.options]\n"ssl.key.password" = "geheim"', 'kafka.options: Value error, "ssl.key.password"'),
+        ('[kafka.options]\n"ssl.key.pem" = "geheim"', 'kafka.options: Value error, "ssl.key.pem"'),
+        (
+            '[kafka.options]\n"sasl.oauthbearer.client.secret" = "geheim"',
+            'kafka.options: Value error, "sasl.oauthbearer.client.secret"',
+        ),
+        ('[registry]\nusername = "u"\npassword = "geheim"', "registry.password"),
+        ('[registry]\ncertificate_file = "c"\nkey_password = "geheim"', "registry.key_password"),
+    ],
+)
+def test_a_secret_that_is_written_down_is_refused_with_where_to_put_it(
+    tmp_path: Path, text: str, key: str
+) -> None:
+    """On the loopback as well: the same file is copied to where it matters, and into a repository."""
+    with pytest.raises(ConfigError, match=re.escape(key)) as told:
+        load(tmp_path, f"{MINIMAL}{text}\n")
+    assert '{ env = "NAME" }' in str(told.value)
+    assert "geheim" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[registry]\nurl = "https://u:geheim@registry"', "write registry.username"),
+        ('[kafka]\nbootstrap_servers = "u:geheim@127.0.0.1:9092"', "no protocol, user or password"),
+        ('[kafka.options]\n"bootstrap.servers" = "kafka:9092"', "write kafka.bootstrap_servers"),
+        ('[registry]\nusername = "u"', "username and password belong together"),
+        ('[registry]\nkey_file = "k.pem"', "of no use without certificate_file"),
+        ('[registry]\nca_file = "ca.pem"', "have no effect on an http:// address"),
+    ],
+)
+def test_a_login_that_is_not_whole_or_in_the_wrong_place_is_refused(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)) as told:
+        load(tmp_path, f"{MINIMAL}{text}\n")
+    assert "geheim" not in str(told.value)

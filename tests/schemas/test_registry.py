@@ -1,16 +1,20 @@
 """The real registry: incompatible schemas are refused, whatever its default is."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from authority import Authority
 from values import an_erasure
 
 from olvido.core.causes import Cause
@@ -18,10 +22,11 @@ from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.events import PrivacyRequest
 from olvido.schemas.codec import Codec, requests_codec
 from olvido.schemas.registry import Registry
+from olvido.schemas.settings.deployment import RegistrySection, Secret
 from olvido.schemas.shipped import schema_text
 from olvido.schemas.topics import REQUESTS, topics_of
 
-NOBODY = Registry("http://127.0.0.1:1/apis/ccompat/v7")  # no registry ever listens there
+NOBODY = Registry(RegistrySection(url="http://127.0.0.1:1/apis/ccompat/v7"))  # no registry ever listens there
 Schema = dict[str, Any]
 
 
@@ -200,22 +205,89 @@ def proxy() -> Iterator[HTTPServer]:
 
 def test_what_no_registry_answers_is_no_answer(proxy: HTTPServer) -> None:
     """A page of a proxy must not make a schema id unknown, and its record a dead letter."""
-    registry = Registry(f"http://127.0.0.1:{proxy.server_port}/api")
+    registry = Registry(RegistrySection(url=f"http://127.0.0.1:{proxy.server_port}/api"))
     for ask in (lambda: registry.find("a-value", "{}"), lambda: registry.versions("a-value"), registry.reach):
         with pytest.raises(Unavailable):
             ask()
 
 
-def test_a_password_in_the_address_is_sent_and_not_shown(proxy: HTTPServer) -> None:
-    registry = Registry(f"http://olvido:canary-password@127.0.0.1:{proxy.server_port}/api")
+def test_a_password_is_sent_and_not_shown(proxy: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_PASSWORD", "canary-password")
+    url = f"http://127.0.0.1:{proxy.server_port}/api"
+    where = RegistrySection(url=url, username="olvido", password=Secret(env="REGISTRY_PASSWORD"))
+    registry = Registry(where)
     with pytest.raises(Unavailable) as error:
         registry.reach()
-    assert str(error.value).startswith(f"schema registry at http://127.0.0.1:{proxy.server_port}/api ")
-    assert "canary-password" not in f"{error.value!r} {registry.url}"
+    assert str(error.value).startswith(f"schema registry at {url} ")
+    assert "canary-password" not in f"{error.value!r} {registry.url} {where!r}"
     assert proxy.heard == ["Basic b2x2aWRvOmNhbmFyeS1wYXNzd29yZA=="]  # type: ignore[attr-defined]
 
 
-def test_an_address_of_nothing_is_refused_without_showing_it() -> None:
-    with pytest.raises(ConfigError) as error:
-        Registry("http://olvido:canary-password@127.0.0.1:half")
-    assert "canary-password" not in str(error.value)
+def test_an_address_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^registry\.url is not the address of a schema registry$"):
+        Registry(RegistrySection(url="http://127.0.0.1:half", insecure=True))
+
+
+def test_a_registry_of_another_machine_is_not_asked_in_clear() -> None:
+    with pytest.raises(ConfigError, match=r"^registry\.url: registry\.example is another machine.*https"):
+        Registry(RegistrySection(url="http://registry.example/api"))
+    Registry(RegistrySection(url="http://registry.example/api", insecure=True))
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path, "authority")
+
+
+@contextmanager
+def encrypted(
+    proxy: HTTPServer, certificate: tuple[Path, Path], *, clients: Path | None = None
+) -> Iterator[str]:
+    """The same server behind TLS; with ``clients``, only for those whose certificate is of that authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    if clients is not None:
+        context.load_verify_locations(clients)
+        context.verify_mode = ssl.CERT_REQUIRED
+    proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
+    yield f"https://127.0.0.1:{proxy.server_port}/api"
+
+
+def test_a_registry_is_asked_through_tls_with_a_certificate_of_our_own(
+    proxy: HTTPServer, authority: Authority, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("of-the-key\n")
+    certificate, key = authority.issue("olvido", password="of-the-key")
+    with encrypted(proxy, authority.issue("registry"), clients=authority.file) as url:
+        registry = Registry(
+            RegistrySection(
+                url=url, ca_file=authority.file, certificate_file=certificate, key_file=key,
+                key_password=Secret(file=tmp_path / "password"),
+            )
+        )  # fmt: skip
+        with pytest.raises(Unavailable, match="JSONDecodeError"):  # of the proxy's page: it was asked
+            registry.reach()
+    assert proxy.heard == [None]  # type: ignore[attr-defined]
+
+
+def test_a_registry_that_nobody_vouches_for_is_told_nothing_and_the_fix_is_named(
+    proxy: HTTPServer, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_PASSWORD", "canary-password")
+    login = {"username": "olvido", "password": Secret(env="REGISTRY_PASSWORD")}
+    (tmp_path / "other").mkdir()
+    stranger = Authority(tmp_path / "other", "stranger")
+    with encrypted(proxy, authority.issue("registry", address="192.0.2.1")) as url:
+        with pytest.raises(Unavailable, match=r"not trusted; check registry\.ca_file"):
+            Registry(RegistrySection(url=url, ca_file=stranger.file, **login)).reach()
+        with pytest.raises(Unavailable, match="another host name than the address"):
+            Registry(RegistrySection(url=url, ca_file=authority.file, **login)).reach()
+    assert proxy.heard == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["ca_file", "certificate_file"])
+def test_a_file_that_is_no_certificate_is_named_by_its_setting(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file.pem").write_text("nothing")
+    where = RegistrySection(url="https://127.0.0.1:1", **{name: tmp_path / "file.pem"})
+    with pytest.raises(ConfigError, match=rf"^registry\.{name} "):
+        Registry(where)

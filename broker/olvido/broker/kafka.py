@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from olvido.broker.contract import Received, Record
 from olvido.broker.library_log import OnceAMinute
+from olvido.broker.login import login_of
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, NotDelivered, Refused, Unavailable
 from olvido.schemas.settings.deployment import KafkaSection
@@ -324,13 +325,14 @@ def received(message: Message) -> Received:
 
 def _merged(kafka: KafkaSection, own: Options, fixed: Options) -> Options:
     """Our options, under the deployment's, under those that Olvido's promises rest on."""
+    options = login_of(kafka).options
     for name, value in fixed.items():
-        given = kafka.options.get(name)
+        given = options.get(name)
         if given is not None and given.lower() != str(value).lower():
             raise ConfigError(
                 f"kafka.options.{name} is {value} in every process of Olvido and cannot be changed; remove it"
             )
-    return {"bootstrap.servers": kafka.bootstrap_servers, **_COMMON, **own, **kafka.options, **fixed}
+    return {"bootstrap.servers": kafka.bootstrap_servers, **_COMMON, **own, **options, **fixed}
 
 
 @contextmanager

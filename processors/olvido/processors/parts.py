@@ -66,7 +66,7 @@ class Parts:
         check_fit(deployment.kafka, reads)
         self.deployment = deployment
         self.catalogue = deployment.catalogue
-        self.registry = Registry(deployment.registry.url)
+        self.registry = Registry(deployment.registry)
         self.ledger = Ledger(Database(deployment.ledger_dsn, application=name))
         check_clock(self.ledger.database, utc_now())
         self.publisher = KafkaPublisher(deployment.kafka, client_id=name)

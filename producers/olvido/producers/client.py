@@ -72,7 +72,7 @@ class Producer(Emitter[Accepted]):
     def of(cls, connections: Connections, *, purposes: Collection[str] | None = None) -> Self:
         """The same, with connections that were read already."""
         builder = Builder.of(connections, purposes=purposes)
-        writer = Writer(builder, Registry(connections.registry.url), source=connections.source)
+        writer = Writer(builder, Registry(connections.registry), source=connections.source)
         return cls(writer, KafkaPublisher(connections.kafka, client_id=CLIENT_ID))
 
     def batch(self) -> "Batch":

@@ -62,7 +62,7 @@ class Outbox:
     def of(cls, connections: Connections, *, purposes: Collection[str] | None = None) -> Self:
         """The same, with connections that were read already."""
         builder = Builder.of(connections, purposes=purposes)
-        return cls(Writer(builder, Registry(connections.registry.url), source=connections.source))
+        return cls(Writer(builder, Registry(connections.registry), source=connections.source))
 
     @staticmethod
     def create_table(cursor: Cursor) -> None:

@@ -6,13 +6,16 @@ OAuth, and half of the CPU of a sink's imports went there (docs/decisions/0013).
 
 import json
 from collections.abc import Collection, Sequence
+from ssl import SSLContext
 from typing import Any
 from urllib.parse import quote
 
-from httpx2 import URL, Client, HTTPError, InvalidURL
+from httpx2 import Client, HTTPError, HTTPStatusError, InvalidURL
 
 from olvido.core.errors import ConfigError, OlvidoError, Unavailable
+from olvido.schemas.settings.deployment import REGISTRY_IN_CLEAR, RegistrySection
 from olvido.schemas.shipped import schema_text
+from olvido.schemas.tls import NOT_TRUSTED, TlsFault, client_context, distrust_of
 
 COMPATIBILITY = "FULL_TRANSITIVE"  # any old event can be replayed, any old consumer survives
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -28,25 +31,31 @@ class _RefusedByRegistry(OlvidoError):
 class Registry:
     """Asks one registry, and turns its answers into values and our faults. Threads may share it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, where: RegistrySection) -> None:
         """
         Args:
-            url: where the API is, such as ``http://127.0.0.1:8081/apis/ccompat/v7``. A user and a
-                password in it are sent as HTTP's basic authentication.
+            where: where the API is, whom it is trusted by, and who we are there.
 
         Raises:
-            ConfigError: it is not the address of anything.
+            ConfigError: it is not the address of anything, or another machine that would be spoken to in
+                clear; a secret or a file that cannot be used.
         """
+        if host := where.readable_abroad:
+            raise ConfigError(f"registry.url: {REGISTRY_IN_CLEAR.format(host)}")
+        self.url = where.url
+        encrypted = where.url.startswith("https:")
         try:
             self._client = Client(
-                base_url=url,
+                base_url=where.url,
                 timeout=ANSWER_S_MAX,
                 headers={"Accept": MEDIA_TYPE},
+                auth=_login(where),
                 # In clear there is no certificate to verify, and reading all that the machine trusts takes
                 # 30 ms of CPU, in each command.
-                verify=URL(url).scheme == "https",
+                verify=_context(where) if encrypted else False,
+                # A proxy that the environment names passes TLS on unread; anything else it could change.
+                trust_env=encrypted,
             )
-            self.url = str(URL(url).copy_with(username=None, password=None))
         except InvalidURL:
             raise ConfigError("registry.url is not the address of a schema registry") from None
 
@@ -151,9 +160,36 @@ class Registry:
             answer.raise_for_status()
             return answer.json()
         except (HTTPError, OSError, ValueError) as error:
-            raise Unavailable(
-                f"schema registry at {self.url} does not answer: {type(error).__name__}"
-            ) from error
+            raise Unavailable(f"schema registry at {self.url} {_fault_and_fix(error)}") from error
+
+
+def _fault_and_fix(error: Exception) -> str:
+    if isinstance(error, HTTPStatusError) and error.response.status_code in {401, 403}:
+        return f"answers {error.response.status_code}: check registry.username and registry.password"
+    distrust = distrust_of(error)
+    if distrust == NOT_TRUSTED:
+        return f"does not answer: {distrust}; check registry.ca_file"
+    return f"does not answer: {distrust or type(error).__name__}"
+
+
+def _login(where: RegistrySection) -> tuple[str, str] | None:
+    if where.username is None or where.password is None:
+        return None
+    return where.username, where.password.read(key="registry.password")
+
+
+def _context(where: RegistrySection) -> SSLContext:
+    password = "" if where.key_password is None else where.key_password.read(key="registry.key_password")
+    try:
+        return client_context(
+            ca_file=where.ca_file,
+            certificate=where.certificate_file,
+            key=where.key_file,
+            key_password=password,
+        )
+    except TlsFault as fault:
+        name = "ca_file" if fault.part == "ca_file" else "certificate_file"
+        raise ConfigError(f"registry.{name} {fault.why}") from None
 
 
 def _reason(text: str) -> str:

@@ -6,7 +6,6 @@ identity is ever in a URL, a log line or an exception.
 """
 
 import hashlib
-import ipaddress
 import json
 import logging
 import re
@@ -24,6 +23,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import CLOCK_SKEW_MAX, EARLIEST
+from olvido.core.loopback import is_loopback
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.rights.unknown import Unknown
@@ -128,7 +128,7 @@ class HttpSink:
         place = f"sinks.{settings.name}"
         proxy = _checked_proxy(section.proxy.read(key=f"{place}.proxy"), place) if section.proxy else None
         url = _checked_url(section.url.read(key=f"{place}.url"), place)
-        if url.startswith("http://") and (proxy or not _is_loopback(httpx2.URL(url).host)):
+        if url.startswith("http://") and (proxy or not is_loopback(httpx2.URL(url).host)):
             _check_insecure(section, settings.name, place, proxied=proxy is not None)
         token = section.token.read(key=f"{place}.token") if section.token else ""
         if not token.isascii() or not token.isprintable() or " " in token:
@@ -460,10 +460,3 @@ def _check_insecure(section: _Section, name: str, place: str, *, proxied: bool) 
             "write insecure = true",
         )
     log.warning("sink %s: its url is not https, so %s identities and token", name, readers)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

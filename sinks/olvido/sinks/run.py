@@ -50,7 +50,7 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
                 log.warning("sink %s: %s", name, slow)
             patiently(f"sink {name}", sink.install, stop)
             patiently(f"sink {name}", lambda: check_fit(deployment.kafka, [tasks_topic(name)]), stop)
-            registry = Registry(deployment.registry.url)
+            registry = Registry(deployment.registry)
             runner = patiently(
                 f"sink {name}",
                 lambda: _runner(deployment, name, sink, opener, publisher, registry=registry),

@@ -127,7 +127,7 @@ def carry_on(declared: Deployment, joining: Joining) -> Iterator[BackfillPositio
         Unavailable: the ledger or the registry does not answer. What was saved stays, a repeat goes on.
     """
     work = Backfill(
-        Registry(declared.registry.url), Backfills(database(declared)), declared.catalogue,
+        Registry(declared.registry), Backfills(database(declared)), declared.catalogue,
         joining.operation, clock=lambda: datetime.now(UTC),
     )  # fmt: skip
     yield from work.run()

@@ -3,6 +3,7 @@
 Every text goes through one function on its way in, whoever wrote it. What is missing, is said.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -10,7 +11,7 @@ import os
 import platform
 import sys
 import tarfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
@@ -26,6 +27,7 @@ from olvido.operators.desk.data import plain
 from olvido.operators.desk.ledger import database
 from olvido.operators.settings import deployment, load_stack_env
 from olvido.schemas.private_files import write_private
+from olvido.schemas.settings.deployment import Secret
 
 LOG_BYTES = 256 * 1024  # of each log, its end
 SECRET_LENGTH_MIN = 6  # letters; what is shorter stands in ordinary words as well
@@ -34,7 +36,7 @@ SECRET_LENGTH_MIN = 6  # letters; what is shorter stands in ordinary words as we
 def collect(directory: Path, now: datetime) -> dict[str, bytes]:
     """Everything that goes in, by its name in the bundle; the manifest first."""
     load_stack_env(directory)
-    secrets = secrets_of(os.environ)
+    secrets = secrets_of(os.environ, named=_named_secrets())
     files: dict[str, bytes] = {}
     missing: dict[str, str] = {}
     for name, look in _LOOKS.items():
@@ -65,9 +67,14 @@ def cleaned(text: str, secrets: Iterable[str]) -> str:
     return redacted(text)
 
 
-def secrets_of(environment: Mapping[str, str]) -> list[str]:
-    """What of our own environment must stand in no text, the longest first: passwords, also of addresses."""
-    found = set()
+def secrets_of(environment: Mapping[str, str], *, named: Iterable[str] = ()) -> list[str]:
+    """What must stand in no text, the longest first: passwords of our own environment, also of addresses.
+
+    Args:
+        environment: its variables.
+        named: what the settings read from variables and files that they name, whatever these are called.
+    """
+    found = set(named)
     for name, value in environment.items():
         if not name.startswith("OLVIDO_"):
             continue
@@ -80,6 +87,30 @@ def secrets_of(environment: Mapping[str, str]) -> list[str]:
         if password:
             found |= {password, unquote(password)}
     return sorted((one for one in found if len(one) >= SECRET_LENGTH_MIN), key=len, reverse=True)
+
+
+def _named_secrets() -> list[str]:
+    """Each secret that olvido.toml names, where it is at hand."""
+    try:
+        written = deployment().model_dump()
+    except OlvidoError:
+        return []  # the bundle says what is wrong with it
+    found = []
+    for secret in _named_in(written):
+        with contextlib.suppress(OlvidoError):
+            found.append(secret.read(key="of a support bundle"))
+    return found
+
+
+def _named_in(written: Any) -> Iterator[Secret]:  # noqa: ANN401 - what a TOML file holds
+    if not isinstance(written, Mapping):
+        return
+    if written and written.keys() <= Secret.model_fields.keys():
+        with contextlib.suppress(ValueError):
+            yield Secret.model_validate(written)
+        return
+    for value in written.values():
+        yield from _named_in(value)
 
 
 def write(path: Path, files: Mapping[str, bytes]) -> None:

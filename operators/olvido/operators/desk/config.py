@@ -13,7 +13,7 @@ from olvido.schemas.settings.deployment import read_toml, variable_of
 from olvido.schemas.settings.lines import line_of
 
 MASK = "***"
-_SECRET = re.compile(r"(password|secret|token|credential|\.pem|api[-_.]?key)s?$", re.IGNORECASE)
+_SECRET = re.compile(r"(password|passphrase|secret|token|credential|\.pem|api[-_.]?key)s?$", re.IGNORECASE)
 
 Key = tuple[str, ...]
 

@@ -360,7 +360,7 @@ def discard(declared: Deployment, letters: Sequence[DeadLetter], act: Act, *, ad
     Acts(database(declared)).record(act)
     discarded = answered = 0
     with KafkaPublisher(declared.kafka, client_id=APPLICATION) as publisher:
-        registry = Registry(declared.registry.url)
+        registry = Registry(declared.registry)
         emission = Emission(registry, declared.catalogue, publisher, source=declared.source)
         for chunk in _chunks(letters, CHUNK):
             now = datetime.now(UTC)

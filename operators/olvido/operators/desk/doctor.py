@@ -124,7 +124,7 @@ def _check_broker(declared: Deployment) -> str:
 
 
 def _check_registry(declared: Deployment) -> str:
-    Registry(declared.registry.url).reach()
+    Registry(declared.registry).reach()
     return f"schema registry at {declared.registry.url} answers"
 
 

@@ -28,7 +28,7 @@ def prepare(deployment: Deployment, directory: Path, say: Callable[[str], None])
     applied = patiently("ledger", lambda: schema.migrate(deployment.ledger_dsn), stop)
     if applied:
         say(f"ledger migrated: {', '.join(applied)}")
-    registry = Registry(deployment.registry.url)
+    registry = Registry(deployment.registry)
     mended = patiently(
         "topics", lambda: broker_topics.apply(deployment.kafka, registry, deployment.catalogue), stop
     )

@@ -176,7 +176,7 @@ class RecordReader:
     def __init__(self, declared: Deployment) -> None:
         self.legible = Legible(declared)
         self._topics = {topic.name: topic for topic in topics_of(declared.catalogue)}
-        self._registry = Registry(declared.registry.url)
+        self._registry = Registry(declared.registry)
         self._codecs: dict[str, codec.Codec[Any]] = {}
 
     def see(self, received: Received) -> Seen:

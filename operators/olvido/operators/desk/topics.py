@@ -64,4 +64,4 @@ def check_sink(declared: Deployment, name: str) -> None:
 
 
 def _registry(declared: Deployment) -> Registry:
-    return Registry(declared.registry.url)
+    return Registry(declared.registry)

@@ -54,7 +54,7 @@ def verify(declared: Deployment, name: str, *, since: datetime) -> LookedAgain:
         publisher = stack.enter_context(closing(KafkaPublisher(declared.kafka, client_id="olvido.operators")))
         opener = Opener(section.region, declared.keys.private_dir or private_keys(section.region))
         sweeping = Sweeping(
-            sink, name=name, opener=opener, looks=looks_codec(Registry(declared.registry.url)),
+            sink, name=name, opener=opener, looks=looks_codec(Registry(declared.registry)),
             publisher=publisher, source=declared.source,
         )  # fmt: skip
         looks = list(sweeping.looks_since(since))

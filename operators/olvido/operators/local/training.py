@@ -30,7 +30,7 @@ from olvido.operators.local.program import Program
 from olvido.operators.local.stack import HEALTHY_S_MAX, LOOK_AGAIN_AFTER_S, PORTS_OF, Stack, temporary_stack
 from olvido.operators.local.state import State, choose_port
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import KafkaSection
+from olvido.schemas.settings.deployment import KafkaSection, RegistrySection
 from olvido.schemas.topics import REQUESTS, topics_of
 
 WRITE_S_MAX = 300  # 10 s on an idle machine: a part that ends writes its cache first
@@ -107,7 +107,10 @@ def _wait(stack: Stack, program: Program, answers: Callable[[str], bool]) -> Non
 
 def _work(bootstrap_servers: str, registry_url: str) -> None:
     """What any stack does: topics and schemas, compared again; records, written, read and committed."""
-    section, schemas = KafkaSection(bootstrap_servers=bootstrap_servers), Registry(registry_url)
+    section, schemas = (
+        KafkaSection(bootstrap_servers=bootstrap_servers),
+        Registry(RegistrySection(url=registry_url)),
+    )
     for _ in range(2):
         topics.apply(section, schemas, NOBODY)
     for topic in topics_of(NOBODY):

@@ -9,9 +9,10 @@ A secret is never written in olvido.toml but named there: ``{ env = "NAME" }`` o
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -35,6 +36,7 @@ from pydantic_settings import (
 from olvido.core.canary_people import ADDRESS
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, did_you_mean
+from olvido.core.loopback import is_loopback
 from olvido.core.rates import rate_of
 from olvido.core.rights.names import Right
 from olvido.core.subject import IdentityKind
@@ -46,6 +48,15 @@ NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # What a person may set for every deployment they look at: where things are, and how it is shown to them.
 USER_KEYS = ("cli", "kafka", "ledger", "registry")
 PARTITIONS_MAX = 10_000  # of one topic: more is a slip of the finger
+PROTOCOL = "security.protocol"  # of the options, that which says whether anybody can read along
+ENCRYPTED = frozenset({"SSL", "SASL_SSL"})
+PLACES = frozenset({"bootstrap.servers", "metadata.broker.list"})
+SECRET_OPTION = re.compile(r"(password|passphrase|secret|key\.pem)$")  # of librdkafka, by its name
+REGISTRY_IN_CLEAR = (
+    "{} is another machine, and what goes there would be readable and changeable by all who are in between: "
+    "give an https:// address; only where nobody else is in that network, insecure = true in its section"
+)
+NAME_IT = 'write { env = "NAME" } with the name of a variable, or { file = "path" }'
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -53,57 +64,6 @@ S = TypeVar("S", bound=BaseModel)
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class KafkaSection(_Section):
-    """Where the broker is, and any librdkafka option (security, for example) by its own name."""
-
-    bootstrap_servers: str = Field(default="127.0.0.1:9092", min_length=1)
-    options: dict[str, str] = Field(default_factory=dict)
-    replication_factor: int = Field(default=1, ge=1)
-    # The unit of scale-out. Fixed when a topic is made: in a topic that grows, keys would move.
-    partitions: int = Field(default=6, ge=1, le=PARTITIONS_MAX)
-    topic_partitions: dict[str, Annotated[int, Field(ge=1, le=PARTITIONS_MAX)]] = Field(default_factory=dict)
-
-    def partitions_of(self, topic: str) -> int:
-        """How many partitions a topic has: what is given for it, or else as many as all have.
-
-        The topic of the canaries has as many as the largest: each partition of work has one beside it.
-        """
-        return self.topic_partitions.get(topic, self._most if topic == CANARIES.name else self.partitions)
-
-    @property
-    def _most(self) -> int:
-        return max((self.partitions, *self.topic_partitions.values()))
-
-    @model_validator(mode="after")
-    def _canaries_reach_all(self) -> Self:
-        if self.partitions_of(CANARIES.name) < self._most:
-            raise ValueError(
-                f"topic_partitions: {CANARIES.name} needs {self._most}, as many as the largest topic has"
-            )
-        return self
-
-
-class RegistrySection(_Section):
-    """Where the schema registry is."""
-
-    url: str = Field(default="http://127.0.0.1:8081/apis/ccompat/v7", pattern=r"^https?://")
-
-
-class KeysSection(_Section):
-    """Where the keys are. Producers get the first two; only a region's sinks get its private ones."""
-
-    handle_file: Path = Path(".olvido/keys/handle.key")
-    public_dir: Path = Path(".olvido/keys/public")
-    private_dir: Path | None = None
-
-
-class MetricsSection(_Section):
-    """Where a process serves its metrics and its health."""
-
-    host: str = Field(default="127.0.0.1", min_length=1)
-    port: int | None = Field(default=None, ge=1, le=65535)  # None: nowhere
 
 
 class Secret(_Section):
@@ -132,6 +92,140 @@ class Secret(_Section):
             except OSError as error:
                 raise ConfigError(f"{FILE_NAME}: {key}: cannot read {self.file}: {error.strerror}") from None
         raise ConfigError(f'{FILE_NAME}: {key}: give {{ env = "NAME" }} or {{ file = "path" }}')
+
+
+class KafkaSection(_Section):
+    """Where the broker is, and any librdkafka option (security, for example) by its own name."""
+
+    bootstrap_servers: str = Field(default="127.0.0.1:9092", min_length=1)
+    options: dict[str, str | Secret] = Field(default_factory=dict)
+    insecure: bool = False  # whether what goes to another machine may be read or changed on its way
+    replication_factor: int = Field(default=1, ge=1)
+    # The unit of scale-out. Fixed when a topic is made: in a topic that grows, keys would move.
+    partitions: int = Field(default=6, ge=1, le=PARTITIONS_MAX)
+    topic_partitions: dict[str, Annotated[int, Field(ge=1, le=PARTITIONS_MAX)]] = Field(default_factory=dict)
+
+    def partitions_of(self, topic: str) -> int:
+        """How many partitions a topic has: what is given for it, or else as many as all have.
+
+        The topic of the canaries has as many as the largest: each partition of work has one beside it.
+        """
+        return self.topic_partitions.get(topic, self._most if topic == CANARIES.name else self.partitions)
+
+    @property
+    def _most(self) -> int:
+        return max((self.partitions, *self.topic_partitions.values()))
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Each server, as ``host:port``."""
+        return tuple(server.strip() for server in self.bootstrap_servers.split(","))
+
+    @property
+    def server_abroad(self) -> str | None:
+        """The first server that is not on this machine; None where there is none, or that was allowed."""
+        if self.insecure:
+            return None
+        return next((one for one in self.servers if not is_loopback(_host_of(one))), None)
+
+    @property
+    def readable_abroad(self) -> str | None:
+        """The server on another machine that would be spoken to without encryption; None if there is none."""
+        protocol = self.options.get(PROTOCOL, "PLAINTEXT")
+        encrypted = isinstance(protocol, str) and protocol.upper() in ENCRYPTED
+        return None if encrypted else self.server_abroad
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _only_places(cls, servers: str) -> str:
+        if {"@", "/"} & set(servers):
+            raise ValueError(
+                "must be host:port, and more of them after commas: no protocol, user or password"
+            )
+        return servers
+
+    @field_validator("options")
+    @classmethod
+    def _secrets_are_named(cls, options: dict[str, str | Secret]) -> dict[str, str | Secret]:
+        for name, value in options.items():
+            if SECRET_OPTION.search(name) and isinstance(value, str):
+                raise ValueError(f'"{name}" must not stand there: {NAME_IT}')
+            if name in PLACES:
+                raise ValueError(f'"{name}" is not read: write kafka.bootstrap_servers')
+        return options
+
+    @model_validator(mode="after")
+    def _canaries_reach_all(self) -> Self:
+        if self.partitions_of(CANARIES.name) < self._most:
+            raise ValueError(
+                f"topic_partitions: {CANARIES.name} needs {self._most}, as many as the largest topic has"
+            )
+        return self
+
+
+class RegistrySection(_Section):
+    """Where the schema registry is, whom it is trusted by, and who we are there."""
+
+    url: str = Field(default="http://127.0.0.1:8081/apis/ccompat/v7", pattern=r"^https?://")
+    username: str | None = Field(default=None, min_length=1)
+    password: Secret | None = None
+    ca_file: Path | None = None  # the system's authorities, where none is given
+    certificate_file: Path | None = None
+    key_file: Path | None = None  # where the certificate's file does not hold the key as well
+    key_password: Secret | None = None
+    insecure: bool = False  # whether what goes to another machine may be read or changed on its way
+
+    @property
+    def readable_abroad(self) -> str | None:
+        """The registry's host, where it is another machine and spoken to without encryption; or None."""
+        if self.insecure or self.url.startswith("https:"):
+            return None
+        host = urlsplit(self.url).hostname or ""
+        return None if is_loopback(host) else host
+
+    @field_validator("url")
+    @classmethod
+    def _without_login(cls, url: str) -> str:
+        if "@" in url:
+            raise ValueError(
+                "must hold no user and no password: write registry.username, and registry.password = "
+                '{ env = "NAME" } or { file = "path" }'
+            )
+        return url
+
+    @field_validator("password", "key_password", mode="before")
+    @classmethod
+    def _is_named(cls, secret: object) -> object:
+        if isinstance(secret, str):
+            raise ValueError(f"must not stand there: {NAME_IT}")
+        return secret
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together: give both or none")
+        if self.certificate_file is None and (self.key_file or self.key_password):
+            raise ValueError("key_file and key_password are of no use without certificate_file")
+        if self.url.startswith("http:") and (self.ca_file or self.certificate_file):
+            raise ValueError(
+                "ca_file and certificate_file have no effect on an http:// address: give https://"
+            )
+        return self
+
+
+class KeysSection(_Section):
+    """Where the keys are. Producers get the first two; only a region's sinks get its private ones."""
+
+    handle_file: Path = Path(".olvido/keys/handle.key")
+    public_dir: Path = Path(".olvido/keys/public")
+    private_dir: Path | None = None
+
+
+class MetricsSection(_Section):
+    """Where a process serves its metrics and its health."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int | None = Field(default=None, ge=1, le=65535)  # None: nowhere
 
 
 class LedgerSection(_Section):
@@ -237,7 +331,17 @@ class Connections(BaseSettings):
         Raises:
             ConfigError: naming the variable and what is wrong with it.
         """
-        return _validated(cls, {}, "the environment")
+        connections = _validated(cls, {}, "the environment")
+        for key, what in connections.exposures():
+            raise _fault("the environment", "", key, f"({variable_of(key)}): {what}")
+        return connections
+
+    def exposures(self) -> Iterator[tuple[tuple[str, str], str]]:
+        """What would travel in clear to another machine though nobody allowed that: key, and the fix."""
+        if server := self.kafka.readable_abroad:
+            yield ("kafka", "bootstrap_servers"), not_encrypted(server)
+        if host := self.registry.readable_abroad:
+            yield ("registry", "url"), REGISTRY_IN_CLEAR.format(host)
 
 
 class Deployment(Connections):
@@ -290,8 +394,11 @@ class Deployment(Connections):
         """Check what one key says against another.
 
         Raises:
-            ConfigError: a sink names a region or purpose that is not declared, or there is no such topic.
+            ConfigError: a sink names a region or purpose that is not declared, there is no such topic, or
+                Kafka or the registry of another machine would be spoken to in clear.
         """
+        for exposed, what in self.exposures():
+            raise _fault(str(path), text, exposed, what)
         names = [topic.name for topic in topics_of(self.catalogue)]
         for topic in sorted(set(self.kafka.topic_partitions) - set(names))[:1]:
             key = ("kafka", "topic_partitions", topic)
@@ -342,6 +449,20 @@ class Deployment(Connections):
         if not self.ledger.dsn:
             raise ConfigError("ledger.dsn is not set: give OLVIDO_LEDGER__DSN, or run: olvido up")
         return self.ledger.dsn
+
+
+def not_encrypted(server: str) -> str:
+    """That a broker would be spoken to in clear, and what to do about it."""
+    return (
+        f"{server} is another machine, and what goes there would be readable by all who are in between: "
+        'write "security.protocol" = "SASL_SSL" (or "SSL") in kafka.options; only where nobody else is in '
+        "that network, insecure = true in its section"
+    )
+
+
+def _host_of(server: str) -> str:
+    host, _, port = server.rpartition(":")
+    return host if host and port.isdecimal() else server
 
 
 def read_toml(path: Path) -> tuple[str, dict[str, Any]]:

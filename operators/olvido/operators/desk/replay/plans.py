@@ -109,7 +109,7 @@ def run(declared: Deployment, replay: Replay, act: Act, *, rate: float, bar: Pro
     replays = _replays(declared)
     with closing(KafkaPublisher(declared.kafka, client_id="olvido.replay")) as publisher:
         runner = Runner(
-            declared, replay, replays, publisher, Registry(declared.registry.url),
+            declared, replay, replays, publisher, Registry(declared.registry),
             destroyed=_destroyed(declared), rate=rate, bar=bar,
         )  # fmt: skip
         try:
@@ -132,7 +132,7 @@ def rehearse(declared: Deployment, replay: Replay, *, bar: Progress) -> Shadow:
     replays = _replays(declared)
     check_same(declared, replays, replay.plan)
     return Rehearser(
-        declared, replay, replays, Registry(declared.registry.url), destroyed=_destroyed(declared),
+        declared, replay, replays, Registry(declared.registry), destroyed=_destroyed(declared),
         private_dirs=_private_dirs(declared), bar=bar,
     ).run()  # fmt: skip
 
