@@ -88,7 +88,7 @@ def test_a_fingerprint_is_of_the_schema_alone() -> None:
     own, *_ = versions_of("task")
     schema = json.loads(own.text)
     schema["doc"] = "something else"
-    other = Version(text=json.dumps(schema), schema=own.schema)
+    other = Version.of(json.dumps(schema))
     assert (other.text != own.text, other.fingerprint) == (True, own.fingerprint)
     assert len(own.fingerprint) == FINGERPRINT_BYTES
 

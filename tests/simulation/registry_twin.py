@@ -11,12 +11,12 @@ from olvido.schemas.topics import Topic
 class RegistryTwin(Registry):
     """Has the schemas of the table of topics, and nothing else."""
 
-    def __init__(self, topics: Iterable[Topic]) -> None:
+    def __init__(self, topics: Iterable[Topic], *, first_id: int = 1) -> None:
         self.url = "memory"
         self.down = False
         topics = list(topics)
         names = list(dict.fromkeys(topic.schema for topic in topics))
-        self._ids = {name: number for number, name in enumerate(names, start=1)}
+        self._ids = {name: number for number, name in enumerate(names, start=first_id)}
         self._schemas = {topic.subject: topic.schema for topic in topics}
 
     def find(self, subject: str, text: str) -> int | None:

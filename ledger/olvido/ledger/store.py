@@ -12,6 +12,7 @@ from uuid import UUID
 
 from olvido.ledger.connection import Database
 from olvido.ledger.consents import Consents
+from olvido.ledger.events import Events
 from olvido.ledger.figures import Figures
 from olvido.ledger.progress import HandledOffsets
 from olvido.ledger.publications import Publications
@@ -32,6 +33,7 @@ class Ledger:
         self.requests = Requests(database)
         self.consents = Consents(database)
         self.verifications = Verifications(database)
+        self.events = Events(database)
         self.tasks = Tasks(database)
         self.publications = Publications(database)
         self.progress = HandledOffsets(database)

@@ -18,6 +18,7 @@ from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
 from olvido.processors.audit import Audit
 from olvido.processors.emission import Emission
+from olvido.processors.fingerprints import Fingerprints
 from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
 from olvido.processors.handlers.verifications import VerificationsHandler
 from olvido.processors.publication import Publication
@@ -136,10 +137,12 @@ def work_of(parts: Parts) -> tuple[dict[str, Handler], tuple[Timer, ...]]:
     )  # fmt: skip
     audit = Audit(kafka, parts.ledger, group=PROCESSORS_GROUP, handlers=handlers)
     left_behind = Publication(parts.ledger, parts.emission)
+    fingerprints = Fingerprints(parts.registry, parts.ledger.events)
     return handlers, (
         Timer(name="reconciler", every=every, act=reconciler.run_once),
         Timer(name="crossed verifications", every=every, act=verifications.release_crossed),
         Timer(name="publications left behind", every=every, act=left_behind.run_once),
+        Timer(name="fingerprints of events", every=every, act=fingerprints.run_once),
         Timer(name="retention", every=every, act=_retention(parts).run_once),
         Timer(name="offset audit", every=AUDIT_EVERY, act=audit.run_once),
         Timer(name="canaries", every=timedelta(seconds=CANARIES_EVERY_S), act=_canaries(parts).write),

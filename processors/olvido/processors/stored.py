@@ -1,8 +1,8 @@
 """Events as the ledger keeps them, read once more: for tasks that are issued again, or that waited.
 
-A stored event may be one that nobody can read any more: its schema is not under the topic's subject,
-or the row is damaged. That is an answer like any other. It concerns one request or consent change,
-so it is returned and never raised, and whoever reads a batch of events goes on with the next one.
+A stored event may be one that nobody can read any more: the row is damaged, or an earlier version of Olvido
+kept it under the id of a registry that is gone. That is an answer like any other. It concerns one request or
+consent change, so it is returned and never raised, and whoever reads a batch goes on with the next event.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class StoredEvents:
         if event is None:
             return MISSING
         try:
-            return self._requests.decode(event)
+            return self._requests.decode_stored(event)
         except Refused as refused:
             return refused
 
@@ -49,7 +49,7 @@ class StoredEvents:
         if event is None:
             return MISSING
         try:
-            return self._consents.decode(event)
+            return self._consents.decode_stored(event)
         except Refused as refused:
             return refused
 

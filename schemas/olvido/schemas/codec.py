@@ -33,7 +33,7 @@ from olvido.core.rights.names import Action
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Task
 from olvido.schemas.registry import Registry
-from olvido.schemas.shipped import schema_of, schema_text, versions_of
+from olvido.schemas.shipped import FINGERPRINT_BYTES, Version, schema_text, versions_of
 from olvido.schemas.topics import (
     CANARIES,
     CONSENT_STATE,
@@ -50,6 +50,7 @@ from olvido.schemas.topics import (
 from olvido.schemas.written import UNREADABLE, NewerSymbol, reader_of, writer_of, zigzag
 
 VALUE_BYTES_MAX = 64 * 1024  # a quarter of it is already thirty identities in eight regions
+SINGLE_OBJECT = b"\xc3\x01"  # how Avro's single-object encoding begins; the fingerprint and the body follow
 ASK_AGAIN_AFTER_S = 30.0  # so often at most an id that is new here leads to questions, however many there are
 
 T = TypeVar("T")
@@ -66,11 +67,12 @@ class Codec(Generic[T]):
         """
         self.topic = topic
         self._registry = registry
-        self._schema = schema_of(topic.schema)
+        self._own, *_ = versions = versions_of(topic.schema)
+        self._by_fingerprint = {version.fingerprint: version for version in versions}
         self._read_own, self._write_own = _made_for(topic.schema)
         self._id = registry.id_of(topic.subject, topic.schema)
         self._frame = b"\0" + self._id.to_bytes(4, "big")
-        self._writers = self._find_writers()
+        self._by_id = self._find_ids()
         self._asked_at: float | None = None
 
     def encode(self, value: T) -> bytes:
@@ -86,16 +88,42 @@ class Codec(Generic[T]):
         """
         schema_id = _framed_id(data)
         assert data is not None
+        return self._read(data, 5, self._version(schema_id))
+
+    def stored(self, data: bytes) -> bytes:
+        """A record that was decoded, as it is kept: its schema's fingerprint in place of the registry's id.
+
+        A registry that is made anew gives other ids, and all that was kept under the old ones would be lost.
+        """
+        return SINGLE_OBJECT + self._version(_framed_id(data)).fingerprint + data[5:]
+
+    def decode_stored(self, kept: bytes) -> T:
+        """Read strictly what ``stored`` gave; or a record as it was kept before, under the registry's id.
+
+        Raises:
+            Refused: one of the causes about the wire.
+            Unavailable: it stands under an id that is new here, and the registry does not answer.
+        """
+        if not kept.startswith(SINGLE_OBJECT):
+            return self.decode(kept)
+        start = len(SINGLE_OBJECT) + FINGERPRINT_BYTES
+        version = self._by_fingerprint.get(kept[len(SINGLE_OBJECT) : start])
+        if version is None:
+            raise Refused(Cause.UNKNOWN_SCHEMA, field="fingerprint")
+        return self._read(kept, start, version)
+
+    def _read(self, data: bytes, start: int, writer: Version) -> T:
+        """The value whose bytes start there."""
         try:
-            if schema_id != self._id:
-                data = self._frame + self._as_own(data[5:], self._writer(schema_id))
-            value: T = self._read_own(data, 5)
+            if writer is not self._own:
+                data, start = self._as_own(data[start:], writer.schema), 0
+            value: T = self._read_own(data, start)
             return value
         except UNREADABLE:
-            _read(data[5:], self._schema)  # says what is wrong
+            _read(data[start:], self._own.schema)  # says what is wrong
             raise Refused(Cause.NON_CANONICAL) from None
         except NewerSymbol:
-            _read(data[5:], self._schema)  # what is wrong with the bytes comes first
+            _read(data[start:], self._own.schema)  # what is wrong with the bytes comes first
             raise Refused(
                 Cause.BAD_INDEX, reason="an enum holds a symbol this version does not know"
             ) from None
@@ -103,32 +131,34 @@ class Codec(Generic[T]):
     def _as_own(self, body: bytes, writer: Schema) -> bytes:
         """What an earlier version of our schema wrote, as ours would be written."""
         _read(body, writer)
-        fields = schemaless_reader(io.BytesIO(body), writer, self._schema)
+        fields = schemaless_reader(io.BytesIO(body), writer, self._own.schema)
         assert isinstance(fields, dict)
         own = io.BytesIO()
-        schemaless_writer(own, self._schema, fields)
+        schemaless_writer(own, self._own.schema, fields)
         return own.getvalue()
 
-    def _writer(self, schema_id: int) -> Schema:
-        """The schema of ours that has this id, beside the one that is written."""
-        if schema_id not in self._writers and self._may_ask():
+    def _version(self, schema_id: int) -> Version:
+        """The version of our schema that has this id."""
+        if schema_id == self._id:
+            return self._own
+        if schema_id not in self._by_id and self._may_ask():
             # The registry was made anew, perhaps. A registry that does not answer leaves the next one to ask.
-            self._writers = self._find_writers()
+            self._by_id = self._find_ids()
             self._asked_at = time.monotonic()
-        if schema_id not in self._writers:
+        if schema_id not in self._by_id:
             raise Refused(Cause.UNKNOWN_SCHEMA, field="schema id")
-        return self._writers[schema_id]
+        return self._by_id[schema_id]
 
     def _may_ask(self) -> bool:
         return self._asked_at is None or time.monotonic() - self._asked_at >= ASK_AGAIN_AFTER_S
 
-    def _find_writers(self) -> dict[int, Schema]:
+    def _find_ids(self) -> dict[int, Version]:
         """The schemas that ship, by the ids that they have. No text of the registry's is ever read."""
         found = {
-            self._registry.find(self.topic.subject, version.text): version.schema
+            self._registry.find(self.topic.subject, version.text): version
             for version in versions_of(self.topic.schema)
         }
-        return {schema_id: schema for schema_id, schema in found.items() if schema_id is not None}
+        return {schema_id: version for schema_id, version in found.items() if schema_id is not None}
 
 
 @cache

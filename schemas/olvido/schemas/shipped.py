@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Self
 
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
@@ -23,12 +24,17 @@ class Version:
 
     text: str  # to the byte as it is registered: a registry finds it by its text
     schema: AvroSchema
+    fingerprint: bytes  # CRC-64-AVRO over the parsing canonical form, as in Avro's single-object encoding
 
-    @property
-    def fingerprint(self) -> bytes:
-        """CRC-64-AVRO over the parsing canonical form, as Avro's single-object encoding has it."""
-        canonical = to_parsing_canonical_form(json.loads(self.text))
-        return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Of its text."""
+        canonical = to_parsing_canonical_form(json.loads(text))
+        return cls(
+            text=text,
+            schema=fastavro.parse_schema(json.loads(text)),
+            fingerprint=bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO")),
+        )
 
 
 @cache
@@ -40,7 +46,7 @@ def schema_text(name: str) -> str:
 @cache
 def schema_of(name: str) -> AvroSchema:
     """The schema that is written today, parsed."""
-    return fastavro.parse_schema(json.loads(schema_text(name)))
+    return versions_of(name)[0].schema
 
 
 @cache
@@ -55,10 +61,7 @@ def versions_of(name: str) -> tuple[Version, ...]:
         if file.name.split(".")[0] == name
     }
     earlier = [numbers[number].read_text(encoding="utf-8") for number in sorted(numbers, reverse=True)]
-    return (
-        Version(text=schema_text(name), schema=schema_of(name)),
-        *(Version(text=text, schema=fastavro.parse_schema(json.loads(text))) for text in earlier),
-    )
+    return tuple(Version.of(text) for text in (schema_text(name), *earlier))
 
 
 def _avsc() -> Traversable:

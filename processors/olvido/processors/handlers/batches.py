@@ -39,7 +39,7 @@ logger = logging.getLogger("olvido.processors")
 
 T = TypeVar("T")
 V = TypeVar("V", bound=PrivacyRequest | ConsentChange)
-R = TypeVar("R")
+R = TypeVar("R", bound=RequestRow | ConsentRow)
 Clock = Callable[[], datetime]
 OVERTAKEN_MAX = 5  # two processes hold one id only around a rebalance; a second loss is rare already
 
@@ -88,6 +88,9 @@ class BatchHandler(ABC, Generic[V, R]):
             Unavailable: the ledger does not answer.
         """
 
+    def _stored(self, rows: Sequence[R]) -> list[R]:
+        return [replace(row, event=self.codec.stored(row.event)) for row in rows]
+
     def _plan_and_save(
         self, read: Sequence[Read[V]], letters: Sequence[DeadLetter], now: datetime, hand_on: HandOn
     ) -> tuple[Planned[R], Prepared]:
@@ -127,7 +130,7 @@ class RequestsHandler(BatchHandler[PrivacyRequest, RequestRow]):
     def save(self, planned: Planned[RequestRow], *, about: About, now: datetime) -> int | None:
         """Requests, their events and their tasks."""
         return self._ledger.requests.save(
-            planned.rows,
+            self._stored(planned.rows),
             planned.new_tasks,
             topic=self.codec.topic.name,
             now=now,
@@ -159,7 +162,7 @@ class ConsentsHandler(BatchHandler[ConsentChange, ConsentRow]):
     def save(self, planned: Planned[ConsentRow], *, about: About, now: datetime) -> int | None:
         """Changes, their events, the states they give and their tasks."""
         return self._ledger.consents.save(
-            planned.rows,
+            self._stored(planned.rows),
             planned.states,
             planned.new_tasks,
             topic=self.codec.topic.name,

@@ -94,12 +94,15 @@ class Issuer:
         on_topic = self._on_topic([source for source in sources if source.event is None and source.on_topic])
         found: dict[UUID, Event | str] = {}
         for source in sources:
-            value = source.event or on_topic.get((source.topic, source.partition, source.offset))
-            if value is None:
+            value = on_topic.get((source.topic, source.partition, source.offset))
+            if source.event is None and value is None:
                 found[source.source_id] = "neither the ledger nor the topic holds the event any more"
                 continue
             try:
-                event = self.read(source.topic, value)
+                if source.event is not None:
+                    event = self._codecs[source.topic].decode_stored(source.event)
+                else:
+                    event = self.read(source.topic, value)
             except Refused as refused:
                 found[source.source_id] = f"the event cannot be read any more: {refused.cause.value}"
             else:
