@@ -60,7 +60,7 @@ def _postgres(dsn: str) -> Kept:
 
 
 def save(ledger: Ledger, *batch: Any) -> Planned[RequestRow]:
-    known, verified = ledger.requests.known([item.value.request_id for item in batch])
+    known, verified, _ = ledger.requests.known([item.value.request_id for item in batch])
     output = requests.step(
         batch, requests.KnownRequests(requests=known, verifications=verified), CATALOGUE, NOW
     )
@@ -78,7 +78,7 @@ def settle(ledger: Ledger, *receipts: Any) -> list[str]:
 
 def test_what_was_saved_is_known_with_its_place_and_its_open_tasks(kept: Kept):
     save(kept.ledger, read(an_erasure(1), 7, partition=3))
-    known, _ = kept.ledger.requests.known([an_id(1), an_id(2)])
+    known, _, _ = kept.ledger.requests.known([an_id(1), an_id(2)])
     assert [(one.place.partition, one.place.offset) for one in known.values()] == [(3, 7)]
     assert known[an_id(1)].outcomes == {"crm": None, "marketing": None}
 
@@ -91,8 +91,18 @@ def test_an_id_is_saved_once_and_a_transaction_that_fails_leaves_nothing(kept: K
     )  # fmt: skip
     with pytest.raises(Overtaken):
         kept.ledger.requests.save(both.rows, [], **HELD)
-    known, _ = kept.ledger.requests.known([an_id(1), an_id(2)])
+    known, _, _ = kept.ledger.requests.known([an_id(1), an_id(2)])
     assert set(known) == {an_id(1)}
+
+
+def test_an_id_of_the_other_kind_is_known_as_such_and_is_not_saved(kept: Kept):
+    save(kept.ledger, read(an_erasure(1)))
+    _say(kept, read(a_change(2)))
+    assert kept.ledger.requests.known([an_id(1), an_id(2)])[2] == {an_id(2)}
+    assert kept.ledger.consents.known([an_id(1), an_id(2)], [])[2] == {an_id(1)}
+    with pytest.raises(Overtaken):
+        _say(kept, read(a_change(1)))
+    assert set(kept.ledger.consents.known([an_id(1)], [])[0]) == set()
 
 
 def test_holes_are_what_nobody_has_handled(kept: Kept):
@@ -125,7 +135,7 @@ def test_a_word_about_somebody_else_is_kept_beside_the_right_one(kept: Kept):
     output = verifications.step(given, unknown, CATALOGUE, NOW)
     for _ in range(2):  # a repeat changes nothing
         kept.ledger.verifications.save(output.rows, (), (), now=NOW, due_after=MINUTE)
-    _, verified = kept.ledger.requests.known([an_id(1)])
+    _, verified, _ = kept.ledger.requests.known([an_id(1)])
     assert {one.event_id for one in verified.values()} == {an_id(901), an_id(902)}
     assert [task.sink for task in save(kept.ledger, read(request)).tasks] == ["crm", "marketing"]
 
@@ -148,7 +158,7 @@ def test_what_was_started_is_awaiting_until_somebody_was_told(kept: Kept):
     given = [verifications.Given(a_verification(request, 901), Place(0, 0), received(0))]
 
     def start() -> verifications.Released:
-        known, verified = kept.ledger.requests.known([an_id(1)])
+        known, verified, _ = kept.ledger.requests.known([an_id(1)])
         found = verifications.KnownVerifications(
             requests=known, events={an_id(1): request}, verifications=verified
         )
@@ -289,7 +299,7 @@ def _says(kept: Kept, rng: random.Random, turn: int) -> Any:
 
 def _say(kept: Kept, *batch: Any) -> Planned[ConsentRow]:
     ids = [item.value.event_id for item in batch]
-    changes, states = kept.ledger.consents.known(ids, consents.keys_of(batch))
+    changes, states, _ = kept.ledger.consents.known(ids, consents.keys_of(batch))
     output = consents.step(batch, consents.KnownConsents(changes=changes, states=states), CATALOGUE, NOW)
     rows = output.new_tasks
     kept.ledger.consents.save(output.rows, output.states, rows, **HELD)
@@ -326,7 +336,7 @@ def _tells(kept: Kept, rng: random.Random, turn: int) -> Any:
 def _verifies(kept: Kept, rng: random.Random, turn: int) -> Any:
     request = an_erasure(rng.randrange(10), person=rng.randrange(3), verification_required=True)
     ids = [request.request_id]
-    known, verified = kept.ledger.requests.known(ids)
+    known, verified, _ = kept.ledger.requests.known(ids)
     events = {one: replace(request, subject_id=row.subject_id) for one, row in known.items()}
     given = [verifications.Given(a_verification(request, 100 + turn), Place(0, turn), received(turn))]
     output = verifications.step(

@@ -28,7 +28,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def saved_requests(ledger: Ledger, batch) -> Planned[RequestRow]:
-    known, verified = ledger.requests.known([item.value.request_id for item in batch])
+    known, verified, _ = ledger.requests.known([item.value.request_id for item in batch])
     output = requests.step(
         batch, requests.KnownRequests(requests=known, verifications=verified), CATALOGUE, NOW
     )
@@ -118,7 +118,7 @@ def test_consents_saved_in_any_order_end_in_the_state_of_the_core(ledger):
             )  # fmt: skip
         except Overtaken:
             assert offset >= len(changes)
-    _, states = ledger.consents.known([], [(expected.handle, expected.purpose)])
+    _, states, _ = ledger.consents.known([], [(expected.handle, expected.purpose)])
     assert list(states.values()) == [expected]
 
 

@@ -115,7 +115,7 @@ def receipts(town: Town):
 
 
 def state(town: Town, request) -> RequestState:
-    known, _ = town.ledger.requests.known([request.request_id])
+    known, _, _ = town.ledger.requests.known([request.request_id])
     return known[request.request_id].state
 
 

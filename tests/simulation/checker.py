@@ -149,8 +149,9 @@ class _Check:
 
     def violations(self) -> Iterator[Violation]:
         for what in (
-            self._records, self._requests, self._consents, self._tasks, self._answers, self._effects,
-            self._words, self._rows, self._told, self._progress, self._order, self._regions, self._leaks,
+            self._records, self._ids, self._requests, self._consents, self._tasks, self._answers,
+            self._effects, self._words, self._rows, self._told, self._progress, self._order,
+            self._regions, self._leaks,
         ):  # fmt: skip
             yield from what()
 
@@ -208,7 +209,10 @@ class _Check:
             return
         elif cause == "ID_REUSE" and item.what in {"request", "consent"}:
             standing = self._standing(item.what, item.told["id"])
-            if standing is None or _content(standing) == _content(item.told):
+            other = "request" if item.what == "consent" else "consent"
+            if item.told["id"] not in self.rows_of[other] and (
+                standing is None or _content(standing) == _content(item.told)
+            ):
                 yield Violation("good record refused", f"ID_REUSE at {place}")
         elif cause == "KEY_MISMATCH" and item.what == "verification":
             standing = self._standing("request", item.told["id"])
@@ -246,6 +250,11 @@ class _Check:
                 yield Violation("lost", f"{what} {item.told['id']} at {place} is not in the ledger")
             elif standing is not None and _content(standing) != _content(item.told) and not refused:
                 yield Violation("silence", f"{what} at {place} reuses an id and became no dead letter")
+
+    def _ids(self) -> Iterator[Violation]:
+        """No id is of a request and of a consent change."""
+        for source_id in sorted(self.rows_of["request"].keys() & self.rows_of["consent"].keys()):
+            yield Violation("invented", f"{source_id} is a request and a consent change")
 
     # --- requests: the tasks they must have, the state these give [I1, I11] ---------------------
 

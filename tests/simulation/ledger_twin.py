@@ -133,6 +133,12 @@ class TransactionTwin:
             if request_id in ids:
                 yield (request_id, *_values(row, *_VERIFICATION))
 
+    def _consent_change_ids(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID]]:
+        return ((one,) for one, _ in _found(self._tables.consent_changes, ids))
+
+    def _request_ids(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID]]:
+        return ((one,) for one, _ in _found(self._tables.requests, ids))
+
     def _insert_requests(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
         for row in map(_with_source, _unnested(columns)):
             request_id = row.pop("request_id")

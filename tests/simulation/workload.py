@@ -271,6 +271,9 @@ class _Author:
         """The same again, later and sealed anew; or its id for something else."""
         rng, at_s = self._rng, self._rng.random() * self._horizon_s * 1.3
         other = rng.choice(self._people)
+        if rng.random() < 0.2:
+            self._use_for_both(rng.choice(asked), rng.choice(changes), at_s)
+            return
         reuse = rng.random() < 0.4
         if rng.random() < 0.5:
             request = rng.choice(asked)
@@ -294,6 +297,17 @@ class _Author:
                     boxes=self._boxes(other, change.event_id, change.regions),
                 )  # fmt: skip
             self._emit_change(change, at_s)
+
+    def _use_for_both(self, request: PrivacyRequest, change: ConsentChange, at_s: float) -> None:
+        """The id of a request for a consent change, or the other way round."""
+        person = self._people[0]
+        who: dict[str, Any] = {"subject_id": person.subject_id, "handles": person.handles}
+        if self._rng.random() < 0.5:
+            boxes = self._boxes(person, request.request_id, change.regions)
+            self._emit_change(replace(change, event_id=request.request_id, boxes=boxes, **who), at_s)
+        else:
+            boxes = self._boxes(person, change.event_id, request.regions)
+            self._emit_request(replace(request, request_id=change.event_id, boxes=boxes, **who), at_s)
 
     # --- records -----------------------------------------------------------------------------
 

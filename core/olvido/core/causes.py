@@ -161,7 +161,7 @@ _EXPLAINED = {
         "have the upstream service key it by subject_id and send it anew, then discard",
     ),
     Cause.ID_REUSE: _Explained(
-        "this id was used before for another content; the first stands",
+        "this id was used before, for another content or for the other kind of event; the first stands",
         LetterRemedy.SEND_ANEW,
         "have the upstream service send it under an id of its own, then discard this",
     ),

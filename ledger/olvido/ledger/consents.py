@@ -19,16 +19,18 @@ class Consents:
 
     def known(
         self, ids: Sequence[UUID], keys: Sequence[ConsentKey]
-    ) -> tuple[dict[UUID, KnownChange], dict[ConsentKey, ConsentState]]:
-        """What is known of some event ids, and the latest decisions about some (handle, purpose)."""
+    ) -> tuple[dict[UUID, KnownChange], dict[ConsentKey, ConsentState], set[UUID]]:
+        """What is known of some event ids, the latest decisions, and which of the ids a request has."""
         with self._database.transaction() as transaction:
             rows = transaction.rows("consent_changes_known", ids=list(ids))
             states = consent_states.latest(transaction, keys)
+            others = transaction.rows("request_ids", ids=list(ids))
         changes = {
             event_id: KnownChange(digest=bytes(digest), place=Place(partition, offset))
             for event_id, digest, partition, offset in rows
         }
-        return changes, {(state.handle, state.purpose): state for state in states}
+        latest = {(state.handle, state.purpose): state for state in states}
+        return changes, latest, {request_id for (request_id,) in others}
 
     def save(
         self,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from olvido.ledger.connection import Database, Transaction, columns
+from olvido.ledger.connection import Database, Overtaken, Transaction, columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,19 @@ class Events:
 
 
 def insert(transaction: Transaction, topic: str, events: Sequence[tuple[UUID, bytes]]) -> None:
-    """Keep events, each with the id of its request or consent change. A repeat changes nothing."""
-    transaction.run(
+    """Keep events, each with the id of its new request or consent change.
+
+    Ids of both are one space. Whoever saves a request and whoever saves a consent change look for the other
+    kind beforehand; if both save one id at once, the second waits here for the first, and looks again.
+
+    Raises:
+        Overtaken: one of the ids is there by now.
+    """
+    inserted = transaction.rows(
         "insert_events",
         topic=topic,
         source_ids=[source_id for source_id, _ in events],
         events=[event for _, event in events],
     )
+    if len(inserted) != len(events):
+        raise Overtaken("an id was saved for the other kind by another process")

@@ -28,11 +28,12 @@ class Requests:
 
     def known(
         self, ids: Sequence[UUID]
-    ) -> tuple[dict[UUID, KnownRequest], dict[VerificationKey, KnownVerification]]:
-        """What is known of some request ids, and the verifications that stand for them."""
+    ) -> tuple[dict[UUID, KnownRequest], dict[VerificationKey, KnownVerification], set[UUID]]:
+        """What is known of some request ids, the verifications for them, and which of them a change has."""
         with self._database.transaction() as transaction:
             rows = transaction.rows("requests_known", ids=list(ids))
             verified = verifications.known(transaction, ids)
+            others = transaction.rows("consent_change_ids", ids=list(ids))
         requests = {
             request_id: KnownRequest(
                 digest=bytes(digest),
@@ -43,7 +44,7 @@ class Requests:
             )
             for request_id, digest, partition, offset, subject_id, state, generations in rows
         }
-        return requests, verified
+        return requests, verified, {event_id for (event_id,) in others}
 
     def save(
         self,

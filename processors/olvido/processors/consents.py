@@ -1,6 +1,6 @@
 """Consent changes: the latest word for each (handle, purpose), and a task for every sink that acts on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -21,6 +21,7 @@ class KnownConsents:
 
     changes: Mapping[UUID, KnownChange]
     states: Mapping[ConsentKey, ConsentState]
+    others: Set[UUID] = frozenset()  # which of the ids a request has
 
 
 def step(
@@ -32,8 +33,9 @@ def step(
     the later one is decided where it is applied. The redelivery law holds as for requests.
     """
     recognised = recognise(
-        batch, known.changes, check=lambda change: check_consent(change, catalogue, now), now=now
-    )
+        batch, known.changes, known.others, check=lambda change: check_consent(change, catalogue, now),
+        now=now,
+    )  # fmt: skip
     rows: list[ConsentRow] = []
     states: dict[ConsentKey, ConsentState] = {}
     new_tasks: list[Task] = []

@@ -1,6 +1,6 @@
 """Privacy requests: each becomes one task for every sink concerned, once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -23,6 +23,7 @@ class KnownRequests:
 
     requests: Mapping[UUID, KnownRequest]
     verifications: Mapping[VerificationKey, KnownVerification]
+    others: Set[UUID] = frozenset()  # which of the ids a consent change has
 
 
 def step(
@@ -35,8 +36,9 @@ def step(
     nobody knows whether its tasks were sent.
     """
     recognised = recognise(
-        batch, known.requests, check=lambda request: check_request(request, catalogue, now), now=now
-    )
+        batch, known.requests, known.others, check=lambda request: check_request(request, catalogue, now),
+        now=now,
+    )  # fmt: skip
     rows: list[RequestRow] = []
     new_tasks: list[Task] = []
     tasks: list[Task] = []

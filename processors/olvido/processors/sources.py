@@ -3,7 +3,7 @@
 It is the same for requests and for consent changes. What either asks for, their own steps decide.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -83,16 +83,22 @@ class Planned(Generic[R]):
 
 
 def recognise(
-    batch: Sequence[Read[V]], known: Mapping[UUID, F], *, check: Callable[[V], None], now: datetime
+    batch: Sequence[Read[V]],
+    known: Mapping[UUID, F],
+    others: Set[UUID],
+    *,
+    check: Callable[[V], None],
+    now: datetime,
 ) -> Recognised[V, F]:
     """Recognise the events of a batch.
 
     The same event from another place is a duplicate: it changes nothing and asks for nothing. The same id
-    with another content is a dead letter, and the first stands.
+    with another content is a dead letter, and the first stands; so is an id that the other kind has.
 
     Args:
         batch: the events, as they were read.
         known: what the ledger knows of their ids.
+        others: which of their ids an event of the other kind has.
         check: raises ``Refused`` for an event that does not fit the deployment.
         now: when.
     """
@@ -106,6 +112,8 @@ def recognise(
         first = known.get(source_id)
         again = first is not None and first.place == place
         try:
+            if source_id in others:
+                raise Refused(Cause.ID_REUSE, field=_id_field(value))
             if not again:
                 # What was saved from here was found good, by whatever clock: ours may be behind that one.
                 check(value)

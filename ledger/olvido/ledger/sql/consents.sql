@@ -4,6 +4,10 @@ select event_id, digest, source_partition, source_offset
 from consent_changes
 where event_id = any(%(ids)s::uuid[]);
 
+-- name: request_ids
+-- Which of some event ids a request has.
+select request_id from requests where request_id = any(%(ids)s::uuid[]);
+
 -- name: insert_consent_changes
 -- Insert consent changes; one that is there already is left alone and not returned.
 insert into consent_changes (event_id, purpose, decision, subject_id, occurred_at, received_at, digest,

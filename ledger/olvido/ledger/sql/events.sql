@@ -1,8 +1,9 @@
 -- name: insert_events
--- Keep events as they were read.
+-- Keep events as they were read; one whose id is there already, of either kind, is left alone and not returned.
 insert into events (source_id, topic, event)
 select source_id, %(topic)s, event from unnest(%(source_ids)s::uuid[], %(events)s::bytea[]) as new (source_id, event)
-on conflict do nothing;
+on conflict do nothing
+returning source_id;
 
 -- name: events_framed
 -- The next events that are kept under the id that a registry gave their schema.

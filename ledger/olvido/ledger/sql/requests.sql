@@ -5,6 +5,10 @@ select r.request_id, r.digest, r.source_partition, r.source_offset, r.subject_id
 from requests r
 where r.request_id = any(%(ids)s::uuid[]);
 
+-- name: consent_change_ids
+-- Which of some request ids a consent change has.
+select event_id from consent_changes where event_id = any(%(ids)s::uuid[]);
+
 -- name: insert_requests
 -- Insert requests; one that is there already is left alone and not returned.
 insert into requests (request_id, right_, subject_id, requested_at, received_at, state, tasks,

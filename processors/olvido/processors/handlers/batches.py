@@ -122,10 +122,9 @@ class RequestsHandler(BatchHandler[PrivacyRequest, RequestRow]):
 
     def plan(self, read: Sequence[Read[PrivacyRequest]], now: datetime) -> Planned[RequestRow]:
         """Each request becomes a task for every sink concerned."""
-        known, verified = self._ledger.requests.known([item.value.request_id for item in read])
-        return requests.step(
-            read, requests.KnownRequests(requests=known, verifications=verified), self._catalogue, now
-        )
+        known, verified, others = self._ledger.requests.known([item.value.request_id for item in read])
+        known_requests = requests.KnownRequests(requests=known, verifications=verified, others=others)
+        return requests.step(read, known_requests, self._catalogue, now)
 
     def save(self, planned: Planned[RequestRow], *, about: About, now: datetime) -> int | None:
         """Requests, their events and their tasks."""
@@ -152,12 +151,11 @@ class ConsentsHandler(BatchHandler[ConsentChange, ConsentRow]):
 
     def plan(self, read: Sequence[Read[ConsentChange]], now: datetime) -> Planned[ConsentRow]:
         """Each change becomes a task for every sink that acts on its purpose, and may move a state."""
-        changes, states = self._ledger.consents.known(
+        changes, states, others = self._ledger.consents.known(
             [item.value.event_id for item in read], consents.keys_of(read)
         )
-        return consents.step(
-            read, consents.KnownConsents(changes=changes, states=states), self._catalogue, now
-        )
+        known = consents.KnownConsents(changes=changes, states=states, others=others)
+        return consents.step(read, known, self._catalogue, now)
 
     def save(self, planned: Planned[ConsentRow], *, about: About, now: datetime) -> int | None:
         """Changes, their events, the states they give and their tasks."""

@@ -99,7 +99,7 @@ class VerificationsHandler:
         self, given: Sequence[verifications.Given], now: datetime
     ) -> tuple[verifications.Released, int | None]:
         ids = [item.verification.request_id for item in given]
-        known, verified = self._ledger.requests.known(ids)
+        known, verified, _ = self._ledger.requests.known(ids)
         events = self._ledger.requests.events(list(known))
         output = verifications.step(
             given,
