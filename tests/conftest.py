@@ -12,18 +12,16 @@ import signal
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg2
 import pytest
 from costs import pytest_collection_modifyitems, pytest_terminal_summary  # noqa: F401 - hooks of all tests
+from emptied import database, emptied
 from hypothesis import settings
 from leaks.captured import people_in
 from not_tried import (  # noqa: F401 - as above
     pytest_fail_for_what_was_not_tried,
     pytest_report_what_was_not_tried,
 )
-from psycopg2 import sql
 
 from olvido.ledger import schema
 from olvido.ledger.connection import Database
@@ -164,17 +162,17 @@ def postgres_admin_dsn(parts: Parts) -> str:
     return parts.postgres_admin_dsn
 
 
+@pytest.fixture(scope="session")
+def ledger_database(postgres_admin_dsn: str) -> Iterator[str]:
+    """The database that ledgers are in, one after another."""
+    with database(postgres_admin_dsn, "ledger") as dsn:
+        yield dsn
+
+
 @pytest.fixture
-def ledger_dsn(postgres_admin_dsn: str) -> Iterator[str]:
-    """A new, empty database."""
-    name = f"ledger_{uuid4().hex}"
-    connection = psycopg2.connect(postgres_admin_dsn)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        yield psycopg2.extensions.make_dsn(postgres_admin_dsn, dbname=name)
-        cursor.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-    connection.close()
+def ledger_dsn(ledger_database: str) -> str:
+    """An empty database."""
+    return emptied(ledger_database)
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """The five systems are really filled, and reading them says what is in them."""
 
-import secrets
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import psycopg2
 import pytest
-from psycopg2 import sql
+from emptied import database
 
 from olvido.core.errors import ConfigError
 from shop.people import Cast, Scale, make_cast
@@ -24,18 +23,8 @@ SMALL = Scale(
 @pytest.fixture(scope="module")
 def databases(postgres_admin_dsn: str) -> Iterator[dict[str, str]]:
     """Two empty databases, thrown away afterwards."""
-    names = {name: f"demo_{name}_{secrets.token_hex(4)}" for name in ("crm", "store_sg")}
-    with closing(psycopg2.connect(postgres_admin_dsn)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            for name in names.values():
-                cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-            yield {
-                each: psycopg2.extensions.make_dsn(postgres_admin_dsn, dbname=name)
-                for each, name in names.items()
-            }
-            for name in names.values():
-                cursor.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    with database(postgres_admin_dsn, "crm") as crm, database(postgres_admin_dsn, "store_sg") as store_sg:
+        yield {"crm": crm, "store_sg": store_sg}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import PROJECT
+from emptied import database
 from processors.town import HOUR, Town
 from sinks.shop import KINDS
 from sinks.targets import PostgresTarget
@@ -99,9 +100,8 @@ class Deployed:
 def deployed(
     registry: Any, ledger: Any, ledger_dsn: str, postgres_admin_dsn: str, monkeypatch: Any, tmp_path: Path
 ) -> Iterator[Deployed]:
-    target = PostgresTarget(postgres_admin_dsn, monkeypatch)
-    yield Deployed(Town(registry, ledger_dsn), target, tmp_path)
-    target.drop()
+    with database(postgres_admin_dsn, "shop") as dsn:
+        yield Deployed(Town(registry, ledger_dsn), PostgresTarget(dsn, monkeypatch), tmp_path)
 
 
 def value(name: str) -> float | None:

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg2
 import psycopg2.extensions
 import pytest
+from emptied import database, emptied
 from psycopg2 import sql
 
 from olvido.broker.contract import Record
@@ -35,16 +36,17 @@ NOBODY = KafkaSection(bootstrap_servers="127.0.0.1:1")  # no broker ever listens
 Connection = psycopg2.extensions.connection
 
 
+@pytest.fixture(scope="module")
+def outbox_database(postgres_admin_dsn: str) -> Iterator[str]:
+    """The database that outboxes are in, one after another."""
+    with database(postgres_admin_dsn, "outbox") as dsn:
+        yield dsn
+
+
 @pytest.fixture
-def dsn(postgres_admin_dsn: str) -> Iterator[str]:
-    """A database of its own for each test."""
-    name = f"outbox_{uuid4().hex[:12]}"
-    with closing(psycopg2.connect(postgres_admin_dsn)) as admin:
-        admin.autocommit = True
-        admin.cursor().execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        yield psycopg2.extensions.make_dsn(postgres_admin_dsn, dbname=name)
-        drop = sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
-        admin.cursor().execute(drop)
+def dsn(outbox_database: str) -> str:
+    """An empty database."""
+    return emptied(outbox_database)
 
 
 @pytest.fixture

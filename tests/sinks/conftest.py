@@ -9,6 +9,7 @@ from uuid import uuid4
 import psycopg2
 import pymysql
 import pytest
+from emptied import database, emptied
 from not_tried import NOT_TRIED
 from sinks.http_target import HttpTargetApp
 from sinks.mariadb_server import connected, mariadb_server, programs
@@ -80,12 +81,17 @@ def own_server() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def postgres_database(postgres: str) -> Iterator[str]:
+    """The database that shops are in, one after another."""
+    with database(postgres, "shop") as dsn:
+        yield dsn
+
+
 @pytest.fixture
-def postgres_target(postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresTarget]:
+def postgres_target(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> PostgresTarget:
     """The shop in PostgreSQL."""
-    target = PostgresTarget(postgres, monkeypatch)
-    yield target
-    target.drop()
+    return PostgresTarget(emptied(postgres_database), monkeypatch)
 
 
 @pytest.fixture

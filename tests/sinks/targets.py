@@ -7,12 +7,10 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
-from uuid import uuid4
 
 import duckdb
 import psycopg2
 import uvicorn
-from psycopg2 import sql
 from sinks.http_target import HttpTargetApp
 from sinks.shop import COLUMNS, DDL, INDEXES, TABLES, settings
 
@@ -45,23 +43,17 @@ class Target(Protocol):
 
 
 class PostgresTarget:
-    """A database of its own on the tests' server."""
+    """An empty database on the tests' server."""
 
     journals = "SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'olvido'"
     kept_erasures = "olvido.kept_erasures"
     earlier = "applied_at - INTERVAL '{} seconds'"
 
-    def __init__(self, admin_dsn: str, monkeypatch: Any, tables: Mapping[str, Any] = TABLES) -> None:
-        self._name = f"shop_{uuid4().hex}"
-        self._admin_dsn = admin_dsn
+    def __init__(self, dsn: str, monkeypatch: Any, tables: Mapping[str, Any] = TABLES) -> None:
+        self.dsn = dsn
         self._tables = tables
-        with closing(psycopg2.connect(admin_dsn)) as connection:
-            connection.autocommit = True
-            connection.cursor().execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._name)))
-        parts = psycopg2.extensions.parse_dsn(admin_dsn)
-        self.dsn = psycopg2.extensions.make_dsn(**{**parts, "dbname": self._name})
-        self.environment = {"OLVIDO_TEST_CRM": self.dsn, "OLVIDO_TEST_KIND": "postgres"}
-        monkeypatch.setenv("OLVIDO_TEST_CRM", self.dsn)
+        self.environment = {"OLVIDO_TEST_CRM": dsn, "OLVIDO_TEST_KIND": "postgres"}
+        monkeypatch.setenv("OLVIDO_TEST_CRM", dsn)
         self.run(DDL + INDEXES)
 
     def sink(self) -> PostgresSink:
@@ -85,12 +77,6 @@ class PostgresTarget:
             cursor.execute("SET TIME ZONE 'UTC'")
             cursor.execute(query, values)
             return cursor.fetchall() if cursor.description else []
-
-    def drop(self) -> None:
-        with closing(psycopg2.connect(self._admin_dsn)) as connection:
-            connection.autocommit = True
-            name = sql.Identifier(self._name)
-            connection.cursor().execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
 
 class DuckDBTarget:

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from emptied import database as a_database
 from sinks.databases import (
     Content,
     Database,
@@ -27,7 +28,6 @@ from sinks.databases import (
 )
 from sinks.mariadb_server import connected
 from sinks.shop import LATER, LONG_AGO, a_consent, a_task, an_erasure, an_objection, identities
-from sinks.targets import PostgresTarget
 
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused
@@ -46,11 +46,9 @@ KINDS = ("postgres", "duckdb", "sqlite", "mysql")
 
 @pytest.fixture(scope="module")
 def postgres_dsn(postgres: str) -> Iterator[str]:
-    """One database for all constructs, one after another: making one is what takes the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        target = PostgresTarget(postgres, patch)
-        yield target.dsn
-        target.drop()
+    """One database for all constructs, one after another."""
+    with a_database(postgres, "constructs") as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extras
 import pytest
+from emptied import emptied
 from psycopg2.extensions import connection, cursor
 from sinks.postgres_server import PostgresServer
 from sinks.shop import TABLES, WITHOUT_INVOICES, a_consent, a_customer, an_erasure, settings
@@ -186,18 +187,14 @@ def test_a_foreign_key_along_the_map_may_do_what_it_likes(shop: PostgresTarget, 
 
 @pytest.mark.parametrize("name", ["crm", "store-sg"])
 def test_the_repositorys_own_systems_fit_its_data_maps(
-    postgres: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch, name: str
+    shop: PostgresTarget, deployment: Deployment, name: str
 ) -> None:
-    shop = PostgresTarget(postgres, monkeypatch)
-    try:
-        shop.run("DROP TABLE addresses, customers, contacts, enquiries, tickets, invoices")
-        shop.run((EXAMPLES / f"{name.replace('-', '_')}.sql").read_text("utf-8"))
-        section = settings_of(deployment, name)
-        sink = PostgresSink(section, shop.dsn, read_data_map(section, section.own["tables"]))
-        sink.check()
-        sink.close()
-    finally:
-        shop.drop()
+    shop.run("DROP TABLE addresses, customers, contacts, enquiries, tickets, invoices")
+    shop.run((EXAMPLES / f"{name.replace('-', '_')}.sql").read_text("utf-8"))
+    section = settings_of(deployment, name)
+    sink = PostgresSink(section, shop.dsn, read_data_map(section, section.own["tables"]))
+    sink.check()
+    sink.close()
 
 
 def test_rows_hidden_by_row_security_are_not_called_absent(
@@ -709,7 +706,7 @@ def test_a_target_that_only_reads_for_now_is_waited_for_and_refuses_nothing(shop
 def test_a_server_that_is_restarted_mid_batch_is_gone_on_with(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = PostgresTarget(own_server.dsn, monkeypatch)
+    shop = PostgresTarget(emptied(own_server.dsn), monkeypatch)
     shop.add("customers", *(a_customer(n) for n in range(5)))
     batch = [an_erasure(customer_id=f"C-{n}") for n in range(4)]
     with a_sink() as sink, ThreadPoolExecutor(1) as pool:
@@ -733,7 +730,7 @@ def test_what_was_answered_is_there_after_the_server_was_killed_at_the_commit(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its owner has switched synchronous_commit off, and it writes what was committed only after 10 s."""
-    shop = PostgresTarget(own_server.dsn, monkeypatch)
+    shop = PostgresTarget(emptied(own_server.dsn), monkeypatch)
     name = shop.run("SELECT current_database()")[0][0]
     with closing(psycopg2.connect(shop.dsn)) as admin, admin.cursor() as cur:
         admin.autocommit = True

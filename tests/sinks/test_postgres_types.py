@@ -7,11 +7,11 @@ from typing import Any
 
 import psycopg2
 import pytest
+from emptied import database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sinks.shop import an_erasure
 from sinks.shop import settings as sink_settings
-from sinks.targets import PostgresTarget
 
 from olvido.core.errors import ConfigError
 from olvido.core.outcomes import Outcome
@@ -73,18 +73,16 @@ TABLES = {
 @pytest.fixture(scope="module")
 def dsn(postgres: str) -> Iterator[str]:
     """A database for all types, one after another."""
-    with pytest.MonkeyPatch.context() as patch:
-        target = PostgresTarget(postgres, patch)
+    with database(postgres, "types") as dsn:
         run(
-            target.dsn,
+            dsn,
             """
             CREATE EXTENSION citext;
             CREATE DOMAIN customer_number AS text CHECK (VALUE <> '-');
             CREATE TYPE mood AS ENUM ('glad', 'sad, very', 'so "so"');
         """,
         )
-        yield target.dsn
-        target.drop()
+        yield dsn
 
 
 def run(dsn: str, query: str, values: Any = None) -> list[tuple[Any, ...]]:

@@ -10,11 +10,11 @@ from typing import Any
 
 import psycopg2
 import pytest
+from emptied import database
 from hypothesis import HealthCheck, given, settings
 from psycopg2.extensions import connection
 from sinks.shop import an_erasure
 from sinks.shop import settings as sink_settings
-from sinks.targets import PostgresTarget
 from sinks.worlds import CLOCKS, ForeignKey, Row, World, ddl, worlds
 from sinks.worlds_oracle import Deed, State, acts_unseen, erased, state_of
 
@@ -95,11 +95,8 @@ class Universe:
 @pytest.fixture(scope="module")
 def universe(postgres: str) -> Iterator[Universe]:
     """A database for all worlds."""
-    with pytest.MonkeyPatch.context() as patch:
-        target = PostgresTarget(postgres, patch)
-        with closing(Universe(target.dsn)) as made:
-            yield made
-        target.drop()
+    with database(postgres, "worlds") as dsn, closing(Universe(dsn)) as made:
+        yield made
 
 
 def laws(universe: Universe, world: World) -> Sequence[Receipt]:
