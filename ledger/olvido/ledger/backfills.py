@@ -21,7 +21,7 @@ from olvido.core.sinks import OperationKind
 from olvido.ledger import states
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.rows import RequestHead, StateRow
+from olvido.ledger.rows import RequestHead, StateRow, action_of
 from olvido.ledger.sink_operations import OpenOperation, begin, note_position
 
 # What came in as long before the backfill began is looked at twice: a batch may have been in hand.
@@ -147,7 +147,7 @@ class BackfillBatch:
         if tasks:
             # Held before anything is written, in the order of recorders: they and we take turns.
             ids = {task.source_id for task in tasks if task.action is not Action.CONSENT}
-            heads = states.lock(self._transaction, ids)
+            heads, _ = states.lock(self._transaction, ids)
             new = [
                 source_id
                 for (source_id,) in self._transaction.rows(
@@ -173,7 +173,7 @@ class BackfillBatch:
                     "requests_after", after=UUID(position.after[0]), rights=_RIGHTS, limit=self._limit,
                     since=since if position.phase is BackfillPhase.LATE_REQUESTS else None,
                 )  # fmt: skip
-                found = [(row[:1], row[0], Action(row[1]), *row[2:]) for row in rows]
+                found = [(row[:1], row[0], action_of(row[1]), *row[2:]) for row in rows]
             case BackfillPhase.CONSENTS:
                 handle, purpose = position.after if len(position.after) == 2 else ("", "")
                 rows = run(

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from olvido.core.consents import ConsentState
 from olvido.core.events import Decision
 from olvido.ledger.connection import Row, Transaction, columns
-from olvido.ledger.rows import ConsentKey
+from olvido.ledger.rows import ConsentKey, readable
 
 
 def latest(transaction: Transaction, keys: Sequence[ConsentKey]) -> list[ConsentState]:
     """The latest decisions about some (handle, purpose); what nobody has decided about is left out."""
     if not keys:
         return []
-    return [_state(row) for row in transaction.rows("consents_known", **pairs(keys))]
+    rows = transaction.rows("consents_known", **pairs(keys))
+    return [*readable(((row[4], *row) for row in rows), lambda row: _state(row[1:]))]  # by its event_id
 
 
 def pairs(keys: Sequence[ConsentKey]) -> dict[str, list[str]]:

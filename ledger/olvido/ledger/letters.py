@@ -13,9 +13,8 @@ from uuid import UUID
 
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import ATTEMPTS_MAX, DeadLetter, LetterState
-from olvido.core.rights.names import Action
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.rows import OwedTask
+from olvido.ledger.rows import OwedTask, action_of
 
 
 class Grouping(StrEnum):
@@ -161,7 +160,7 @@ class Letters:
         with self._database.transaction() as transaction:
             tasks = [letter for letter in letters if letter.source_id is not None]
             rows = transaction.records("parked_tasks", **columns(tasks, *_TASK))
-        return [OwedTask(**{**row, "action": Action(row["action"])}, event=None) for row in rows]
+        return [OwedTask(**{**row, "action": action_of(row["action"])}, event=None) for row in rows]
 
     def discarded(self, letters: Sequence[DeadLetter], *, now: datetime) -> int:
         """Note that a person gave letters up; returns how many had not been refused again by then."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from olvido.core.offsets import OffsetRange
-from olvido.core.status import final, status_of
+from olvido.core.status import RequestStatus, final, status_of
 from olvido.ledger import consent_states, progress
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.rows import About, Snapshot, head_of, outcomes_in
+from olvido.ledger.rows import About, Snapshot, head_of, outcomes_in, readable
 
 
 class Publications:
@@ -79,17 +80,20 @@ def _to_look_at(transaction: Transaction, published: Snapshot) -> About:
         **columns(last, "state", id="request_id", task="tasks", answer="answered"),
     )  # fmt: skip
     changed = []
-    for place, state, tasks, generations in rows:
-        status = last[place - 1]
-        if (state, tasks, final(outcomes_in(generations))) != (status.state, status.tasks, status.outcomes):
+    standing = ((last[place - 1].request_id, last[place - 1], *row) for place, *row in rows)
+    for status, present in readable(standing, lambda row: (row[1], (*row[2:4], final(outcomes_in(row[4]))))):
+        if present != (status.state, status.tasks, status.outcomes):
             changed.append(status.request_id)
     return About(request_ids=changed, consents=published.about.consents)
 
 
 def _snapshot(transaction: Transaction, about: About) -> Snapshot:
     rows = transaction.rows("requests_snapshot", ids=list(about.request_ids)) if about.request_ids else ()
-    statuses = []
-    for *head, generations in rows:
-        request = head_of(head)
-        statuses.append(status_of(request, request.state, outcomes_in(generations)))
-    return Snapshot(statuses=statuses, states=consent_states.latest(transaction, about.consents))
+    states = consent_states.latest(transaction, about.consents)
+    return Snapshot(statuses=[*readable(rows, _status)], states=states)
+
+
+def _status(row: Sequence[Any]) -> RequestStatus:
+    *head, generations = row
+    request = head_of(head)
+    return status_of(request, request.state, outcomes_in(generations))

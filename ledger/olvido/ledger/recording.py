@@ -1,7 +1,7 @@
 """Receipts become outcomes and outcomes become states, in one transaction."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -15,7 +15,7 @@ from olvido.core.receipts import Receipt
 from olvido.core.tasks import DELAY_MAX
 from olvido.ledger import letters, looks, progress, publications, states
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.rows import About, Outcomes, RequestHead, StateRow, TaskKey, outcomes_in
+from olvido.ledger.rows import About, Outcomes, RequestHead, StateRow, TaskKey, outcomes_in, readable
 
 
 @contextmanager
@@ -26,15 +26,18 @@ def recording(database: Database, request_ids: Iterable[UUID]) -> Iterator["Reco
     the second sees what the first has written.
     """
     with database.transaction() as transaction:
-        yield Recording(transaction, states.lock(transaction, request_ids))
+        yield Recording(transaction, *states.lock(transaction, request_ids))
 
 
 class Recording:
     """Receipts being written, within one transaction."""
 
-    def __init__(self, transaction: Transaction, heads: Mapping[UUID, RequestHead]) -> None:
+    def __init__(
+        self, transaction: Transaction, heads: Mapping[UUID, RequestHead], unreadable: Set[UUID] = frozenset()
+    ) -> None:
         self._transaction = transaction
         self.heads = heads
+        self.unreadable = unreadable  # requests whose rows hold what this version does not know
 
     def settle(self, receipts: Sequence[Receipt], *, now: datetime) -> list[Receipt]:
         """Write receipts into their tasks, one for each (task_id, generation); returns those written.
@@ -64,7 +67,8 @@ class Recording:
         """What the sinks of the requests in hand have come to so far; None for those that owe an answer."""
         ids = list(self.heads)
         rows = self._transaction.rows("outcomes_of", ids=ids) if ids else ()
-        return {ids[place - 1]: outcomes_in(generations) for place, generations in rows}
+        found = ((ids[place - 1], generations) for place, generations in rows)
+        return dict(readable(found, lambda row: (row[0], outcomes_in(row[1]))))
 
     def write_states(self, rows: Sequence[StateRow], *, now: datetime) -> None:
         """Write the states that the receipts give."""

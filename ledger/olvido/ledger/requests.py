@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+from olvido.core.errors import Refused
 from olvido.core.lifecycle import RequestState
 from olvido.core.tasks import Task
 from olvido.ledger import events, publications, tasks, verifications
@@ -17,6 +19,8 @@ from olvido.ledger.rows import (
     RequestRow,
     VerificationKey,
     generations_in,
+    readable,
+    unreadable_row,
 )
 
 
@@ -28,22 +32,17 @@ class Requests:
 
     def known(
         self, ids: Sequence[UUID]
-    ) -> tuple[dict[UUID, KnownRequest], dict[VerificationKey, KnownVerification], set[UUID]]:
-        """What is known of some request ids, the verifications for them, and which of them a change has."""
+    ) -> tuple[dict[UUID, KnownRequest | Refused], dict[VerificationKey, KnownVerification], set[UUID]]:
+        """What is known of some request ids, the verifications for them, and which of them a change has.
+
+        Of a request whose row cannot be read it is known why.
+        """
         with self._database.transaction() as transaction:
             rows = transaction.rows("requests_known", ids=list(ids))
             verified = verifications.known(transaction, ids)
             others = transaction.rows("consent_change_ids", ids=list(ids))
-        requests = {
-            request_id: KnownRequest(
-                digest=bytes(digest),
-                place=Place(partition, offset),
-                subject_id=subject_id,
-                state=RequestState(state),
-                generations=generations_in(generations),
-            )
-            for request_id, digest, partition, offset, subject_id, state, generations in rows
-        }
+        requests: dict[UUID, KnownRequest | Refused] = {row[0]: unreadable_row("requests") for row in rows}
+        requests.update(readable(rows, _known))
         return requests, verified, {event_id for (event_id,) in others}
 
     def save(
@@ -86,3 +85,14 @@ class Requests:
         with self._database.transaction() as transaction:
             rows = transaction.rows("requests_with_events", ids=list(ids))
         return {request_id: bytes(event) for request_id, event in rows}
+
+
+def _known(row: Sequence[Any]) -> tuple[UUID, KnownRequest]:
+    request_id, digest, partition, offset, subject_id, state, generations = row
+    return request_id, KnownRequest(
+        digest=bytes(digest),
+        place=Place(partition, offset),
+        subject_id=subject_id,
+        state=RequestState(state),
+        generations=generations_in(generations),
+    )

@@ -1,20 +1,28 @@
 """What is saved and what is known: the ledger's rows as frozen values."""
 
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
+from olvido.core.errors import Refused
 from olvido.core.events import Verified
 from olvido.core.lifecycle import FINAL_STATES, RequestState
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import outcome_of
 from olvido.core.rights.names import Action, Right
 from olvido.core.status import RequestStatus
+
+logger = logging.getLogger("olvido.ledger")
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Sequence[Any])
 
 # By sink: its outcome each time it was asked, the oldest first; None for no receipt yet.
 Generations = Mapping[str, Sequence[Outcome | None]]
@@ -217,6 +225,34 @@ class StateRow:
     def final(self) -> bool:
         """Whether it is finished."""
         return self.state in FINAL_STATES
+
+
+def readable(rows: Iterable[R], read: Callable[[R], T]) -> Iterator[T]:
+    """What rows say, without those that hold what this version does not know, such as a state of a newer one.
+
+    Each row begins with its id. One concerns one request or operation, which is left as it is. Raised, it
+    would end every process that comes to it, each time.
+    """
+    for row in rows:
+        try:
+            value = read(row)
+        except ValueError:
+            logger.error("the row of %s holds what this version does not know; it is left as it is", row[0])
+        else:
+            yield value
+
+
+def unreadable_row(table: str) -> Refused:
+    """Why a record is refused that is about such a row."""
+    return Refused(Cause.UNSUPPORTED_VERSION, field=table, reason="its row is one of a newer version")
+
+
+def action_of(text: str) -> Action:
+    """The action of a task: UNKNOWN for one that this version does not know."""
+    try:
+        return Action(text)
+    except ValueError:
+        return Action.UNKNOWN
 
 
 @lru_cache(maxsize=4096)

@@ -17,6 +17,7 @@ from olvido.core.sinks import OperationKind, Standing, standing_of
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Row, Transaction
 from olvido.ledger.retention import keep_events
+from olvido.ledger.rows import readable
 
 FORGOTTEN = "forgotten:%"  # how the detail of a receipt begins whose box nobody can open any more
 
@@ -54,7 +55,7 @@ class SinkOperations:
         """Those that are not at their end, the oldest first."""
         with self._database.transaction() as transaction:
             rows = transaction.rows("open_operations")
-        return [_open(row) for row in rows]
+        return [*readable(rows, _open)]
 
     def standings(self) -> dict[str, tuple[Standing, OpenOperation]]:
         """The sinks that are not live, each with the oldest operation that says so."""

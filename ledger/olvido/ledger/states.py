@@ -6,13 +6,18 @@ from operator import attrgetter
 from uuid import UUID
 
 from olvido.ledger.connection import Transaction, columns
-from olvido.ledger.rows import RequestHead, StateRow, head_of
+from olvido.ledger.rows import RequestHead, StateRow, head_of, readable
 
 
-def lock(transaction: Transaction, request_ids: Iterable[UUID]) -> dict[UUID, RequestHead]:
-    """Lock some requests, in one order everywhere: whoever moves them takes turns, and none deadlocks."""
+def lock(transaction: Transaction, request_ids: Iterable[UUID]) -> tuple[dict[UUID, RequestHead], set[UUID]]:
+    """Lock some requests, in one order everywhere: whoever moves them takes turns, and none deadlocks.
+
+    Returns:
+        Those that can be read, by their ids; and the ids of the others.
+    """
     rows = transaction.rows("lock_requests", ids=sorted(set(request_ids), key=_number))
-    return {head.request_id: head for head in map(head_of, rows)}
+    heads = {head.request_id: head for head in readable(rows, head_of)}
+    return heads, {row[0] for row in rows if row[0] not in heads} if len(heads) < len(rows) else set()
 
 
 _number = attrgetter("int")  # Python orders two ids by many calls, and two numbers by none

@@ -6,10 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from olvido.core.rights.names import Action
 from olvido.core.tasks import Task
 from olvido.ledger.connection import Database, Transaction, columns
-from olvido.ledger.rows import OwedTask, Try
+from olvido.ledger.rows import OwedTask, Try, action_of
 
 
 class Tasks:
@@ -40,7 +39,11 @@ class Postponing:
         self._transaction = transaction
         self.owed = [
             OwedTask(
-                **{**row, "action": Action(row["action"]), "event": row["event"] and bytes(row["event"])}
+                **{
+                    **row,
+                    "action": action_of(row["action"]),
+                    "event": None if row["event"] is None else bytes(row["event"]),
+                }
             )
             for row in rows
         ]

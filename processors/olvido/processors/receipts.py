@@ -1,6 +1,6 @@
 """Receipts: they become outcomes, and the outcomes of a request become its state. Dead letters are kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from uuid import UUID
 
@@ -12,14 +12,18 @@ from olvido.core.lifecycle import event_of, step
 from olvido.core.receipts import Receipt, check_applied_at, stands
 from olvido.core.status import RequestStatus, status_of
 from olvido.ledger.recording import task_key
-from olvido.ledger.rows import Outcomes, RequestHead, StateRow, TaskKey
+from olvido.ledger.rows import Outcomes, RequestHead, StateRow, TaskKey, unreadable_row
 from olvido.schemas.topics import RECORDER_GROUP
 
 _FIELDS = {Cause.UNKNOWN_TASK: "task_id", Cause.CONFLICT: "outcome"}
 
 
 def possible(
-    batch: Sequence[Read[Receipt]], heads: Mapping[UUID, RequestHead], now: datetime
+    batch: Sequence[Read[Receipt]],
+    heads: Mapping[UUID, RequestHead],
+    now: datetime,
+    *,
+    unreadable: Set[UUID] = frozenset(),
 ) -> tuple[list[Read[Receipt]], list[DeadLetter]]:
     """The receipts of a batch that can be true, and dead letters for the others."""
     good: list[Read[Receipt]] = []
@@ -28,6 +32,8 @@ def possible(
         receipt = read.value
         head = heads.get(receipt.request_id) if receipt.request_id else None
         try:
+            if receipt.request_id in unreadable:
+                raise unreadable_row("requests")
             if min(receipt.counts.values(), default=0) < 0:
                 raise Refused(Cause.BAD_COUNT, field="counts")
             check_applied_at(receipt, head.requested_at if head else None, now)

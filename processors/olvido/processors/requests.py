@@ -7,6 +7,7 @@ from uuid import UUID
 
 from olvido.broker.reading import Read
 from olvido.core.catalogue import Catalogue
+from olvido.core.errors import Refused
 from olvido.core.events import PrivacyRequest
 from olvido.core.lifecycle import FINAL_STATES, Event, RequestState, begin, event_of
 from olvido.core.plan import check_request, plan_tasks
@@ -21,7 +22,7 @@ from olvido.processors.sources import Again, New, Planned, recognise
 class KnownRequests:
     """What the ledger knows of a batch's request ids."""
 
-    requests: Mapping[UUID, KnownRequest]
+    requests: Mapping[UUID, KnownRequest | Refused]
     verifications: Mapping[VerificationKey, KnownVerification]
     others: Set[UUID] = frozenset()  # which of the ids a consent change has
 

@@ -84,7 +84,7 @@ class Planned(Generic[R]):
 
 def recognise(
     batch: Sequence[Read[V]],
-    known: Mapping[UUID, F],
+    known: Mapping[UUID, F | Refused],
     others: Set[UUID],
     *,
     check: Callable[[V], None],
@@ -97,7 +97,7 @@ def recognise(
 
     Args:
         batch: the events, as they were read.
-        known: what the ledger knows of their ids.
+        known: what the ledger knows of their ids, or why that cannot be read.
         others: which of their ids an event of the other kind has.
         check: raises ``Refused`` for an event that does not fit the deployment.
         now: when.
@@ -110,8 +110,10 @@ def recognise(
         value, source_id = read.value, id_of(read.value)
         place = Place(read.received.partition, read.received.offset)
         first = known.get(source_id)
-        again = first is not None and first.place == place
         try:
+            if isinstance(first, Refused):
+                raise first
+            again = first is not None and first.place == place
             if source_id in others:
                 raise Refused(Cause.ID_REUSE, field=_id_field(value))
             if not again:

@@ -33,7 +33,7 @@ from olvido.schemas.topics import PROCESSORS_GROUP
 class KnownVerifications:
     """What the ledger knows of the requests that are verified."""
 
-    requests: Mapping[UUID, KnownRequest]
+    requests: Mapping[UUID, KnownRequest | Refused]  # or why what is known of it cannot be read
     events: Mapping[UUID, PrivacyRequest | Refused]  # the same requests as they were read, or why not
     verifications: Mapping[VerificationKey, KnownVerification]
 
@@ -81,6 +81,8 @@ def step(batch: Sequence[Given], known: KnownVerifications, catalogue: Catalogue
         stored = known.verifications.get(key)
         again = stored is not None and (stored.event_id, stored.place) == (verification.event_id, given.place)
         try:
+            if isinstance(request, Refused):
+                raise request
             if not again:  # what was saved from here was found good, by a clock that may be ahead of ours
                 check_instant(verification.verified.verified_at, now, field="verified.verified_at")
             if request is not None and request.subject_id != verification.subject_id:

@@ -58,7 +58,7 @@ class ReceiptsHandler:
             following("record", self.codec.topic.name, traces),
             self._ledger.recording(request_ids) as recording,
         ):
-            good, impossible = receipts.possible(read, recording.heads, now)
+            good, impossible = receipts.possible(read, recording.heads, now, unreadable=recording.unreadable)
             settled = recording.settle(receipts.standing(good), now=now)
             rest = receipts.left_over(good, settled)
             causes = recording.refusals([item.value for item in rest])

@@ -120,8 +120,9 @@ class VerificationsHandler:
             publication=Snapshot(statuses=output.statuses).about,
         )
         letters = [
-            _unreadable(request_id, known[request_id], events.get(request_id), refused, now)
-            for request_id, refused in output.unreadable.items()
+            _unreadable(request_id, request, events.get(request_id), output.unreadable[request_id], now)
+            for request_id, request in known.items()
+            if request_id in output.unreadable and not isinstance(request, Refused)
         ]
         return replace(output, dead_letters=(*output.dead_letters, *letters)), publication_id
 
