@@ -69,6 +69,40 @@ def test_a_text_that_a_spreadsheet_would_carry_out_is_made_harmless(capsys, star
     assert (names, cells) == (["reason", f"'{start}name"], [f"'{start}cmd", "x"])
 
 
+@pytest.mark.parametrize("start", [" =", "\u00a0=", "\u200b=", " \t@", "\uff1d", "x\n=", "x\r\n -"])
+def test_neither_blanks_nor_a_line_before_it_hide_a_formula(capsys, start: str):
+    told = printed(capsys, [{"detail": f"{start}1+1"}], Output.CSV)
+    _, [cell] = csv.reader(StringIO(told, newline=""))
+    lines = [line for line in cell.splitlines() if "1+1" in line]
+    assert [line[:1] for line in lines] == ["'"]
+
+
+# A screen is cleared, the window named, the cursor moved, the line turned around; and C1 codes of 8 bits.
+HOSTILE = "done\x1b[2J\x1b]0;owned\x07\x1b[1;1Hfulfilled\u202etxt\u2066\x9b2J\x7f\u2028end"
+
+
+@pytest.mark.parametrize("form", Output)
+def test_what_others_wrote_moves_no_cursor_and_turns_no_line(capsys, columns, form: Output):
+    columns(200)
+    show([{"sink": "crm", "detail": HOSTILE}], ("sink", "detail"), output=form, empty="")
+    show_one({"detail": HOSTILE}, output=form)
+    out, err = capsys.readouterr()
+    assert {sign for sign in out + err if not sign.isprintable()} <= set("\r\n")
+    assert "fulfilled" in out
+
+
+def test_machines_read_the_same_value_all_the_same(capsys):
+    assert json.loads(printed(capsys, [{"detail": HOSTILE}], Output.JSON)) == [{"detail": HOSTILE}]
+    assert YAML(typ="safe").load(printed(capsys, [{"detail": HOSTILE}], Output.YAML)) == [{"detail": HOSTILE}]
+
+
+def test_a_message_that_holds_what_others_wrote_is_as_harmless(capsys):
+    output.messages.print(f"sink crm answered: {HOSTILE}", markup=False)
+    output.console.print(f"[bold]{HOSTILE}[/]")
+    out, err = capsys.readouterr()
+    assert {sign for sign in out + err if not sign.isprintable()} == {"\n"}
+
+
 def test_no_records_are_said_on_stderr_and_are_an_empty_list_to_a_machine(capsys):
     show([], ("id",), output=Output.TABLE, empty="no requests")
     assert capsys.readouterr() == ("", "no requests\n")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from olvido.core.errors import ConfigError
 from olvido.core.redaction import redacted
+from olvido.operators.desk.text import printable
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
@@ -133,11 +134,7 @@ def _redacted(value: Any) -> Any:  # noqa: ANN401 - whatever a library gives alo
 def _one_line(_: object, __: str, event: "EventDict") -> str:
     """The message, and beneath it where it happened; what could move a cursor is shown as its escape."""
     lines = [str(event["event"]), *str(event.get("exception", "")).splitlines()]
-    return "\n".join(map(_printable, lines))
-
-
-def _printable(line: str) -> str:
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+    return "\n".join(printable(line, keep="") for line in lines)
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -5,28 +5,36 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from io import StringIO
 from typing import Annotated, Any, TypeVar
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 from typer import Context, Option
 
 from olvido.core.errors import ConfigError
 from olvido.operators.desk.data import plain, record_of
-from olvido.operators.desk.text import text_of
+from olvido.operators.desk.text import printable, text_of
 
 
 class _Console(Console):
-    """Where a reader has gone, as in `| head`, the caller hears of it: that is no failure."""
+    """Prints no sign that could move the cursor or turn a line around, whoever wrote it.
+
+    Where a reader has gone, as in `| head`, the caller hears of it: that is no failure.
+    """
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
 
 
 console = _Console(highlight=False)
@@ -34,9 +42,8 @@ messages = _Console(stderr=True, highlight=False)
 
 WIDTH_MAX = 10_000  # columns: where nothing has to be wrapped
 GAP = 2  # between two columns: the padding of one, and the line that is not drawn
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would carry out
-
-
+# How a line of a cell begins that a spreadsheet would carry out, blanks before it or not.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and the wide ones
 _NUMBER = re.compile(r"-|-?[\d,]+(\.\d+)?")
 
 
@@ -130,12 +137,18 @@ def print_data(value: Any, *, output: Output) -> bool:  # noqa: ANN401 - any dat
 
 def jsonl_of(rows: Sequence[Any]) -> str:
     """Records as JSON lines."""
-    return "".join(json.dumps(row, default=plain, ensure_ascii=False) + "\n" for row in rows)
+    return "".join(_json(row) + "\n" for row in rows)
 
 
 def print_json(value: object) -> None:
     """Print a value as JSON on stdout."""
-    sys.stdout.write(json.dumps(value, default=plain, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(_json(value, indent=2) + "\n")
+
+
+def _json(value: object, *, indent: int | None = None) -> str:
+    """A value as JSON, with JSON's own escapes for what is no sign: the same value to whoever reads it."""
+    text = json.dumps(value, default=plain, ensure_ascii=False, indent=indent)
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, room: int | None = None) -> Table:
@@ -152,7 +165,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, room:
         numbers = bool(rows) and all(_is_number(row.get(column)) for row in rows)
         table.add_column(_title(column), overflow="fold", justify="right" if numbers else "left", width=width)
     for row in rows:
-        table.add_row(*(Text(text_of(row.get(column))) for column in columns))
+        table.add_row(*(Text(_shown(row.get(column))) for column in columns))
     return table
 
 
@@ -175,7 +188,7 @@ def _fits(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], room: int) 
 
 def _size(rows: Sequence[Mapping[str, Any]], column: str) -> tuple[int, int]:
     """How wide a column is at least, with every word whole, and at most, with every cell on one line."""
-    cells = [_title(column), *(text_of(row.get(column)) for row in rows)]
+    cells = [_title(column), *(_shown(row.get(column)) for row in rows)]
     words = [word for cell in cells for word in cell.split()]
     lines = [line for cell in cells for line in cell.splitlines()]
     return max(map(cell_len, words)), max(map(cell_len, lines))
@@ -203,14 +216,19 @@ def _paper() -> Console:
     """
     if console.is_terminal or "COLUMNS" in os.environ:
         return console
-    return Console(highlight=False, width=WIDTH_MAX)
+    return _Console(highlight=False, width=WIDTH_MAX)
 
 
 def _print_fields(row: Mapping[str, Any]) -> None:
     room = max(len(name.rstrip("_")) for name in row)
     for name, value in row.items():
-        text = Text(f"{name.rstrip('_').ljust(room)}  {text_of(value)}")
+        text = Text(f"{name.rstrip('_').ljust(room)}  {_shown(value)}")
         console.print(text, soft_wrap=True)
+
+
+def _shown(value: object) -> str:
+    """A value as it stands in a table: its width is known before it is printed."""
+    return printable(text_of(value))
 
 
 def _is_number(value: object) -> bool:
@@ -223,7 +241,8 @@ def yaml_of(value: object) -> str:
 
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
-    yaml.allow_unicode = True
+    # Or all that is not ASCII is escaped: whoever reads it finds the same value.
+    yaml.allow_unicode = _json(value) == json.dumps(value, default=plain, ensure_ascii=False)
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # it says None, and means bool
     text = StringIO()
     yaml.dump(json.loads(json.dumps(value, default=plain)), text)
@@ -241,7 +260,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: object) -> object:
-    """A cell; a text that a spreadsheet would carry out as a formula gets a leading apostrophe."""
+    """A cell; a line that a spreadsheet would carry out as a formula gets a leading apostrophe."""
     match value:
         case None:
             return ""
@@ -252,6 +271,13 @@ def _cell(value: object) -> object:
         case dict() | list() | tuple():
             return json.dumps(value, default=plain, ensure_ascii=False)
         case str():
-            return f"'{value}" if value.startswith(FORMULA) else value
+            return "".join(map(_inert, value.splitlines(keepends=True)))
         case _:
             return _cell(plain(value))
+
+
+def _inert(line: str) -> str:
+    # What is neither a blank nor a sign, such as a zero-width space, is skipped as blanks are.
+    first = next((sign for sign in line if sign.isprintable() and not sign.isspace()), "")
+    carried_out = line.startswith(FORMULA) or first in FORMULA
+    return printable(f"'{line}" if carried_out else line, keep="\r\n\t")

@@ -22,6 +22,19 @@ def text_of(value: object) -> str:  # noqa: PLR0911 - one for each kind
             return str(value)
 
 
+def printable(text: str, *, keep: str = "\n\t") -> str:
+    """A text in which each sign that is none is shown as its escape.
+
+    What others wrote might otherwise move the cursor, paint over what we print, or turn the direction of the
+    line around: a target's detail, the reason of a dead letter, a name in somebody's schema.
+
+    Args:
+        text: anything.
+        keep: what else stays as it is.
+    """
+    return "".join(sign if sign.isprintable() or sign in keep else ascii(sign)[1:-1] for sign in text)
+
+
 def span(time: timedelta) -> str:
     """A span of time as a person says it."""
     exact = time.total_seconds()
