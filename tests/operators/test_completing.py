@@ -14,8 +14,16 @@ from olvido.operators.cli.completing import Shell, in_time
 PROJECT = Path(__file__).parents[2]
 
 
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What people source in their profile."""
+    path = tmp_path_factory.mktemp("completion") / "olvido.bash"
+    path.write_text(olvido("completion", "bash").stdout)
+    return path
+
+
 @pytest.fixture
-def bash(tmp_path: Path):
+def bash(tmp_path: Path, script: Path):
     """Complete a line in bash, in a project of its own; what is offered, and what stood in the prompt."""
     (tmp_path / "olvido.toml").write_text((PROJECT / "olvido.toml").read_text())
     (tmp_path / "bin").mkdir()
@@ -24,7 +32,7 @@ def bash(tmp_path: Path):
     def complete(line: str, **environment: str) -> tuple[list[str], str]:
         words = line.split(" ")
         asked = (
-            "source <(olvido completion bash); complete -p olvido >/dev/null || exit 9; "
+            f"source {script}; complete -p olvido >/dev/null || exit 9; "
             f"COMP_WORDS=({' '.join(repr(word) for word in words)}); COMP_CWORD={len(words) - 1}; "
             "_olvido_completion olvido; printf '%s\\n' \"${COMPREPLY[@]}\""
         )
