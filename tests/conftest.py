@@ -9,6 +9,7 @@ import gc
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,11 @@ from not_tried import (  # noqa: F401 - as above
     pytest_fail_for_what_was_not_tried,
     pytest_report_what_was_not_tried,
 )
+from one_registry import (  # noqa: F401 - as above
+    one_registry,
+    pytest_configure_node,
+    pytest_end_the_one_registry,
+)
 
 from olvido.ledger import schema
 from olvido.ledger.connection import Database
@@ -33,6 +39,7 @@ PROJECT = Path(__file__).parent.parent
 KAFKA = "OLVIDO_TEST_KAFKA"
 REGISTRY = "OLVIDO_TEST_REGISTRY"
 POSTGRES = "OLVIDO_TEST_POSTGRES_DSN"
+DOWNLOADS = ("OLVIDO_CACHE", "OLVIDO_MAVEN_MIRROR", "XDG_CACHE_HOME")  # where they are, and come from
 
 # A machine with other work to do makes any example slow: how long one takes says nothing.
 settings.register_profile("whatever the clock says", deadline=None)
@@ -98,8 +105,8 @@ def docker() -> bool:
 
 
 @pytest.fixture(scope="session")
-def parts(docker: bool) -> Iterator[Parts]:
-    """A broker, a registry and a database."""
+def parts(request: pytest.FixtureRequest, docker: bool, deployment: Deployment) -> Iterator[Parts]:
+    """A broker, a registry and a database; the registry is that of all workers, where there are some."""
     given = [name for name in (KAFKA, REGISTRY, POSTGRES) if os.environ.get(name)]
     if given and len(given) < 3:
         missing = {KAFKA, REGISTRY, POSTGRES} - set(given)
@@ -122,15 +129,20 @@ def parts(docker: bool) -> Iterator[Parts]:
                 origin="docker",
             )
     else:
-        from olvido.operators.local.stack import temporary_stack
+        from olvido.operators.local.stack import REGISTRY_VARIABLE, temporary_stack
 
-        with temporary_stack() as stack:
+        environ = {name: os.environ[name] for name in DOWNLOADS if name in os.environ}
+        environ["HOME"] = str(Path.home())
+        shared = one_registry(request.config, environ, deployment.catalogue)
+        if shared is not None:
+            environ[REGISTRY_VARIABLE] = shared.url
+        with temporary_stack(environ=environ) as stack:
             yield Parts(
                 bootstrap_servers=stack.bootstrap_servers,
                 registry_url=stack.registry_url,
                 postgres_admin_dsn=stack.admin_dsn(),
                 origin="embedded",
-                logs=(stack.folder.logs,),
+                logs=(stack.folder.logs, *([] if shared is None else [shared.logs])),
             )
 
 
@@ -149,10 +161,12 @@ def kafka_section(parts: Parts) -> KafkaSection:
 @pytest.fixture(scope="session")
 def registry(parts: Parts, kafka_section: KafkaSection, deployment: Deployment) -> Registry:
     """The registry, with all topics and schemas of olvido.toml applied."""
+    from olvido.broker.runtime.patience import patiently
     from olvido.broker.topics import apply
 
     registry = Registry(RegistrySection(url=parts.registry_url))
-    apply(kafka_section, registry, deployment.catalogue)
+    # As `olvido up` does: a broker on a busy machine may take longer over its leaders than one try waits.
+    patiently("topics", lambda: apply(kafka_section, registry, deployment.catalogue), threading.Event())
     return registry
 
 

@@ -6,8 +6,8 @@ and kills have one each: they take as long as a group, or wait for every task of
 and requests of its own, and counts what it changed rather than what is there, since the files of a group come
 in any order.
 
-The registry of a stack is the worker's, where no test of the group stops it or looks at it: every stack has
-the same schemas under the same subjects.
+The registry of a stack is that of all workers, where no test of the group stops it or looks at it: each stack
+has the same schemas under the same subjects.
 """
 
 import os
@@ -24,7 +24,7 @@ import psycopg2
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from conftest import Parts
+from conftest import DOWNLOADS, Parts
 
 from olvido.broker.groups import end_offsets, lag
 from olvido.core.errors import Unavailable
@@ -42,7 +42,6 @@ from shop.leaks import Leak, Scanner, log_bytes, spellings
 from shop.segments import segment_bytes
 from shop.systems import dump_database
 
-DOWNLOADS = {"OLVIDO_CACHE", "OLVIDO_MAVEN_MIRROR", "XDG_CACHE_HOME"}  # where they are, and come from
 # Kills stop the registry, and who looks is shown it.
 OWN_REGISTRY = {"journeys: kill", "journeys: look"}
 
