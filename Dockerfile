@@ -26,11 +26,13 @@ RUN printf 'starlette\nuvicorn\nidna\n' > shop.in \
 
 FROM python:3.11.14-slim-bookworm AS olvido
 ARG REGIONS="cn sg"
+ARG PRINCIPALS="producer verifier desk sink-crm sink-marketing sink-analytics sink-store-cn sink-store-sg"
 ENV PATH=/opt/olvido/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # A named volume takes its owner from the folder it is mounted on, so these are made here.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /srv/olvido --shell /usr/sbin/nologin olvido \
- && mkdir -p /srv/olvido /keys/handle /keys/public /keys/private /data \
- && for region in $REGIONS; do mkdir -p "/srv/olvido/.olvido/keys/private/$region"; done \
+ && mkdir -p /srv/olvido /keys/handle /keys/public /keys/private /keys/signing /data \
+ && for region in control $REGIONS; do mkdir -p "/srv/olvido/.olvido/keys/private/$region"; done \
+ && for name in $PRINCIPALS; do mkdir -p "/srv/olvido/.olvido/keys/signing/$name"; done \
  && chown -R olvido:olvido /srv/olvido /keys /data
 COPY --from=build /opt/olvido /opt/olvido
 # Healthy is who is in its consumer group: `in-group olvido.recorder`.

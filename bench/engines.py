@@ -26,12 +26,14 @@ from rich.progress import track
 from stage import HANDLED
 
 from olvido.broker import topics
+from olvido.core.sessions import CONTROL
 from olvido.ledger import schema
 from olvido.operators.desk import keys
 from olvido.operators.local.stack import Stack, temporary_stack
+from olvido.operators.settings import private_keys, signing_file
 from olvido.producers import Producer
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import Connections, Deployment, KeysSection
+from olvido.schemas.settings.deployment import DESK, PRODUCER, Connections, Deployment, KeysSection
 from olvido.schemas.topics import REQUESTS
 
 PROJECT = Path(__file__).parent.parent
@@ -98,13 +100,17 @@ def _environment(stack: Stack, folder: Path) -> dict[str, str]:
         "OLVIDO_RECONCILER__FIRST_AFTER_S": "3600",  # no sink answers here: nothing is to be sent twice
         "OLVIDO_KEYS__PUBLIC_DIR": str(folder / ".olvido/keys/public"),
         "OLVIDO_KEYS__HANDLE_FILE": str(folder / ".olvido/keys/handle.key"),
+        "OLVIDO_KEYS__PRIVATE_DIR": str(private_keys(CONTROL, folder)),
+        "OLVIDO_KEYS__SIGNING_FILE": str(signing_file(DESK, folder)),
         "PYTHONPATH": str(HERE / "contestants"),
     }
 
 
 def _emit(deployment: Deployment, folder: Path, count: int) -> None:
     keys = KeysSection(
-        handle_file=folder / ".olvido/keys/handle.key", public_dir=folder / ".olvido/keys/public"
+        handle_file=folder / ".olvido/keys/handle.key",
+        public_dir=folder / ".olvido/keys/public",
+        signing_file=signing_file(PRODUCER, folder),
     )
     connections = Connections(kafka=deployment.kafka, registry=deployment.registry, keys=keys, source="bench")
     with Producer.of(connections) as producer, producer.batch() as batch:

@@ -44,6 +44,7 @@ from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
 from olvido.core.receipts import receipt_for
 from olvido.core.rights.erase import Erase
+from olvido.core.sessions import CONTROL
 from olvido.core.subject import Handle, Identity, IdentityKind
 from olvido.core.tasks import RequestId, Task
 from olvido.ledger.connection import Database
@@ -52,12 +53,14 @@ from olvido.operators.local.errors import tail
 from olvido.operators.local.programs import programs_of
 from olvido.operators.local.stack import temporary_stack
 from olvido.operators.local.state import choose_port
+from olvido.operators.settings import private_keys
 from olvido.processors.emission import Emission
 from olvido.processors.engine_faust.app import RECORDS_MAX
 from olvido.processors.handlers.batches import RequestsHandler
 from olvido.processors.recorder import RECEIPTS_MAX
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import PROCESSORS_GROUP, RECEIPTS, RECORDER_GROUP, REQUESTS
@@ -561,6 +564,9 @@ def _with_sinks(stage: Measured, many: int, publisher: KafkaPublisher) -> Handle
     return RequestsHandler(
         registry, Ledger(Database(deployment.ledger_dsn, application="bench")),
         Emission(registry, deployment.catalogue, publisher, source="bench"), deployment.catalogue,
+        ControlSeals.of_control(
+            deployment, private_keys(CONTROL, stage.stack.directory), on_unsigned=lambda: None
+        ),
         clock=lambda: datetime.now(UTC), due_after=timedelta(hours=1),
     )  # fmt: skip
 

@@ -18,15 +18,20 @@ from tempfile import TemporaryDirectory
 from olvido.broker import topics
 from olvido.broker.contract import Received, Record
 from olvido.broker.kafka import KafkaPublisher
+from olvido.core.sessions import CONTROL
 from olvido.ledger import schema
 from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.operators.desk import keys
 from olvido.operators.local.stack import temporary_stack
+from olvido.operators.settings import private_keys
 from olvido.processors.emission import Emission
 from olvido.processors.handlers.batches import RequestsHandler
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
+from olvido.schemas.privacy.opening import Opener
+from olvido.schemas.privacy.principal_keys import KeyRing
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KeysSection
 
@@ -56,6 +61,12 @@ def main() -> None:
         keys.create(deployment, Path(folder))
         batches = _batches(deployment, registry, Path(folder), arguments.requests)
         half = len(batches) // 2
+        seals = ControlSeals(
+            deployment.all_principals,
+            KeyRing(Path(folder) / deployment.keys.public_dir, {}),
+            Opener(CONTROL, private_keys(CONTROL, Path(folder))),
+            accept_unsigned_until=deployment.unsigned_until,
+        )
         ledger = Ledger(Database(deployment.ledger_dsn, application="bench"))
         publisher = KafkaPublisher(deployment.kafka, client_id="bench")
         for name, target, share in (
@@ -64,7 +75,7 @@ def main() -> None:
         ):
             emission = Emission(registry, deployment.catalogue, target, source="bench")
             handler = RequestsHandler(
-                registry, ledger, emission, deployment.catalogue,
+                registry, ledger, emission, deployment.catalogue, seals,
                 clock=lambda: datetime.now(UTC), due_after=timedelta(hours=1),
             )  # fmt: skip
             profile = cProfile.Profile()
@@ -86,6 +97,7 @@ def _batches(deployment: Deployment, registry: Registry, folder: Path, count: in
             "keys": KeysSection(
                 handle_file=folder / deployment.keys.handle_file,
                 public_dir=folder / deployment.keys.public_dir,
+                signing_file=folder / deployment.keys.signing_file,
             )
         }
     )

@@ -139,6 +139,7 @@ def staged(sinks: Mapping[str, str] = SINKS, *, toml: str = "") -> Iterator[Meas
         keys = stack.directory / ".olvido" / "keys"
         os.environ["OLVIDO_KEYS__HANDLE_FILE"] = str(keys / "handle.key")
         os.environ["OLVIDO_KEYS__PUBLIC_DIR"] = str(keys / "public")
+        os.environ["OLVIDO_KEYS__SIGNING_FILE"] = str(keys / "signing" / "producer" / "signing.key")
         deployment = Deployment.load()
         prepare(deployment, stack.directory, lambda _: None)
         for sink in sinks:

@@ -22,11 +22,20 @@ from conftest import PROJECT
 from containers import KAFKA_IMAGE, POSTGRES_IMAGE, REGISTRY_IMAGE
 from ruamel.yaml import YAML
 
+from olvido.core.sessions import CONTROL
 from olvido.core.subject import IdentityKind
 from olvido.operators.cli.app import app
 from olvido.operators.local.shop import A_CUSTOMER
 from olvido.schemas.privacy.identities import normalise
-from olvido.schemas.settings.deployment import Connections, Deployment, SinkSection
+from olvido.schemas.settings.deployment import (
+    DESK,
+    PRODUCER,
+    Connections,
+    Deployment,
+    PrincipalSection,
+    SinkSection,
+    principal_of,
+)
 from olvido.schemas.topics import PROCESSORS_GROUP, RECORDER_GROUP
 from shop.people import make_cast
 
@@ -315,6 +324,7 @@ def test_every_setting_is_explained():
     """Each key of olvido.toml and each OLVIDO_ variable of the code is in docs/configuration.md."""
     page = (PROJECT / "docs" / "configuration.md").read_text(encoding="utf-8")
     keys = {f"sinks.NAME.{field}" for field in SinkSection.model_fields}
+    keys |= {f"principals.NAME.{field}" for field in PrincipalSection.model_fields}
     for name, field in Deployment.model_fields.items():
         inner = getattr(field.annotation, "model_fields", None)
         keys |= {f"{name}.{key}" for key in inner} if inner else {name}
@@ -324,7 +334,7 @@ def test_every_setting_is_explained():
         for path in code
         for found in re.findall(r"\bOLVIDO_[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8"))
     }
-    wanted = {f"`{key}`" for key in keys - {"sinks"}} | {f"`{name}`" for name in variables}
+    wanted = {f"`{key}`" for key in keys - {"sinks", "principals"}} | {f"`{name}`" for name in variables}
     assert sorted(setting for setting in wanted if setting not in page) == []
 
 
@@ -411,9 +421,24 @@ def test_only_the_sinks_of_a_region_are_given_its_private_keys(deployment: Deplo
         if volume.startswith("private-keys-")
     }
     sinks = {(f"sink-{name}", sink.region) for name, sink in deployment.sinks.items()}
-    assert sinks | {("keys", region) for region in deployment.regions} == holders
+    control = {(name, CONTROL) for name in ("keys", "processors", "recorder")}
+    assert sinks | control | {("keys", region) for region in deployment.regions} == holders
     assert services()["keys"]["network_mode"] == "none"
     assert not is_long_running(services()["keys"])
+
+
+def test_each_process_signs_with_a_key_of_its_own(deployment: Deployment):
+    """Processors and recorder with that of the desk; people have those of producer, verifier and desk."""
+    holders = {
+        (name, volume.partition(":")[0].removeprefix("signing-"))
+        for name, service in services().items()
+        for volume in service.get("volumes", [])
+        if volume.startswith("signing-")
+    }
+    sinks = {(f"sink-{name}", principal_of(name)) for name in deployment.sinks}
+    others = {("processors", DESK), ("recorder", DESK)}
+    others |= {("olvido", name) for name in (PRODUCER, DESK, "verifier")}
+    assert sinks | others | {("keys", name) for name in deployment.all_principals} == holders
 
 
 def test_a_sink_reads_its_keys_and_cannot_write_them():
@@ -421,7 +446,9 @@ def test_a_sink_reads_its_keys_and_cannot_write_them():
         name
         for name, service in services().items()
         for volume in service.get("volumes", [])
-        if volume.startswith("private-keys-") and name != "keys" and not volume.endswith(":ro")
+        if volume.startswith(("private-keys-", "signing-", "public-keys"))
+        and name != "keys"
+        and not volume.endswith(":ro")
     ]
     assert loose == []
 

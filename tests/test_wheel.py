@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PROJECT, Parts
+from key_files import KeyFiles
 
 from olvido.broker.groups import end_offsets
 from olvido.broker.ranges import read_range
@@ -21,7 +22,6 @@ from olvido.core.subject import Identity, IdentityKind
 from olvido.schemas.codec import requests_codec
 from olvido.schemas.privacy.handle_key import create_handle_key
 from olvido.schemas.privacy.opening import Opener
-from olvido.schemas.privacy.region_keys import create_region_key
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import REQUESTS
@@ -197,13 +197,13 @@ def test_the_command_without_its_extra_says_what_it_needs(alone: Alone):
 def upstream(parts: Parts, registry: Registry, tmp_path: Path) -> dict[str, str]:
     """The environment of an upstream service: docs/configuration.md, who needs what."""
     create_handle_key(tmp_path / "handle.key")
-    for region in ("cn", "sg"):
-        create_region_key(region, "2026-11", public_dir=tmp_path / "public", private_dir=tmp_path / "private")
+    files = KeyFiles(tmp_path)
     return {
         "OLVIDO_KAFKA__BOOTSTRAP_SERVERS": parts.bootstrap_servers,
         "OLVIDO_REGISTRY__URL": registry.url,
         "OLVIDO_KEYS__HANDLE_FILE": str(tmp_path / "handle.key"),
-        "OLVIDO_KEYS__PUBLIC_DIR": str(tmp_path / "public"),
+        "OLVIDO_KEYS__PUBLIC_DIR": str(files.public),
+        "OLVIDO_KEYS__SIGNING_FILE": str(files.signing_file()),
     }
 
 
@@ -230,9 +230,7 @@ def test_an_upstream_service_emits_a_request_with_the_producer_extra_alone(
     ]
     [request] = [requests_codec(registry).decode(record.value) for record in records]
     [box] = request.boxes
-    opened = Opener(REGION, tmp_path / "private").open(
-        box, source_id=request.request_id, subject_id=request.subject_id
-    )
+    opened = Opener(REGION, tmp_path / "private").open(box, request)
     assert accepted == {
         "id": str(request.request_id), "subject_id": request.subject_id, "topic": REQUESTS.name
     }  # fmt: skip

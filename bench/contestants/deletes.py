@@ -68,7 +68,7 @@ def opening(deployment: Deployment, sink: str) -> Addresses:
 
     def address(record: Message) -> str:
         task = codec.decode(record.value())
-        (identity,) = opener.open(task.box, source_id=task.source_id, subject_id=task.subject_id)
+        (identity,) = opener.open(task.box, task)
         return identity.normalised
 
     return address

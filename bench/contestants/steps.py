@@ -8,6 +8,7 @@ from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.processors.emission import Emission
 from olvido.processors.handlers.batches import RequestsHandler
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 
@@ -23,6 +24,7 @@ def handler_of(deployment: Deployment, name: str) -> RequestsHandler:
         Ledger(Database(deployment.ledger_dsn, application=name)),
         Emission(registry, catalogue, publisher, source="bench"),
         catalogue,
+        ControlSeals.of_control(deployment, deployment.keys.private_dir, on_unsigned=lambda: None),
         clock=lambda: datetime.now(UTC),
         due_after=timedelta(hours=1),
     )

@@ -240,6 +240,7 @@ def _upstream(stack: Stack, place: Place) -> Mapping[str, str]:
         "OLVIDO_REGISTRY__URL": stack.registry_url,
         "OLVIDO_KEYS__HANDLE_FILE": str(keys / "handle.key"),
         "OLVIDO_KEYS__PUBLIC_DIR": str(keys / "public"),
+        "OLVIDO_KEYS__SIGNING_FILE": str(keys / "signing" / "producer" / "signing.key"),
         "OLVIDO_SOURCE": "shop-website",
     }
 

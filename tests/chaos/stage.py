@@ -248,6 +248,7 @@ def _set(stack: Stack, proxies: Proxies, disks: Mapping[str, Path], say: Callabl
     os.environ["OLVIDO_CONFIG"] = str(folder / "olvido.toml")
     os.environ["OLVIDO_KEYS__HANDLE_FILE"] = str(keys / "handle.key")
     os.environ["OLVIDO_KEYS__PUBLIC_DIR"] = str(keys / "public")
+    os.environ["OLVIDO_KEYS__SIGNING_FILE"] = str(keys / "signing" / "producer" / "signing.key")
     deployment = Deployment.load(folder / "olvido.toml")
     prepare(deployment, folder, lambda _: None)
     chain = Chain(stack, deployment, Ledger(Database(stack.ledger_dsn, application="witness")))

@@ -34,9 +34,10 @@ from olvido.ledger.store import Ledger
 from olvido.operators.desk.prepare import prepare
 from olvido.operators.local.programs import programs_of
 from olvido.operators.local.stack import REGISTRY_VARIABLE, Stack, temporary_stack
+from olvido.operators.settings import signing_file
 from olvido.producers import Accepted, Producer
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.settings.deployment import PRODUCER, Deployment
 from olvido.schemas.topics import sink_group, tasks_topic
 from shop.leaks import Leak, Scanner, log_bytes, spellings
 from shop.segments import segment_bytes
@@ -158,9 +159,11 @@ class Chain:
         )
         return [leak for place in places for where, data in place for leak in scanner.scan(data, where=where)]
 
-    def producer(self) -> Producer:
-        """The SDK, as an upstream service has it."""
-        return Producer.of(self.deployment)
+    def producer(self, principal: str = PRODUCER) -> Producer:
+        """The SDK, as an upstream service or a verifier has it."""
+        signing = {"signing_file": signing_file(principal, self.stack.directory)}
+        keys = self.deployment.keys.model_copy(update=signing)
+        return Producer.of(self.deployment.model_copy(update={"keys": keys}))
 
     def kill(self, name: str, number: signal.Signals) -> bool:
         """Send a signal to a process by its pid; the supervisor starts it again. False if it is down."""
@@ -327,6 +330,7 @@ def operated(stack: Stack) -> Iterator[None]:
             "OLVIDO_CONFIG": str(stack.directory / "olvido.toml"),
             "OLVIDO_KEYS__HANDLE_FILE": str(keys / "handle.key"),
             "OLVIDO_KEYS__PUBLIC_DIR": str(keys / "public"),
+            "OLVIDO_KEYS__SIGNING_FILE": str(keys / "signing" / "producer" / "signing.key"),
         }.items():
             patch.setenv(name, value)
         yield

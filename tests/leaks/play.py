@@ -103,25 +103,27 @@ def _ask(stage: Stage, producer: Producer, people: Sequence[Person], folder: Pat
     chain.kill("sink-crm", signal.SIGKILL)
     stage.targets.supervisor.restart("postgres")  # the sinks' statements end in the middle
     chain.kill("recorder", signal.SIGTERM)
-    accepted += _verified(producer, erased[:20])
+    accepted += _verified(stage, erased[:20])
     _outbox(stage, erased[20:40], folder)
     chain.stack.supervisor.restart("postgres")
     return accepted
 
 
-def _verified(producer: Producer, people: Sequence[Person]) -> list[Accepted]:
+def _verified(stage: Stage, people: Sequence[Person]) -> list[Accepted]:
     """Some must prove who they are; of one, somebody else says so."""
-    accepted = []
-    for person in people:
-        one = producer.request_erasure(
-            identities=person.identities, regions=REGIONS, verification_required=True, request_id=uuid4()
-        )
-        proof = {"method": "email_link", "verified_at": datetime.now(UTC)}
-        if person is people[-1]:
-            producer.verify(one.id, identities={"email": people[0].email}, **proof)
-        producer.verify(one.id, identities=person.identities, **proof)
-        accepted.append(one)
-    return accepted
+    with stage.chain.producer() as producer, stage.chain.producer("verifier") as verifier:
+        return [_proved(producer, verifier, person, people) for person in people]
+
+
+def _proved(producer: Producer, verifier: Producer, person: Person, people: Sequence[Person]) -> Accepted:
+    one = producer.request_erasure(
+        identities=person.identities, regions=REGIONS, verification_required=True, request_id=uuid4()
+    )
+    proof = {"method": "email_link", "verified_at": datetime.now(UTC)}
+    if person is people[-1]:
+        verifier.verify(one.id, identities={"email": people[0].email}, **proof)
+    verifier.verify(one.id, identities=person.identities, **proof)
+    return one
 
 
 def _outbox(stage: Stage, people: Sequence[Person], folder: Path) -> None:

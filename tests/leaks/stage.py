@@ -198,6 +198,7 @@ def stage() -> Iterator[Stage]:
             "OLVIDO_CONFIG": str(stack.directory / "olvido.toml"),
             "OLVIDO_KEYS__HANDLE_FILE": str(keys / "handle.key"),
             "OLVIDO_KEYS__PUBLIC_DIR": str(keys / "public"),
+            "OLVIDO_KEYS__SIGNING_FILE": str(keys / "signing" / "producer" / "signing.key"),
         }.items():
             patch.setenv(name, value)
         (stack.directory / "olvido.toml").write_text(TOML)

@@ -7,8 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from key_files import UNSIGNED
 from simulation.ledger_twin import DatabaseTwin, Tables, ledger_on
-from values import CATALOGUE, NOW, a_change, a_handle, a_verification, an_erasure, an_id, read, received
+from values import (
+    CATALOGUE,
+    NOW,
+    a_change,
+    a_handle,
+    a_verification,
+    an_erasure,
+    an_id,
+    read,
+    received,
+)
 
 from olvido.broker.reading import dead_letter_of
 from olvido.core.acts import Act, Verb
@@ -62,7 +73,7 @@ def _postgres(dsn: str) -> Kept:
 def save(ledger: Ledger, *batch: Any) -> Planned[RequestRow]:
     known, verified, _ = ledger.requests.known([item.value.request_id for item in batch])
     output = requests.step(
-        batch, requests.KnownRequests(requests=known, verifications=verified), CATALOGUE, NOW
+        batch, requests.KnownRequests(requests=known, verifications=verified), CATALOGUE, UNSIGNED, NOW
     )
     rows = output.new_tasks
     ledger.requests.save(output.rows, rows, **HELD)
@@ -87,7 +98,7 @@ def test_an_id_is_saved_once_and_a_transaction_that_fails_leaves_nothing(kept: K
     save(kept.ledger, read(an_erasure(1), 1))
     both = requests.step(
         [read(an_erasure(1), 9), read(an_erasure(2), 10)],
-        requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW,
+        requests.KnownRequests(requests={}, verifications={}), CATALOGUE, UNSIGNED, NOW,
     )  # fmt: skip
     with pytest.raises(Overtaken):
         kept.ledger.requests.save(both.rows, [], **HELD)
@@ -132,7 +143,7 @@ def test_a_word_about_somebody_else_is_kept_beside_the_right_one(kept: Kept):
         verifications.Given(word, Place(0, offset), received(offset)) for offset, word in enumerate(words)
     ]
     unknown = verifications.KnownVerifications(requests={}, events={}, verifications={})
-    output = verifications.step(given, unknown, CATALOGUE, NOW)
+    output = verifications.step(given, unknown, CATALOGUE, UNSIGNED, NOW)
     for _ in range(2):  # a repeat changes nothing
         kept.ledger.verifications.save(output.rows, (), (), now=NOW, due_after=MINUTE)
     _, verified, _ = kept.ledger.requests.known([an_id(1)])
@@ -147,7 +158,7 @@ def test_what_came_in_the_same_moment_is_found_by_request_and_subject(kept: Kept
     for number, word in enumerate((foreign, a_verification(request, 902))):
         given = [verifications.Given(word, Place(0, number), received(number))]
         unknown = verifications.KnownVerifications(requests={}, events={}, verifications={})
-        rows = verifications.step(given, unknown, CATALOGUE, NOW).rows
+        rows = verifications.step(given, unknown, CATALOGUE, UNSIGNED, NOW).rows
         kept.ledger.verifications.save(rows, (), (), now=NOW, due_after=MINUTE)
     assert [row.event_id for row in kept.ledger.verifications.crossed(limit=1)] == [an_id(902)]
 
@@ -162,7 +173,7 @@ def test_what_was_started_is_awaiting_until_somebody_was_told(kept: Kept):
         found = verifications.KnownVerifications(
             requests=known, events={an_id(1): request}, verifications=verified
         )
-        output = verifications.step(given, found, CATALOGUE, NOW)
+        output = verifications.step(given, found, CATALOGUE, UNSIGNED, NOW)
         rows = output.tasks
         kept.ledger.verifications.save(output.rows, output.started, rows, now=NOW, due_after=MINUTE)
         return output
@@ -229,7 +240,11 @@ def test_a_publication_ends_when_nothing_has_changed_since(kept: Kept):
 def test_a_publication_begins_with_the_save(kept: Kept):
     """Who saved and died before telling leaves word of it, even if nobody is brought the record again."""
     output = requests.step(
-        [read(an_erasure(1), 1)], requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW
+        [read(an_erasure(1), 1)],
+        requests.KnownRequests(requests={}, verifications={}),
+        CATALOGUE,
+        UNSIGNED,
+        NOW,
     )
     rows = output.new_tasks
     about = Snapshot(statuses=output.statuses).about
@@ -300,7 +315,9 @@ def _says(kept: Kept, rng: random.Random, turn: int) -> Any:
 def _say(kept: Kept, *batch: Any) -> Planned[ConsentRow]:
     ids = [item.value.event_id for item in batch]
     changes, states, _ = kept.ledger.consents.known(ids, consents.keys_of(batch))
-    output = consents.step(batch, consents.KnownConsents(changes=changes, states=states), CATALOGUE, NOW)
+    output = consents.step(
+        batch, consents.KnownConsents(changes=changes, states=states), CATALOGUE, UNSIGNED, NOW
+    )
     rows = output.new_tasks
     kept.ledger.consents.save(output.rows, output.states, rows, **HELD)
     return output
@@ -343,6 +360,7 @@ def _verifies(kept: Kept, rng: random.Random, turn: int) -> Any:
         given,
         verifications.KnownVerifications(requests=known, events=events, verifications=verified),
         CATALOGUE,
+        UNSIGNED,
         NOW,
     )
     rows = output.tasks

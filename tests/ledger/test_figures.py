@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from key_files import UNSIGNED
 from values import CATALOGUE, NOW, a_verification, an_erasure, an_id, read, received
 
 from olvido.core.events import PrivacyRequest, Verification
@@ -23,7 +24,11 @@ def figures(ledger_dsn: str) -> Figures:
 
 def ask(ledger: Ledger, request: PrivacyRequest, *, received_at=NOW) -> None:
     output = requests.step(
-        [read(request)], requests.KnownRequests(requests={}, verifications={}), CATALOGUE, received_at
+        [read(request)],
+        requests.KnownRequests(requests={}, verifications={}),
+        CATALOGUE,
+        UNSIGNED,
+        received_at,
     )
     rows = output.new_tasks
     ledger.requests.save(output.rows, rows, topic="olvido.requests.v1", now=received_at, due_after=MINUTE)
@@ -33,7 +38,7 @@ def verify(ledger: Ledger, verification: Verification) -> None:
     """As it is kept that comes before its request: whoever it is about."""
     given = [verifications.Given(verification, Place(0, 0), received(0))]
     unknown = verifications.KnownVerifications(requests={}, events={}, verifications={})
-    rows = verifications.step(given, unknown, CATALOGUE, NOW).rows
+    rows = verifications.step(given, unknown, CATALOGUE, UNSIGNED, NOW).rows
     ledger.verifications.save(rows, (), (), now=NOW, due_after=MINUTE)
 
 

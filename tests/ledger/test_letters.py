@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from key_files import UNSIGNED
 from values import CATALOGUE, NOW, an_erasure, an_id, read, received
 
 from olvido.broker.reading import dead_letter_of
@@ -27,7 +28,11 @@ def letters(ledger_dsn, ledger) -> Letters:
 def parked(ledger) -> DeadLetter:
     """The letter of a task that is owed."""
     output = requests.step(
-        [read(an_erasure())], requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW
+        [read(an_erasure())],
+        requests.KnownRequests(requests={}, verifications={}),
+        CATALOGUE,
+        UNSIGNED,
+        NOW,
     )
     ledger.requests.save(
         output.rows, output.new_tasks,

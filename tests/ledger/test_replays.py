@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import psycopg2
 import pytest
+from key_files import UNSIGNED
 from values import CATALOGUE, NOW, a_change, an_erasure, an_id, read, received
 
 from olvido.broker.reading import Read
@@ -42,11 +43,13 @@ def replays(ledger_dsn, ledger) -> Replays:
         )
         for n in range(1, 11)
     ]
-    output = requests.step(batch, requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW)
+    output = requests.step(
+        batch, requests.KnownRequests(requests={}, verifications={}), CATALOGUE, UNSIGNED, NOW
+    )
     tasks = output.new_tasks
     ledger.requests.save(output.rows, tasks, topic=REQUESTS, now=NOW, due_after=MINUTE)
     changes = [read(a_change(n), n) for n in (20, 21)]
-    told = consents.step(changes, consents.KnownConsents(changes={}, states={}), CATALOGUE, NOW)
+    told = consents.step(changes, consents.KnownConsents(changes={}, states={}), CATALOGUE, UNSIGNED, NOW)
     tasks = told.new_tasks
     ledger.consents.save(told.rows, told.states, tasks, topic=CONSENTS, now=NOW, due_after=MINUTE)
     return Replays(Database(ledger_dsn, application="test"))

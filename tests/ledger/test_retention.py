@@ -7,6 +7,7 @@ from uuid import UUID
 
 import psycopg2
 import pytest
+from key_files import UNSIGNED
 from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure, an_id, read, received
 
 from olvido.broker.reading import dead_letter_of
@@ -63,7 +64,7 @@ def ask(ledger: Ledger, number: int, *, at: datetime = NOW, done: bool = True, *
     """A request that both sinks have carried out, if it is done."""
     output = requests.step(
         [read(an_erasure(number, **request), number)],
-        requests.KnownRequests(requests={}, verifications={}), CATALOGUE, at,
+        requests.KnownRequests(requests={}, verifications={}), CATALOGUE, UNSIGNED, at,
     )  # fmt: skip
     rows = output.new_tasks
     ledger.requests.save(output.rows, rows, topic="olvido.requests.v1", now=at, due_after=MINUTE)
@@ -82,7 +83,7 @@ def change(ledger: Ledger, number: int, decision: Decision, *, at: datetime = NO
     """A consent change that its sinks have followed."""
     output = consents.step(
         [read(a_change(number, decision, occurred_at=at - MINUTE), number)],
-        consents.KnownConsents(changes={}, states={}), CATALOGUE, at,
+        consents.KnownConsents(changes={}, states={}), CATALOGUE, UNSIGNED, at,
     )  # fmt: skip
     rows = output.new_tasks
     ledger.consents.save(

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import psycopg2
 import pytest
+from key_files import UNSIGNED
 from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure, an_id, read
 
 from olvido.core.causes import Cause
@@ -30,7 +31,7 @@ MINUTE = timedelta(minutes=1)
 def saved_requests(ledger: Ledger, batch) -> Planned[RequestRow]:
     known, verified, _ = ledger.requests.known([item.value.request_id for item in batch])
     output = requests.step(
-        batch, requests.KnownRequests(requests=known, verifications=verified), CATALOGUE, NOW
+        batch, requests.KnownRequests(requests=known, verifications=verified), CATALOGUE, UNSIGNED, NOW
     )
     ledger.requests.save(
         output.rows,
@@ -66,7 +67,11 @@ def test_the_redelivery_law_holds_through_the_database(ledger):
 
 def test_two_processes_that_save_the_same_id_do_not_both_succeed(ledger):
     output = requests.step(
-        [read(an_erasure())], requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW
+        [read(an_erasure())],
+        requests.KnownRequests(requests={}, verifications={}),
+        CATALOGUE,
+        UNSIGNED,
+        NOW,
     )
     save = {"topic": "olvido.requests.v1", "now": NOW, "due_after": MINUTE}
     rows = output.new_tasks
@@ -110,7 +115,7 @@ def test_consents_saved_in_any_order_end_in_the_state_of_the_core(ledger):
     for offset, change in enumerate([*changes, *reversed(changes)]):
         # Each is stepped without knowing of the others, as by two processes at once.
         unknown = consents.KnownConsents(changes={}, states={})
-        output = consents.step([read(change, offset)], unknown, CATALOGUE, NOW)
+        output = consents.step([read(change, offset)], unknown, CATALOGUE, UNSIGNED, NOW)
         try:
             ledger.consents.save(
                 output.rows, output.states, [], topic="olvido.consents.v1", now=NOW,

@@ -10,8 +10,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from shell import olvido
 
 from olvido.operators.desk import keys
+from olvido.operators.settings import signing_file
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import Deployment, KafkaSection
+from olvido.schemas.settings.deployment import Deployment, KafkaSection, principal_of
 from olvido.schemas.topics import tasks_topic
 
 TOML = """
@@ -55,6 +56,7 @@ def project(
         "OLVIDO_LEDGER__DSN": ledger_dsn,
         "OLVIDO_KEYS__HANDLE_FILE": str(tmp_path / ".olvido" / "keys" / "handle.key"),
         "OLVIDO_KEYS__PUBLIC_DIR": str(tmp_path / ".olvido" / "keys" / "public"),
+        "OLVIDO_KEYS__SIGNING_FILE": str(signing_file(principal_of(sink), tmp_path)),
         "OLVIDO_KEYS__PRIVATE_DIR": str(tmp_path / ".olvido" / "keys" / "private" / "cn"),
         "TARGET_DSN": ledger_dsn,
     }.items():

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import PROJECT
 from emptied import database
+from key_files import ALWAYS, KeyFiles, principals_of
 from processors.town import HOUR, Town
 from sinks.shop import KINDS
 from sinks.targets import PostgresTarget
@@ -31,9 +32,6 @@ from olvido.operators.desk.canary_people import (
 )
 from olvido.producers.build import Builder
 from olvido.schemas.privacy.handle_key import HandleKey, create_handle_key
-from olvido.schemas.privacy.opening import Opener
-from olvido.schemas.privacy.region_keys import create_region_key
-from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.settings.deployment import (
     Deployment,
     KeysSection,
@@ -56,9 +54,10 @@ class Deployed:
         self.town, self.target, self.sink = town, target, target.sink()
         # Noon of tomorrow: what is done now is past by then, and an hour more is the same day.
         town.now = (datetime.now(UTC) + DAY).replace(hour=12)
-        create_region_key("cn", "2026-11", public_dir=folder / "public", private_dir=folder / "private")
-        self.opener = Opener("cn", folder / "private")
-        self.builder = Builder(handle_key=HandleKey(1, bytes(32)), sealer=Sealer(folder / "public"))
+        files = KeyFiles(folder, ("cn",))
+        self.opener, sealer = files.opener("cn"), files.sealer(now=datetime.now(UTC))
+        town.seals = files.control_seals(principals_of(town.catalogue), until=ALWAYS)
+        self.builder = Builder(handle_key=HandleKey(1, bytes(32)), sealer=sealer)
         self.asked: list[Task] = []
         self.people = self.another()
 
@@ -82,7 +81,7 @@ class Deployed:
         opened = [
             OpenedTask(
                 task=task,
-                identities=self.opener.open(task.box, source_id=task.source_id, subject_id=task.subject_id),
+                identities=self.opener.open(task.box, task),
             )
             for task in tasks
         ]
@@ -214,11 +213,16 @@ def test_the_process_plants_and_emits_the_request(
         }
     )
     create_handle_key(tmp_path / "handle.key")
+    files = KeyFiles(tmp_path, ("cn",))
     ours = ours.model_copy(
         update={
             "kafka": kafka_section,
             "registry": RegistrySection(url=parts.registry_url),
-            "keys": KeysSection(handle_file=tmp_path / "handle.key", public_dir=tmp_path / "public"),
+            "keys": KeysSection(
+                handle_file=tmp_path / "handle.key",
+                public_dir=files.public,
+                signing_file=files.signing_file(),
+            ),
             "ledger": LedgerSection(dsn=ledger_dsn),
             "sinks": {**ours.sinks, "crm": crm},
         }

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 from conftest import PROJECT
+from key_files import UNSIGNED
 from values import CATALOGUE, NOW, a_change, a_handle, an_erasure, an_id, received
 
 from olvido.broker.reading import Read
@@ -51,7 +52,7 @@ def ask(ledger, number: int, *, event: str = "", **changes) -> None:
     """The n-th request, as the processors keep it; its stored event holds a text."""
     place = received(number, value=avro_text(event) if event else b"event")
     known = processor.KnownRequests(requests={}, verifications={})
-    output = processor.step([Read(an_erasure(number, **changes), place)], known, CATALOGUE, NOW)
+    output = processor.step([Read(an_erasure(number, **changes), place)], known, CATALOGUE, UNSIGNED, NOW)
     rows = output.new_tasks
     ledger.requests.save(output.rows, rows, topic="olvido.requests.v1", now=NOW, due_after=MINUTE)
 
@@ -129,7 +130,7 @@ def test_a_request_is_shown_with_its_tasks_and_counts_where_it_was_verified(decl
 
 def test_what_stands_about_a_persons_consents_is_found_by_their_handles(declared, ledger):
     changes = [Read(a_change(1), received(1)), Read(a_change(2, person=2), received(2))]
-    output = consents.step(changes, consents.KnownConsents(changes={}, states={}), CATALOGUE, NOW)
+    output = consents.step(changes, consents.KnownConsents(changes={}, states={}), CATALOGUE, UNSIGNED, NOW)
     tasks = output.new_tasks
     ledger.consents.save(
         output.rows, output.states, tasks, topic="olvido.consents.v1", now=NOW, due_after=MINUTE

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from olvido.core.errors import ConfigError
+from olvido.core.errors import ConfigError, InvalidInput
 from olvido.operators.desk import keys
-from olvido.operators.settings import private_keys
+from olvido.operators.settings import private_keys, signing_file
 from olvido.schemas.settings.deployment import Deployment
 
 TOML = """
@@ -22,7 +22,12 @@ identities = ["email"]
 
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    for name in ("OLVIDO_KEYS__HANDLE_FILE", "OLVIDO_KEYS__PUBLIC_DIR", "OLVIDO_KEYS__PRIVATE_DIR"):
+    for name in (
+        "OLVIDO_KEYS__HANDLE_FILE",
+        "OLVIDO_KEYS__PUBLIC_DIR",
+        "OLVIDO_KEYS__PRIVATE_DIR",
+        "OLVIDO_KEYS__SIGNING_FILE",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OLVIDO_ENV_FILES", "none")
     (tmp_path / "olvido.toml").write_text(TOML)
@@ -34,7 +39,11 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_repeat_changes_nothing(tmp_path: Path, deployment: Deployment) -> None:
-    assert len(keys.create(deployment, tmp_path, epoch="2026-11")) == 2
+    made = keys.create(deployment, tmp_path, epoch="2026-11")
+    assert [key_id for key_id in made if key_id.endswith("2026-11")] == [
+        "control-2026-11", "cn-2026-11", "sg-2026-11",
+    ]  # fmt: skip
+    assert {key_id.partition(".")[0] for key_id in made[3:]} == {"producer", "verifier", "desk", "sink-crm"}
     before = everything(tmp_path)
     assert keys.create(deployment, tmp_path) == ()
     assert keys.create(deployment, tmp_path, epoch="2026-11") == ()
@@ -62,3 +71,40 @@ def test_a_private_key_alone_gets_its_other_half(tmp_path: Path, deployment: Dep
         path.unlink()
     keys.create(deployment, tmp_path)
     assert everything(tmp_path) == before
+
+
+def test_a_principal_whose_private_key_is_elsewhere_keeps_its_key(
+    tmp_path: Path, deployment: Deployment
+) -> None:
+    keys.create(deployment, tmp_path)
+    signing_file("producer", tmp_path).unlink()
+    before = everything(tmp_path)
+    assert keys.create(deployment, tmp_path) == ()
+    assert everything(tmp_path) == before
+
+
+def test_a_principal_is_given_a_new_key_and_the_old_one_is_revoked(
+    tmp_path: Path, deployment: Deployment
+) -> None:
+    keys.create(deployment, tmp_path)
+    [old] = [key for key in keys.principals(deployment, tmp_path) if key.principal == "producer"]
+    assert (old.role, old.signs, old.revoked_at) == ("producer", True, None)
+    new = keys.rotate(deployment, tmp_path, "producer")
+    assert new.before == (old.key_id,)
+    keys.revoke(deployment, tmp_path, "producer", old.key_id)
+    shown = {key.key_id: key for key in keys.principals(deployment, tmp_path) if key.principal == "producer"}
+    assert {key_id: (key.signs, key.revoked_at is None) for key_id, key in shown.items()} == {
+        old.key_id: (False, False),
+        new.key_id: (True, True),
+    }
+    before = everything(tmp_path)
+    keys.revoke(deployment, tmp_path, "producer", old.key_id)  # the first revocation stands
+    assert everything(tmp_path) == before
+
+
+def test_what_is_no_key_and_no_principal_is_said(tmp_path: Path, deployment: Deployment) -> None:
+    keys.create(deployment, tmp_path)
+    with pytest.raises(InvalidInput, match=r"'producr' is not declared; did you mean 'producer'\?"):
+        keys.rotate(deployment, tmp_path, "producr")
+    with pytest.raises(InvalidInput, match="is no key of producer"):
+        keys.revoke(deployment, tmp_path, "producer", "0" * 16)

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+from key_files import UNSIGNED
 from processors.town import MINUTE, Town
 from simulation.registry_twin import RegistryTwin
 from values import CATALOGUE, NOW, a_change, a_receipt, a_verification, an_erasure, received
@@ -76,9 +77,10 @@ def work(town: Town, kafka_section: KafkaSection, registry: Registry, deployment
     parts: Any = SimpleNamespace(
         deployment=declared, catalogue=CATALOGUE, registry=town.registry, ledger=town.ledger,
         publisher=town.sent, emission=town.emission(), first_after=MINUTE,
+        seals=UNSIGNED, sealer=SimpleNamespace(sealed=lambda receipt: receipt),
     )  # fmt: skip
     handlers, timers = work_of(parts)
-    recorder = RecordedHandler(town.registry, town.ledger, town.emission(), clock=utc_now)
+    recorder = RecordedHandler(town.registry, town.ledger, town.emission(), UNSIGNED, clock=utc_now)
     figures = Observer(declared, town.ledger.database)
     return (
         {**handlers, **dict.fromkeys([topic.name for topic in RECORDED], recorder)},

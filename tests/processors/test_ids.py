@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from key_files import UNSIGNED
 from processors.town import Town
 from values import CATALOGUE, NOW, a_change, an_erasure, an_id, read
 
@@ -54,9 +55,9 @@ def test_the_receipts_of_a_change_move_no_request_of_its_id(town):
 def test_two_processes_that_save_one_id_for_both_at_once_leave_one(ledger):
     """Neither has seen the other's row: the second is told to look again, and then refuses it."""
     nothing = consents.KnownConsents(changes={}, states={})
-    change = consents.step([read(CHANGE, 1)], nothing, CATALOGUE, NOW)
+    change = consents.step([read(CHANGE, 1)], nothing, CATALOGUE, UNSIGNED, NOW)
     request = requests.step(
-        [read(REQUEST, 1)], requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW
+        [read(REQUEST, 1)], requests.KnownRequests(requests={}, verifications={}), CATALOGUE, UNSIGNED, NOW
     )
     more = {"now": NOW, "due_after": NOW - NOW}
     ledger.consents.save(change.rows, change.states, change.new_tasks, topic=TOPICS[CHANGE], **more)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from key_files import UNSIGNED
 from values import CATALOGUE, NOW, Journal, a_receipt, an_erasure, an_id, read
 
 from olvido.core.catalogue import Catalogue
@@ -50,7 +51,9 @@ def world(registry, ledger: Ledger):
     item = read(event)
     encoded = requests_codec(registry).encode(event)
     item = replace(item, received=replace(item.received, value=encoded))
-    output = requests.step([item], requests.KnownRequests(requests={}, verifications={}), SMALL, NOW)
+    output = requests.step(
+        [item], requests.KnownRequests(requests={}, verifications={}), SMALL, UNSIGNED, NOW
+    )
     ledger.requests.save(
         output.rows, output.tasks, topic="olvido.requests.v1",
         now=NOW, due_after=MINUTE,
@@ -77,7 +80,7 @@ def a_reconciler(
 ):
     return Reconciler(
         registry, ledger, operations, Emission(registry, catalogue, publisher, source="tests"), catalogue,
-        clock=clock, first_after=MINUTE, unread=unread,
+        seal=lambda receipt: receipt, clock=clock, first_after=MINUTE, unread=unread,
     )  # fmt: skip
 
 

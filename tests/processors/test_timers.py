@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from key_files import UNSIGNED
 from values import an_erasure, an_id, read
 
 from olvido.broker.contract import Record
@@ -22,14 +23,17 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.ranges import read_range
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused, Unavailable
+from olvido.core.sessions import CONTROL
 from olvido.ledger.store import Ledger
+from olvido.operators.desk import keys
+from olvido.operators.settings import private_keys, signing_file
 from olvido.processors import requests
 from olvido.processors.timers import Timer, repeat, running
 from olvido.processors.watchdog import EXIT_TRY_AGAIN
 from olvido.schemas.codec import requests_codec, tasks_codec
 from olvido.schemas.envelope import headers_of
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import Deployment, KafkaSection
+from olvido.schemas.settings.deployment import DESK, Deployment, KafkaSection
 from olvido.schemas.topics import (
     CONSENTS,
     DEAD_LETTERS,
@@ -112,12 +116,16 @@ def committed(kafka: KafkaSection, group: str, topics: list[str]) -> dict[tuple[
 def run_engine(tmp_path: Path, parts, ledger_dsn: str) -> Iterator[Callable[[str], None]]:
     """`olvido run processors --engine …`, as a process."""
     (tmp_path / "olvido.toml").write_bytes((PROJECT / "olvido.toml").read_bytes())
+    keys.create(Deployment.load(tmp_path / "olvido.toml"), tmp_path)
     environment = {
         **os.environ,
         "OLVIDO_KAFKA__BOOTSTRAP_SERVERS": parts.bootstrap_servers,
         "OLVIDO_REGISTRY__URL": parts.registry_url,
         "OLVIDO_LEDGER__DSN": ledger_dsn,
         "OLVIDO_RECONCILER__EVERY_S": "0.5",
+        "OLVIDO_KEYS__PRIVATE_DIR": str(private_keys(CONTROL, tmp_path)),
+        "OLVIDO_KEYS__SIGNING_FILE": str(signing_file(DESK, tmp_path)),
+        "OLVIDO_ACCEPT_UNSIGNED_UNTIL": "9999-12-31",  # who asked is not what is tested here
     }
     command = [str(Path(sys.executable).with_name("olvido")), "run", "processors", "--engine"]
     processes: list[subprocess.Popen[bytes]] = []
@@ -141,9 +149,8 @@ def test_each_engine_sends_again_what_is_owed_and_reads_again_what_was_committed
     owed = replace(an_erasure(1, regions=("cn",)), requested_at=now - timedelta(hours=1))
     item = read(owed)
     item = replace(item, received=replace(item.received, value=codec.encode(owed)))
-    output = requests.step(
-        [item], requests.KnownRequests(requests={}, verifications={}), deployment.catalogue, now
-    )
+    nothing = requests.KnownRequests(requests={}, verifications={})
+    output = requests.step([item], nothing, deployment.catalogue, UNSIGNED, now)
     rows = output.tasks
     ledger.requests.save(
         output.rows, rows, topic=REQUESTS.name, now=now - timedelta(hours=1), due_after=timedelta(minutes=1)

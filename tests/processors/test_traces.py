@@ -8,10 +8,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from key_files import KeyFiles, principals_of
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -30,9 +32,7 @@ from olvido.producers.build import Builder
 from olvido.producers.emitter import Emitter, Outgoing, Writer
 from olvido.schemas.codec import dead_letters_codec, receipts_codec, tasks_codec
 from olvido.schemas.privacy.handle_key import HandleKey, create_handle_key
-from olvido.schemas.privacy.opening import Opener
-from olvido.schemas.privacy.region_keys import create_region_key
-from olvido.schemas.privacy.sealing import Sealer
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import RECEIPTS, REQUESTS, tasks_topic
 from olvido.sinks.contract import OpenedTask
@@ -98,12 +98,19 @@ class Carrier:
     keys: Path
     written: Journal = field(default_factory=Journal)
 
+    @cached_property
+    def files(self) -> KeyFiles:
+        return KeyFiles(self.keys, ("cn",))
+
+    @cached_property
+    def seals(self) -> ControlSeals:
+        return self.files.control_seals(principals_of(ONE_SINK))
+
     def emitter(self) -> Emitter[Record]:
         create_handle_key(self.keys / "handle.key")
-        create_region_key("cn", "2026-11", public_dir=self.keys / "public", private_dir=self.keys / "private")
         builder = Builder(
             handle_key=HandleKey.load(self.keys / "handle.key"),
-            sealer=Sealer(self.keys / "public"),
+            sealer=self.files.sealer(),
             purposes=tuple(ONE_SINK.purposes),
         )
         return Emitter(Writer(builder, self.registry, source="shop"), record_of)
@@ -112,13 +119,15 @@ class Carrier:
         """From the request to the ledger."""
         emission = Emission(self.registry, ONE_SINK, self.written, source="test")
         RequestsHandler(
-            self.registry, self.ledger, emission, ONE_SINK,
+            self.registry, self.ledger, emission, ONE_SINK, self.seals,
             clock=lambda: NOW, due_after=timedelta(minutes=1),
         )([came(record)])  # fmt: skip
         SinkRunner(
             Obedient(),
             name="crm",
-            opener=Opener("cn", self.keys / "private"),
+            opener=self.files.opener("cn"),
+            seals=self.seals,
+            sealer=self.files.sealer("sink-crm"),
             tasks=tasks_codec(self.registry, "crm"),
             receipts=receipts_codec(self.registry),
             dead_letters=dead_letters_codec(self.registry),
@@ -127,7 +136,7 @@ class Carrier:
             source="test",
             clock=lambda: NOW,
         )([came(self.newest(tasks_topic("crm").name))])
-        ReceiptsHandler(self.registry, self.ledger, emission, clock=lambda: NOW)(
+        ReceiptsHandler(self.registry, self.ledger, emission, self.seals, clock=lambda: NOW)(
             [came(self.newest(RECEIPTS.name))]
         )
 

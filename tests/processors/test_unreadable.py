@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from key_files import UNSIGNED
 from processors.town import MINUTE, Town, an_act
 from simulation.registry_twin import RegistryTwin
 from values import CATALOGUE, NOW, a_change, a_verification, an_erasure, an_id, received
@@ -89,7 +90,13 @@ def forget(town: Town, source_id) -> None:
 
 def a_handler(town: Town) -> VerificationsHandler:
     return VerificationsHandler(
-        town.registry, town.ledger, town.emission(), CATALOGUE, clock=town.clock, due_after=MINUTE
+        town.registry,
+        town.ledger,
+        town.emission(),
+        CATALOGUE,
+        UNSIGNED,
+        clock=town.clock,
+        due_after=MINUTE,
     )
 
 
@@ -223,7 +230,9 @@ def crossing(town: Town) -> None:
         )
         for number, request in enumerate(WAITING)
     ]
-    output = requests.step(read, requests.KnownRequests(requests={}, verifications={}), CATALOGUE, NOW)
+    output = requests.step(
+        read, requests.KnownRequests(requests={}, verifications={}), CATALOGUE, UNSIGNED, NOW
+    )
     town.ledger.requests.save(output.rows, (), topic=REQUESTS.name, now=NOW, due_after=MINUTE)
 
 

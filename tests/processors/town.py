@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
 
+from key_files import UNSIGNED
 from values import CATALOGUE, NOW, Journal, received
 
 from olvido.broker.contract import Received
@@ -29,6 +30,7 @@ from olvido.processors.handlers.looks import LooksHandler
 from olvido.processors.handlers.receipts import ReceiptsHandler
 from olvido.processors.reconciler import Reconciler
 from olvido.schemas.codec import Codec, request_status_codec, tasks_codec
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import KafkaSection
 
@@ -52,6 +54,7 @@ class Town:
     now: datetime = NOW
     sent: Journal = field(default_factory=Journal)
     unread: dict[str, int] = field(default_factory=dict)
+    seals: ControlSeals = UNSIGNED
 
     def __post_init__(self) -> None:
         database = Database(self.dsn, application="tests")
@@ -79,6 +82,7 @@ class Town:
             self.operations,
             emission,
             known,
+            seal=lambda receipt: receipt,
             clock=self.clock,
             first_after=MINUTE,
             unread=lambda _group, topics, *, written_before: self.unread.get(topics[0], 0),
@@ -93,6 +97,7 @@ class Town:
                 self.ledger,
                 self.emission(),
                 self.catalogue,
+                self.seals,
                 clock=self.clock,
                 due_after=MINUTE,
             )
@@ -139,7 +144,7 @@ class Town:
 
     def record(self, told: Sequence[Receipt]) -> None:
         """Have receipts recorded."""
-        handle = ReceiptsHandler(self.registry, self.ledger, self.emission(), clock=self.clock)
+        handle = ReceiptsHandler(self.registry, self.ledger, self.emission(), self.seals, clock=self.clock)
         handle([self._read(handle.codec, receipt) for receipt in told])
 
     def look_again(self, tasks: Sequence[Task], result: LookResult | None = None) -> LaterLook:
@@ -159,7 +164,7 @@ class Town:
 
     def record_looks(self, looks: Sequence[LaterLook]) -> None:
         """Have later looks recorded."""
-        handle = LooksHandler(self.registry, self.ledger, self.emission(), clock=self.clock)
+        handle = LooksHandler(self.registry, self.ledger, self.emission(), self.seals, clock=self.clock)
         handle([self._read(handle.codec, look) for look in looks])
 
     def _read(self, codec: Codec, value) -> Received:

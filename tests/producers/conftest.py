@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from key_files import KeyFiles
 from schemas.codecs import MemoryRegistry
 
 from olvido.broker.memory import MemoryBroker
@@ -13,8 +13,6 @@ from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
 from olvido.schemas.privacy.handle_key import HandleKey, create_handle_key
 from olvido.schemas.privacy.opening import Opener
-from olvido.schemas.privacy.region_keys import create_region_key
-from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Connections, KafkaSection, KeysSection, RegistrySection
 from olvido.schemas.topics import CONSENTS, REQUESTS, VERIFICATIONS
@@ -27,27 +25,28 @@ class Keys:
     """The files that a producer is given, and the private ones that it is not."""
 
     section: KeysSection
-    private: Path
+    files: KeyFiles
 
     def opener(self, region: str) -> Opener:
-        return Opener(region, self.private)
+        return self.files.opener(region)
 
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     folder = tmp_path_factory.mktemp("keys")
     create_handle_key(folder / "handle.key")
-    for region in ("cn", "sg"):
-        create_region_key(region, "2026-11", public_dir=folder / "public", private_dir=folder / "private")
-    section = KeysSection(handle_file=folder / "handle.key", public_dir=folder / "public")
-    return Keys(section=section, private=folder / "private")
+    files = KeyFiles(folder)
+    section = KeysSection(
+        handle_file=folder / "handle.key", public_dir=files.public, signing_file=files.signing_file()
+    )
+    return Keys(section=section, files=files)
 
 
 @pytest.fixture(scope="session")
 def builder(keys: Keys) -> Builder:
     return Builder(
         handle_key=HandleKey.load(keys.section.handle_file),
-        sealer=Sealer(keys.section.public_dir),
+        sealer=keys.files.sealer(),
         purposes=PURPOSES,
     )
 

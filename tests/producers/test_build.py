@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from key_files import KeyFiles
 from producers.conftest import Keys
 
 from olvido.broker.memory import MemoryBroker
@@ -42,7 +43,7 @@ def test_a_request_holds_what_was_asked_and_nobody_in_clear(
     assert (accepted.id, accepted.topic, accepted.subject_id) == (AN_ID, REQUESTS.name, request.subject_id)
     assert record.key == request.subject_id.encode()
     for box in request.boxes:
-        opened = keys.opener(box.region).open(box, source_id=AN_ID, subject_id=request.subject_id)
+        opened = keys.opener(box.region).open(box, request)
         assert [identity.value for identity in opened] == ["CANARY-1042", "canary@example.es"]
     assert b"canary" not in repr(record).lower().encode()
 
@@ -265,13 +266,9 @@ def test_what_does_not_fit_into_a_record_is_refused_before_it_is_sent(
 ) -> None:
     from olvido.producers.emitter import Writer
     from olvido.schemas.privacy.handle_key import HandleKey
-    from olvido.schemas.privacy.region_keys import create_region_key
-    from olvido.schemas.privacy.sealing import Sealer
 
-    folder = tmp_path_factory.mktemp("many")
-    for number in range(60):
-        create_region_key(f"r{number}", "2026-11", public_dir=folder / "pub", private_dir=folder / "priv")
-    many = Builder(handle_key=HandleKey.load(keys.section.handle_file), sealer=Sealer(folder / "pub"))
+    files = KeyFiles(tmp_path_factory.mktemp("many"), [f"r{number}" for number in range(60)])
+    many = Builder(handle_key=HandleKey.load(keys.section.handle_file), sealer=files.sealer())
     producer = Producer(Writer(many, memory_registry, source="shop"), memory)
     with pytest.raises(InvalidInput, match="identities: sealed to this many regions exceed 65536 bytes"):
         producer.request_erasure(identities={"customer_id": "王" * 300, "device_id": "王" * 300})

@@ -78,6 +78,7 @@ def test_the_environment_is_enough(connections: Connections, monkeypatch: pytest
     monkeypatch.setenv("OLVIDO_REGISTRY__URL", connections.registry.url)
     monkeypatch.setenv("OLVIDO_KEYS__HANDLE_FILE", str(connections.keys.handle_file))
     monkeypatch.setenv("OLVIDO_KEYS__PUBLIC_DIR", str(connections.keys.public_dir))
+    monkeypatch.setenv("OLVIDO_KEYS__SIGNING_FILE", str(connections.keys.signing_file))
     with Producer.from_env(purposes=["marketing"]) as olvido:
         olvido.request_erasure(identities=ANA, regions=["cn", "sg"])
         now = datetime.now(UTC)
@@ -326,5 +327,6 @@ with Producer.from_env() as olvido:
         "OLVIDO_REGISTRY__URL": connections.registry.url,
         "OLVIDO_KEYS__HANDLE_FILE": str(connections.keys.handle_file),
         "OLVIDO_KEYS__PUBLIC_DIR": str(connections.keys.public_dir),
+        "OLVIDO_KEYS__SIGNING_FILE": str(connections.keys.signing_file),
     }
     subprocess.run([sys.executable, "-c", script], check=True, env=environment, timeout=60)

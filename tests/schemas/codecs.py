@@ -45,7 +45,10 @@ def raw_of(value: object) -> Any:
         case Mapping():
             return {key: raw_of(part) for key, part in value.items()}
         case Task(what=what):
-            flat = {name: raw_of(getattr(value, name)) for name in ("task_id", "generation", "sink", "box")}
+            flat = {
+                name: raw_of(getattr(value, name))
+                for name in ("seal", "task_id", "generation", "sink", "box")
+            }
             flat |= {name: raw_of(getattr(value, name)) for name in ("action", "request_id", "event_id")}
             flat |= {name: raw_of(getattr(value, name)) for name in ("subject_id", "handles", "occurred_at")}
             purposes = [what.purpose] if isinstance(what, Consent) else getattr(what, "purposes", ())

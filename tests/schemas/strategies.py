@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
 from olvido.core.dead_letters import DeadLetter
-from olvido.core.events import ConsentChange, Decision, PrivacyRequest, SealedBox, Verification, Verified
+from olvido.core.events import (
+    ConsentChange,
+    Decision,
+    PrivacyRequest,
+    Seal,
+    SealedBox,
+    Verification,
+    Verified,
+)
 from olvido.core.lifecycle import RequestState
 from olvido.core.looks import LaterLook, LookResult, NotVerified
 from olvido.core.outcomes import Outcome
@@ -46,6 +54,13 @@ boxes = st.builds(
     nonce=st.binary(max_size=12),
     ciphertext=st.binary(max_size=300),
 )
+seals = st.none() | st.builds(
+    Seal,
+    header=st.binary(max_size=300),
+    signature=st.binary(max_size=64),
+    nonce=st.binary(max_size=12),
+    tag=st.binary(max_size=16),
+)
 verified = st.builds(Verified, method=texts, verified_at=instants)
 
 
@@ -65,6 +80,7 @@ requests = st.builds(
     requested_at=instants,
     verification_required=st.booleans(),
     verified=st.none() | verified,
+    seal=seals,
 )
 consents = st.builds(
     ConsentChange,
@@ -77,8 +93,11 @@ consents = st.builds(
     boxes=some(boxes),
     occurred_at=instants,
     policy_version=texts,
+    seal=seals,
 )
-verifications = st.builds(Verification, event_id=uuids, request_id=uuids, subject_id=texts, verified=verified)
+verifications = st.builds(
+    Verification, event_id=uuids, request_id=uuids, subject_id=texts, verified=verified, seal=seals
+)
 
 
 unknowns = st.builds(
@@ -114,6 +133,7 @@ def tasks(sink: str = "crm") -> st.SearchStrategy[Task]:
             subject_id=texts,
             handles=some(handles),
             box=boxes,
+            seal=seals,
         )
 
     return of(st.builds(RequestId, uuids), of_requests) | of(st.builds(ConsentChangeId, uuids), of_changes)
@@ -134,6 +154,7 @@ receipts = st.builds(
     detail=texts,
     applied_at=instants,
     verified_at=st.none() | instants,
+    seal=seals,
 )
 looks = st.builds(
     LaterLook,
@@ -149,6 +170,7 @@ looks = st.builds(
         st.builds(NotVerified, request_id=uuids, generation=numbers, result=st.sampled_from(LookResult)),
         max_size=4,
     ).map(tuple),
+    seal=seals,
 )
 statuses = st.builds(
     RequestStatus,

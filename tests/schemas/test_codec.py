@@ -248,7 +248,7 @@ def test_a_length_that_nobody_sends_is_refused_without_the_memory(
     """B10"""
     body = codec.encode(REQUEST)[5:]
     tracemalloc.start()
-    told = {cause_of(codec, framed(codec, zigzag(length) + body[1:]))}
+    told = {cause_of(codec, framed(codec, body[:1] + zigzag(length) + body[2:]))}
     # The ciphertext is bytes and not a string; its length is one byte.
     start = body.rindex(b"\2c")
     told.add(cause_of(codec, framed(codec, body[:start] + zigzag(length) + body[start + 1 :])))
@@ -314,8 +314,8 @@ def test_a_union_index_out_of_range_is_refused(codec: Codec[PrivacyRequest], ind
 def test_a_number_written_longer_than_it_need_be_is_refused(codec: Codec[PrivacyRequest]) -> None:
     """B13"""
     body = codec.encode(REQUEST)[5:]
-    assert body[:1] == zigzag(36)
-    assert cause_of(codec, framed(codec, b"\xc8\x80\0" + body[1:])) is Cause.NON_CANONICAL
+    assert body[:2] == b"\0" + zigzag(36)  # no seal, and the length of the request_id
+    assert cause_of(codec, framed(codec, b"\0\xc8\x80\0" + body[2:])) is Cause.NON_CANONICAL
 
 
 def test_a_boolean_that_is_seven_is_refused(codec: Codec[PrivacyRequest]) -> None:

@@ -1,139 +1,196 @@
 """A box opens for its region, its event and its subject; a handle says nothing without the key."""
 
-import dataclasses
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from cryptography.exceptions import InvalidTag
 from hypothesis import given
 from hypothesis import strategies as st
+from key_files import KeyFiles
+from values import an_erasure
 
+from olvido.core.asked import asked_digests
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused
-from olvido.core.events import SealedBox
+from olvido.core.events import PrivacyRequest
+from olvido.core.sessions import CONTROL, SignedSession
 from olvido.core.subject import Identity, IdentityKind, check_handles
 from olvido.schemas.privacy import sealing
+from olvido.schemas.privacy.box import first_binding, new_session_key, seal
 from olvido.schemas.privacy.handle_key import HandleKey, create_handle_key
 from olvido.schemas.privacy.identities import normalise
 from olvido.schemas.privacy.opening import Forgotten, Opener
-from olvido.schemas.privacy.region_keys import create_region_key, key_epochs
+from olvido.schemas.privacy.region_keys import create_region_key, current_public_keys, key_epochs
 from olvido.schemas.privacy.sealing import Sealer
+from olvido.schemas.sealed_records import session_in
 
-REQUEST = UUID("01935d0e-5b6a-7c3d-8e4f-0123456789ab")
-SUBJECT = "h1_" + "s" * 43
 ANA = (
     normalise(IdentityKind.CUSTOMER_ID, "C-1042"),
     normalise(IdentityKind.EMAIL, "Ana.García@Example.ES"),
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Keys:
-    public: Path
-    private: Path
+HANDLES = tuple(HandleKey(1, bytes(32)).handle(identity) for identity in ANA)
+ASKED = replace(an_erasure(), handles=HANDLES, subject_id=HANDLES[0].value, regions=("cn",), boxes=())
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
-    folder = tmp_path_factory.mktemp("keys")
-    keys = Keys(folder / "public", folder / "private")
-    for region in ("cn", "sg"):
-        create_region_key(region, "2026-11", public_dir=keys.public, private_dir=keys.private)
-    return keys
+def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyFiles:
+    return KeyFiles(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture(scope="module")
-def sealer(keys: Keys) -> Sealer:
-    return Sealer(keys.public)
+def sealer(keys: KeyFiles) -> Sealer:
+    return keys.sealer()
 
 
-def sealed(sealer: Sealer, region: str = "cn", identities: tuple[Identity, ...] = ANA) -> SealedBox:
-    return sealer.seal(identities, region=region, source_id=REQUEST, subject_id=SUBJECT)
+def sealed(sealer: Sealer, *regions: str, identities: tuple[Identity, ...] = ANA) -> PrivacyRequest:
+    return sealer.sealed_source(replace(ASKED, regions=regions or ("cn",)), identities)
 
 
-def cause_of(opener: Opener, box: SealedBox, source_id: UUID = REQUEST, subject_id: str = SUBJECT) -> Cause:
+def opened(opener: Opener, asked: PrivacyRequest) -> tuple[Identity, ...]:
+    return opener.open(asked.boxes[0], asked)
+
+
+def cause_of(opener: Opener, asked: PrivacyRequest, **box: object) -> Cause:
     with pytest.raises(Refused) as refused:
-        opener.open(box, source_id=source_id, subject_id=subject_id)
+        opener.open(replace(asked.boxes[0], **box), asked)
     assert "ana" not in str(refused.value).lower()
     return refused.value.cause
+
+
+def session_of(asked: PrivacyRequest) -> SignedSession:
+    assert asked.seal is not None
+    return session_in(asked.seal.header)
 
 
 # --- boxes -----------------------------------------------------------------------------------------
 
 
-def test_what_is_sealed_is_opened_as_it_was_given_and_as_normalised(keys: Keys, sealer: Sealer) -> None:
-    opener = Opener("cn", keys.private)
-    assert opener.open(sealed(sealer), source_id=REQUEST, subject_id=SUBJECT) == ANA
+def test_what_is_sealed_is_opened_as_it_was_given_and_as_normalised(keys: KeyFiles, sealer: Sealer) -> None:
+    assert opened(keys.opener("cn"), sealed(sealer)) == ANA
 
 
-def test_a_box_of_china_does_not_open_with_a_key_of_singapore(keys: Keys, sealer: Sealer) -> None:
-    opener = Opener("sg", keys.private)
-    box = sealed(sealer, "cn")
-    assert cause_of(opener, box) is Cause.CANNOT_OPEN
-    renamed = dataclasses.replace(box, region="sg", key_id="sg-2026-11")
-    assert cause_of(opener, renamed) is Cause.CANNOT_OPEN
+def test_a_box_of_china_does_not_open_with_a_key_of_singapore(keys: KeyFiles, sealer: Sealer) -> None:
+    opener, asked = keys.opener("sg"), sealed(sealer, "cn", "sg")
+    assert cause_of(opener, asked) is Cause.CANNOT_OPEN
+    assert cause_of(opener, asked, region="sg", key_id="sg-2026-11") is Cause.CANNOT_OPEN
 
 
-def test_a_box_opens_for_no_other_request_and_no_other_subject(keys: Keys, sealer: Sealer) -> None:
-    opener = Opener("cn", keys.private)
-    box = sealed(sealer)
-    assert cause_of(opener, box, source_id=UUID(int=1)) is Cause.CANNOT_OPEN
-    assert cause_of(opener, box, subject_id="h1_" + "t" * 43) is Cause.CANNOT_OPEN
+@pytest.mark.parametrize("region", ["cn", "sg"])
+def test_each_region_of_an_event_opens_its_own_box_alone(keys: KeyFiles, sealer: Sealer, region: str) -> None:
+    asked = sealed(sealer, "cn", "sg")
+    opener = keys.opener(region)
+    open_to = []
+    for box in asked.boxes:
+        with suppress(Refused):
+            assert opener.open(box, asked) == ANA
+            open_to.append(box.region)
+    assert open_to == [region]
 
 
-@pytest.mark.parametrize("part", ["wrapped_key", "nonce", "ciphertext"])
-def test_a_box_with_any_bit_turned_does_not_open(keys: Keys, sealer: Sealer, part: str) -> None:
-    opener = Opener("cn", keys.private)
-    box = sealed(sealer)
-    content: bytes = getattr(box, part)
+def test_the_control_plane_opens_no_box(keys: KeyFiles, sealer: Sealer) -> None:
+    asked = sealed(sealer, "cn")
+    control = session_of(asked).recipient(CONTROL)
+    cipher = keys.opener(CONTROL).cipher(control)
+    assert asked.seal is not None
+    binding = asked_digests(asked, header=asked.seal.header)("cn")
+    with pytest.raises(InvalidTag):
+        cipher.decrypt(asked.boxes[0].nonce, asked.boxes[0].ciphertext, binding)
+
+
+@pytest.mark.parametrize("part", ["nonce", "ciphertext"])
+def test_a_box_with_any_bit_turned_does_not_open(keys: KeyFiles, sealer: Sealer, part: str) -> None:
+    opener = keys.opener("cn")
+    asked = sealed(sealer)
+    content: bytes = getattr(asked.boxes[0], part)
     for place in range(len(content) * 8):
         turned = bytearray(content)
         turned[place // 8] ^= 1 << place % 8
-        assert cause_of(opener, dataclasses.replace(box, **{part: bytes(turned)})) is Cause.CANNOT_OPEN
+        assert cause_of(opener, asked, **{part: bytes(turned)}) is Cause.CANNOT_OPEN
 
 
 @pytest.mark.parametrize("part", ["wrapped_key", "nonce", "ciphertext"])
-@pytest.mark.parametrize("content", [b"", b"x", b"x" * 5000])
-def test_a_box_of_another_size_does_not_open(keys: Keys, sealer: Sealer, part: str, content: bytes) -> None:
-    opener = Opener("cn", keys.private)
-    assert cause_of(opener, dataclasses.replace(sealed(sealer), **{part: content})) is Cause.CANNOT_OPEN
+@pytest.mark.parametrize("content", [b"x", b"x" * 5000])
+def test_a_box_of_another_size_does_not_open(
+    keys: KeyFiles, sealer: Sealer, part: str, content: bytes
+) -> None:
+    assert cause_of(keys.opener("cn"), sealed(sealer), **{part: content}) is Cause.CANNOT_OPEN
 
 
 @pytest.mark.parametrize("key_id", ["cn-2026-10", "cn-../../x-2026-11", "", "cn", "cn-2026-11/../cn-2026-11"])
-def test_a_box_of_a_key_that_is_not_here_does_not_open(keys: Keys, sealer: Sealer, key_id: str) -> None:
-    opener = Opener("cn", keys.private)
-    assert cause_of(opener, dataclasses.replace(sealed(sealer), key_id=key_id)) is Cause.CANNOT_OPEN
+def test_a_box_of_a_key_that_is_not_here_does_not_open(keys: KeyFiles, sealer: Sealer, key_id: str) -> None:
+    assert cause_of(keys.opener("cn"), sealed(sealer), key_id=key_id) is Cause.CANNOT_OPEN
+
+
+def test_a_box_from_before_there_were_seals_opens_for_its_event_and_subject_alone(keys: KeyFiles) -> None:
+    old = replace(ASKED, regions=("cn",))
+    key_id = "cn-2026-11"
+    wrapped_key, cipher = new_session_key(key_id, current_public_keys(keys.public)["cn"][1])
+    binding = first_binding(old.request_id, old.subject_id, "cn")
+    box = replace(seal(ANA, cipher, region="cn", key_id=key_id, binding=binding), wrapped_key=wrapped_key)
+    opener = keys.opener("cn")
+    assert opener.open(box, old) == ANA
+    for other in (replace(old, request_id=UUID(int=1)), replace(old, subject_id="h1_" + "t" * 43)):
+        with pytest.raises(Refused, match="CANNOT_OPEN"):
+            opener.open(box, other)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        pytest.param((), id="nobody"),
+        pytest.param(ANA[:1], id="fewer than the handles"),
+        pytest.param((*ANA, *ANA), id="more than the handles"),
+        pytest.param(ANA[::-1], id="in another order"),
+        pytest.param(
+            (ANA[0], Identity(kind=IdentityKind.EMAIL, value="ana@example.es", normalised="bob@example.es")),
+            id="another person by its written form",
+        ),
+        pytest.param(
+            (ANA[0], Identity(kind=IdentityKind.EMAIL, value=" ", normalised=" ")), id="a blank identity"
+        ),
+    ],
+)
+def test_a_box_holds_just_whom_the_handles_stand_for(
+    keys: KeyFiles, sealer: Sealer, inside: tuple[Identity, ...]
+) -> None:
+    """One event with one handle, and five hundred people in its box: nobody is erased."""
+    assert cause_of(keys.opener("cn"), sealed(sealer, identities=inside)) is Cause.CANNOT_OPEN
+
+
+# --- sessions --------------------------------------------------------------------------------------
 
 
 def test_one_session_serves_many_events_and_no_two_boxes_are_alike(sealer: Sealer) -> None:
     one, other = sealed(sealer), sealed(sealer)
-    assert one.wrapped_key == other.wrapped_key
-    assert (one.nonce == other.nonce, one.ciphertext == other.ciphertext) == (False, False)
+    assert session_of(one) == session_of(other)
+    (first,), (second,) = one.boxes, other.boxes
+    assert (first.nonce == second.nonce, first.ciphertext == second.ciphertext) == (False, False)
 
 
-def test_a_session_ends_by_count(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_ends_by_count(keys: KeyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing, "SESSION_EVENTS_MAX", 3)
-    sealer = Sealer(keys.public)
-    wrapped = [sealed(sealer).wrapped_key for _ in range(7)]
-    assert [wrapped.index(key) for key in wrapped] == [0, 0, 0, 3, 3, 3, 6]
+    sealer = keys.sealer()
+    sessions = [session_of(sealed(sealer)) for _ in range(7)]
+    assert [sessions.index(session) for session in sessions] == [0, 0, 0, 3, 3, 3, 6]
 
 
-def test_a_session_ends_by_age(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_ends_by_age(keys: KeyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing, "SESSION_AGE_S_MAX", -1.0)
-    sealer = Sealer(keys.public)
-    assert sealed(sealer).wrapped_key != sealed(sealer).wrapped_key
+    sealer = keys.sealer()
+    assert session_of(sealed(sealer)) != session_of(sealed(sealer))
 
 
 def test_the_newest_epoch_seals_and_the_older_ones_still_open(tmp_path: Path) -> None:
-    keys = Keys(tmp_path / "public", tmp_path / "private")
-    create_region_key("cn", "2026-11", public_dir=keys.public, private_dir=keys.private)
-    before = sealed(Sealer(keys.public))
-    create_region_key("cn", "2026-12", public_dir=keys.public, private_dir=keys.private)
-    after = sealed(Sealer(keys.public))
-    opener = Opener("cn", keys.private)
-    assert (before.key_id, after.key_id) == ("cn-2026-11", "cn-2026-12")
-    for box in (before, after):
-        assert opener.open(box, source_id=REQUEST, subject_id=SUBJECT) == ANA
+    keys = KeyFiles(tmp_path)
+    before = sealed(keys.sealer())
+    keys.add("cn", "2026-12")
+    after = sealed(keys.sealer())
+    opener = keys.opener("cn")
+    assert (before.boxes[0].key_id, after.boxes[0].key_id) == ("cn-2026-11", "cn-2026-12")
+    assert opened(opener, before) == opened(opener, after) == ANA
 
 
 def test_a_process_that_runs_on_seals_to_a_new_epoch_from_its_next_session(
@@ -141,71 +198,101 @@ def test_a_process_that_runs_on_seals_to_a_new_epoch_from_its_next_session(
 ) -> None:
     """Else destroying the old epoch would forget new events."""
     monkeypatch.setattr(sealing, "SESSION_EVENTS_MAX", 1)
-    keys = Keys(tmp_path / "public", tmp_path / "private")
-    create_region_key("cn", "2026-11", public_dir=keys.public, private_dir=keys.private)
-    sealer = Sealer(keys.public)
+    keys = KeyFiles(tmp_path)
+    sealer = keys.sealer()
     before = sealed(sealer)
-    create_region_key("cn", "2026-12", public_dir=keys.public, private_dir=keys.private)
-    assert (before.key_id, sealed(sealer).key_id) == ("cn-2026-11", "cn-2026-12")
+    keys.add("cn", "2026-12")
+    assert (before.boxes[0].key_id, sealed(sealer).boxes[0].key_id) == ("cn-2026-11", "cn-2026-12")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param("old-backup.pem", None, id="a copy under a name of its own"),
+        pytest.param("cn-2026-12.pem", "-----BEGIN PUBLIC KEY-----\nMCow", id="half a key of the next epoch"),
+        pytest.param("cn-2026-12.pem", "", id="an empty file"),
+        pytest.param("producer.0123456789abcdef.pub", "AAAA", id="half a key of a principal"),
+    ],
+)
+def test_a_stray_file_among_the_public_keys_stops_no_running_producer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str | None
+) -> None:
+    monkeypatch.setattr(sealing, "SESSION_EVENTS_MAX", 1)
+    keys = KeyFiles(tmp_path)
+    sealer = keys.sealer()
+    sealed(sealer)
+    good = (keys.public / "cn-2026-11.pem").read_text()
+    (keys.public / name).write_text(good if content is None else content)
+    assert opened(keys.opener("cn"), sealed(sealer)) == ANA
+    assert opened(keys.opener("cn"), sealed(keys.sealer())) == ANA
+
+
+def test_keys_that_cannot_be_read_for_a_while_stop_no_running_producer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing, "SESSION_EVENTS_MAX", 1)
+    keys = KeyFiles(tmp_path)
+    sealer = keys.sealer()
+    keys.public.rename(tmp_path / "elsewhere")
+    keys.signing_file().rename(tmp_path / "producer.key")
+    assert opened(keys.opener("cn"), sealed(sealer)) == ANA
 
 
 @pytest.mark.parametrize("opened_before", [True, False])
 def test_what_was_sealed_to_a_destroyed_epoch_is_forgotten(tmp_path: Path, *, opened_before: bool) -> None:
-    keys = Keys(tmp_path / "public", tmp_path / "private")
-    create_region_key("cn", "2026-11", public_dir=keys.public, private_dir=keys.private)
-    box, opener = sealed(Sealer(keys.public)), Opener("cn", keys.private)
+    keys = KeyFiles(tmp_path)
+    asked, opener = sealed(keys.sealer()), keys.opener("cn")
     if opened_before:
-        opener.open(box, source_id=REQUEST, subject_id=SUBJECT)
+        opened(opener, asked)
     (keys.private / "cn-2026-11.destroyed").touch()
     (keys.private / "cn-2026-11.pem").unlink()
     with pytest.raises(Forgotten):
-        opener.open(box, source_id=REQUEST, subject_id=SUBJECT)
+        opened(opener, asked)
 
 
 def test_sizes_tell_little_of_what_is_inside(sealer: Sealer) -> None:
     short = (normalise(IdentityKind.EMAIL, "a@b.es"),)
     longer = (normalise(IdentityKind.EMAIL, "a" * 60 + "@example.es"),)
-    sizes = {len(sealed(sealer, identities=one).ciphertext) for one in (short, longer, ANA)}
+    sizes = {len(sealed(sealer, identities=one).boxes[0].ciphertext) for one in (short, longer, ANA)}
     assert sizes == {256 + 16}  # padded, and the tag of AES-GCM
 
 
 def test_a_region_without_a_public_key_is_a_setting_to_mend(sealer: Sealer) -> None:
-    with pytest.raises(ConfigError, match=r"keys\.public_dir: no public key for region 'eu' .*cn, sg"):
+    with pytest.raises(ConfigError, match=r"keys\.public_dir: no public key for region 'eu' .*cn, sg\)"):
         sealed(sealer, "eu")
 
 
-def test_a_folder_without_keys_is_a_setting_to_mend(tmp_path: Path) -> None:
+def test_a_folder_without_keys_is_a_setting_to_mend(tmp_path: Path, keys: KeyFiles) -> None:
     with pytest.raises(ConfigError, match=r"keys\.public_dir: .* holds no public key"):
-        Sealer(tmp_path)
+        Sealer(tmp_path, keys.signing_file())
     with pytest.raises(ConfigError, match=r"keys\.private_dir: .* holds no private key of region 'cn'"):
         Opener("cn", tmp_path)
+    with pytest.raises(ConfigError, match=r"keys\.signing_file: .* is not the readable key of a principal"):
+        Sealer(keys.public, tmp_path / "none.key")
+    create_region_key("cn", "2026-11", public_dir=tmp_path, private_dir=tmp_path / "private")
+    with pytest.raises(ConfigError, match=r"keys\.public_dir: .* no public key of the control plane"):
+        Sealer(tmp_path, keys.signing_file())
 
 
 def test_a_key_that_is_there_is_kept(tmp_path: Path) -> None:
-    keys = Keys(tmp_path / "public", tmp_path / "private")
-    create_region_key("cn", "2026-11", public_dir=keys.public, private_dir=keys.private)
+    keys = KeyFiles(tmp_path)
     private = (keys.private / "cn-2026-11.pem").read_bytes()
     (keys.public / "cn-2026-11.pem").unlink()  # a crash between the two
-    create_region_key("cn", "2026-11", public_dir=keys.public, private_dir=keys.private)
+    keys.add("cn")
     assert (keys.private / "cn-2026-11.pem").read_bytes() == private
-    box = sealed(Sealer(keys.public))
-    assert Opener("cn", keys.private).open(box, source_id=REQUEST, subject_id=SUBJECT) == ANA
+    assert opened(keys.opener("cn"), sealed(keys.sealer())) == ANA
 
 
 def test_a_public_key_whose_private_half_is_elsewhere_keeps_its_id(tmp_path: Path) -> None:
     """Else what is sealed from then on could be opened by nobody: the sinks have the other private key."""
-    there, here = Keys(tmp_path / "public", tmp_path / "there"), tmp_path / "here"
-    create_region_key("cn", "2026-11", public_dir=there.public, private_dir=there.private)
+    there, here = KeyFiles(tmp_path / "there"), tmp_path / "here"
     with pytest.raises(ConfigError, match=r"keys\.public_dir: .*private half is not in .*here"):
         create_region_key("cn", "2026-11", public_dir=there.public, private_dir=here)
     assert not list(here.glob("*"))
     create_region_key("cn", "2026-11", public_dir=tmp_path / "other", private_dir=here)
     with pytest.raises(ConfigError, match="is not the public half of"):
         create_region_key("cn", "2026-11", public_dir=there.public, private_dir=here)
-    assert (
-        Opener("cn", there.private).open(sealed(Sealer(there.public)), source_id=REQUEST, subject_id=SUBJECT)
-        == ANA
-    )
+    assert opened(there.opener("cn"), sealed(there.sealer())) == ANA
 
 
 def test_the_epochs_of_a_region_are_its_own(tmp_path: Path) -> None:
@@ -215,8 +302,10 @@ def test_the_epochs_of_a_region_are_its_own(tmp_path: Path) -> None:
     assert key_epochs(tmp_path / "nowhere", "cn") == []
 
 
-def test_private_keys_are_for_their_owner_only(keys: Keys) -> None:
-    assert {path.stat().st_mode & 0o777 for path in keys.private.glob("*.pem")} == {0o600}
+def test_private_keys_are_for_their_owner_only_and_public_ones_for_all(keys: KeyFiles) -> None:
+    private = [*keys.private.glob("*.pem"), keys.signing_file()]
+    assert {path.stat().st_mode & 0o777 for path in private} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in keys.public.iterdir()} == {0o644}
 
 
 # --- handles ---------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from simulation import ledger_twin
 from simulation.boxes import OpenerTwin
@@ -87,9 +86,8 @@ class _Fenceless(SinkTwin):
 
 
 class _AllKeys(OpenerTwin):
-    def open(self, box: SealedBox, *, source_id: UUID, subject_id: str) -> tuple[Identity, ...]:
-        whole = OpenerTwin(self._process, self._vault, box.region)
-        return whole.open(box, source_id=source_id, subject_id=subject_id)
+    def open(self, box: SealedBox, asked: Task) -> tuple[Identity, ...]:
+        return OpenerTwin(self._process, self._vault, box.region).open(box, asked)
 
 
 def _any_box(request: Any, *rest: Any, **more: Any) -> tuple[Task, ...]:

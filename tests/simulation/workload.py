@@ -519,8 +519,8 @@ def _bad_uuid(author: _Author, request: PrivacyRequest, _: ConsentChange) -> Non
     author._task(request, "BAD_UUID", raw={"request_id": None})
 
 
-# Where in the bytes of a request: 5 of framing, 1 of length, 36 of request_id, then the right.
-_RIGHT_AT = 5 + 1 + 36
+# Where in the bytes of a request: 5 of framing, 1 for no seal, 1 of length, 36 of request_id, then the right.
+_RIGHT_AT = 5 + 1 + 1 + 36
 _POISONS: tuple[Any, ...] = (
     _with("NULL_VALUE", lambda value: None),
     _with("EMPTY", lambda value: b""),
@@ -533,7 +533,7 @@ _POISONS: tuple[Any, ...] = (
     _with("TRAILING_BYTES", lambda value: value + b"\0"),
     _with("BAD_UTF8", lambda value: value[: _RIGHT_AT + 5] + b"\xff\xfe" + value[_RIGHT_AT + 7 :]),
     _with("BAD_INDEX", lambda value: value[:_RIGHT_AT] + b"\x7e" + value[_RIGHT_AT + 1 :]),
-    _with("NON_CANONICAL", lambda value: value[:5] + b"\xc8\x00" + value[6:]),
+    _with("NON_CANONICAL", lambda value: value[:6] + b"\xc8\x00" + value[7:]),
     _of_request("UNKNOWN_RIGHT", right=Right.UNKNOWN),
     _of_request("BAD_HANDLE", handles=()),
     _of_request("UNKNOWN_REGION", regions=("mars",)),

@@ -14,7 +14,8 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
-from simulation.boxes import OpenerTwin, Vault
+from key_files import UNSIGNED
+from simulation.boxes import OpenerTwin, Unsealing, Vault
 from simulation.carriers import AdminTwin, ConsumerTwin, Group, PublisherTwin
 from simulation.faults import Faults
 from simulation.faust_twin import FaustWorker
@@ -265,7 +266,7 @@ class World:
             self.registry, CATALOGUE, self.makers.publisher(process, self.broker), source=SOURCE
         )
         shared: dict[str, Any] = {"clock": process.clock, "due_after": FIRST_AFTER}
-        parts = (self.registry, ledger, emission, CATALOGUE)
+        parts = (self.registry, ledger, emission, CATALOGUE, UNSIGNED)
         verifications = VerificationsHandler(*parts, **shared)
         handlers: dict[str, Any] = {
             REQUESTS.name: RequestsHandler(*parts, **shared),
@@ -279,6 +280,7 @@ class World:
             SinkOperations(database),  # type: ignore[arg-type]
             emission,
             CATALOGUE,
+            seal=lambda receipt: receipt,
             clock=process.clock,
             first_after=FIRST_AFTER,
             unread=admin.unread,
@@ -322,7 +324,7 @@ class World:
         emission = Emission(
             self.registry, CATALOGUE, self.makers.publisher(process, self.broker), source=SOURCE
         )
-        handler = RecordedHandler(self.registry, ledger, emission, clock=process.clock)
+        handler = RecordedHandler(self.registry, ledger, emission, UNSIGNED, clock=process.clock)
         self._loop(process, RECORDER_GROUP, handler)
 
     def _sink(self, system: System) -> None:
@@ -334,6 +336,8 @@ class World:
             self.makers.sink(process, self.targets[system.name]),
             name=system.name,
             opener=self.makers.opener(process, self.vault, system.region),  # type: ignore[arg-type]
+            seals=UNSIGNED,
+            sealer=Unsealing(),  # type: ignore[arg-type]
             tasks=tasks_codec(self.registry, system.name),
             receipts=receipts_codec(self.registry),
             dead_letters=dead_letters_codec(self.registry),

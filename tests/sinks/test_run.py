@@ -4,11 +4,13 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from confluent_kafka import Consumer
+from key_files import KeyFiles, sealed_task
 from sinks.shop import a_customer, a_handle, an_erasure, identities
 from sinks.targets import DuckDBTarget
 
@@ -19,10 +21,8 @@ from olvido.core.errors import ConfigError
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
 from olvido.schemas.codec import receipts_codec, tasks_codec
-from olvido.schemas.privacy.region_keys import create_region_key
-from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import Deployment, KafkaSection, SinkSection
+from olvido.schemas.settings.deployment import Deployment, KafkaSection, SinkSection, principal_of
 from olvido.schemas.topics import RECEIPTS
 from olvido.sinks.run import run_sink
 
@@ -37,7 +37,6 @@ def shop(duckdb_target: DuckDBTarget) -> DuckDBTarget:
 @pytest.fixture
 def ours(deployment: Deployment, tmp_path: Path) -> Deployment:
     """The repository's deployment, with one sink of this test's own."""
-    create_region_key("cn", "2026-11", public_dir=tmp_path / "public", private_dir=tmp_path / "private")
     tables = {
         "customers": {
             "key": "id",
@@ -47,8 +46,15 @@ def ours(deployment: Deployment, tmp_path: Path) -> Deployment:
     }
     own = {"file": {"env": "OLVIDO_TEST_CRM"}, "tables": tables}
     section = SinkSection(kind="duckdb", region="cn", identities=("customer_id", "email"), **own)
-    keys = deployment.keys.model_copy(update={"private_dir": tmp_path / "private"})
-    return deployment.model_copy(update={"keys": keys, "sinks": {f"shop-{uuid4().hex[:8]}": section}})
+    name, files = f"shop-{uuid4().hex[:8]}", KeyFiles(tmp_path, ("cn",))
+    keys = deployment.keys.model_copy(
+        update={
+            "private_dir": files.private,
+            "public_dir": files.public,
+            "signing_file": files.signing_file(principal_of(name)),
+        }
+    )
+    return deployment.model_copy(update={"keys": keys, "sinks": {name: section}})
 
 
 @contextmanager
@@ -77,10 +83,10 @@ def test_a_task_becomes_a_receipt(
     person = identities(customer_id="C-1")
     task = an_erasure(customer_id="C-1", source_id=UUID(int=5)).task
     subject_id = a_handle(person[0]).value
-    box = Sealer(tmp_path / "public").seal(person, region="cn", source_id=UUID(int=5), subject_id=subject_id)
     codec = tasks_codec(registry, name)
-    fields = {field: getattr(task, field) for field in task.__dataclass_fields__}
-    sealed = type(task)(**{**fields, "sink": name, "box": box})
+    handles = tuple(a_handle(identity) for identity in person)
+    task = replace(task, sink=name, subject_id=subject_id, handles=handles)
+    sealed = sealed_task(KeyFiles(tmp_path, ("cn",)).sealer(), task, person)
     with KafkaPublisher(kafka_section, client_id="test") as publisher:
         publisher.publish([Record(codec.topic.name, subject_id.encode(), codec.encode(sealed))])
     with running(ours, name):

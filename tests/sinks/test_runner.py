@@ -10,8 +10,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from key_files import KeyFiles, principals_of, sealed_task
 from schemas.codecs import MemoryRegistry, forged
 from sinks.shop import a_handle, an_erasure, identities
+from values import CATALOGUE
 
 from olvido.broker.contract import Received, Record
 from olvido.core.causes import Cause
@@ -23,9 +25,7 @@ from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.subject import Identity
 from olvido.core.tasks import Task
 from olvido.schemas.codec import Codec, dead_letters_codec, receipts_codec, tasks_codec
-from olvido.schemas.privacy.opening import Opener
-from olvido.schemas.privacy.region_keys import create_region_key
-from olvido.schemas.privacy.sealing import Sealer
+from olvido.schemas.sealed_records import session_in
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import DEAD_LETTERS, RECEIPTS, tasks_topic
 from olvido.sinks.contract import OpenedTask, SinkSettings
@@ -102,8 +102,8 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        create_region_key("cn", "2026-11", public_dir=folder / "public", private_dir=folder / "private")
-        self.sealer = Sealer(folder / "public")
+        self.keys = KeyFiles(folder, ("cn",))
+        self.sealer = self.keys.sealer(now=NOW)
         registry = MemoryRegistry("runner")
         for topic in (tasks_topic("crm"), RECEIPTS, DEAD_LETTERS):
             registry.register(topic.subject, topic.schema)
@@ -116,7 +116,9 @@ class Bench:
         self.runner = SinkRunner(
             self.sink,
             name="crm",
-            opener=Opener("cn", folder / "private"),
+            opener=self.keys.opener("cn"),
+            seals=self.keys.seals(principals_of(CATALOGUE)),
+            sealer=self.keys.sealer("sink-crm", now=NOW),
             tasks=self.tasks,
             receipts=self.receipts_codec,
             dead_letters=self.letters_codec,
@@ -131,8 +133,7 @@ class Bench:
         person = person or identities(email=CANARY)
         task = replace(an_erasure(email="x@x.org").task, subject_id=a_handle(person[0]).value)
         task = replace(task, handles=tuple(a_handle(identity) for identity in person))
-        box = self.sealer.seal(person, region="cn", source_id=task.source_id, subject_id=task.subject_id)
-        return replace(task, box=box, **changes)
+        return replace(sealed_task(self.sealer, task, person), **changes)
 
     def record(self, task: Task, **changes: Any) -> Received:
         """The task, as read from its topic."""
@@ -148,7 +149,18 @@ class Bench:
         assert all(
             record.key == self.receipts_codec.decode(record.value).subject_id.encode() for record in found
         )
-        return [self.receipts_codec.decode(record.value) for record in found]
+        receipts = [self.receipts_codec.decode(record.value) for record in found]
+        assert all(session_in(receipt.seal.header).principal == "sink-crm" for receipt in receipts)
+        return [replace(receipt, seal=None) for receipt in receipts]
+
+    def unsealed(self, records: Sequence[Record]) -> list[Record]:
+        """The records as they were before they were sealed: no two seals are alike."""
+        return [
+            replace(one, value=replace(self.receipts_codec.decode(one.value), seal=None))
+            if one.topic == RECEIPTS.name
+            else one
+            for one in records
+        ]
 
     @property
     def letters(self) -> list[DeadLetter]:
@@ -230,8 +242,7 @@ BAD: dict[str, tuple[Callable[[Bench, Task], Received], Cause]] = {
 
 
 def empty(bench: Bench, task: Task) -> Task:
-    box = bench.sealer.seal([], region="cn", source_id=task.source_id, subject_id=task.subject_id)
-    return replace(task, box=box)
+    return sealed_task(bench.sealer, task, [])
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -297,7 +308,7 @@ def test_a_redelivered_batch_gives_the_same_records(bench: Bench) -> None:
     batch = [bench.record(bench.sealed()), bad, bench.record(bench.sealed())]
     bench.runner(batch)
     bench.runner(batch)
-    first, second = bench.publisher.calls
+    first, second = (bench.unsealed(call) for call in bench.publisher.calls)
     assert first == second
 
 

@@ -33,6 +33,13 @@ class Cause(Enum):
     NON_CANONICAL = "NON_CANONICAL"
     UNSUPPORTED_VERSION = "UNSUPPORTED_VERSION"
     KEY_MISMATCH = "KEY_MISMATCH"
+    # Who says it
+    UNSIGNED = "UNSIGNED"
+    BAD_SIGNATURE = "BAD_SIGNATURE"
+    UNKNOWN_PRINCIPAL = "UNKNOWN_PRINCIPAL"
+    REVOKED_KEY = "REVOKED_KEY"
+    OUTSIDE_SESSION = "OUTSIDE_SESSION"
+    NOT_IN_SCOPE = "NOT_IN_SCOPE"
     # What it means
     ID_REUSE = "ID_REUSE"
     FUTURE = "FUTURE"
@@ -160,6 +167,36 @@ _EXPLAINED = {
         LetterRemedy.SEND_ANEW,
         "have the upstream service key it by subject_id and send it anew, then discard",
     ),
+    Cause.UNSIGNED: _Explained(
+        "nobody signed it, and this deployment takes no unsigned record any more",
+        LetterRemedy.SEND_ANEW,
+        "find out who wrote it; have them send it with a key of a principal, then discard this",
+    ),
+    Cause.BAD_SIGNATURE: _Explained(
+        "its session is not signed by the key that it names, or is not in its one written form",
+        LetterRemedy.DISCARD,
+        "find out who wrote it to this topic, then discard this",
+    ),
+    Cause.UNKNOWN_PRINCIPAL: _Explained(
+        "the deployment declares no such principal, or no such key of it",
+        LetterRemedy.REDRIVE,
+        "if it is one of yours: bring its public key to where the keys are read, then redrive; else discard",
+    ),
+    Cause.REVOKED_KEY: _Explained(
+        "it is signed with a key that was revoked before it came",
+        LetterRemedy.SEND_ANEW,
+        "find out who has the key; have it sent anew with the new one, then discard this",
+    ),
+    Cause.OUTSIDE_SESSION: _Explained(
+        "its instant is after the end of its session, or the session is too long or not yet begun",
+        LetterRemedy.SEND_ANEW,
+        "mend the clock of whoever wrote it and have it sent anew, then discard this",
+    ),
+    Cause.NOT_IN_SCOPE: _Explained(
+        "its principal may not say this: the scope that olvido.toml gives it is narrower",
+        LetterRemedy.REDRIVE,
+        "if it should be able to: widen its scope in olvido.toml, restart, then redrive; else discard",
+    ),
     Cause.ID_REUSE: _Explained(
         "this id was used before, for another content or for the other kind of event; the first stands",
         LetterRemedy.SEND_ANEW,
@@ -201,9 +238,9 @@ _EXPLAINED = {
         "find out who wrote it to this topic, then discard this",
     ),
     Cause.CANNOT_OPEN: _Explained(
-        "the sealed box does not open with this region's key for this id and subject",
+        "a sealed box, or the seal of the record, does not open for just what the record says",
         LetterRemedy.REDRIVE,
-        "give the sink the key that box.key_id names, then redrive; a moved box: discard",
+        "give this process the key that the box was sealed to, then redrive; moved or altered: discard",
     ),
     Cause.REFUSED_BY_TARGET: _Explained(
         "the target system refuses this task for good",

@@ -27,9 +27,22 @@ class SealedBox:
 
     region: str
     key_id: str  # the epoch of the region's key, such as cn-2026-11
-    wrapped_key: bytes  # the session key, sealed to the region (RFC 9180)
+    wrapped_key: bytes  # the session key, sealed to the region (RFC 9180); empty where a seal's header has it
     nonce: bytes
     ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """Who wrote a record, and that nobody changed it: a session that was signed, and a tag by its key.
+
+    A task carries the seal of the event it comes from.
+    """
+
+    header: bytes  # of the session, as its principal signed it: see olvido.core.sessions
+    signature: bytes  # Ed25519
+    nonce: bytes
+    tag: bytes  # AES-256-GCM over the rest of the record, under the control plane's key of the session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +67,7 @@ class PrivacyRequest:
     requested_at: datetime  # also the fence of an erasure
     verification_required: bool
     verified: Verified | None
+    seal: Seal | None = None  # None: of the form before there were seals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +83,7 @@ class ConsentChange:
     boxes: tuple[SealedBox, ...]
     occurred_at: datetime
     policy_version: str
+    seal: Seal | None = None  # None: of the form before there were seals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +94,7 @@ class Verification:
     request_id: UUID
     subject_id: str
     verified: Verified
+    seal: Seal | None = None  # None: of the form before there were seals
 
 
 def check_instant(instant: datetime, now: datetime, *, field: str) -> None:

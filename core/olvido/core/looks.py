@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from olvido.core.events import Seal
 from olvido.core.ids import look_id
 from olvido.core.outcomes import Outcome
 
@@ -55,6 +56,7 @@ class LaterLook:
     looked: int  # how many were searched for
     forgotten: int  # how many were not, since the key of their boxes is destroyed: they are looked at no more
     not_verified: tuple[NotVerified, ...]
+    seal: Seal | None = None  # of the sink
 
     @property
     def found_again(self) -> tuple[NotVerified, ...]:

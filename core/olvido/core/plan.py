@@ -65,6 +65,7 @@ def plan_tasks(source: Source, catalogue: Catalogue, *, generation: int = 0) -> 
             subject_id=source.subject_id,
             handles=source.handles,
             box=boxes[sink.region],
+            seal=source.seal,
         )
         for sink in catalogue.sinks
         if what.concerns(sink.purposes) and _concerns(sink, source.regions, kinds)

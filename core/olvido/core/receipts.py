@@ -12,7 +12,7 @@ from uuid import UUID
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
-from olvido.core.events import CLOCK_SKEW_MAX
+from olvido.core.events import CLOCK_SKEW_MAX, Seal
 from olvido.core.ids import receipt_id
 from olvido.core.outcomes import NO_EFFECT, Outcome
 from olvido.core.rights.names import Action
@@ -36,6 +36,7 @@ class Receipt:
     detail: str  # a ground, a code, what is not covered: never an identity
     applied_at: datetime
     verified_at: datetime | None  # when reading back found nothing left
+    seal: Seal | None = None  # of who answers
 
 
 def receipt_for(

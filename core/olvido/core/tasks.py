@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from olvido.core.events import SealedBox
+from olvido.core.events import Seal, SealedBox
 from olvido.core.rights.names import Action
 from olvido.core.rights.what import What
 from olvido.core.subject import Handle
@@ -43,6 +43,7 @@ class Task:
     subject_id: str
     handles: tuple[Handle, ...]
     box: SealedBox
+    seal: Seal | None = None  # the seal of the event
 
     @property
     def action(self) -> Action:

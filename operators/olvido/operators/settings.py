@@ -101,3 +101,14 @@ def process_of(group: str) -> str:
 def private_keys(region: str, directory: Path | None = None) -> Path:
     """Where a region's private keys are, for the processes that the stack starts."""
     return (directory or project()) / STATE / "keys" / "private" / region
+
+
+def own_signing_file(declared: "Deployment", principal: str) -> Path:
+    """The key that a command signs with as a principal: the stack's, or else the one that it is given."""
+    own = signing_file(principal)
+    return own if own.exists() else declared.keys.signing_file
+
+
+def signing_file(principal: str, directory: Path | None = None) -> Path:
+    """The key that a principal signs with, for the processes that the stack starts."""
+    return (directory or project()) / STATE / "keys" / "signing" / principal / "signing.key"

@@ -12,7 +12,8 @@ from olvido.core.events import ConsentChange
 from olvido.core.plan import check_consent, plan_tasks
 from olvido.core.tasks import Task
 from olvido.ledger.rows import ConsentKey, ConsentRow, KnownChange
-from olvido.processors.sources import New, Planned, recognise
+from olvido.processors.sources import New, Planned, recognise, sent
+from olvido.schemas.privacy.seals import ControlSeals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,17 +26,23 @@ class KnownConsents:
 
 
 def step(
-    batch: Sequence[Read[ConsentChange]], known: KnownConsents, catalogue: Catalogue, now: datetime
+    batch: Sequence[Read[ConsentChange]],
+    known: KnownConsents,
+    catalogue: Catalogue,
+    seals: ControlSeals,
+    now: datetime,
 ) -> Planned[ConsentRow]:
     """Decide on a batch of consent changes.
 
     A change that comes late moves no state, and its sinks get their tasks all the same: which decision is
     the later one is decided where it is applied. The redelivery law holds as for requests.
     """
-    recognised = recognise(
-        batch, known.changes, known.others, check=lambda change: check_consent(change, catalogue, now),
-        now=now,
-    )  # fmt: skip
+
+    def check(read: Read[ConsentChange]) -> None:
+        check_consent(read.value, catalogue, now)
+        seals.check_source(read.value, sent(read), now)
+
+    recognised = recognise(batch, known.changes, known.others, check=check, now=now)
     rows: list[ConsentRow] = []
     states: dict[ConsentKey, ConsentState] = {}
     new_tasks: list[Task] = []

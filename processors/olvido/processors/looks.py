@@ -9,17 +9,22 @@ from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import Refused
 from olvido.core.events import check_instant
 from olvido.core.looks import LaterLook, NotVerified
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.topics import RECORDER_GROUP
 
 
 def possible(
-    batch: Sequence[Read[LaterLook]], now: datetime
+    batch: Sequence[Read[LaterLook]], seals: ControlSeals, now: datetime
 ) -> tuple[tuple[Read[LaterLook], ...], tuple[DeadLetter, ...]]:
-    """The looks that can be true, and those that become dead letters: they speak of what was not yet."""
+    """The looks that can be true, and the dead letters of the others.
+
+    Those speak of what was not yet, or their principal may not answer for the sink.
+    """
     kept, letters = [], []
     for read in batch:
         try:
             _check(read.value, now)
+            seals.check_look(read.value, read.received.value or b"", now)
         except Refused as refused:
             letters.append(dead_letter_of(read.received, refused, group=RECORDER_GROUP, now=now))
         else:

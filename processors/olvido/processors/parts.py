@@ -9,6 +9,7 @@ from olvido.broker.contract import Handler
 from olvido.broker.groups import unread
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.runtime.canaries import CANARIES_EVERY_S, Canaries
+from olvido.broker.runtime.metrics import UNSIGNED
 from olvido.broker.topics import check_fit
 from olvido.ledger import schema
 from olvido.ledger.clocks import check_clock
@@ -26,6 +27,8 @@ from olvido.processors.reconciler import Reconciler
 from olvido.processors.strays import LogsStrays
 from olvido.processors.timers import Timer
 from olvido.schemas.codec import canaries_codec
+from olvido.schemas.privacy.sealing import Sealer
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import (
@@ -72,6 +75,10 @@ class Parts:
         check_clock(self.ledger.database, utc_now())
         self.publisher = KafkaPublisher(deployment.kafka, client_id=name)
         self.emission = Emission(self.registry, self.catalogue, self.publisher, source=deployment.source)
+        self.seals = ControlSeals.of_control(
+            deployment, deployment.keys.private_dir, on_unsigned=UNSIGNED.labels(name).inc
+        )
+        self.sealer = Sealer(deployment.keys.public_dir, deployment.keys.signing_file)
         self.first_after = timedelta(seconds=deployment.reconciler.first_after_s)
 
     def ask(self) -> dict[str, Callable[[], object]]:
@@ -109,6 +116,7 @@ def _verifications(parts: Parts) -> VerificationsHandler:
         parts.ledger,
         parts.emission,
         parts.catalogue,
+        parts.seals,
         clock=utc_now,
         due_after=parts.first_after,
     )
@@ -119,11 +127,11 @@ def work_of(parts: Parts) -> tuple[dict[str, Handler], tuple[Timer, ...]]:
     verifications = _verifications(parts)
     handlers: dict[str, Handler] = {
         REQUESTS.name: RequestsHandler(
-            parts.registry, parts.ledger, parts.emission, parts.catalogue,
+            parts.registry, parts.ledger, parts.emission, parts.catalogue, parts.seals,
             clock=utc_now, due_after=parts.first_after,
         ),
         CONSENTS.name: ConsentsHandler(
-            parts.registry, parts.ledger, parts.emission, parts.catalogue,
+            parts.registry, parts.ledger, parts.emission, parts.catalogue, parts.seals,
             clock=utc_now, due_after=parts.first_after,
         ),
         VERIFICATIONS.name: verifications,
@@ -133,7 +141,7 @@ def work_of(parts: Parts) -> tuple[dict[str, Handler], tuple[Timer, ...]]:
     kafka, every = parts.deployment.kafka, timedelta(seconds=parts.deployment.reconciler.every_s)
     reconciler = Reconciler(
         parts.registry, parts.ledger, SinkOperations(parts.ledger.database), parts.emission, parts.catalogue,
-        clock=utc_now, first_after=parts.first_after, unread=partial(unread, kafka),
+        seal=parts.sealer.sealed, clock=utc_now, first_after=parts.first_after, unread=partial(unread, kafka),
     )  # fmt: skip
     audit = Audit(kafka, parts.ledger, group=PROCESSORS_GROUP, handlers=handlers)
     left_behind = Publication(parts.ledger, parts.emission)

@@ -13,6 +13,7 @@ from olvido.core.receipts import Receipt, check_applied_at, stands
 from olvido.core.status import RequestStatus, status_of
 from olvido.ledger.recording import task_key
 from olvido.ledger.rows import Outcomes, RequestHead, StateRow, TaskKey, unreadable_row
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.topics import RECORDER_GROUP
 
 _FIELDS = {Cause.UNKNOWN_TASK: "task_id", Cause.CONFLICT: "outcome"}
@@ -41,6 +42,21 @@ def possible(
         except Refused as refused:
             letters.append(dead_letter_of(read.received, refused, group=RECORDER_GROUP, now=now))
     return good, letters
+
+
+def signed(
+    batch: Sequence[Read[Receipt]], seals: ControlSeals, now: datetime
+) -> tuple[list[Read[Receipt]], tuple[DeadLetter, ...]]:
+    """The receipts whose principal may answer for their sink, and the dead letters of the others."""
+    good, letters = list[Read[Receipt]](), list[DeadLetter]()
+    for read in batch:
+        try:
+            seals.check_receipt(read.value, read.received.value or b"", now)
+        except Refused as refused:
+            letters.append(dead_letter_of(read.received, refused, group=RECORDER_GROUP, now=now))
+        else:
+            good.append(read)
+    return good, tuple(letters)
 
 
 def standing(batch: Sequence[Read[Receipt]]) -> tuple[Receipt, ...]:

@@ -6,7 +6,7 @@ a sink is sent from here as well, and never in front of the work of the day.
 """
 
 import logging
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -57,7 +57,8 @@ class Reconciler:
 
     def __init__(
         self, registry: Registry, ledger: Ledger, operations: SinkOperations, emission: Emission,
-        catalogue: Catalogue, *, clock: Clock, first_after: timedelta, unread: Unread,
+        catalogue: Catalogue, *, seal: Callable[[Receipt], Receipt], clock: Clock, first_after: timedelta,
+        unread: Unread,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -66,6 +67,7 @@ class Reconciler:
             operations: knows the restores and backfills that are open.
             emission: sends.
             catalogue: the sinks there are.
+            seal: seals what is answered where no sink can be asked.
             clock: says when it is.
             first_after: how long a receipt may take before its task is sent again, at first.
             unread: tells how far the sinks and the recorder are.
@@ -76,6 +78,7 @@ class Reconciler:
         self._emission = emission
         self._publication = Publication(ledger, emission)
         self._catalogue = catalogue
+        self._seal = seal
         self._clock = clock
         self._first_after = first_after
         self._unread = unread
@@ -195,7 +198,7 @@ class Reconciler:
             ],
             now=now,
         )
-        return self._emission.prepare(tasks=tasks, receipts=answers)
+        return self._emission.prepare(tasks=tasks, receipts=map(self._seal, answers))
 
     def _send(self, prepared: Prepared, ready: Iterable[OwedTask]) -> None:
         """Send what was taken.

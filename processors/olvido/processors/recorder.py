@@ -45,7 +45,7 @@ def run_recorder(deployment: Deployment, stop: threading.Event) -> None:
             )
         except Stopped:
             return
-        handler = RecordedHandler(parts.registry, parts.ledger, parts.emission, clock=utc_now)
+        handler = RecordedHandler(parts.registry, parts.ledger, parts.emission, parts.seals, clock=utc_now)
         loop = Loop(
             deployment.kafka,
             group=RECORDER_GROUP,

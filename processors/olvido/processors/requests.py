@@ -15,7 +15,8 @@ from olvido.core.requests import needs_verification
 from olvido.core.status import RequestStatus, status_of
 from olvido.core.tasks import Task
 from olvido.ledger.rows import KnownRequest, KnownVerification, RequestRow, VerificationKey
-from olvido.processors.sources import Again, New, Planned, recognise
+from olvido.processors.sources import Again, New, Planned, recognise, sent
+from olvido.schemas.privacy.seals import ControlSeals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,11 @@ class KnownRequests:
 
 
 def step(
-    batch: Sequence[Read[PrivacyRequest]], known: KnownRequests, catalogue: Catalogue, now: datetime
+    batch: Sequence[Read[PrivacyRequest]],
+    known: KnownRequests,
+    catalogue: Catalogue,
+    seals: ControlSeals,
+    now: datetime,
 ) -> Planned[RequestRow]:
     """Decide on a batch of requests.
 
@@ -36,10 +41,12 @@ def step(
     record that comes again from its own place is a redelivery and asks for the same again, for
     nobody knows whether its tasks were sent.
     """
-    recognised = recognise(
-        batch, known.requests, known.others, check=lambda request: check_request(request, catalogue, now),
-        now=now,
-    )  # fmt: skip
+
+    def check(read: Read[PrivacyRequest]) -> None:
+        check_request(read.value, catalogue, now)
+        seals.check_source(read.value, sent(read), now)
+
+    recognised = recognise(batch, known.requests, known.others, check=check, now=now)
     rows: list[RequestRow] = []
     new_tasks: list[Task] = []
     tasks: list[Task] = []
@@ -47,7 +54,7 @@ def step(
     for event in recognised.events:
         match event:
             case New(value=value):
-                request = _verified(value, known.verifications)
+                request = _verified(value, known.verifications, seals)
                 planned, state = _start(request, catalogue)
                 rows.append(_row(event, state, len(planned)))
                 statuses.append(status_of(request, state, unanswered(planned)))
@@ -89,11 +96,18 @@ def _start(request: PrivacyRequest, catalogue: Catalogue) -> tuple[tuple[Task, .
 
 
 def _verified(
-    request: PrivacyRequest, verifications: Mapping[VerificationKey, KnownVerification]
+    request: PrivacyRequest,
+    verifications: Mapping[VerificationKey, KnownVerification],
+    seals: ControlSeals,
 ) -> PrivacyRequest:
-    """The request with the verification that came before it, if one is about the same person."""
+    """The request with the verification that came before it, if one is about the same person.
+
+    What it says of its own verification counts only where its principal may verify.
+    """
     verification = verifications.get((request.request_id, request.subject_id))
-    return request if verification is None else replace(request, verified=verification.verified)
+    if verification is not None:
+        return replace(request, verified=verification.verified)
+    return request if seals.may_verify(request) else replace(request, verified=None)
 
 
 def _row(event: New[PrivacyRequest], state: RequestState, tasks: int) -> RequestRow:

@@ -87,7 +87,7 @@ def recognise(
     known: Mapping[UUID, F | Refused],
     others: Set[UUID],
     *,
-    check: Callable[[V], None],
+    check: Callable[[Read[V]], None],
     now: datetime,
 ) -> Recognised[V, F]:
     """Recognise the events of a batch.
@@ -99,7 +99,8 @@ def recognise(
         batch: the events, as they were read.
         known: what the ledger knows of their ids, or why that cannot be read.
         others: which of their ids an event of the other kind has.
-        check: raises ``Refused`` for an event that does not fit the deployment.
+        check: raises ``Refused`` for an event that does not fit the deployment, or that its principal may
+            not ask for.
         now: when.
     """
     events: list[New[V] | Again[V, F]] = []
@@ -118,12 +119,11 @@ def recognise(
                 raise Refused(Cause.ID_REUSE, field=_id_field(value))
             if not again:
                 # What was saved from here was found good, by whatever clock: ours may be behind that one.
-                check(value)
+                check(read)
             digest = digests.get(source_id) if first is None else first.digest
             if digest is None:
                 digest = digests[source_id] = content_digest(value)
-                assert read.received.value is not None, "a value was decoded from it"
-                events.append(New(value=value, place=place, digest=digest, event=read.received.value))
+                events.append(New(value=value, place=place, digest=digest, event=sent(read)))
             elif not same_content(value, digest):
                 raise Refused(Cause.ID_REUSE, field=_id_field(value))
             elif first is not None and again:
@@ -133,6 +133,12 @@ def recognise(
         except Refused as refused:
             letters.append(dead_letter_of(read.received, refused, group=PROCESSORS_GROUP, now=now))
     return Recognised(events=tuple(events), dead_letters=tuple(letters), duplicates=duplicates)
+
+
+def sent(read: Read[V]) -> bytes:
+    """The record of an event, as it was read."""
+    assert read.received.value is not None, "a value was decoded from it"
+    return read.received.value
 
 
 def _id_field(value: PrivacyRequest | ConsentChange) -> str:

@@ -26,6 +26,7 @@ from olvido.ledger.rows import (
     VerificationRow,
 )
 from olvido.processors.requests import planned_event, unanswered
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.topics import PROCESSORS_GROUP
 
 
@@ -59,7 +60,13 @@ class Released:
     unreadable: Mapping[UUID, Refused]  # requests that wait on: why their event is not read
 
 
-def step(batch: Sequence[Given], known: KnownVerifications, catalogue: Catalogue, now: datetime) -> Released:
+def step(
+    batch: Sequence[Given],
+    known: KnownVerifications,
+    catalogue: Catalogue,
+    seals: ControlSeals,
+    now: datetime,
+) -> Released:
     """Decide on a batch of verifications. The first verification of a request and subject stands.
 
     One that comes before its request is kept, whoever it is about; one about another subject than
@@ -84,7 +91,7 @@ def step(batch: Sequence[Given], known: KnownVerifications, catalogue: Catalogue
             if isinstance(request, Refused):
                 raise request
             if not again:  # what was saved from here was found good, by a clock that may be ahead of ours
-                check_instant(verification.verified.verified_at, now, field="verified.verified_at")
+                _check(given, seals, now)
             if request is not None and request.subject_id != verification.subject_id:
                 raise Refused(Cause.KEY_MISMATCH, field="subject_id", reason="not the subject of the request")
         except Refused as refused:
@@ -120,6 +127,17 @@ def step(batch: Sequence[Given], known: KnownVerifications, catalogue: Catalogue
         dead_letters=tuple(letters),
         unreadable=unreadable,
     )
+
+
+def _check(given: Given, seals: ControlSeals, now: datetime) -> None:
+    """Check when it was verified, and by whom where the record is at hand.
+
+    Raises:
+        Refused: it cannot be so, or its principal may not say it.
+    """
+    check_instant(given.verification.verified.verified_at, now, field="verified.verified_at")
+    if given.received is not None:
+        seals.check_verification(given.verification, given.received.value or b"", now)
 
 
 def _row(given: Given) -> VerificationRow:

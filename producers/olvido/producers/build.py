@@ -17,7 +17,6 @@ from olvido.core.events import (
     ConsentChange,
     Decision,
     PrivacyRequest,
-    SealedBox,
     Verification,
     Verified,
     check_instant,
@@ -62,7 +61,7 @@ class Builder:
         """
         Args:
             handle_key: makes handles.
-            sealer: seals to the regions it has public keys of.
+            sealer: seals to the regions it has public keys of, and signs.
             identity_order: the deployment's order of kinds; the first one given names the subject.
             purposes: the deployment's purposes, to check against early; None where they are not known.
                 The processors check in any case.
@@ -85,7 +84,7 @@ class Builder:
         """
         return cls(
             handle_key=HandleKey.load(connections.keys.handle_file),
-            sealer=Sealer(connections.keys.public_dir),
+            sealer=Sealer(connections.keys.public_dir, connections.keys.signing_file),
             identity_order=connections.identity_order,
             purposes=connections.purposes or None if purposes is None else purposes,
         )
@@ -115,18 +114,19 @@ class Builder:
         identified, handles = self._identify(identities)
         source_id = _id(request_id, "request_id")
         places = self._regions(regions)
-        return PrivacyRequest(
+        asked = PrivacyRequest(
             request_id=source_id,
             right=which,
             subject_id=handles[0].value,
             handles=handles,
             regions=places,
-            boxes=self._seal(identified, places, source_id, handles[0].value),
+            boxes=(),
             purposes=self._objected(which, purposes),
             requested_at=now if requested_at is None else _instant(requested_at, now, "requested_at"),
             verification_required=bool(verification_required),
             verified=None if verified is None else _verified(verified.method, verified.verified_at, now),
         )
+        return self._sealer.sealed_source(asked, identified)
 
     def consent(
         self,
@@ -147,17 +147,18 @@ class Builder:
         identified, handles = self._identify(identities)
         source_id = _id(event_id, "event_id")
         places = self._regions(regions)
-        return ConsentChange(
+        change = ConsentChange(
             event_id=source_id,
             purpose=self._purpose(purpose, "purpose"),
             decision=decision,
             subject_id=handles[0].value,
             handles=handles,
             regions=places,
-            boxes=self._seal(identified, places, source_id, handles[0].value),
+            boxes=(),
             occurred_at=_instant(occurred_at, datetime.now(UTC), "occurred_at"),
             policy_version=policy_version and _word(policy_version, "policy_version"),
         )
+        return self._sealer.sealed_source(change, identified)
 
     def verification(
         self,
@@ -176,24 +177,17 @@ class Builder:
         """
         if request_id is None:
             raise InvalidInput("request_id", "is needed: which request was verified")
-        return Verification(
+        verification = Verification(
             event_id=_id(event_id, "event_id"),
             request_id=_id(request_id, "request_id"),
             subject_id=self._subject(identities, subject_id),
             verified=_verified(method, verified_at, datetime.now(UTC)),
         )
+        return self._sealer.sealed(verification)
 
     def _identify(self, given: Mapping[str, str]) -> tuple[tuple[Identity, ...], tuple[Handle, ...]]:
         identities = identities_from(given, self._order)
         return identities, tuple(self._handle_key.handle(identity) for identity in identities)
-
-    def _seal(
-        self, identities: tuple[Identity, ...], regions: tuple[str, ...], source_id: UUID, subject_id: str
-    ) -> tuple[SealedBox, ...]:
-        return tuple(
-            self._sealer.seal(identities, region=region, source_id=source_id, subject_id=subject_id)
-            for region in regions
-        )
 
     def _regions(self, given: Sequence[str] | None) -> tuple[str, ...]:
         known = self._sealer.regions

@@ -33,6 +33,7 @@ from olvido.core.rights.names import Action
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Task
 from olvido.schemas.registry import Registry
+from olvido.schemas.sealed_records import seal_bytes
 from olvido.schemas.shipped import FINGERPRINT_BYTES, Version, schema_text, versions_of
 from olvido.schemas.topics import (
     CANARIES,
@@ -243,8 +244,8 @@ def _ends_early(body: bytes, writer: Schema) -> bool:
 class TaskCodec(Codec[Task]):
     """Encodes the tasks of one event together: what they share is encoded once.
 
-    An Avro record is its fields one after the other, so a task is put together out of three
-    pieces: what is its own, its region's box, and what all tasks of the event have in common.
+    An Avro record is its fields one after the other, so a task is put together out of four
+    pieces: the seal, what is its own, its region's box, and what all tasks of the event have in common.
     """
 
     def __init__(self, registry: Registry, sink: str) -> None:
@@ -256,6 +257,7 @@ class TaskCodec(Codec[Task]):
         return b"".join(
             (
                 self._frame,
+                pieces.seal(task),
                 b"\x48",  # a string of 36 bytes: the task_id
                 str(task.task_id).encode(),
                 zigzag(task.generation),
@@ -273,7 +275,15 @@ class TaskPieces:
     def __init__(self) -> None:
         self._source: UUID | None = None
         self._boxes: dict[str, bytes] = {}
+        self._seal = b""
         self._rest = b""
+
+    def seal(self, task: Task) -> bytes:
+        """The seal of the event."""
+        self._turn_to(task)
+        if not self._seal:
+            self._seal = seal_bytes(task)
+        return self._seal
 
     def box(self, task: Task) -> bytes:
         """The sealed box of the task's region."""
@@ -291,7 +301,7 @@ class TaskPieces:
 
     def _turn_to(self, task: Task) -> None:
         if task.source_id is not self._source:
-            self._source, self._boxes, self._rest = task.source_id, {}, b""
+            self._source, self._boxes, self._seal, self._rest = task.source_id, {}, b"", b""
 
 
 def avro_text(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Files that their owner alone can read: there whole, or not there at all."""
+"""Files of keys and secrets: there whole, or not at all; readable by their owner alone unless public."""
 
 import os
 import tempfile
@@ -19,6 +19,23 @@ def write_private(path: Path, content: bytes | str, *, new: bool = False) -> boo
     Raises:
         OSError: it cannot be written. Then nothing is left of it.
     """
+    return _write(path, content, new=new, mode=0o600)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a secret once, whole or not at all, readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        write_private(path, content, new=True)  # if another process was first, theirs stands
+
+
+def write_public(path: Path, content: bytes | str) -> None:
+    """Write what everybody may read, in one step for whoever reads it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, content, new=False, mode=0o644)
+
+
+def _write(path: Path, content: bytes | str, *, new: bool, mode: int) -> bool:
     data = content.encode() if isinstance(content, str) else content
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # which gives it 0600
     draft = Path(name)
@@ -29,6 +46,7 @@ def write_private(path: Path, content: bytes | str, *, new: bool = False) -> boo
             # Killed before the next step, a draft is left that nobody reads. Without this line a power cut
             # after it could leave the name with nothing in it.
             os.fsync(file.fileno())
+        draft.chmod(mode)
         if not new:
             draft.replace(path)
             return True
@@ -39,10 +57,3 @@ def write_private(path: Path, content: bytes | str, *, new: bool = False) -> boo
         return True
     finally:
         draft.unlink(missing_ok=True)
-
-
-def write_new(path: Path, content: bytes) -> None:
-    """Write a secret once, whole or not at all, readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        write_private(path, content, new=True)  # if another process was first, theirs stands

@@ -14,7 +14,15 @@ from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import Refused
-from olvido.core.events import ConsentChange, Decision, PrivacyRequest, SealedBox, Verification, Verified
+from olvido.core.events import (
+    ConsentChange,
+    Decision,
+    PrivacyRequest,
+    Seal,
+    SealedBox,
+    Verification,
+    Verified,
+)
 from olvido.core.lifecycle import RequestState
 from olvido.core.looks import LaterLook, LookResult, NotVerified
 from olvido.core.outcomes import Outcome
@@ -24,6 +32,7 @@ from olvido.core.rights.names import Action, Right
 from olvido.core.rights.registry import ACTIONS
 from olvido.core.rights.unknown import Unknown
 from olvido.core.rights.what import Particulars, What
+from olvido.core.sessions import Recipient, SignedSession
 from olvido.core.status import RequestStatus
 from olvido.core.subject import Handle, IdentityKind
 from olvido.core.tasks import ConsentChangeId, RequestId, Task
@@ -39,6 +48,7 @@ class Shape:
 
 def _task(
     *,
+    seal: Seal | None,
     task_id: UUID,
     generation: int,
     sink: str,
@@ -68,6 +78,7 @@ def _task(
         subject_id=subject_id,
         handles=handles,
         box=box,
+        seal=seal,
     )
 
 
@@ -94,6 +105,9 @@ def _status(*, answered: int, outcomes: Mapping[str, Outcome], **fields: Any) ->
 RECORDS: Mapping[str, Shape] = {
     "Handle": Shape(Handle),
     "SealedBox": Shape(SealedBox),
+    "Seal": Shape(Seal),
+    "SignedSession": Shape(SignedSession),
+    "Recipient": Shape(Recipient),
     "Verified": Shape(Verified),
     "PrivacyRequest": Shape(PrivacyRequest),
     "ConsentChange": Shape(ConsentChange),

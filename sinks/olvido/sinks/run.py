@@ -5,12 +5,15 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 from olvido.broker.contract import Publisher, Received
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.loop import Loop
 from olvido.broker.runtime import tracing
 from olvido.broker.runtime.health import ReaderHealth
+from olvido.broker.runtime.metrics import UNSIGNED
 from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import Stopped, patiently
 from olvido.broker.runtime.serving import serving
@@ -18,8 +21,10 @@ from olvido.broker.topics import check_fit
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.schemas.codec import dead_letters_codec, looks_codec, receipts_codec, tasks_codec
 from olvido.schemas.privacy.opening import Opener
+from olvido.schemas.privacy.sealing import Sealer
+from olvido.schemas.privacy.seals import Seals
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment, principal_of
 from olvido.schemas.topics import sink_group, tasks_topic
 from olvido.sinks.contract import LookingAgain, Sink
 from olvido.sinks.plugins import load_sink
@@ -27,6 +32,16 @@ from olvido.sinks.runner import SinkRunner
 from olvido.sinks.sweeping import Sweeping
 
 log = logging.getLogger("olvido.sinks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What a sink works with beside its target."""
+
+    opener: Opener
+    sealer: Sealer
+    publisher: Publisher
+    registry: Registry
 
 
 def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
@@ -39,7 +54,7 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
     """
     tracing.set_up(sink_group(name))
     sink = load_sink(deployment, name)
-    opener = open_boxes(deployment, name)
+    opener, sealer = open_boxes(deployment, name), sealer_of(deployment, name)
     publisher = KafkaPublisher(deployment.kafka, client_id=sink_group(name))
     group, topics, activity = sink_group(name), [tasks_topic(name).name], Activity()
     health = ReaderHealth(deployment.kafka, group=group, topics=topics, activity=activity)
@@ -51,15 +66,10 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
             patiently(f"sink {name}", sink.install, stop)
             patiently(f"sink {name}", lambda: check_fit(deployment.kafka, [tasks_topic(name)]), stop)
             registry = Registry(deployment.registry)
-            runner = patiently(
-                f"sink {name}",
-                lambda: _runner(deployment, name, sink, opener, publisher, registry=registry),
-                stop,
-            )
+            means = Means(opener=opener, sealer=sealer, publisher=publisher, registry=registry)
+            runner = patiently(f"sink {name}", partial(_runner, deployment, name, sink, means), stop)
             look_again = patiently(
-                f"sink {name}",
-                lambda: looking_again(deployment, name, sink, opener, publisher, registry=registry),
-                stop,
+                f"sink {name}", partial(looking_again, deployment, name, sink, means), stop
             )
             log.info("sink %s starts: its target answers and fits the data map", name)
             health.started({"target": runner.reach, "registry": registry.reach})
@@ -94,32 +104,50 @@ def open_boxes(deployment: Deployment, name: str) -> Opener:
     return Opener(deployment.sinks[name].region, deployment.keys.private_dir)
 
 
+def sealer_of(deployment: Deployment, name: str, signing_file: Path | None = None) -> Sealer:
+    """What seals the receipts of a sink.
+
+    Args:
+        deployment: the deployment.
+        name: the sink's name.
+        signing_file: the key of its principal, if it is not the one that the deployment names.
+
+    Raises:
+        ConfigError: the key is missing, or its principal may not answer for this sink.
+    """
+    sealer = Sealer(deployment.keys.public_dir, signing_file or deployment.keys.signing_file)
+    principal = deployment.all_principals.get(sealer.principal)
+    if principal is None or name not in principal.sinks:
+        raise ConfigError(
+            f"keys.signing_file: principal {sealer.principal!r} may not answer for sink {name}: "
+            f"give OLVIDO_KEYS__SIGNING_FILE with the key of {principal_of(name)!r}"
+        )
+    return sealer
+
+
 def _runner(
     deployment: Deployment,
     name: str,
     sink: Sink,
-    opener: Opener,
-    publisher: KafkaPublisher,
-    *,
-    registry: Registry,
+    means: Means,
 ) -> SinkRunner:
     return SinkRunner(
         sink,
         name=name,
-        opener=opener,
-        tasks=tasks_codec(registry, name),
-        receipts=receipts_codec(registry),
-        dead_letters=dead_letters_codec(registry),
-        publisher=publisher,
+        opener=means.opener,
+        seals=Seals.of(deployment, on_unsigned=UNSIGNED.labels(sink_group(name)).inc),
+        sealer=means.sealer,
+        tasks=tasks_codec(means.registry, name),
+        receipts=receipts_codec(means.registry),
+        dead_letters=dead_letters_codec(means.registry),
+        publisher=means.publisher,
         group=sink_group(name),
         source=deployment.source,
         clock=lambda: datetime.now(UTC),
     )
 
 
-def looking_again(
-    deployment: Deployment, name: str, sink: Sink, opener: Opener, publisher: Publisher, *, registry: Registry
-) -> Sweeping | None:
+def looking_again(deployment: Deployment, name: str, sink: Sink, means: Means) -> Sweeping | None:
     """What has a sink look again for people it erased; None if it is of a kind that cannot.
 
     Raises:
@@ -129,8 +157,8 @@ def looking_again(
     if not isinstance(sink, LookingAgain):
         return None
     return Sweeping(
-        sink, name=name, opener=opener, looks=looks_codec(registry), publisher=publisher,
-        source=deployment.source,
+        sink, name=name, opener=means.opener, sealer=means.sealer, looks=looks_codec(means.registry),
+        publisher=means.publisher, source=deployment.source,
     )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.codec import Codec
 from olvido.schemas.envelope import headers_of
 from olvido.schemas.privacy.opening import Forgotten, Opener
+from olvido.schemas.privacy.sealing import Sealer
+from olvido.schemas.privacy.seals import Seals
 from olvido.sinks.contract import OpenedTask, Remembering, Sink
 
 log = logging.getLogger("olvido.sinks")
@@ -47,6 +49,8 @@ class SinkRunner:
         *,
         name: str,
         opener: Opener,
+        seals: Seals,
+        sealer: Sealer,
         tasks: Codec[Task],
         receipts: Codec[Receipt],
         dead_letters: Codec[DeadLetter],
@@ -60,6 +64,8 @@ class SinkRunner:
             sink: does the work.
             name: the sink's name; a task for another one is refused.
             opener: opens the boxes of the sink's region.
+            seals: checks who asks.
+            sealer: seals the receipts, as the sink's principal.
             tasks, receipts, dead_letters: the codecs of the three topics.
             publisher: writes receipts and dead letters.
             group: the consumer group, which dead letters name.
@@ -69,6 +75,8 @@ class SinkRunner:
         self._sink = sink
         self._name = name
         self._opener = opener
+        self._seals = seals
+        self._sealer = sealer
         self._tasks = tasks
         self._receipts = receipts
         self._dead_letters = dead_letters
@@ -99,7 +107,7 @@ class SinkRunner:
             closed: list[tuple[Read[Task], str]] = []
             for one in read:
                 try:
-                    todo.setdefault(one.value.key, _Work(self._open(one.value), one))
+                    todo.setdefault(one.value.key, _Work(self._open(one.value, now), one))
                 except Forgotten as forgotten:
                     closed.append((one, str(forgotten)))
                 except Refused as refused:
@@ -145,19 +153,17 @@ class SinkRunner:
     def _note(self, problem: str) -> None:
         self._problem, self._heard_at = problem, time.monotonic()
 
-    def _open(self, task: Task) -> OpenedTask:
+    def _open(self, task: Task, now: datetime) -> OpenedTask:
         """The task with its identities in clear.
 
         Raises:
             Forgotten: the key of its epoch is destroyed.
-            Refused: it is another sink's, or its box does not open here.
+            Refused: it is another sink's, nobody who may asks for it, or its box does not open here.
         """
         if task.sink != self._name:
             raise Refused(Cause.WRONG_SINK, field="sink")
-        identities = self._opener.open(task.box, source_id=task.source_id, subject_id=task.subject_id)
-        if not identities or not all(identity.normalised.strip() for identity in identities):
-            raise Refused(Cause.CANNOT_OPEN, field="box", reason="opened, but without an identity")
-        return OpenedTask(task=task, identities=identities)
+        self._seals.check_task(task, now)
+        return OpenedTask(task=task, identities=self._opener.open(task.box, task))
 
     def _apply(self, works: Sequence[_Work]) -> Iterable[tuple[_Work, Receipt | Refused]]:
         """Have the sink do the work; where it refuses, divide until the task at fault stands alone.
@@ -230,7 +236,7 @@ class SinkRunner:
         return Record(
             self._receipts.topic.name,
             receipt.subject_id.encode(),
-            self._receipts.encode(receipt),
+            self._receipts.encode(self._sealer.sealed(receipt)),
             headers_of(
                 receipt.receipt_id,
                 "olvido.receipt.v1",

@@ -13,6 +13,7 @@ from olvido.core.tasks import Task
 from olvido.schemas.codec import Codec
 from olvido.schemas.envelope import headers_of
 from olvido.schemas.privacy.opening import Opener
+from olvido.schemas.privacy.sealing import Sealer
 from olvido.sinks.contract import LookingAgain, OpenedTask
 
 log = logging.getLogger("olvido.sinks")
@@ -30,6 +31,7 @@ class Sweeping:
         *,
         name: str,
         opener: Opener,
+        sealer: Sealer,
         looks: Codec[LaterLook],
         publisher: Publisher,
         source: str,
@@ -40,6 +42,7 @@ class Sweeping:
             sink: searches.
             name: its name.
             opener: opens the boxes of its region.
+            sealer: seals what is published, as the sink's principal.
             looks: the codec of what is published.
             publisher: writes it.
             source: the CloudEvents source of it.
@@ -48,6 +51,7 @@ class Sweeping:
         self._sink = sink
         self._name = name
         self._opener = opener
+        self._sealer = sealer
         self._looks = looks
         self._publisher = publisher
         self._source = source
@@ -100,7 +104,7 @@ class Sweeping:
             Forgotten: the key of its epoch is destroyed.
         """
         try:
-            identities = self._opener.open(task.box, source_id=task.source_id, subject_id=task.subject_id)
+            identities = self._opener.open(task.box, task)
         except Refused:
             return None
         return OpenedTask(task=task, identities=identities)
@@ -108,5 +112,12 @@ class Sweeping:
     def _publish(self, look: LaterLook) -> None:
         headers = headers_of(look.look_id, "olvido.later_look.v1", source=self._source, at=look.looked_at)
         self._publisher.publish(
-            [Record(self._looks.topic.name, look.sink.encode(), self._looks.encode(look), headers)]
+            [
+                Record(
+                    self._looks.topic.name,
+                    look.sink.encode(),
+                    self._looks.encode(self._sealer.sealed(look)),
+                    headers,
+                )
+            ]
         )

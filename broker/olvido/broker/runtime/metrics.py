@@ -75,6 +75,10 @@ CANARY_STANDING = Gauge(
     "Canary people of the last eight days whose rows stand though the sink has answered", ["sink"],
     registry=REGISTRY,
 )  # fmt: skip
+UNSIGNED = Counter(
+    "olvido_unsigned", "Records taken though no principal signed them: accept_unsigned_until allows it",
+    ["group"], registry=REGISTRY,
+)  # fmt: skip
 RECEIPTS = Counter("olvido_receipts", "Receipts that settled a task", ["sink", "outcome"], registry=REGISTRY)
 TIME_TO_ERASE = Histogram(
     "olvido_time_to_erase_seconds", "From the request to the moment a sink had carried out the erasure",

@@ -94,7 +94,7 @@ def verify(
         olvido request verify REQUEST_ID --method email_link --email ana@example.es
     """
     identities = person.required()
-    with _producer() as producer:
+    with _producer(principal="verifier") as producer:
         accepted = producer.verify(
             request_id=request_id, identities=identities, method=method, verified_at=datetime.now(UTC)
         )
@@ -185,13 +185,15 @@ def _follow_consent() -> None:
 
 
 @contextmanager
-def _producer(id_option: str | None = None) -> "Iterator[Producer]":
+def _producer(id_option: str | None = None, *, principal: str = "producer") -> "Iterator[Producer]":
     """What emits; an event that may have arrived or not is given with the option that repeats it."""
-    from olvido.operators.settings import deployment
+    from olvido.operators.settings import deployment, own_signing_file
     from olvido.producers import NotAccepted, Producer
 
+    declared = deployment()
+    keys = declared.keys.model_copy(update={"signing_file": own_signing_file(declared, principal)})
     try:
-        with Producer.from_env(purposes=deployment().purposes) as producer:
+        with Producer.of(declared.model_copy(update={"keys": keys})) as producer:
             yield producer
     except NotAccepted as error:
         again = f"with {id_option} {error.id}: then it is the same" if id_option else "as it was"

@@ -50,7 +50,7 @@ ENTRIES = {
     ),
     "topics": Entry("topics", "Topics and schemas, as the table of topics declares them"),
     "ledger": Entry("topics", "The ledger database"),
-    "keys": Entry("topics", "The keys that make handles and seal identities"),
+    "keys": Entry("keys", "The keys that make handles, seal identities, and say who may ask"),
     "config": Entry("config", "The settings: what is in force, where from, and whether it is right"),
     "sinks": Entry("sinks", "Look at the systems that hold personal data"),
     "restore": Entry("restore", "After a backup of a system was put back: do again what was done since"),

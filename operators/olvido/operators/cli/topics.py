@@ -1,7 +1,7 @@
-"""`olvido topics …`, `olvido ledger …`, `olvido keys …`: what must be as it is declared."""
+"""`olvido topics …`, `olvido ledger …`: what must be as it is declared."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -29,9 +29,6 @@ def register(app: typer.Typer) -> None:
     ledger = typer.Typer(help="The ledger database.", no_args_is_help=True)
     ledger.command("migrate")(migrate)
     app.add_typer(ledger, name="ledger")
-    keys = typer.Typer(help="The keys that make handles and seal identities.", no_args_is_help=True)
-    keys.command("create")(create_keys)
-    app.add_typer(keys, name="keys")
 
 
 def list_topics(output: Form = Output.TABLE) -> None:
@@ -134,25 +131,3 @@ def migrate() -> None:
 
     applied = migrate(deployment())
     messages.print(f"applied {', '.join(applied)}" if applied else "nothing to migrate")
-
-
-def create_keys(
-    epoch: Annotated[
-        str | None,
-        typer.Option(help="YYYY-MM: make each region a key of this epoch, and seal to it from now on."),
-    ] = None,
-) -> None:
-    """Make the keys that are missing. Those that are there are never replaced.
-
-    Examples:
-        olvido keys create
-        olvido keys create --epoch 2026-12
-    """
-    from olvido.operators.desk import keys
-    from olvido.operators.settings import deployment, project
-
-    made = keys.create(deployment(), project(), epoch=epoch)
-    for key_id in made:
-        console.print(key_id)
-    if not made:
-        messages.print("all keys are there; for a new epoch: olvido keys create --epoch YYYY-MM")

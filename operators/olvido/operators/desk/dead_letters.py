@@ -27,10 +27,12 @@ from olvido.operators.desk.faults import NotAllowed, NotThere
 from olvido.operators.desk.ledger import APPLICATION, database
 from olvido.operators.desk.progress import Advance
 from olvido.operators.desk.records import RecordReader, topic_named
+from olvido.operators.settings import own_signing_file, project
 from olvido.processors.emission import Emission
 from olvido.processors.reconciler import answer
+from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import Deployment, KafkaSection
+from olvido.schemas.settings.deployment import DESK, Deployment, KafkaSection
 
 CHUNK = 200  # letters whose records are held in memory: 12 MB of the largest there may be
 BATCHES_PER_S = 10  # how smoothly a rate is kept
@@ -353,9 +355,11 @@ def discard(declared: Deployment, letters: Sequence[DeadLetter], act: Act, *, ad
     """Give letters up; the tasks that wait because of them are answered as failed.
 
     Raises:
+        ConfigError: the key of the desk, which signs the answers, is not here.
         Unavailable: broker or ledger does not answer. A repeat goes on where it was.
     """
     known = Letters(database(declared))
+    sealer = Sealer(project() / declared.keys.public_dir, own_signing_file(declared, DESK))
     # Killed after this line, an act stands there that did nothing: better than one that nobody knows of.
     Acts(database(declared)).record(act)
     discarded = answered = 0
@@ -366,7 +370,9 @@ def discard(declared: Deployment, letters: Sequence[DeadLetter], act: Act, *, ad
             now = datetime.now(UTC)
             owed = known.parked(chunk)
             emission.send(
-                emission.prepare(receipts=[answer(task, Outcome.FAILED, DISCARDED, now) for task in owed])
+                emission.prepare(
+                    receipts=[sealer.sealed(answer(task, Outcome.FAILED, DISCARDED, now)) for task in owed]
+                )
             )
             # Killed here, the tasks are answered and the letters are open: a repeat gives the same
             # receipts, of which the first stands. The other way round a request would wait for ever.

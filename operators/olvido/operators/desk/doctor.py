@@ -149,11 +149,11 @@ def _check_clock(declared: Deployment) -> str:
 
 def _check_producer_keys(declared: Deployment, directory: Path) -> str:
     HandleKey.load(directory / declared.keys.handle_file)
-    sealer = Sealer(directory / declared.keys.public_dir)
+    sealer = Sealer(directory / declared.keys.public_dir, directory / declared.keys.signing_file)
     missing = sorted(set(declared.regions) - set(sealer.regions))
     if missing:
         raise _Wrong(f"no public key for region {', '.join(missing)}", FindingRemedy.CREATE_KEYS)
-    return f"handle key, and public keys for {', '.join(sealer.regions)}"
+    return f"handle key, key of principal {sealer.principal}, and public keys for {', '.join(sealer.regions)}"
 
 
 def _check_region_key(region: str, directory: Path) -> str:

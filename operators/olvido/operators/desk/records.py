@@ -234,15 +234,13 @@ def at_of(received: Received) -> datetime | None:
     return datetime.fromtimestamp(received.timestamp_ms / 1000, UTC) if received.timestamp_ms else None
 
 
-def boxes_of(value: object) -> Iterator[tuple[SealedBox, UUID, str]]:
-    """The sealed boxes of an event or task, each with the id and the subject it is bound to."""
+def boxes_of(value: object) -> Iterator[tuple[SealedBox, PrivacyRequest | ConsentChange | Task]]:
+    """The sealed boxes of an event or task, each with what it is bound to."""
     match value:
-        case PrivacyRequest():
-            yield from ((box, value.request_id, value.subject_id) for box in value.boxes)
-        case ConsentChange():
-            yield from ((box, value.event_id, value.subject_id) for box in value.boxes)
+        case PrivacyRequest() | ConsentChange():
+            yield from ((box, value) for box in value.boxes)
         case Task():
-            yield value.box, value.source_id, value.subject_id
+            yield value.box, value
         case _:
             return
 

@@ -119,11 +119,11 @@ class Tail:
             return []
         self._left -= 1
         lines = []
-        for box, source_id, subject_id in boxes_of(seen.value):
+        for box, asked in boxes_of(seen.value):
             if box.region != self._opener.region:
                 continue
             try:
-                identities = self._opener.open(box, source_id=source_id, subject_id=subject_id)
+                identities = self._opener.open(box, asked)
                 lines += [f"{identity.kind.value} {identity.value}" for identity in identities]
             except Forgotten:
                 lines.append("forgotten: its key is destroyed")

@@ -8,13 +8,14 @@ from olvido.broker.kafka import KafkaPublisher
 from olvido.core.errors import InvalidInput
 from olvido.core.looks import LookResult, NotVerified
 from olvido.operators.desk.faults import check_declared
-from olvido.operators.settings import private_keys
+from olvido.operators.settings import own_signing_file, private_keys
 from olvido.schemas.codec import looks_codec
 from olvido.schemas.privacy.opening import Opener
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment, principal_of
 from olvido.sinks.contract import LookingAgain
 from olvido.sinks.plugins import load_sink
+from olvido.sinks.run import sealer_of
 from olvido.sinks.sweeping import Sweeping
 
 
@@ -53,8 +54,9 @@ def verify(declared: Deployment, name: str, *, since: datetime) -> LookedAgain:
             raise InvalidInput("sink", f"{name} is of kind {section.kind}, which cannot look again")
         publisher = stack.enter_context(closing(KafkaPublisher(declared.kafka, client_id="olvido.operators")))
         opener = Opener(section.region, declared.keys.private_dir or private_keys(section.region))
+        sealer = sealer_of(declared, name, own_signing_file(declared, principal_of(name)))
         sweeping = Sweeping(
-            sink, name=name, opener=opener, looks=looks_codec(Registry(declared.registry)),
+            sink, name=name, opener=opener, sealer=sealer, looks=looks_codec(Registry(declared.registry)),
             publisher=publisher, source=declared.source,
         )  # fmt: skip
         looks = list(sweeping.looks_since(since))

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from olvido.core.sessions import CONTROL
 from olvido.operators.local.program import Program
 from olvido.operators.local.state import HOST, StateFolder, choose_port, port_is_free
 from olvido.operators.local.supervisor import Supervisor
-from olvido.operators.settings import CANARY_PEOPLE, private_keys
-from olvido.schemas.settings.deployment import FILE_NAME, Deployment
+from olvido.operators.settings import CANARY_PEOPLE, private_keys, signing_file
+from olvido.schemas.settings.deployment import DESK, FILE_NAME, Deployment, principal_of
 
 EVERYBODY = frozenset({"OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "OLVIDO_REGISTRY__URL"})
 CONFIG_DIGEST = "OLVIDO_CONFIG_DIGEST"
@@ -21,15 +22,19 @@ def programs_of(deployment: Deployment, directory: Path) -> list[Program]:
     """Processors, recorder, one process for each sink, and that of the canary people if somebody is planted.
 
     Only a region's sinks are told where its private keys are; a sink is given its own target's
-    address and not the ledger's; processors and recorder get the ledger's and no key. What plants canary
-    people gets the ledger's address, and those of the targets in which it plants.
+    address and not the ledger's; processors and recorder get the ledger's, and no key but the control
+    plane's. Each signs as a principal of its own. What plants canary people gets the ledger's address, and
+    those of the targets in which it plants.
     """
     planted = [sink for sink in deployment.sinks.values() if sink.canary is not None]
     tries = [CANARY_PEOPLE] if planted else []
     ports = _ports(directory, ["processors", "recorder", *map(_sink_program, deployment.sinks), *tries])
+    control = private_keys(CONTROL, directory)
     return [
-        _program(directory, "processors", ("run", "processors"), given=LEDGER, ports=ports),
-        _program(directory, "recorder", ("run", "recorder"), given=LEDGER, ports=ports),
+        *(
+            _program(directory, name, ("run", name), given=LEDGER, keys=control, signs_as=DESK, ports=ports)
+            for name in ("processors", "recorder")
+        ),
         *(
             _program(
                 directory,
@@ -38,6 +43,7 @@ def programs_of(deployment: Deployment, directory: Path) -> list[Program]:
                 given=EVERYBODY,
                 own=_secrets_of(dict(sink.own)),
                 keys=private_keys(sink.region, directory),
+                signs_as=principal_of(name),
                 ports=ports,
             )
             for name, sink in deployment.sinks.items()
@@ -49,6 +55,7 @@ def programs_of(deployment: Deployment, directory: Path) -> list[Program]:
                 ("run", name),
                 given=LEDGER,
                 own=frozenset().union(*(_secrets_of(dict(sink.own)) for sink in planted)),
+                signs_as=name,
                 ports=ports,
             )
             for name in tries
@@ -90,6 +97,7 @@ def _program(
     given: frozenset[str],
     own: frozenset[str] = frozenset(),
     keys: Path | None = None,
+    signs_as: str,
     ports: Mapping[str, int],
 ) -> Program:
     file = directory / Path(os.environ.get("OLVIDO_CONFIG", FILE_NAME)).name
@@ -107,6 +115,7 @@ def _program(
     environment |= {variable: os.environ[variable] for variable in own if variable in os.environ}
     if keys is not None:
         environment["OLVIDO_KEYS__PRIVATE_DIR"] = str(keys)
+    environment["OLVIDO_KEYS__SIGNING_FILE"] = str(signing_file(signs_as, directory))
     return Program(
         name=name,
         command=(sys.executable, "-m", "olvido.operators.cli", *arguments),

@@ -32,6 +32,7 @@ from olvido.processors.emission import Emission, Prepared
 from olvido.processors.publication import Publication
 from olvido.processors.sources import Planned
 from olvido.schemas.codec import Codec, consents_codec, requests_codec
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import PROCESSORS_GROUP
 
@@ -48,8 +49,8 @@ class BatchHandler(ABC, Generic[V, R]):
     """Handles the batches of a topic whose events become tasks."""
 
     def __init__(
-        self, codec: Codec[V], ledger: Ledger, emission: Emission, catalogue: Catalogue, *,
-        clock: Clock, due_after: timedelta,
+        self, codec: Codec[V], ledger: Ledger, emission: Emission, catalogue: Catalogue, seals: ControlSeals,
+        *, clock: Clock, due_after: timedelta,
     ) -> None:  # fmt: skip
         self.codec: Codec[V] = codec
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
@@ -57,6 +58,7 @@ class BatchHandler(ABC, Generic[V, R]):
         self._emission = emission
         self._publication = Publication(ledger, emission)
         self._catalogue = catalogue
+        self._seals = seals
         self._clock = clock
         self._due_after = due_after
 
@@ -113,18 +115,18 @@ class RequestsHandler(BatchHandler[PrivacyRequest, RequestRow]):
     """Of ``olvido.requests.v1``."""
 
     def __init__(
-        self, registry: Registry, ledger: Ledger, emission: Emission, catalogue: Catalogue, *,
-        clock: Clock, due_after: timedelta,
+        self, registry: Registry, ledger: Ledger, emission: Emission, catalogue: Catalogue,
+        seals: ControlSeals, *, clock: Clock, due_after: timedelta,
     ) -> None:  # fmt: skip
         super().__init__(
-            requests_codec(registry), ledger, emission, catalogue, clock=clock, due_after=due_after
+            requests_codec(registry), ledger, emission, catalogue, seals, clock=clock, due_after=due_after
         )
 
     def plan(self, read: Sequence[Read[PrivacyRequest]], now: datetime) -> Planned[RequestRow]:
         """Each request becomes a task for every sink concerned."""
         known, verified, others = self._ledger.requests.known([item.value.request_id for item in read])
         known_requests = requests.KnownRequests(requests=known, verifications=verified, others=others)
-        return requests.step(read, known_requests, self._catalogue, now)
+        return requests.step(read, known_requests, self._catalogue, self._seals, now)
 
     def save(self, planned: Planned[RequestRow], *, about: About, now: datetime) -> int | None:
         """Requests, their events and their tasks."""
@@ -142,11 +144,11 @@ class ConsentsHandler(BatchHandler[ConsentChange, ConsentRow]):
     """Of ``olvido.consents.v1``."""
 
     def __init__(
-        self, registry: Registry, ledger: Ledger, emission: Emission, catalogue: Catalogue, *,
-        clock: Clock, due_after: timedelta,
+        self, registry: Registry, ledger: Ledger, emission: Emission, catalogue: Catalogue,
+        seals: ControlSeals, *, clock: Clock, due_after: timedelta,
     ) -> None:  # fmt: skip
         super().__init__(
-            consents_codec(registry), ledger, emission, catalogue, clock=clock, due_after=due_after
+            consents_codec(registry), ledger, emission, catalogue, seals, clock=clock, due_after=due_after
         )
 
     def plan(self, read: Sequence[Read[ConsentChange]], now: datetime) -> Planned[ConsentRow]:
@@ -155,7 +157,7 @@ class ConsentsHandler(BatchHandler[ConsentChange, ConsentRow]):
             [item.value.event_id for item in read], consents.keys_of(read)
         )
         known = consents.KnownConsents(changes=changes, states=states, others=others)
-        return consents.step(read, known, self._catalogue, now)
+        return consents.step(read, known, self._catalogue, self._seals, now)
 
     def save(self, planned: Planned[ConsentRow], *, about: About, now: datetime) -> int | None:
         """Changes, their events, the states they give and their tasks."""

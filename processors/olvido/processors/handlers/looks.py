@@ -16,6 +16,7 @@ from olvido.processors.handlers.batches import Clock, handled, log_refusals
 from olvido.processors.publication import Publication
 from olvido.processors.receipts import fold
 from olvido.schemas.codec import Codec, looks_codec
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import RECORDER_GROUP
 
@@ -25,9 +26,12 @@ logger = logging.getLogger("olvido.processors")
 class LooksHandler:
     """Of ``olvido.looks.v1``."""
 
-    def __init__(self, registry: Registry, ledger: Ledger, emission: Emission, *, clock: Clock) -> None:
+    def __init__(
+        self, registry: Registry, ledger: Ledger, emission: Emission, seals: ControlSeals, *, clock: Clock
+    ) -> None:
         self.codec: Codec[LaterLook] = looks_codec(registry)
         self._ledger = ledger
+        self._seals = seals
         self._emission = emission
         self._publication = Publication(ledger, emission)
         self._clock = clock
@@ -37,7 +41,7 @@ class LooksHandler:
         decoded, unreadable = read_batch(
             batch, self.codec, key_of=lambda look: look.sink, group=RECORDER_GROUP, now=now
         )
-        read, impossible = looks.possible(decoded, now)
+        read, impossible = looks.possible(decoded, self._seals, now)
         values = [one.value for one in read]
         found = {one.request_id for look in values for one in look.found_again}
         with self._ledger.recording(found) as recording:

@@ -23,6 +23,7 @@ from olvido.schemas.codec import (
     dead_letters_codec,
     receipts_codec,
 )
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import RECORDER_GROUP
 
@@ -30,10 +31,13 @@ from olvido.schemas.topics import RECORDER_GROUP
 class ReceiptsHandler:
     """Of ``olvido.receipts.v1`` and ``olvido.dead-letters.v1``: what the recorder does."""
 
-    def __init__(self, registry: Registry, ledger: Ledger, emission: Emission, *, clock: Clock) -> None:
+    def __init__(
+        self, registry: Registry, ledger: Ledger, emission: Emission, seals: ControlSeals, *, clock: Clock
+    ) -> None:
         self.codec: Codec[Receipt] = receipts_codec(registry)
         self.dead_letters_codec: Codec[DeadLetter] = dead_letters_codec(registry)
         self._ledger = ledger
+        self._seals = seals
         self._emission = emission
         self._publication = Publication(ledger, emission)
         self._clock = clock
@@ -45,6 +49,8 @@ class ReceiptsHandler:
         read, letters = read_batch(
             answers, self.codec, key_of=lambda receipt: receipt.subject_id, group=RECORDER_GROUP, now=now
         )
+        read, unsigned = receipts.signed(read, self._seals, now)
+        letters += unsigned
         kept, unreadable = read_batch(
             dead,
             self.dead_letters_codec,

@@ -24,6 +24,7 @@ from olvido.schemas.codec import (
     Codec,
     verifications_codec,
 )
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.registry import Registry
 from olvido.schemas.topics import PROCESSORS_GROUP, REQUESTS
 
@@ -32,8 +33,8 @@ class VerificationsHandler:
     """Of ``olvido.verifications.v1``; also releases requests whose verification crossed them on the way."""
 
     def __init__(
-        self, registry: Registry, ledger: Ledger, emission: Emission, catalogue: Catalogue, *,
-        clock: Clock, due_after: timedelta,
+        self, registry: Registry, ledger: Ledger, emission: Emission, catalogue: Catalogue,
+        seals: ControlSeals, *, clock: Clock, due_after: timedelta,
     ) -> None:  # fmt: skip
         self.codec: Codec[Verification] = verifications_codec(registry)
         self._events = StoredEvents(registry)
@@ -42,6 +43,7 @@ class VerificationsHandler:
         self._emission = emission
         self._publication = Publication(ledger, emission)
         self._catalogue = catalogue
+        self._seals = seals
         self._clock = clock
         self._due_after = due_after
 
@@ -109,6 +111,7 @@ class VerificationsHandler:
                 verifications=verified,
             ),
             self._catalogue,
+            self._seals,
             now,
         )
         publication_id = self._ledger.verifications.save(

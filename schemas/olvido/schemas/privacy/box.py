@@ -1,8 +1,8 @@
 """A sealed box: identities under a session key, which is itself sealed to a region's public key.
 
 A session key (AES-256-GCM) is sealed once by HPKE (RFC 9180) and used for many events, so that opening
-costs one HPKE a session. The additional data binds each box to its event, subject and region: a box
-that is moved does not open.
+costs one HPKE a session. The additional data binds each box to all that is asked: a box that is moved to
+another event, or whose event was altered, does not open.
 """
 
 import hashlib
@@ -46,41 +46,34 @@ def unwrapped(key_id: str, wrapped_key: bytes, private_key: X25519PrivateKey) ->
 
 
 def seal(
-    identities: Sequence[Identity],
-    cipher: AESGCM,
-    *,
-    region: str,
-    key_id: str,
-    wrapped_key: bytes,
-    source_id: UUID,
-    subject_id: str,
+    identities: Sequence[Identity], cipher: AESGCM, *, region: str, key_id: str, binding: bytes
 ) -> SealedBox:
-    """Identities in a box that is bound to one event, subject and region."""
+    """Identities in a box that is bound to what is asked of one region."""
     nonce = os.urandom(12)
     return SealedBox(
         region=region,
         key_id=key_id,
-        wrapped_key=wrapped_key,
+        wrapped_key=b"",
         nonce=nonce,
-        ciphertext=cipher.encrypt(nonce, _pack(identities), _binding(source_id, subject_id, region)),
+        ciphertext=cipher.encrypt(nonce, _pack(identities), binding),
     )
 
 
-def opened(box: SealedBox, cipher: AESGCM, *, source_id: UUID, subject_id: str) -> tuple[Identity, ...]:
+def opened(box: SealedBox, cipher: AESGCM, *, binding: bytes) -> tuple[Identity, ...]:
     """The identities in a box.
 
     Raises:
         Refused: ``CANNOT_OPEN``: the box was moved or altered, or is of a form not known here.
     """
     try:
-        packed = cipher.decrypt(box.nonce, box.ciphertext, _binding(source_id, subject_id, box.region))
+        packed = cipher.decrypt(box.nonce, box.ciphertext, binding)
     except (InvalidTag, ValueError):
         raise Refused(Cause.CANNOT_OPEN, field="box.ciphertext") from None
     return _unpack(packed)
 
 
-def _binding(source_id: UUID, subject_id: str, region: str) -> bytes:
-    """The additional data of a box: what it may not be separated from."""
+def first_binding(source_id: UUID, subject_id: str, region: str) -> bytes:
+    """What a box was bound to before there were seals."""
     return f"olvido/1\0{source_id}\0{subject_id}\0{region}".encode()
 
 

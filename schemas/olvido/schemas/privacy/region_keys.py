@@ -1,12 +1,15 @@
 """The key pairs of regions, in files: ``<region>-<epoch>.pem``, and ``.destroyed`` where one is gone.
 
-Destroying an epoch's private key forgets all that was sealed to it.
+The control plane has key pairs of the same kind, under the name ``control``, which no region has. Destroying
+an epoch's private key forgets all that was sealed to it.
 """
 
+import logging
 import os
 import re
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -18,7 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from olvido.core.errors import ConfigError
-from olvido.schemas.private_files import write_new
+from olvido.schemas.private_files import write_new, write_public
+
+logger = logging.getLogger("olvido.schemas")
 
 _KEY_ID = re.compile(r"(?P<region>[a-z][a-z0-9]*(?:-[a-z0-9]+)*)-(?P<epoch>\d{4}-\d{2}(?:-\d{2})?)")
 
@@ -52,26 +57,36 @@ def create_region_key(region: str, epoch: str, *, public_dir: Path, private_dir:
     write_new(private_path, private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     stored = load_pem_private_key(private_path.read_bytes(), password=None)
     assert isinstance(stored, X25519PrivateKey)
-    public_dir.mkdir(parents=True, exist_ok=True)
     public_pem = stored.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     if public_path.exists() and public_path.read_bytes() != public_pem:
         raise ConfigError(
             f"keys.public_dir: {public_path} is not the public half of {private_path}; put that there"
         )
-    public_path.write_bytes(public_pem)
+    write_public(public_path, public_pem)
     return key_id
 
 
 def current_public_keys(public_dir: Path) -> dict[str, tuple[str, X25519PublicKey]]:
-    """The newest epoch's key of each region: the greatest id, since epochs are dates."""
+    """The newest epoch's key of each region: the greatest id, since epochs are dates.
+
+    A file of another name is none of ours, and one that cannot be read may be half copied: neither stops
+    whoever seals to the keys that are there.
+
+    Raises:
+        ConfigError: there is no key at all.
+    """
     current: dict[str, tuple[str, X25519PublicKey]] = {}
     for path in sorted(public_dir.glob("*.pem")):
         match = _KEY_ID.fullmatch(path.stem)
         if match is None:
-            raise ConfigError(f"keys.public_dir: {path} is not named region-YYYY-MM.pem")
-        key = load_pem_public_key(path.read_bytes())
+            continue
+        try:
+            key = load_pem_public_key(path.read_bytes())
+        except (OSError, ValueError, UnsupportedAlgorithm):
+            key = None
         if not isinstance(key, X25519PublicKey):
-            raise ConfigError(f"keys.public_dir: {path} is not an X25519 public key")
+            logger.warning("keys.public_dir: %s is not an X25519 public key, and is passed over", path)
+            continue
         current[match["region"]] = (path.stem, key)
     if not current:
         raise ConfigError(

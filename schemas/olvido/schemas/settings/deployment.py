@@ -6,10 +6,12 @@ A secret is never written in olvido.toml but named there: ``{ env = "NAME" }`` o
 ``{ file = "path" }``.
 """
 
+import base64
 import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -37,13 +39,18 @@ from olvido.core.canary_people import ADDRESS
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, did_you_mean
 from olvido.core.loopback import is_loopback
+from olvido.core.principals import Principal, Role
 from olvido.core.rates import rate_of
 from olvido.core.rights.names import Right
+from olvido.core.rights.registry import RIGHTS
+from olvido.core.sessions import CONTROL
 from olvido.core.subject import IdentityKind
 from olvido.schemas.settings.lines import line_of
 from olvido.schemas.topics import CANARIES, NO_SINKS, YEAR, topics_of
 
 FILE_NAME = "olvido.toml"
+# Principals that a deployment has, unless it declares them otherwise.
+PRODUCER, DESK, CANARY_PEOPLE = "producer", "desk", "canary-people"
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # What a person may set for every deployment they look at: where things are, and how it is shown to them.
 USER_KEYS = ("cli", "kafka", "ledger", "registry")
@@ -214,10 +221,11 @@ class RegistrySection(_Section):
 
 
 class KeysSection(_Section):
-    """Where the keys are. Producers get the first two; only a region's sinks get its private ones."""
+    """Where the keys are. Producers get the first three; only a region's sinks get its private ones."""
 
     handle_file: Path = Path(".olvido/keys/handle.key")
     public_dir: Path = Path(".olvido/keys/public")
+    signing_file: Path = Path(".olvido/keys/signing/producer/signing.key")  # what this process signs with
     private_dir: Path | None = None
 
 
@@ -241,6 +249,35 @@ class VerificationSection(_Section):
     """The rights for which it must be verified that it is really the person."""
 
     required_for: tuple[Right, ...] = ()
+
+
+class PrincipalSection(_Section):
+    """Who may write, and what. What is not given is all that the deployment has."""
+
+    role: Role
+    # Base64 or hexadecimal, of 32 bytes. Those in the folder of public keys, under its name, count as well.
+    public_keys: tuple[str, ...] = ()
+    rights: tuple[Right, ...] | None = None
+    purposes: tuple[str, ...] | None = None
+    regions: tuple[str, ...] | None = None
+    identities: tuple[IdentityKind, ...] | None = None
+    may_verify: bool = False
+    sinks: tuple[str, ...] = ()  # that a sink's principal answers for
+
+    @field_validator("public_keys")
+    @classmethod
+    def _keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        for key in keys:
+            if len(_public_key(key)) != 32:
+                raise ValueError("holds what is not 32 bytes in base64 or hexadecimal")
+        return keys
+
+
+def _public_key(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text) if len(text) == 64 else base64.urlsafe_b64decode(text)
+    except ValueError:
+        return b""
 
 
 class ReconcilerSection(_Section):
@@ -356,6 +393,8 @@ class Deployment(Connections):
     regions: tuple[str, ...] = Field(min_length=1)
     purposes: tuple[str, ...] = Field(min_length=1)
     verification: VerificationSection = VerificationSection()
+    principals: dict[str, PrincipalSection] = Field(default_factory=dict)
+    accept_unsigned_until: date | None = None  # until when what no principal signed is taken; None: it is not
     reconciler: ReconcilerSection = ReconcilerSection()
     sinks: dict[str, SinkSection] = Field(min_length=1)
 
@@ -390,6 +429,23 @@ class Deployment(Connections):
         deployment.check(path, text)
         return deployment
 
+    @field_validator("regions")
+    @classmethod
+    def _no_region_is_the_control_plane(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        if CONTROL in regions:
+            raise ValueError(f"{CONTROL!r} is the name of the control plane: give the region another")
+        return regions
+
+    @field_validator("principals")
+    @classmethod
+    def _names_of_principals(cls, principals: dict[str, PrincipalSection]) -> dict[str, PrincipalSection]:
+        for name in principals:
+            if not re.fullmatch(NAME, name) or len(name) > 60:
+                raise ValueError(
+                    f"{name!r} is no name of a principal: small letters, digits, single dashes, at most 60"
+                )
+        return principals
+
     def check(self, path: Path, text: str = "") -> None:
         """Check what one key says against another.
 
@@ -418,6 +474,15 @@ class Deployment(Connections):
                     ("sinks", name, "purposes"),
                     f"{purpose!r} is not one of purposes{did_you_mean(purpose, self.purposes)}",
                 )
+        for name, principal in self.principals.items():
+            for field, given, known in (
+                ("purposes", principal.purposes, self.purposes),
+                ("regions", principal.regions, self.regions),
+                ("sinks", principal.sinks, tuple(self.sinks)),
+            ):
+                for word in sorted(set(given or ()) - set(known))[:1]:
+                    what = f"{word!r} is not one of {field}{did_you_mean(word, known)}"
+                    raise _fault(str(path), text, ("principals", name, field), what)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -436,6 +501,50 @@ class Deployment(Connections):
             ),
             verification_required=frozenset(self.verification.required_for),
         )
+
+    @property
+    def all_principals(self) -> dict[str, Principal]:
+        """Who may write: those that are declared, and those that every deployment has beside them."""
+        sections = {
+            PRODUCER: PrincipalSection(role=Role.PRODUCER),
+            "verifier": PrincipalSection(role=Role.VERIFIER),
+            DESK: PrincipalSection(role=Role.DESK),
+            # Made up, and planted by the deployment itself: there is nobody to ask.
+            **(
+                {CANARY_PEOPLE: PrincipalSection(role=Role.PRODUCER, rights=(Right.ERASE,), may_verify=True)}
+                if any(sink.canary is not None for sink in self.sinks.values())
+                else {}
+            ),
+            **{principal_of(name): PrincipalSection(role=Role.SINK, sinks=(name,)) for name in self.sinks},
+            **self.principals,
+        }
+        return {
+            name: Principal(
+                name=name,
+                role=section.role,
+                rights=frozenset(RIGHTS if section.rights is None else section.rights),
+                purposes=frozenset(self.purposes if section.purposes is None else section.purposes),
+                regions=frozenset(self.regions if section.regions is None else section.regions),
+                identities=frozenset(IdentityKind if section.identities is None else section.identities),
+                may_verify=section.may_verify,
+                sinks=frozenset(section.sinks),
+            )
+            for name, section in sections.items()
+        }
+
+    @property
+    def declared_keys(self) -> dict[str, tuple[bytes, ...]]:
+        """The public keys of principals that olvido.toml has."""
+        return {
+            name: tuple(_public_key(key) for key in section.public_keys)
+            for name, section in self.principals.items()
+        }
+
+    @property
+    def unsigned_until(self) -> datetime:
+        """Until when what no principal signed is taken."""
+        until = self.accept_unsigned_until
+        return datetime.min.replace(tzinfo=UTC) if until is None else datetime.combine(until, time(), UTC)
 
     @property
     def ledger_dsn(self) -> str:
@@ -463,6 +572,11 @@ def not_encrypted(server: str) -> str:
 def _host_of(server: str) -> str:
     host, _, port = server.rpartition(":")
     return host if host and port.isdecimal() else server
+
+
+def principal_of(sink: str) -> str:
+    """The principal that answers for a sink, unless another is declared."""
+    return f"sink-{sink}"
 
 
 def read_toml(path: Path) -> tuple[str, dict[str, Any]]:

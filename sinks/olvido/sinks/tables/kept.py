@@ -16,6 +16,7 @@ from olvido.core.events import SealedBox
 from olvido.core.rights.erase import Erase
 from olvido.core.subject import Handle, IdentityKind
 from olvido.core.tasks import IdempotencyKey, RequestId, Task
+from olvido.schemas.sealed_records import seal_bytes, seal_in
 from olvido.sinks.tables.dialect import Session
 from olvido.sinks.tables.journal import utc
 from olvido.sinks.tables.ownership import Key
@@ -182,6 +183,7 @@ _WRITTEN: Mapping[str, Callable[[Task], object]] = {
     "wrapped_keys": _base64("wrapped_key"),
     "nonces": _base64("nonce"),
     "ciphertexts": _base64("ciphertext"),
+    "seals": lambda task: b64encode(seal_bytes(task)).decode(),
 }
 
 
@@ -197,7 +199,7 @@ def read(text: str, sink: str) -> Sequence[Task]:
     found = []
     for row in zip(*(columns[name] for name in _WRITTEN), strict=True):
         task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, *box = row
-        wrapped_key, nonce, ciphertext = map(b64decode, box)
+        wrapped_key, nonce, ciphertext, seal = map(b64decode, box)
         task = Task(
             task_id=UUID(task_id),
             generation=generation,
@@ -209,6 +211,7 @@ def read(text: str, sink: str) -> Sequence[Task]:
             box=SealedBox(
                 region=region, key_id=key_id, wrapped_key=wrapped_key, nonce=nonce, ciphertext=ciphertext
             ),
+            seal=seal_in(seal),
         )
         found.append(task)
     return found

@@ -17,12 +17,14 @@ from uuid import UUID
 from olvido.broker.contract import Handler, Publisher, Received
 from olvido.broker.groups import end_offsets, lag
 from olvido.broker.ranges import read_range
+from olvido.broker.runtime.metrics import UNSIGNED
 from olvido.broker.runtime.patience import patiently
 from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError, Refused, Unavailable
 from olvido.core.offsets import Offset
 from olvido.core.rates import Pace
 from olvido.core.replay import ReplayPosition, ReplayState
+from olvido.core.sessions import CONTROL
 from olvido.core.source import id_of
 from olvido.core.tasks import Task
 from olvido.ledger.replays import ForgottenTask, Replay, Replays, plan_document
@@ -30,8 +32,10 @@ from olvido.ledger.store import Ledger
 from olvido.operators.desk.progress import Paused, Progress, Resumed, Waiting
 from olvido.operators.desk.replay.issuing import Issuer
 from olvido.operators.desk.replay.planning import pace_of, unknown_ranges
+from olvido.operators.settings import private_keys
 from olvido.processors.emission import Emission
 from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
+from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENTS, PROCESSORS_GROUP, REQUESTS, sink_group, tasks_topic
@@ -294,9 +298,13 @@ class Runner:
 
     def _handlers(self) -> Mapping[str, Handler]:
         due_after = timedelta(seconds=self._deployment.reconciler.first_after_s)
+        keys = self._deployment.keys.private_dir or private_keys(CONTROL)
+        seals = ControlSeals.of_control(
+            self._deployment, keys, on_unsigned=UNSIGNED.labels(PROCESSORS_GROUP).inc
+        )
         return {
             topic: handler(
-                self._registry, self._ledger, self._emission, self._deployment.catalogue,
+                self._registry, self._ledger, self._emission, self._deployment.catalogue, seals,
                 clock=lambda: datetime.now(UTC), due_after=due_after,
             )
             for topic, handler in ((REQUESTS.name, RequestsHandler), (CONSENTS.name, ConsentsHandler))

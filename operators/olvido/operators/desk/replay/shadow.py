@@ -213,7 +213,7 @@ class Rehearser:
             try:
                 if not openers:
                     openers.append(Opener(region, self._private_dirs[region]))
-                identities = openers[0].open(task.box, source_id=task.source_id, subject_id=task.subject_id)
+                identities = openers[0].open(task.box, task)
             except (ConfigError, Refused, BoxForgotten):
                 return None  # this machine does not hold the region's key
             return OpenedTask(task=task, identities=identities)
