@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg2
 import psycopg2.extensions
@@ -19,7 +19,8 @@ from psycopg2 import sql
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.memory import MemoryBroker
-from olvido.core.errors import ConfigError, InvalidInput, Unavailable
+from olvido.core.causes import Cause
+from olvido.core.errors import ConfigError, InvalidInput, Refused, Unavailable
 from olvido.producers.emitter import Writer
 from olvido.producers.outbox import Outbox
 from olvido.producers.relay import Relay, run_relay
@@ -232,6 +233,54 @@ def test_a_crash_between_publishing_and_deleting_sends_again_with_the_same_ids(
     assert rows(connection) == 3
     relayed(dsn, memory)
     assert emitted(memory) == {str(one): 2 for one in ids}
+
+
+def put(connection: Connection, topic: str, headers: str = "[]", value: bytes = b"v") -> None:
+    """A row as anybody could write it who may write to the table."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "insert into olvido_outbox (event_id, topic, key, value, headers) values (%s, %s, %s, %s, %s)",
+            (str(uuid4()), topic, "k", value, headers),
+        )
+
+
+class TakesNoneSoLarge:
+    """A broker that takes no record above a size, and says of which call, but not of which record."""
+
+    def __init__(self, inner: MemoryBroker) -> None:
+        self.inner = inner
+
+    def close(self) -> None:
+        self.inner.close()
+
+    def publish(self, records: Sequence[Record]) -> None:
+        if any(len(record.value or b"") > 100_000 for record in records):
+            raise Refused(Cause.TOO_LARGE, field="value")
+        self.inner.publish(records)
+
+
+@pytest.mark.parametrize(
+    ("topic", "headers", "value"),
+    [
+        pytest.param("olvido.receipts.v1", "[]", b"v", id="a topic of sinks"),
+        pytest.param("olvido.tasks.crm.v1", "[]", b"v", id="a topic of the processors"),
+        pytest.param(REQUESTS.name, "no JSON", b"v", id="headers that are none"),
+        pytest.param(REQUESTS.name, "[1]", b"v", id="headers that are no pairs"),
+        pytest.param(REQUESTS.name, "[]", b"v" * 200_000, id="larger than the broker takes"),
+    ],
+)
+def test_a_row_that_cannot_be_sent_stays_and_holds_up_no_other(
+    dsn: str, connection: Connection, outbox: Outbox, memory: MemoryBroker,
+    topic: str, headers: str, value: bytes,
+) -> None:  # fmt: skip
+    """Whoever may write to the shop's table is not thereby a sink, and cannot end its relay."""
+    first = fill(connection, outbox, 2)
+    put(connection, topic, headers, value)
+    ids = [*first, *fill(connection, outbox, 2)]
+    relay = Relay(dsn, TakesNoneSoLarge(memory))
+    relay.turn()
+    assert emitted(memory) == {str(one): 1 for one in ids}
+    assert (rows(connection), relay.refused, relay.turn()) == (1, 1, 0)
 
 
 class Down:

@@ -10,13 +10,14 @@ from olvido.broker.runtime.health import ReaderHealth
 from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import Stopped, patiently
 from olvido.broker.runtime.serving import serving
-from olvido.processors.parts import UPSTREAM, Parts, work_of
+from olvido.processors.parts import Parts, work_of
 from olvido.processors.timers import running
 from olvido.processors.watchdog import EXIT_TRY_AGAIN
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import (
     PROCESSORS_GROUP,
     REQUESTS,
+    UPSTREAM,
 )
 
 logger = logging.getLogger("olvido.processors")

@@ -42,7 +42,6 @@ from olvido.schemas.topics import (
 
 logger = logging.getLogger("olvido.processors")
 
-UPSTREAM = (REQUESTS, CONSENTS, VERIFICATIONS)
 AUDIT_EVERY = timedelta(seconds=10)
 
 

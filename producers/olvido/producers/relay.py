@@ -7,16 +7,18 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from olvido.broker.contract import Publisher, Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.broker.runtime.patience import delays
-from olvido.core.errors import ConfigError, Unavailable
+from olvido.core.causes import Cause
+from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.producers.sql import STATEMENTS
 from olvido.schemas.settings.deployment import Connections, MetricsSection
+from olvido.schemas.topics import UPSTREAM
 
 if TYPE_CHECKING:
     import psycopg2.extensions
@@ -29,6 +31,7 @@ BATCH = 500
 OUTBOX_POLL_S = 0.25
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 10_000
+_UPSTREAM = frozenset(topic.name for topic in UPSTREAM)
 STILL_S_MAX = 60.0  # one turn waits for the broker for half a minute at most
 
 
@@ -51,6 +54,7 @@ class Relay:
         self._batch = batch
         self._connection: psycopg2.extensions.connection | None = None
         self.relayed = 0  # events, repeats included
+        self._refused: set[int] = set()  # positions
         self._problem = ""
         self._turned_at = time.monotonic()
 
@@ -83,7 +87,7 @@ class Relay:
         """Bring over the events that have waited longest.
 
         Returns:
-            How many; none if there are none, or if another relay is at work.
+            How many were looked at; none if there are none, or if another relay is at work.
 
         Raises:
             Unavailable: database or broker does not answer; the events stay where they are.
@@ -93,15 +97,51 @@ class Relay:
             cursor.execute(STATEMENTS["take_turn"])
             if not _one(cursor)[0]:
                 return 0
-            cursor.execute(STATEMENTS["oldest"], (self._batch,))
+            cursor.execute(STATEMENTS["oldest"], ([*self._refused], self._batch))
             rows = cursor.fetchall()
-            if rows:
-                self._publisher.publish([_record(row) for row in rows])
+            sent = self._send(rows)
+            if sent:
                 # Kafka has them. A crash before the commit below sends them once more, with the same
                 # ids; a crash before the line above sends nothing and deletes nothing.
-                cursor.execute(STATEMENTS["delete"], ([row[0] for row in rows],))
-        self.relayed += len(rows)
+                cursor.execute(STATEMENTS["delete"], (sent,))
+        self.relayed += len(sent)
         return len(rows)
+
+    @property
+    def refused(self) -> int:
+        """How many rows this relay has passed over; they stand in the outbox for a person."""
+        return len(self._refused)
+
+    def _send(self, rows: Sequence[tuple[Any, ...]]) -> list[int]:
+        """Publish rows; returns the positions of those that Kafka has.
+
+        One row that cannot be sent stays where it is and holds up no other.
+        """
+        records: dict[int, Record] = {}
+        for position, *row in rows:
+            try:
+                records[position] = _record(*row)
+            except Refused as refused:
+                self._pass_over(position, refused)
+        try:
+            self._publisher.publish([*records.values()])
+        except Refused:
+            # One of them, and nobody says which. Those that are there are sent again, with the same ids.
+            return [position for position, record in records.items() if self._is_sent(position, record)]
+        return [*records]
+
+    def _is_sent(self, position: int, record: Record) -> bool:
+        try:
+            self._publisher.publish([record])
+        except Refused as refused:
+            self._pass_over(position, refused)
+            return False
+        return True
+
+    def _pass_over(self, position: int, refused: Refused) -> None:
+        # Not stored: a relay that starts anew finds the same, and says so once.
+        self._refused.add(position)
+        logger.error("relay: the outbox's row at position %d is not sent: %s", position, refused)
 
     def why_not_alive(self) -> str:
         """One plain sentence; empty while turns come to their ends, also those that find something down."""
@@ -167,17 +207,28 @@ def _serving(section: MetricsSection, relay: Relay) -> AbstractContextManager[No
         ConfigError: it is not installed.
     """
     try:
-        from olvido.broker.runtime.metrics import RELAYED
+        from olvido.broker.runtime.metrics import RELAY_REFUSED, RELAYED
         from olvido.broker.runtime.serving import serving
     except ModuleNotFoundError as error:
         raise ConfigError(f"metrics.port needs {error.name}; install it, or leave the port out") from None
     RELAYED.set_function(lambda: relay.relayed)
+    RELAY_REFUSED.set_function(lambda: relay.refused)
     return serving(section, relay)
 
 
-def _record(row: tuple[Any, ...]) -> Record:
-    _, topic, key, value, headers = row
-    pairs = tuple((name, text.encode()) for name, text in json.loads(headers))
+def _record(topic: str, key: str, value: bytes, headers: str) -> Record:
+    """The record of a row.
+
+    Raises:
+        Refused: its topic is none that upstream services write to, or its headers are no outbox's.
+    """
+    # Whoever may write to the caller's table could otherwise write tasks and receipts with the relay's login.
+    if topic not in _UPSTREAM:
+        raise Refused(Cause.NON_CANONICAL, field="topic", reason="upstream services write to no such topic")
+    try:
+        pairs = tuple((str(name), str(text).encode()) for name, text in json.loads(headers))
+    except (ValueError, TypeError):
+        raise Refused(Cause.NON_CANONICAL, field="headers") from None
     return Record(topic, key.encode(), bytes(value), pairs)
 
 

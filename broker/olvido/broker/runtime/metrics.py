@@ -99,6 +99,10 @@ RELAYED = Gauge(
     "Events that a relay has brought from an outbox to Kafka since it started",
     registry=REGISTRY,
 )
+RELAY_REFUSED = Gauge(
+    "olvido_relay_refused", "Rows of an outbox that a relay has passed over since it started",
+    registry=REGISTRY,
+)  # fmt: skip
 
 # --- how each process is --------------------------------------------------------------------------
 

@@ -13,13 +13,11 @@ from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import patiently
 from olvido.broker.runtime.serving import serving
 from olvido.processors.engine_faust.app import build_app
-from olvido.processors.parts import UPSTREAM, Parts, work_of
+from olvido.processors.parts import Parts, work_of
 from olvido.processors.timers import running
 from olvido.processors.watchdog import Watchdog
 from olvido.schemas.settings.deployment import Deployment
-from olvido.schemas.topics import (
-    PROCESSORS_GROUP,
-)
+from olvido.schemas.topics import PROCESSORS_GROUP, UPSTREAM
 
 logger = logging.getLogger("olvido.processors")
 

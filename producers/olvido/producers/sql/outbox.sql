@@ -25,6 +25,7 @@ select pg_try_advisory_xact_lock(7308620146528415087);
 -- they took positions in; nothing says which of their events was the earlier, and consents carry their own instant.
 select position, topic, key, value, headers
 from olvido_outbox
+where position <> all(%s)
 order by position
 limit %s;
 
