@@ -1,6 +1,7 @@
 """The desk without a terminal: values in, values out, by the real ledger."""
 
 import os
+import pwd
 import re
 import shutil
 import socket
@@ -73,6 +74,17 @@ def test_a_persons_requests_are_found_by_any_of_their_handles_and_nobody_elses(d
     assert found(declared, subject=a_handle(1).value) == [an_id(1)]
     with pytest.raises(InvalidInput, match=r"subject: .*never an identity"):
         found(declared, subject="ana@example.es")
+
+
+def test_who_acts_is_the_login_and_what_the_environment_says_is_a_note(monkeypatch):
+    """Or whoever can act could act in the name of somebody else."""
+    login = pwd.getpwuid(os.getuid()).pw_name
+    for name in ("LOGNAME", "USER", "OLVIDO_OPERATOR"):
+        monkeypatch.setenv(name, "somebody-else")
+    act = new_act(Verb.DISCARD, "T-1", letters=2)
+    assert (act.who, act.details) == (
+        f"{login}@{socket.gethostname()}", {"letters": 2, "operator": "somebody-else"},
+    )  # fmt: skip
 
 
 def test_acts_are_shown_as_they_were_recorded_newest_first(declared, ledger):
