@@ -9,8 +9,10 @@ from uuid import uuid4
 import psycopg2
 import pymysql
 import pytest
-from emptied import database, emptied
+from emptied import database as a_database
+from emptied import emptied
 from not_tried import NOT_TRIED
+from sinks.databases import Database, DuckDBDatabase, MySQLDatabase, PostgresDatabase, SQLiteDatabase
 from sinks.http_target import HttpTargetApp
 from sinks.mariadb_server import connected, mariadb_server, programs
 from sinks.mysql_target import MySQLTarget
@@ -75,6 +77,36 @@ def mariadb_url(mariadb: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def reused_postgres(postgres: str) -> Iterator[str]:
+    """One database for the tests of a module, each of which empties it: making one is what takes the time."""
+    with a_database(postgres, "reused") as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def reused_mariadb(mariadb: str) -> Iterator[str]:
+    """The same on MariaDB."""
+    target = f"{mariadb}/reused_{uuid4().hex}"
+    name = target.rpartition("/")[2]
+    with closing(connected(mariadb)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+        yield target
+        cursor.execute(f"DROP DATABASE {name}")
+
+
+@pytest.fixture(params=["postgres", "duckdb", "sqlite", "mysql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """Each kind of database in turn, empty."""
+    if request.param == "postgres":
+        return PostgresDatabase(request.getfixturevalue("reused_postgres"))
+    if request.param == "duckdb":
+        return DuckDBDatabase(tmp_path / "target.duckdb")
+    if request.param == "mysql":
+        return MySQLDatabase(request.getfixturevalue("reused_mariadb"))
+    return SQLiteDatabase(tmp_path / "target.sqlite")
+
+
+@pytest.fixture(scope="module")
 def own_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server that a test may stop."""
     with postgres_server() as server:
@@ -84,7 +116,7 @@ def own_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def postgres_database(postgres: str) -> Iterator[str]:
     """The database that shops are in, one after another."""
-    with database(postgres, "shop") as dsn:
+    with a_database(postgres, "shop") as dsn:
         yield dsn
 
 

@@ -5,126 +5,30 @@ what went, what came in its place, and nothing else.
 """
 
 import hashlib
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import closing
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from emptied import database as a_database
 from sinks.databases import (
-    Content,
     Database,
-    DuckDBDatabase,
-    MySQLDatabase,
     PostgresDatabase,
     Rows,
-    SQLiteDatabase,
-    content,
-    difference,
-    identities_of,
 )
-from sinks.mariadb_server import connected
+from sinks.mapped_world import Tables, World, refused
 from sinks.shop import LATER, LONG_AGO, a_consent, a_task, an_erasure, an_objection, identities
 
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused
 from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
-from olvido.core.receipts import Receipt
 from olvido.core.rights.names import Action
 from olvido.core.subject import IdentityKind
 from olvido.sinks.contract import OpenedTask
 
-Answer = tuple[Outcome, Mapping[str, int]]
-Tables = Mapping[str, Mapping[str, Any]]
-
-KINDS = ("postgres", "duckdb", "sqlite", "mysql")
-
-
-@pytest.fixture(scope="module")
-def postgres_dsn(postgres: str) -> Iterator[str]:
-    """One database for all constructs, one after another."""
-    with a_database(postgres, "constructs") as dsn:
-        yield dsn
-
-
-@pytest.fixture(scope="module")
-def mysql_url(mariadb: str) -> Iterator[str]:
-    """One database of MariaDB's for all constructs."""
-    target = f"{mariadb}/constructs_{uuid4().hex}"
-    name = target.rpartition("/")[2]
-    with closing(connected(mariadb)) as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
-        yield target
-        cursor.execute(f"DROP DATABASE {name}")
-
-
-@pytest.fixture(params=KINDS)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    """Each kind of database in turn, empty."""
-    if request.param == "postgres":
-        return PostgresDatabase(request.getfixturevalue("postgres_dsn"))
-    if request.param == "duckdb":
-        return DuckDBDatabase(tmp_path / "target.duckdb")
-    if request.param == "mysql":
-        return MySQLDatabase(request.getfixturevalue("mysql_url"))
-    return SQLiteDatabase(tmp_path / "target.sqlite")
-
 
 @pytest.fixture
-def postgres_database(postgres_dsn: str) -> PostgresDatabase:
+def postgres_database(reused_postgres: str) -> PostgresDatabase:
     """For what only PostgreSQL has."""
-    return PostgresDatabase(postgres_dsn)
-
-
-class World:
-    """Tables, the sink over them, and what has changed in them since they were filled."""
-
-    def __init__(
-        self,
-        database: Database,
-        schema: str,
-        tables: Tables,
-        *,
-        identities: tuple[IdentityKind, ...] = (),
-        purposes: tuple[str, ...] = (),
-    ) -> None:
-        database.run(schema)
-        self._database = database
-        self._names = re.findall(r'CREATE TABLE "?([^" ]+)', schema)
-        self._sink = database.sink(tables, identities, purposes)
-        self._before = self._content()
-
-    def _content(self) -> Content:
-        return content(self._database, self._names)
-
-    def apply(self, *tasks: OpenedTask) -> list[Receipt]:
-        """Have tasks done in one batch."""
-        try:
-            return list(self._sink.apply(tasks))
-        finally:
-            self._sink.close()
-
-    def ask(self, *people: Mapping[str, Any]) -> list[Answer]:
-        """Have people erased in one batch."""
-        tasks = [a_task(Action.ERASE, tuple(identities_of(**person))) for person in people]
-        return [(receipt.outcome, dict(receipt.counts)) for receipt in self.apply(*tasks)]
-
-    @property
-    def changes(self) -> dict[str, tuple[Rows, Rows]]:
-        """By table: the rows that went, and those that came in their place."""
-        return difference(self._before, self._content())
-
-
-def refused(database: Database, schema: str, tables: Tables) -> str:
-    """The sentence by which a map is refused before a row is touched."""
-    database.run(schema)
-    with pytest.raises(ConfigError) as caught:
-        database.sink(tables)
-    return str(caught.value)
+    return PostgresDatabase(reused_postgres)
 
 
 PEOPLE = {

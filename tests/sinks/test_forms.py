@@ -13,7 +13,7 @@ from sinks.shop import settings
 from olvido.core.errors import InvalidInput
 from olvido.core.subject import Identity, IdentityKind
 from olvido.schemas.privacy.identities import normalise
-from olvido.sinks.forms import FORMS, checked_form, split, stored
+from olvido.sinks.forms import FORMS, checked_form, is_written_as, split, stored
 from olvido.sinks.tables.data_map import IdentityColumn
 from olvido.sinks.tables.engine import same
 from olvido.sinks.tables.map_rules import read_data_map
@@ -217,6 +217,43 @@ def test_no_text_is_of_a_number_that_a_prefix_more_makes(number: str, prefix: st
     assert not set(split(one)) & set(split(other))
 
 
+@pytest.mark.parametrize(
+    ("text", "number", "country", "hers"),
+    [
+        ("+34 600-000-007", "+34600000007", "ES", True),
+        ("0034 (600) 000.007", "+34600000007", "ES", True),
+        ("600 00 00 07", "+34600000007", "ES", True),
+        ("600 00 00 07", "+34600000007", "MX", False),  # a number of another country
+        ("34 600 000 007", "+34600000007", "ES", False),  # without the plus it may be (34) 60000-0007
+        ("600000007 ext 1", "+34600000007", "ES", False),
+        ("+44 (0)20 7946 0018", "+442079460018", "ES", True),
+        ("(020) 7946 0018", "+442079460018", "GB", True),
+        ("", "+34600000007", "ES", False),
+    ],
+)
+def test_a_number_that_is_typed_is_hers_if_it_can_be_nobody_elses(
+    text: str, number: str, country: str, hers: bool
+) -> None:
+    identity = normalise(PHONE, number)
+    assert is_written_as(text, identity, f"typed:{country}") is hers
+    assert not hers or re.sub("[^0-9]", "", text) in stored(identity, f"typed:{country}")
+
+
+@given(
+    st.lists(NUMBERS, min_size=2, max_size=2),
+    st.sampled_from(["ES", "MX", "AR", "US", "GB", "RU", "DE", "HU"]),
+    st.sampled_from(["{}", "+{}", "00{}", "+ ({}"]),
+)
+def test_no_typed_text_is_of_two_numbers(numbers: list[str], country: str, around: str) -> None:
+    one, other = _numbers(numbers)
+    for text in (*stored(one, f"typed:{country}"), *stored(other, f"typed:{country}")):
+        written = around.format(text)
+        assert not (
+            is_written_as(written, one, f"typed:{country}")
+            and is_written_as(written, other, f"typed:{country}")
+        )
+
+
 def _numbers(given_values: list[str]) -> tuple[Identity, Identity]:
     """Two numbers, in E.164 as given."""
     try:
@@ -231,7 +268,7 @@ def _numbers(given_values: list[str]) -> tuple[Identity, Identity]:
 def test_any_identity_has_texts(kind: IdentityKind, value: str, normalised: str, word: str) -> None:
     """A box may be of any version of a producer: nothing in it may raise."""
     identity = Identity(kind=kind, value=value, normalised=normalised)
-    form = "national:ES" if word == "national" else word
+    form = f"{word}:ES" if word in {"national", "typed"} else word
     assert all(isinstance(text, str) for text in stored(identity, form))
     assert all(text.isdecimal() for _, text in split(identity))
 

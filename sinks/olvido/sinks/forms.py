@@ -6,10 +6,12 @@
 | ``e164`` | ``+34600000007`` | phone |
 | ``digits`` | ``34600000007`` or ``0034600000007`` | phone |
 | ``national:ES`` | ``600000007``: the number as it is dialled in that country, without blanks | phone |
+| ``typed:ES`` | a number as people of that country type it, with anything between the digits | phone |
 | ``sha256``, ``sha1``, ``md5`` | the digest in small hexadecimal letters | every kind |
 
 A text that might be the number of somebody else is none of an identity's, so each form is exact: a column in
-which people write numbers as they like has no form, and is searched for what was given and for E.164.
+which people write numbers as they like is ``typed``, with the country of those without a code. Under
+``plain`` it is searched for what was given and for E.164.
 """
 
 import hashlib
@@ -25,11 +27,15 @@ from olvido.core.subject import Identity, IdentityKind
 
 PLAIN = "plain"
 NATIONAL = "national"
-_PHONE_FORMS = ("e164", "digits", NATIONAL)
+TYPED = "typed"
+_PHONE_FORMS = ("e164", "digits", NATIONAL, TYPED)
+_OF_A_COUNTRY = frozenset({NATIONAL, TYPED})
 _DIGESTS = ("sha256", "sha1", "md5")
 FORMS = (PLAIN, *_PHONE_FORMS, *_DIGESTS)
 
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}")
+# With a letter it is more than a number: an extension, a name.
+_TYPED = re.compile(r"[\s+()\-./0-9\u2010-\u2015]*")
 _NOT_DIALLED = str.maketrans("", "", " ()-./")  # what phonenumbers writes between the digits
 
 
@@ -44,12 +50,12 @@ def checked_form(form: str, kind: IdentityKind) -> str:
         raise ValueError(f"there is no such form{did_you_mean(word, FORMS)}; forms are {', '.join(FORMS)}")
     if word in _PHONE_FORMS and kind is not IdentityKind.PHONE:
         raise ValueError(f"{word} is a form of phone numbers, and this column holds {kind.value}")
-    if word == NATIONAL and region not in phonenumbers.SUPPORTED_REGIONS:
+    if word in _OF_A_COUNTRY and region not in phonenumbers.SUPPORTED_REGIONS:
         raise ValueError(
             "a number without its country code is one number in each country: say which, in two capitals, "
-            f'such as form = "{NATIONAL}:ES"'
+            f'such as form = "{word}:ES"'
         )
-    if colon and word != NATIONAL:
+    if colon and word not in _OF_A_COUNTRY:
         raise ValueError(f"{word} has no country: write form = {word!r}")
     return form
 
@@ -112,6 +118,46 @@ def _national(identity: Identity, region: str) -> Iterator[str]:
     yield from (text for text in texts if _read_in(region, text) == identity.normalised)
 
 
+def is_typed(form: str) -> bool:
+    """Whether a column of a form holds numbers as people type them, so that their digits are compared."""
+    return form.partition(":")[0] == TYPED
+
+
+def is_written_as(text: str, identity: Identity, form: str) -> bool:
+    """Whether a text with the digits of a number is that number.
+
+    With a plus or two noughts before them they are those of E.164; else those that are dialled in the form's
+    country: ``(34) 60000-0007`` is somebody in Brazil, and not ``+34 600 000 007``.
+    """
+    if _TYPED.fullmatch(text) is None:
+        return False
+    region = form.partition(":")[2]
+    digits, international = re.sub("[^0-9]", "", text), text.strip(" (").startswith(("+", "00"))
+    return digits in (_international(identity) if international else _national(identity, region))
+
+
+def _typed(identity: Identity, region: str) -> Iterator[str]:
+    yield from _international(identity)
+    yield from _national(identity, region)
+
+
+def _international(identity: Identity) -> Iterator[str]:
+    """The digits of E.164, with ``00`` before them, and with the nought that people put in brackets."""
+    yield from _digits(identity, "")
+    number = _parsed(identity.normalised) if _is_number(identity) else None
+    code = number.country_code if number is not None else None
+    if number is None or code is None:
+        return
+    region = phonenumbers.region_code_for_country_code(code)
+    metadata = PhoneMetadata.metadata_for_region(region)
+    trunk = (metadata and metadata.national_prefix) or ""
+    bracketed = f"{code}{trunk}{phonenumbers.national_significant_number(number)}"
+    # Read again, and left out unless the same number comes of it.
+    if trunk and _read_in(region, f"+{bracketed}") == identity.normalised:
+        yield bracketed
+        yield f"00{bracketed}"
+
+
 def _digest(name: str) -> Callable[[Identity, str], Iterator[str]]:
     """A digest of each text that systems compute one of.
 
@@ -137,6 +183,7 @@ _STORED: Mapping[str, Callable[[Identity, str], Iterator[str]]] = {
     "e164": _e164,
     "digits": _digits,
     NATIONAL: _national,
+    TYPED: _typed,
     **{name: _digest(name) for name in _DIGESTS},
 }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from olvido.core.subject import IdentityKind
-from olvido.sinks.forms import PLAIN
+from olvido.sinks.forms import PLAIN, is_typed
 from olvido.sinks.tables.data_map import DataMap, ErasureMethod
 
 
@@ -36,7 +36,7 @@ def _mapped(name: str, data_map: DataMap) -> MappedTable:
         (kind, one)
         for kind, columns in table.identities.items()
         for one in columns
-        if not one.json_path and not one.inside
+        if not one.json_path and not one.inside and not is_typed(one.form)
     ]
     sharers = tuple(sharer.columns for sharer in data_map.sharers(name))
     leading = tuple(

@@ -33,7 +33,7 @@ from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries, recalled
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
-from olvido.sinks.tables.shape import Column
+from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
 from olvido.sinks.tables.sink import TableSink
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
@@ -258,6 +258,7 @@ class _DuckDBDialect:
 
     name = "duckdb"
     returning = False
+    keys_by_row = False
 
     def quoted(self, *names: str) -> str:
         return quoted(".".join(names))
@@ -272,6 +273,11 @@ class _DuckDBDialect:
     def text(self, expression: str, column: Column | None) -> str:
         return f"CAST({expression} AS VARCHAR)"
 
+    def as_key(self, text: str, key: Column) -> str:
+        kind = "UUID" if key.family is TypeFamily.UUID else "BIGINT"
+        written = f"regexp_matches(lower({text}), '{WRITTEN[key.family]}')"
+        return f"CASE WHEN {written} THEN TRY_CAST({text} AS {kind}) END"
+
     def folded(self, expression: str) -> str:
         return f"lower({expression})"
 
@@ -284,11 +290,25 @@ class _DuckDBDialect:
     def instant(self, expression: str, created: Created) -> str:
         return expression
 
-    def json_text(self, expression: str, path: Sequence[str]) -> str:
+    def json_text(self, expression: str, column: Column, path: Sequence[str]) -> str:
         pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path).replace(
             "'", "''"
         )
-        return f"json_extract_string({expression}, '{pointer}')"
+        text = f"json_extract_string({expression}, '{pointer}')"
+        # One row that is no JSON would stop the search for everybody.
+        return (
+            f"CASE WHEN json_valid({expression}) THEN {text} END"
+            if column.family is TypeFamily.TEXT
+            else text
+        )
+
+    def elements(self, expression: str, column: Column) -> str:
+        return (
+            f"array_to_string({expression}, ' ')" if column.full.endswith("[]") else f"{expression}::VARCHAR"
+        )
+
+    def digits(self, text: str) -> str:
+        return f"regexp_replace({text}, '[^0-9]', '', 'g')"
 
     def within(self, text: str, part: str) -> str:
         return f"contains({text}, {part})"
@@ -299,8 +319,9 @@ class _DuckDBDialect:
     def place(self) -> str:
         return "CAST(? AS VARCHAR)"
 
-    def differs(self, one: str, other: str) -> str:
-        return f"{one} IS DISTINCT FROM {other}"
+    def differs(self, held: str, value: str, column: Column) -> str:
+        # As text, since not every type can be compared; the value has the column's type.
+        return f"{self.text(held, column)} IS DISTINCT FROM {self.text(value, column)}"
 
     def joined(self, parts: Sequence[str]) -> str:
         return " || ".join(parts)

@@ -19,6 +19,7 @@ _FAMILIES: Mapping[str, TypeFamily] = {
     "TIMESTAMP": TypeFamily.TIME,
     "DATE": TypeFamily.DATE,
     "BOOLEAN": TypeFamily.EXACT,
+    "BLOB": TypeFamily.EXACT,
     **dict.fromkeys(_LIMITS, TypeFamily.INTEGER),
 }
 _ADDRESS = {

@@ -23,7 +23,7 @@ from olvido.core.receipts import Receipt
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.kinds.mysql_address import Address
-from olvido.sinks.kinds.mysql_catalogue import TEXT_MAX, look, overlooks_case, quoted
+from olvido.sinks.kinds.mysql_catalogue import BYTES, TEXT_MAX, look, overlooks_case, quoted
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
@@ -32,7 +32,7 @@ from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
-from olvido.sinks.tables.shape import Column, TypeFamily
+from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
 from olvido.sinks.tables.sink import RehearsingTableSink
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
@@ -280,6 +280,7 @@ class _MySQLDialect:
 
     name = "mysql"
     returning = False
+    keys_by_row = True
 
     def quoted(self, *names: str) -> str:
         return ".".join(map(quoted, names))
@@ -288,19 +289,30 @@ class _MySQLDialect:
         typed = ", ".join(
             f"{name} {_given_type(kind)} PATH '$[{number}]'" for number, (name, kind) in enumerate(columns)
         )
-        return f"JSON_TABLE(%s, '$[*]' COLUMNS ({typed})) AS {GIVEN}"
+        relation = f"JSON_TABLE(%s, '$[*]' COLUMNS ({typed}))"
+        if not any(kind.startswith(BYTES) for _, kind in columns):
+            return f"{relation} AS {GIVEN}"
+        # In JSON bytes are hexadecimal digits.
+        read = ", ".join(f"UNHEX({n}) AS {n}" if kind.startswith(BYTES) else n for n, kind in columns)
+        return f"(SELECT {read} FROM {relation} AS j) AS {GIVEN}"  # noqa: S608 - types and places
 
     def bind(self, columns: Sequence[Sequence[object]]) -> list[object]:
         return [json.dumps(list(zip(*columns, strict=True)))]
 
     def text(self, expression: str, column: Column | None) -> str:
+        if column is not None and column.plain.startswith(BYTES):
+            return f"HEX({expression})"
         return f"CAST({expression} AS CHAR)"
+
+    def as_key(self, text: str, key: Column) -> str:
+        kind = "UUID" if key.family is TypeFamily.UUID else "SIGNED"
+        return f"CASE WHEN {text} REGEXP '{WRITTEN[key.family]}' THEN CAST({text} AS {kind}) END"
 
     def folded(self, expression: str) -> str:
         return f"lower({expression})"
 
     def exactly(self, held: str, asked: str, column: Column) -> str:
-        if column.family not in {TypeFamily.TEXT, TypeFamily.EXACT}:
+        if column.family not in {TypeFamily.TEXT, TypeFamily.EXACT} or column.plain.startswith(BYTES):
             return f"{held} = {asked}"
         exact = f"{_binary(held)} = {_binary(asked)}"
         # The first may use the column's index, and takes more for equal; the second does not.
@@ -315,9 +327,15 @@ class _MySQLDialect:
             return expression
         return f"CAST(SUBSTRING_INDEX({expression}, '+', 1) AS DATETIME(6))"  # the session's zone is UTC
 
-    def json_text(self, expression: str, path: Sequence[str]) -> str:
+    def json_text(self, expression: str, column: Column, path: Sequence[str]) -> str:
         pointer = "$" + "".join('."' + part.replace('"', '\\\\"').replace("'", "''") + '"' for part in path)
         return f"JSON_VALUE({expression}, '{pointer.replace('%', '%%')}')"
+
+    def elements(self, expression: str, column: Column) -> str:
+        return self.text(expression, column)
+
+    def digits(self, text: str) -> str:
+        return f"REGEXP_REPLACE({text}, '[^0-9]', '')"
 
     def within(self, text: str, part: str) -> str:
         return f"LOCATE({_binary(part)}, {_binary(text)}) > 0"
@@ -329,8 +347,10 @@ class _MySQLDialect:
     def place(self) -> str:
         return "CAST(%s AS CHAR)"
 
-    def differs(self, one: str, other: str) -> str:
-        return f"NOT (BINARY {one} <=> BINARY {other})"
+    def differs(self, held: str, value: str, column: Column) -> str:
+        if column.collation:
+            return f"NOT (BINARY {self.text(held, column)} <=> BINARY {self.text(value, column)})"
+        return f"NOT ({held} <=> {value})"  # 0 is 0.00, and a day is its first instant
 
     def joined(self, parts: Sequence[str]) -> str:
         return f"CONCAT({', '.join(parts)})"
@@ -354,6 +374,8 @@ _DIALECT: Dialect = _MySQLDialect()
 def _given_type(kind: str) -> str:
     if kind == "text":  # inside of a JSON value
         return f"VARCHAR({TEXT_MAX}) CHARACTER SET utf8mb4"
+    if kind.startswith(BYTES):
+        return f"VARCHAR({TEXT_MAX}) CHARACTER SET ascii"
     # A fence has its zone written behind it.
     return "VARCHAR(40)" if kind.startswith(("timestamp", "datetime")) else kind
 

@@ -7,12 +7,13 @@ import pymysql
 from pymysql.cursors import Cursor
 
 from olvido.sinks.section import fault
-from olvido.sinks.tables.data_map import DataMap
+from olvido.sinks.tables.data_map import DataMap, ErasureMethod
 from olvido.sinks.tables.fit import check_fit
 from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.shape import Column, ForeignKey, TableShape, TargetShape, TypeFamily
 
 TEXT_MAX = 2000  # characters of a value that is asked for: MariaDB cuts a longer one without a word
+BYTES = ("binary", "varbinary")
 _SIZES = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
 _FAMILIES: Mapping[str, TypeFamily] = {
@@ -23,6 +24,7 @@ _FAMILIES: Mapping[str, TypeFamily] = {
     "timestamp": TypeFamily.INSTANT,
     "datetime": TypeFamily.TIME,
     "date": TypeFamily.DATE,
+    **dict.fromkeys(BYTES, TypeFamily.EXACT),
 }
 _CASCADE, _SET_NULL = 1, 2
 _MAY_NOT = 1227  # https://mariadb.com/kb/en/mariadb-error-codes
@@ -52,6 +54,7 @@ def look(cur: Cursor, data_map: DataMap) -> TargetShape:
         for name in data_map.tables
     }
     notes = check_fit(data_map, TargetShape(tables=shapes))
+    _check_self_references(data_map, TargetShape(tables=shapes))
     cur.execute(queries("mysql")["durable"], ())
     if cur.fetchall() != ((1,),):
         notes = (
@@ -81,6 +84,23 @@ def _check_tables(cur: Cursor, data_map: DataMap) -> None:
                 f"{place}.{name}",
                 f"is kept by {engine}, which cannot take a change back: ALTER TABLE {name} ENGINE = InnoDB",
             )
+
+
+def _check_self_references(data_map: DataMap, target: TargetShape) -> None:
+    """InnoDB looks at foreign keys row by row: rows that point at each other are cut loose before they go."""
+    for name, table in data_map.tables.items():
+        if table.erase is not ErasureMethod.DELETE:
+            continue
+        for parent in table.parents:
+            if parent.table != name or target.held_by_key(name, name, parent.columns) is None:
+                continue
+            filled = next((one for one in parent.columns if target.column(name, one).not_null), None)
+            if filled is not None:
+                raise fault(
+                    f"sinks.{data_map.sink}.tables.{name}.parent",
+                    f"rows of {name} point at each other by {filled!r}, which refuses null, and InnoDB "
+                    "deletes none of them while another points at it; let it be null, or drop the constraint",
+                )
 
 
 def _columns(cur: Cursor, data_map: DataMap) -> Mapping[str, dict[str, Column]]:

@@ -30,12 +30,12 @@ from olvido.sinks.looks import LookAgain
 from olvido.sinks.rights.erase import erase_chunk
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
-from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
+from olvido.sinks.tables.dialect import GIVEN, ROW
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
-from olvido.sinks.tables.shape import Column
+from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
 from olvido.sinks.tables.sink import RehearsingTableSink
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
@@ -46,6 +46,7 @@ T = TypeVar("T")
 CONNECT_S = 5
 CHUNK_ROWS = 10_000  # of one table in one transaction, of a person who has too many for one
 CHUNK_ROWS_MIN = 100
+TELLS_JSON = 160_000  # the first version of PostgreSQL that has IS JSON
 ATTEMPTS_MAX = 3  # of a batch that met a concurrent change of the same rows, before it waits
 _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected, errors.ForeignKeyViolation)
 # Classes of SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -233,7 +234,8 @@ class PostgresSink(RehearsingTableSink):
             raise self._fault(error) from None
 
     def _look(self, cur: cursor) -> Statements:
-        return Statements(_DIALECT, self._map, look(cur, self._map))
+        dialect = _PostgresDialect(tells_json=cur.connection.server_version >= TELLS_JSON)
+        return Statements(dialect, self._map, look(cur, self._map))
 
     def _prepare(self, conn: connection) -> Statements:
         """Have the journal there, and know the tables."""
@@ -387,6 +389,14 @@ class _PostgresDialect:
 
     name = "postgres"
     returning = True
+    keys_by_row = False
+
+    def __init__(self, *, tells_json: bool) -> None:
+        """
+        Args:
+            tells_json: whether the server can say if a text is JSON, as it does from version 16 on.
+        """
+        self._tells_json = tells_json
 
     def quoted(self, *names: str) -> str:
         # psycopg2 takes a % for the beginning of a parameter.
@@ -402,6 +412,10 @@ class _PostgresDialect:
     def text(self, expression: str, column: Column | None) -> str:
         return f"{expression}::text"
 
+    def as_key(self, text: str, key: Column) -> str:
+        kind = "uuid" if key.family is TypeFamily.UUID else "bigint"
+        return f"CASE WHEN lower({text}) ~ '{WRITTEN[key.family]}' THEN {text}::{kind} END"
+
     def folded(self, expression: str) -> str:
         return f"lower({expression})"
 
@@ -414,9 +428,18 @@ class _PostgresDialect:
     def instant(self, expression: str, created: Created) -> str:
         return expression
 
-    def json_text(self, expression: str, path: Sequence[str]) -> str:
+    def json_text(self, expression: str, column: Column, path: Sequence[str]) -> str:
         literal = array_of(list(path)).replace("'", "''").replace("%", "%%")
-        return f"({expression}::jsonb #>> '{literal}')"
+        text = f"({expression}::jsonb #>> '{literal}')"
+        # One row that is no JSON would stop the search for everybody.
+        checked = self._tells_json and column.family is TypeFamily.TEXT
+        return f"CASE WHEN {expression} IS JSON THEN {text} END" if checked else text
+
+    def elements(self, expression: str, column: Column) -> str:
+        return f"array_to_string({expression}, ' ')" if column.full.endswith("[]") else f"{expression}::text"
+
+    def digits(self, text: str) -> str:
+        return f"regexp_replace({text}, '[^0-9]', '', 'g')"
 
     def within(self, text: str, part: str) -> str:
         return f"strpos({text}, {part}) > 0"
@@ -427,8 +450,9 @@ class _PostgresDialect:
     def place(self) -> str:
         return "%s::text"
 
-    def differs(self, one: str, other: str) -> str:
-        return f"{one} IS DISTINCT FROM {other}"
+    def differs(self, held: str, value: str, column: Column) -> str:
+        # As text, since not every type can be compared; the value has the column's type.
+        return f"{self.text(held, column)} IS DISTINCT FROM {self.text(value, column)}"
 
     def joined(self, parts: Sequence[str]) -> str:
         return f"concat({', '.join(parts)})"
@@ -444,9 +468,6 @@ class _PostgresDialect:
 
     def contains(self, expression: str, element: str, column: Column) -> str:
         return f"{element}::{column.full.removesuffix('[]')} = ANY ({expression})"
-
-
-_DIALECT: Dialect = _PostgresDialect()
 
 
 def _one(cur: cursor) -> tuple[Any, ...]:

@@ -236,6 +236,7 @@ class SQLiteDialect:
 
     name = "sqlite"
     returning = False
+    keys_by_row = False
 
     def __init__(self, shape: FileShape) -> None:
         self._rows = {quoted(name): columns for name, columns in shape.rows.items()}
@@ -244,14 +245,23 @@ class SQLiteDialect:
         return quoted(".".join(names))
 
     def given(self, columns: Sequence[tuple[str, str]]) -> str:
-        values = ", ".join(f"value ->> {number} AS {name}" for number, (name, _) in enumerate(columns))
+        values = ", ".join(
+            f"{'olvido_bytes' if _is_bytes(kind) else ''}(value ->> {number}) AS {name}"
+            for number, (name, kind) in enumerate(columns)
+        )
         return f"(SELECT {values} FROM json_each(?)) AS {GIVEN}"
 
     def bind(self, columns: Sequence[Sequence[object]]) -> list[object]:
         return [_json(list(zip(*columns, strict=True)))]
 
     def text(self, expression: str, column: Column | None) -> str:
+        if column is not None and _is_bytes(column.plain):
+            return f"hex({expression})"
         return f"CAST({expression} AS TEXT)"
+
+    def as_key(self, text: str, key: Column) -> str:
+        # Only a number that is written as SQLite writes it comes back as the same text. There are no UUIDs.
+        return f"CASE WHEN CAST(CAST({text} AS INTEGER) AS TEXT) = {text} THEN CAST({text} AS INTEGER) END"
 
     def folded(self, expression: str) -> str:
         return f"lower({expression})"
@@ -274,9 +284,15 @@ class SQLiteDialect:
         zone = created.zone.replace("'", "''")
         return f"olvido_instant({expression}, '{zone}')"
 
-    def json_text(self, expression: str, path: Sequence[str]) -> str:
+    def json_text(self, expression: str, column: Column, path: Sequence[str]) -> str:
         pointer = "$" + "".join('."' + part.replace("'", "''") + '"' for part in path)
         return f"CASE WHEN json_valid({expression}) THEN CAST({expression} ->> '{pointer}' AS TEXT) END"
+
+    def elements(self, expression: str, column: Column) -> str:
+        return self.text(expression, column)
+
+    def digits(self, text: str) -> str:
+        return f"olvido_digits({text})"
 
     def within(self, text: str, part: str) -> str:
         return f"instr({text}, {part}) > 0"
@@ -284,8 +300,8 @@ class SQLiteDialect:
     def value(self, column: Column) -> str:
         return "?"
 
-    def differs(self, one: str, other: str) -> str:
-        return f"{one} IS NOT {other}"
+    def differs(self, held: str, value: str, column: Column) -> str:
+        return f"{held} IS NOT {value} COLLATE BINARY"
 
     def joined(self, parts: Sequence[str]) -> str:
         return " || ".join(parts)
@@ -313,6 +329,10 @@ class SQLiteDialect:
 
     def contains(self, expression: str, element: str, column: Column) -> None:
         return None
+
+
+def _is_bytes(kind: str) -> bool:
+    return "BLOB" in kind.upper()
 
 
 def _json(values: Sequence[object]) -> str:

@@ -31,7 +31,7 @@ _AFFINITIES: Mapping[str, TypeFamily] = {
     "CHAR": TypeFamily.TEXT,
     "CLOB": TypeFamily.TEXT,
     "TEXT": TypeFamily.TEXT,
-    "BLOB": TypeFamily.OTHER,
+    "BLOB": TypeFamily.EXACT,
     "REAL": TypeFamily.OTHER,
     "FLOA": TypeFamily.OTHER,
     "DOUB": TypeFamily.OTHER,
@@ -140,7 +140,7 @@ def _family(kind: str, column: str, table: Table) -> TypeFamily:
 
 def _clock(clock: Clock, affinity: TypeFamily | None) -> TypeFamily:
     """What the column of an instant holds: SQLite has no type of that name, so the map's own word holds."""
-    if affinity in {TypeFamily.OTHER, TypeFamily.INTEGER}:
+    if affinity in {TypeFamily.OTHER, TypeFamily.EXACT, TypeFamily.INTEGER}:
         return affinity or TypeFamily.OTHER
     by_clock = {Clock.TIMESTAMP: TypeFamily.INSTANT, Clock.DATE: TypeFamily.DATE}
     return by_clock.get(clock, TypeFamily.NUMERIC)

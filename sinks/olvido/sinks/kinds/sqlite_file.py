@@ -4,6 +4,7 @@ The application has the file open, too. Whoever writes holds the file alone, so 
 others and gives up with ``Unavailable``.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,8 @@ class SQLiteFile:
         try:
             conn.text_factory = _text
             conn.create_function("olvido_instant", 2, instant, deterministic=True)
+            conn.create_function("olvido_digits", 1, digits, deterministic=True)
+            conn.create_function("olvido_bytes", 1, bytes.fromhex, deterministic=True)
             conn.execute("PRAGMA foreign_keys = ON")
             # What is deleted is written over with zeros, and a rollback journal that persists is emptied.
             conn.execute("PRAGMA secure_delete = ON")
@@ -119,6 +122,11 @@ def instant(value: object, zone: str) -> int | None:
     at = at.replace(tzinfo=ZoneInfo(zone)) if at.tzinfo is None else at
     since = at.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def digits(value: object) -> str | None:
+    """The digits of a text, without what people write between them."""
+    return None if value is None else re.sub("[^0-9]", "", str(value))
 
 
 def _text(raw: bytes) -> str:

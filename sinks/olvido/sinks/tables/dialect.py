@@ -25,6 +25,7 @@ class Dialect(Protocol):
 
     name: str
     returning: bool  # whether DELETE and UPDATE can return what they changed, so that one statement does
+    keys_by_row: bool  # whether foreign keys are looked at row by row, and not when a statement ends
 
     def quoted(self, *names: str) -> str:
         """A name as an identifier, or several with dots between."""
@@ -45,6 +46,10 @@ class Dialect(Protocol):
         """An expression as text that, sent back as the column's ``plain`` type, is the same value."""
         ...
 
+    def as_key(self, text: str, key: Column) -> str:
+        """The key that a text is written for, as :data:`WRITTEN` says; NULL if it is none."""
+        ...
+
     def folded(self, expression: str) -> str:
         """A text without regard to case."""
         ...
@@ -61,8 +66,16 @@ class Dialect(Protocol):
         """What a column of instants holds, or a fence for it, as something that compares as instants do."""
         ...
 
-    def json_text(self, expression: str, path: Sequence[str]) -> str:
-        """The text at a path inside a JSON value; NULL if there is none."""
+    def json_text(self, expression: str, column: Column, path: Sequence[str]) -> str:
+        """The text at a path inside a JSON value; NULL if there is none, or if a text is no JSON."""
+        ...
+
+    def elements(self, expression: str, column: Column) -> str:
+        """What an array or a JSON value holds, as one text in which an address begins and ends visibly."""
+        ...
+
+    def digits(self, text: str) -> str:
+        """The digits from 0 to 9 of a text, without anything between them."""
         ...
 
     def within(self, text: str, part: str) -> str:
@@ -73,8 +86,8 @@ class Dialect(Protocol):
         """A parameter of a column's type."""
         ...
 
-    def differs(self, one: str, other: str) -> str:
-        """That two expressions differ, NULL being a value like any other."""
+    def differs(self, held: str, value: str, column: Column) -> str:
+        """That a column holds another value than it was set to, NULL being a value like any other."""
         ...
 
     def joined(self, parts: Sequence[str]) -> str:

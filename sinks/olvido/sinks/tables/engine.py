@@ -309,7 +309,9 @@ class TableRows:
             search, value = asked[row[0]]
             if row[first] is None:
                 raise self._not_a_key(name)
-            if identity.inside:
+            if forms.is_typed(identity.form):
+                certain = forms.is_written_as(row[1], search.identity, identity.form)
+            elif identity.inside:
                 certain = stands_in(value[0], row[1])
             else:
                 certain = row[1] == value[0] or same(row[1], value[0], column, fold=fold)
@@ -346,9 +348,11 @@ class TableRows:
     def _change(self, statements: Sequence[Sql], given: Sequence[Sequence[object]]) -> list[tuple[int, int]]:
         """Run a change; (place, count) of what it changed."""
         counts: list[tuple[int, int]] = self._run(statements[0], given)
+        changed = expected = sum(count for _, count in counts)
         for deed in statements[1:] if counts else ():
-            if self.session.changed(deed.text, self._parameters(deed, given)) != sum(n for _, n in counts):
-                raise Refused(Cause.STILL_THERE, reason="the target changed other rows than were counted")
+            changed = self.session.changed(deed.text, self._parameters(deed, given))
+        if changed != expected:
+            raise Refused(Cause.STILL_THERE, reason="the target changed other rows than were counted")
         return counts
 
     def _check_keys(self, name: str, counts: Sequence[tuple[int, int]]) -> None:

@@ -7,6 +7,7 @@ row is touched.
 import re
 from collections.abc import Iterator
 
+from olvido.sinks.forms import is_typed
 from olvido.sinks.section import fault
 from olvido.sinks.tables.data_map import Clock, DataMap, ErasureMethod, Table
 from olvido.sinks.tables.map_rules import per_row, refuses_null
@@ -80,9 +81,16 @@ def _check_types(place: str, name: str, table: Table, target: TargetShape) -> No
         _of(place, "key", column, target.column(name, column), KEYS)
     for kind, columns in table.identities.items():
         for one in columns:
+            if one.inside and _has_elements(target.column(name, one.column)):
+                continue
             if not one.json_path:
                 for column in one.columns:
                     held = target.column(name, column)
+                    if is_typed(one.form) and held.family not in {TypeFamily.TEXT, TypeFamily.PADDED}:
+                        raise fault(
+                            f"{place}.identities.{kind.value}.form",
+                            f"column {column!r} is of type {held.full}, in which nobody writes as they like",
+                        )
                     _of(place, f"identities.{kind.value}", column, held, IDENTITIES)
     for mention in table.mentions:
         held = target.column(name, mention.column)
@@ -92,6 +100,13 @@ def _check_types(place: str, name: str, table: Table, target: TargetShape) -> No
             raise fault(
                 f"{place}.mentions", f"column {mention.column!r} is of type {held.full}, which is no array"
             )
+
+
+def _has_elements(held: Column) -> bool:
+    """Whether an address may stand inside of a column that is no text."""
+    return held.family is TypeFamily.OTHER and (
+        held.full.endswith("[]") or held.full.lower() in {"json", "jsonb"}
+    )
 
 
 def _of(place: str, key: str, column: str, held: Column, families: frozenset[TypeFamily]) -> None:
@@ -243,11 +258,19 @@ def _check_pairs(place: str, name: str, table: Table, data_map: DataMap, target:
     """What points at a key must be of a type that compares as the key does."""
     for parent in table.parents:
         _check_pair(f"{place}.parent", name, parent.columns, parent.table, data_map, target)
-    for sharer in (*table.shared_by, *table.pointed_at_by):
-        _check_pair(f"{place}.shared_by", sharer.table, sharer.columns, name, data_map, target)
+    for pointer in table.pointed_at_by:
+        _check_pair(f"{place}.pointed_at_by", pointer.table, pointer.columns, name, data_map, target)
+    for sharer in table.shared_by:
+        _check_pair(
+            f"{place}.shared_by", sharer.table, sharer.columns, name, data_map, target, only_alike=True
+        )
     for mention in table.mentions:
         if mention.table is not None and not mention.array:
             _check_pair(f"{place}.mentions", name, (mention.column,), mention.table, data_map, target)
+
+
+# Families whose values a database compares without losing one.
+_COMPARED = ({TypeFamily.INTEGER, TypeFamily.NUMERIC}, {TypeFamily.TEXT, TypeFamily.PADDED})
 
 
 def _check_pair(  # noqa: PLR0917 - two ends, and where both are described
@@ -257,15 +280,23 @@ def _check_pair(  # noqa: PLR0917 - two ends, and where both are described
     pointed: str,
     data_map: DataMap,
     target: TargetShape,
+    *,
+    only_alike: bool = False,
 ) -> None:
     for column, key in zip(columns, data_map.tables[pointed].key, strict=True):
         ours = target.tables[pointing].columns.get(column)
         theirs = target.tables[pointed].columns.get(key)
         if ours is None or theirs is None:
             continue  # said where that table is looked at
-        if ours.family is not theirs.family or (
-            ours.family is TypeFamily.EXACT and ours.plain != theirs.plain
-        ):
+        if ours.family is theirs.family:
+            fits = ours.family is not TypeFamily.EXACT or ours.plain == theirs.plain
+        else:
+            # The key of a shared row is read from the column that points at it, so both are of one family.
+            fits = not only_alike and (
+                {ours.family, theirs.family} in _COMPARED
+                or target.written_out(pointing, column, pointed, key)
+            )
+        if not fits:
             raise fault(place, f"{column!r} ({ours.full}) cannot point at a key of type {theirs.full}")
 
 
@@ -417,7 +448,7 @@ def _looked_up(data_map: DataMap, target: TargetShape) -> Iterator[tuple[str, st
         for kind, columns in table.identities.items():
             for one in columns:
                 folds = overlooks_case(kind, one, target.column(name, one.column))
-                if not one.json_path:
+                if not one.json_path and not is_typed(one.form):
                     yield name, f"lower({one.column})" if folds else one.column
         yield from ((pointer.table, pointer.columns[0]) for pointer in table.pointed_at_by)
         yield from ((name, parent.columns[0]) for parent in table.parents)

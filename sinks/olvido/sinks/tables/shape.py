@@ -35,6 +35,11 @@ IDENTITIES = frozenset(
     }
 )
 KEYS = frozenset(TypeFamily) - {TypeFamily.OTHER}
+# Keys that a column of texts may point at, and how each is written there: '007' is no number.
+WRITTEN: Mapping[TypeFamily, str] = {
+    TypeFamily.INTEGER: "^(0|-?[1-9][0-9]{0,17})$",
+    TypeFamily.UUID: "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+}
 INSTANTS = frozenset({TypeFamily.INSTANT, TypeFamily.TIME, TypeFamily.DATE})
 
 
@@ -91,6 +96,11 @@ class TargetShape:
     def key_of(self, name: str, key: tuple[str, ...]) -> tuple[str, ...]:
         """The columns by which a table's rows are addressed: its key, or where they are."""
         return key or self.tables[name].address
+
+    def written_out(self, name: str, column: str, pointed: str, key: str) -> bool:
+        """Whether a column holds as a text what is no text in the key that it points at: a number, a UUID."""
+        ours, theirs = self.column(name, column), self.column(pointed, key)
+        return ours.family is TypeFamily.TEXT and theirs.family in WRITTEN
 
     def held_by_key(self, pointed: str, pointing: str, columns: tuple[str, ...]) -> ForeignKey | None:
         """The foreign key by which columns point at a table, if there is one."""

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from olvido.core.subject import IdentityKind
-from olvido.sinks.forms import PLAIN
+from olvido.sinks.forms import PLAIN, is_typed
 from olvido.sinks.tables.data_map import (
     ROW_KEY,
     Clock,
@@ -140,18 +140,21 @@ class Statements:
         assert mention.table is not None
         column = self.shape.column(name, mention.column)
         point = f"{ROW}.{self.dialect.quoted(mention.column)}"
-        keys = self._keys(mention.table)
-        given = f"{GIVEN}.{keys[0][0]}"
-        if mention.array:
+        if not mention.array:
+            condition, keys = self._by_pointing(name, (mention.column,), mention.table)
+            assignments = self._assignments(name, {mention.column: mention.set_to})
+        else:
+            keys = self._keys(mention.table)
+            given = f"{GIVEN}.{keys[0][0]}"
             mentions = self.dialect.contains(point, given, column)
             shortened = self.dialect.without(point, given, column)
             assert mentions is not None
             assert shortened is not None
             assignments = Sql(f"{self.dialect.quoted(mention.column)} = {shortened}")
-        else:
-            mentions = f"{point} = {given}"
-            assignments = self._assignments(name, {mention.column: mention.set_to})
-        return self._changing(name, assignments, all_of([mentions, *self._where(name, mention.where)]), keys)
+            condition = [mentions]
+        return self._changing(
+            name, assignments, all_of([*condition, *self._where(name, mention.where)]), keys
+        )
 
     # --- pieces ------------------------------------------------------------------------------
 
@@ -172,6 +175,12 @@ class Statements:
     def _own(self, column: str, alias: str = ROW) -> str:
         return f"{alias}.{self.dialect.quoted(column)}"
 
+    def _as_key(self, name: str, column: str, pointed: str, key: str, alias: str = ROW) -> str:
+        """What a column holds, as the key that it points at."""
+        own = self._own(column, alias)
+        written_out = self.shape.written_out(name, column, pointed, key)
+        return self.dialect.as_key(own, self.shape.column(pointed, key)) if written_out else own
+
     def _text(self, name: str, column: str, alias: str = ROW) -> str:
         return self.dialect.text(self._own(column, alias), self.shape.column(name, column))
 
@@ -190,7 +199,7 @@ class Statements:
             alias = f"p{number}"
             selected += [self._text(parent.table, key, alias) for key in keys]
             on = [
-                f"{self._own(key, alias)} = {self._own(column)}"
+                f"{self._own(key, alias)} = {self._as_key(name, column, parent.table, key)}"
                 for key, column in zip(keys, parent.columns, strict=True)
             ]
             joined += [
@@ -257,7 +266,9 @@ class Statements:
         # beyond ASCII the spellings have both cases.
         by_rule = f' COLLATE "{column.collation}"' if column.collation in FOLDS_ASCII_ALONE else ""
         value = f"{GIVEN}.v{by_rule}"
-        if identity.inside:
+        if is_typed(identity.form):
+            equal = f"{self.dialect.digits(expression)} = {GIVEN}.v"
+        elif identity.inside:
             equal = self.dialect.within(self.dialect.folded(expression), self.dialect.folded(value))
         elif overlooks_case(kind, identity, column):
             equal = self.dialect.alike(expression, value, column)
@@ -276,9 +287,13 @@ class Statements:
         """The expression that holds an identity, and what it is."""
         column = self.shape.column(name, identity.column)
         expression = self._own(identity.column)
+        if identity.inside and column.family is TypeFamily.OTHER:
+            return self.dialect.elements(expression, column), Column(
+                family=TypeFamily.TEXT, plain="text", full="text"
+            )
         if not identity.json_path:
             return expression, column
-        text = self.dialect.json_text(expression, identity.json_path)
+        text = self.dialect.json_text(expression, column, identity.json_path)
         return text, Column(family=TypeFamily.TEXT, plain="text", full="text", collation=column.collation)
 
     def _fence(self, name: str) -> list[Sql | str]:
@@ -325,9 +340,29 @@ class Statements:
     def _parent_keys(self, name: str, number: int) -> list[tuple[str, str]]:
         parent = self.data_map.tables[name].parents[number]
         return [
-            *self._keys(parent.table),
+            *self._by_pointing(name, parent.columns, parent.table)[1],
             *(self._fence_column(name) if self.leaves_newer(name, number) else []),
         ]
+
+    def _by_pointing(
+        self, name: str, columns: Sequence[str], pointed: str
+    ) -> tuple[list[Sql | str], list[tuple[str, str]]]:
+        """That columns point at the given keys of a table; and the types that the keys are given as.
+
+        A key that is written out is given as a text, so that the column's own index serves.
+        """
+        conditions: list[Sql | str] = []
+        given = []
+        keys = self.key_columns(pointed)
+        for (place, kind), column, key in zip(self._keys(pointed), columns, keys, strict=True):
+            held, theirs = self.shape.column(name, column), self.shape.column(pointed, key)
+            written_out = self.shape.written_out(name, column, pointed, key)
+            own = self._own(column)
+            if written_out and theirs.family is TypeFamily.UUID:
+                own = self.dialect.folded(own)
+            conditions.append(self.dialect.exactly(own, f"{GIVEN}.{place}", held))
+            given.append((place, held.plain if written_out else kind))
+        return conditions, given
 
     def leaves_newer(self, name: str, number: int) -> bool:
         """Whether rows that are newer than the fence stay though the row they hang on is the person's.
@@ -340,10 +375,7 @@ class Statements:
 
     def _by_parent(self, name: str, number: int) -> Sql:
         parent = self.data_map.tables[name].parents[number]
-        conditions: list[Sql | str] = [
-            self.dialect.exactly(self._own(column), f"{GIVEN}.k{place}", self.shape.column(name, column))
-            for place, column in enumerate(parent.columns)
-        ]
+        conditions, _ = self._by_pointing(name, parent.columns, parent.table)
         conditions += self._where(name, parent.where)
         return all_of([*conditions, *(self._fence(name) if self.leaves_newer(name, number) else [])])
 
@@ -368,13 +400,13 @@ class Statements:
         row = self.row(name)
         counts: list[Sql | str] = []
         for other in table.pointed_at_by:
-            counts += ["(SELECT count(*) FROM ", self._pointing_rows(other, table), "), "]
+            counts += ["(SELECT count(*) FROM ", self._pointing_rows(other, name), "), "]
         own = " AND ".join(
             f"{self._own(column, 'x')} = {GIVEN}.k{place}"
             for place, column in enumerate(self.key_columns(pointer.table))
         )
         to = " AND ".join(
-            f"{self._own(key)} = {self._own(column, 'x')}"
+            f"{self._own(key)} = {self._as_key(pointer.table, column, name, key, 'x')}"
             for column, key in zip(pointer.columns, table.key, strict=True)
         )
         return together(
@@ -388,10 +420,10 @@ class Statements:
             row.joined,
         )
 
-    def _pointing_rows(self, pointer: Pointer, pointed: Table) -> Sql:
+    def _pointing_rows(self, pointer: Pointer, pointed: str) -> Sql:
         on = [
-            f"{self._own(column, 'y')} = {self._own(key)}"
-            for column, key in zip(pointer.columns, pointed.key, strict=True)
+            f"{self._as_key(pointer.table, column, pointed, key, 'y')} = {self._own(key)}"
+            for column, key in zip(pointer.columns, self.data_map.tables[pointed].key, strict=True)
         ]
         where = self._where(pointer.table, pointer.where, "y")
         return together(f"{self.table(pointer.table)} AS y WHERE ", all_of([*on, *where]))
@@ -418,10 +450,26 @@ class Statements:
         table = self.data_map.tables[name]
         condition, given = self._reached(name, number)
         if table.erase is ErasureMethod.DELETE:
-            return self._changing(name, None, condition, given)
+            *counted, deed = self._changing(name, None, condition, given)
+            return (*counted, *self._cut_from_each_other(name, condition, given), deed)
         if table.declared:
             return self._changing(name, self._assignments(name, table.declared), condition, given)
         return (self._counted(name, condition, given),)
+
+    def _cut_from_each_other(
+        self, name: str, condition: Sql, given: Sequence[tuple[str, str]]
+    ) -> Sequence[Sql]:
+        """Where keys are looked at row by row, rows that go together may not point at each other."""
+        pointing = [
+            column
+            for parent in self.data_map.tables[name].parents
+            if parent.table == name and self.shape.held_by_key(name, name, parent.columns)
+            for column in parent.columns
+        ]
+        if not self.dialect.keys_by_row or not pointing:
+            return ()
+        nothing = self._assignments(name, dict.fromkeys(pointing))
+        return [self.dialect.update(self.table(name), nothing, self._given(given), condition)]
 
     def _changing(
         self, name: str, assignments: Sql | None, condition: Sql, given: Sequence[tuple[str, str]]
@@ -460,15 +508,12 @@ class Statements:
         return [" WHERE (", all_of(otherwise, " OR "), ")"]
 
     def _otherwise(self, name: str, column: str, value: Scalar | None) -> Sql:
-        """That a column is not what the erasure makes it. As text, since not every type can be compared."""
+        """That a column is not what the erasure makes it."""
         if value is None:
             return Sql(f"{self._own(column)} IS NOT NULL")
         wanted = self._value(name, column, value)
-        held = self._text(name, column)
-        column_shape = self.shape.column(name, column)
-        return Sql(
-            self.dialect.differs(held, self.dialect.text(wanted.text, column_shape)), wanted.parameters
-        )
+        held = self.shape.column(name, column)
+        return Sql(self.dialect.differs(self._own(column), wanted.text, held), wanted.parameters)
 
     def _assignments(self, name: str, values: Mapping[str, Scalar | None]) -> Sql:
         return all_of(
