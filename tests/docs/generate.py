@@ -50,7 +50,8 @@ def topics() -> str:
             What travels where, keyed how, kept how long, by whom. The table is declared once, in
             [topics.py](../schemas/olvido/schemas/topics.py); `olvido topics check`, `olvido topics diff` and
             `olvido topics apply` compare a cluster with it and mend it. `writers` and `readers` are also the
-            access rights to give: nobody else need read or write there. The tasks' topics are those of the
+            access rights to give, besides those of the command line: `olvido generate acls` prints them
+            as [rules](transport.md#who-may-do-what). The tasks' topics are those of the
             sinks in [olvido.toml](../olvido.toml). How many partitions a topic has is
             [a setting](configuration.md), fixed when the topic is made.
         """),

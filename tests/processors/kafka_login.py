@@ -10,9 +10,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from aiokafka.conn import create_conn
+from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
+
+from olvido.broker.runtime.movement import Activity
+from olvido.processors.engine_faust.app import build_app
+from olvido.schemas.settings.deployment import KafkaSection, host_and_port
+
 _API_VERSIONS, _HANDSHAKE, _AUTHENTICATE, _METADATA = 18, 17, 36, 3
 _ITERATIONS = 4096
 _SALT = b"salt of a test"
+
+
+TIMEOUT_MS = 5_000
+
+
+async def as_faust(kafka: KafkaSection) -> None:
+    """Connect with the very settings that Faust hands to its driver."""
+    app = build_app(kafka, group="tests", handlers={}, activity=Activity())
+    auth = credentials_to_aiokafka_auth(app.conf.broker_credentials, app.conf.ssl_context)
+    connection = await create_conn(*host_and_port(kafka.servers[0]), request_timeout_ms=TIMEOUT_MS, **auth)
+    connection.close()
 
 
 @dataclass

@@ -12,11 +12,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 from authority import Authority
-from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
-from processors.kafka_login import Listener
+from processors.kafka_login import Listener, as_faust
 
 from olvido.broker.asking import admin_client
 from olvido.broker.kafka import KafkaPublisher, open_consumer
@@ -29,7 +27,6 @@ from olvido.schemas.settings.deployment import KafkaSection, Secret
 
 USER, PASSWORD = "processors", "correct-horse-battery-staple"
 LOGIN = {"sasl.username": USER, "sasl.password": Secret(env="KAFKA_PASSWORD")}
-TIMEOUT_MS = 5_000
 
 
 @pytest.fixture(autouse=True)
@@ -61,10 +58,7 @@ def log_in(
     async def connect() -> None:
         async with listener.listening(tls):
             kafka = KafkaSection(bootstrap_servers=f"127.0.0.1:{listener.port}", options=dict(options))
-            app = build_app(kafka, group="tests", handlers={}, activity=Activity())
-            auth = credentials_to_aiokafka_auth(app.conf.broker_credentials, app.conf.ssl_context)
-            connection = await create_conn("127.0.0.1", listener.port, request_timeout_ms=TIMEOUT_MS, **auth)
-            connection.close()
+            await as_faust(kafka)
 
     asyncio.run(connect())
 

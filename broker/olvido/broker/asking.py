@@ -10,7 +10,7 @@ from typing import TypeVar
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from olvido.broker.kafka import admin_options, library_logger, naming_bad_options
+from olvido.broker.kafka import admin_options, fault_of_login, library_logger, naming_bad_options
 from olvido.core.errors import Unavailable
 from olvido.schemas.settings.deployment import KafkaSection
 
@@ -29,6 +29,8 @@ NOT_YET = {
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
 }
+
+_NOT_ALLOWED = "authorization failed"
 
 T = TypeVar("T")
 
@@ -50,7 +52,13 @@ def asking(kafka: KafkaSection) -> Iterator[AdminClient]:
 
 
 def silent(kafka: KafkaSection, what: str) -> Unavailable:
-    return Unavailable(f"Kafka at {kafka.bootstrap_servers} does not answer: {what}")
+    """That the broker gave no answer; with the setting to mend, where it is the login that is wrong."""
+    if _NOT_ALLOWED in what.lower():
+        return Unavailable(
+            f"Kafka at {kafka.bootstrap_servers} does not allow it to this process: {what}; "
+            "compare its rules with: olvido generate acls"
+        )
+    return Unavailable(f"Kafka at {kafka.bootstrap_servers} does not answer: {fault_of_login(kafka) or what}")
 
 
 def result_of(future: "Future[T]") -> T:

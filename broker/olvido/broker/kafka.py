@@ -9,12 +9,14 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
 
+from olvido.broker import diagnosis
 from olvido.broker.contract import Received, Record
 from olvido.broker.library_log import OnceAMinute
 from olvido.broker.login import login_of
@@ -116,7 +118,7 @@ class KafkaPublisher:
         if reports.error is not None:
             if _fatal(reports.error):
                 self._discard(connection)
-            raise self._unavailable(reports.topic, reports.error.name())
+            raise self._unavailable(reports.topic, connection.fault or reports.error.name())
         if reports.open:
             raise self._unavailable(records[0].topic, f"{reports.open} of {len(records)} not confirmed")
 
@@ -176,7 +178,7 @@ class KafkaPublisher:
             return Refused(Cause.TOO_LARGE, field="value", reason=f"larger than {topic} takes")
         if _fatal(error):
             self._discard(connection)
-        return self._unavailable(topic, error.name())
+        return self._unavailable(topic, connection.fault or error.name())
 
     def _current(self) -> "_Connection":
         with self._lock:
@@ -201,11 +203,12 @@ class KafkaPublisher:
 
     def _new_connection(self) -> "_Connection":
         with naming_bad_options(self._kafka):
-            return _Connection(Producer(self._options, logger=library_logger))
+            return _Connection(self._options)
 
     def _unavailable(self, topic: str, what: str) -> Unavailable:
+        fault = fault_of_login(self._kafka) if what in _PERHAPS_LOGIN else ""
         return Unavailable(
-            f"Kafka at {self._kafka.bootstrap_servers} did not take records for {topic}: {what}"
+            f"Kafka at {self._kafka.bootstrap_servers} did not take records for {topic}: {fault or what}"
             f"{_HINTS.get(what, '')}"
         )
 
@@ -213,8 +216,9 @@ class KafkaPublisher:
 class _Connection:
     """One librdkafka producer, and the thread that brings its delivery reports as they come."""
 
-    def __init__(self, producer: Producer) -> None:
-        self.producer = producer
+    def __init__(self, options: Options) -> None:
+        self.fault = ""  # the fatal error after which it sends nothing more, by its name
+        self.producer = Producer(options, logger=library_logger)
         self.pid = os.getpid()
         self._ended = threading.Event()
         threading.Thread(target=self._bring_reports, name="olvido-delivery-reports", daemon=True).start()
@@ -226,8 +230,14 @@ class _Connection:
 
     def _bring_reports(self) -> None:
         while not self._ended.is_set():
-            self.producer.poll(REPORTS_POLL_S)
-        self.producer.flush(GRACE_S)
+            try:
+                self.producer.poll(REPORTS_POLL_S)
+            except KafkaException as error:
+                # A fatal error, which names the cause; the reports of what it purges do not. They are still
+                # to come, and without this thread none would.
+                self.fault = error.args[0].name()
+        with suppress(KafkaException):
+            self.producer.flush(GRACE_S)
 
 
 class _Reports:
@@ -277,12 +287,17 @@ def _fatal(error: KafkaError) -> bool:
 
 _left_behind: list[_Connection] = []  # of the process that we were forked from
 
+_NOT_ALLOWED = (
+    "; the broker's access rules do not let this process write there: compare them with: olvido generate acls"
+)
 _HINTS = {
     "UNKNOWN_TOPIC_OR_PART": "; make it with: olvido topics apply",
     "_UNKNOWN_TOPIC": "; make it with: olvido topics apply",
     "_UNKNOWN_PARTITION": "; compare with: olvido topics diff",
-    "TOPIC_AUTHORIZATION_FAILED": "; the broker's access rules do not let this process write there",
+    "TOPIC_AUTHORIZATION_FAILED": _NOT_ALLOWED,
+    "CLUSTER_AUTHORIZATION_FAILED": _NOT_ALLOWED,  # of whoever may write to no topic at all
 }
+_PERHAPS_LOGIN = {"_MSG_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_AUTHENTICATION", "_SSL"}
 
 
 def open_consumer(
@@ -308,6 +323,16 @@ def open_consumer(
 def admin_options(kafka: KafkaSection, *, client_id: str) -> Options:
     """What an admin client is made with."""
     return _merged(kafka, {"client.id": client_id}, {})
+
+
+def fault_of_login(kafka: KafkaSection) -> str:
+    """Why the broker is no use to us though it listens, and the setting to mend; empty for another cause."""
+
+    def ask(**more: object) -> AdminClient:
+        options: Options = {**admin_options(kafka, client_id="olvido-admin"), **more}
+        return AdminClient(options, logger=library_logger)
+
+    return diagnosis.fault_of_login(kafka, login_of(kafka), ask)
 
 
 def received(message: Message) -> Received:

@@ -11,6 +11,7 @@ from olvido.broker.contract import Received
 from olvido.broker.kafka import open_consumer, received
 from olvido.core.offsets import Partition
 from olvido.schemas.settings.deployment import KafkaSection
+from olvido.schemas.topics import FOLLOW_GROUP, READ_RANGE_GROUP
 
 READ_TIMEOUT_S = 15.0  # without a record, while a range is read
 
@@ -22,7 +23,7 @@ def follow(kafka: KafkaSection, starts: Mapping[Partition, int]) -> Iterator[Rec
         Unavailable: the broker does not take the question. Later silence is waited out.
     """
     consumer = open_consumer(
-        kafka, group="olvido-follow", client_id="olvido-follow", more={"fetch.wait.max.ms": 100}
+        kafka, group=FOLLOW_GROUP, client_id="olvido-follow", more={"fetch.wait.max.ms": 100}
     )
     try:
         consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
@@ -54,7 +55,7 @@ def read_range(
     """
     consumer = open_consumer(
         kafka,
-        group="olvido-read-range",
+        group=READ_RANGE_GROUP,
         client_id="olvido-read-range",
         more={"enable.partition.eof": True, "fetch.wait.max.ms": 50},
     )

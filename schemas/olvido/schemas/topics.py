@@ -132,6 +132,9 @@ def tasks_topic(sink: str) -> Topic:
 
 PROCESSORS_GROUP = "olvido.processors"
 RECORDER_GROUP = "olvido.recorder"
+# Nobody joins these and nothing is committed for them: a client that reads must name one.
+FOLLOW_GROUP = "olvido-follow"
+READ_RANGE_GROUP = "olvido-read-range"
 
 
 def sink_group(sink: str) -> str:

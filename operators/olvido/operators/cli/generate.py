@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     generate.command("prometheus-config")(prometheus_config)
     generate.command("grafana-dashboard")(grafana_dashboard)
     generate.command("schema")(schema)
+    generate.command("acls")(acls)
     app.add_typer(generate, name="generate")
 
 
@@ -72,6 +74,47 @@ def schema() -> None:
     from olvido.sinks.json_schema import deployment_schema, installed_sections
 
     sys.stdout.write(as_text(deployment_schema(installed_sections())))
+
+
+class AclFormat(StrEnum):
+    """Who is to apply the rules."""
+
+    KAFKA = "kafka"
+    STRIMZI = "strimzi"
+
+
+def acls(
+    format_: Annotated[
+        AclFormat, typer.Option("--format", help="Commands of Kafka's own tool, or Strimzi's KafkaUsers.")
+    ] = AclFormat.KAFKA,
+    user: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="PROCESS=NAME: what a process's Kafka user is called, such as relay=CN=relay. Repeatable."
+        ),
+    ] = None,
+    cluster: Annotated[str, typer.Option(help="The name of Strimzi's Kafka cluster.")] = "kafka",
+) -> None:
+    """Write what each process may do in Kafka: a user for each, with the rights it needs and no other.
+
+    For Kafka: commands that read the servers from $BOOTSTRAP and the login of an administrator from
+    admin.properties. A repeat changes nothing.
+
+    Examples:
+        olvido generate acls > acls.sh
+        olvido generate acls --user upstream=shop-website
+        olvido generate acls --format strimzi --cluster kafka | kubectl apply -f -
+    """
+    from olvido.operators.cli.acls import kafka_commands, strimzi_users, users_of
+    from olvido.operators.settings import deployment
+
+    catalogue = deployment().catalogue
+    users = users_of(catalogue, user or ())
+    if format_ is AclFormat.KAFKA:
+        sys.stdout.write(kafka_commands(catalogue, users))
+    else:
+        manifests = strimzi_users(catalogue, users, cluster=cluster)
+        sys.stdout.write("---\n".join(yaml_of(manifest) for manifest in manifests))
 
 
 def as_text(document: Mapping[str, Any]) -> str:

@@ -55,6 +55,7 @@ NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # What a person may set for every deployment they look at: where things are, and how it is shown to them.
 USER_KEYS = ("cli", "kafka", "ledger", "registry")
 PARTITIONS_MAX = 10_000  # of one topic: more is a slip of the finger
+KAFKA_PORT = 9092  # where none is given
 PROTOCOL = "security.protocol"  # of the options, that which says whether anybody can read along
 ENCRYPTED = frozenset({"SSL", "SASL_SSL"})
 PLACES = frozenset({"bootstrap.servers", "metadata.broker.list"})
@@ -133,7 +134,7 @@ class KafkaSection(_Section):
         """The first server that is not on this machine; None where there is none, or that was allowed."""
         if self.insecure:
             return None
-        return next((one for one in self.servers if not is_loopback(_host_of(one))), None)
+        return next((one for one in self.servers if not is_loopback(host_and_port(one)[0])), None)
 
     @property
     def readable_abroad(self) -> str | None:
@@ -569,9 +570,11 @@ def not_encrypted(server: str) -> str:
     )
 
 
-def _host_of(server: str) -> str:
+def host_and_port(server: str) -> tuple[str, int]:
+    """A server's host, without the brackets of an IPv6 address, and its port, or Kafka's own."""
     host, _, port = server.rpartition(":")
-    return host if host and port.isdecimal() else server
+    named = bool(host) and port.isdecimal()
+    return (host if named else server).strip("[]"), int(port) if named else KAFKA_PORT
 
 
 def principal_of(sink: str) -> str:
