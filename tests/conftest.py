@@ -24,6 +24,7 @@ from not_tried import (  # noqa: F401 - as above
     pytest_report_what_was_not_tried,
 )
 from one_registry import (  # noqa: F401 - as above
+    AskedOnce,
     one_registry,
     pytest_configure_node,
     pytest_end_the_one_registry,
@@ -164,7 +165,7 @@ def registry(parts: Parts, kafka_section: KafkaSection, deployment: Deployment) 
     from olvido.broker.runtime.patience import patiently
     from olvido.broker.topics import apply
 
-    registry = Registry(RegistrySection(url=parts.registry_url))
+    registry = AskedOnce(RegistrySection(url=parts.registry_url))
     # As `olvido up` does: a broker on a busy machine may take longer over its leaders than one try waits.
     patiently("topics", lambda: apply(kafka_section, registry, deployment.catalogue), threading.Event())
     return registry
