@@ -1,7 +1,12 @@
-"""The record of what operators did. The database itself refuses to change or delete a row of it."""
+"""The record of what operators did. The database itself refuses to change or delete a row of it.
+
+Whoever owns the tables can do it all the same. So each act is linked to the one before it by a digest. An
+owner who changes one has to compute all later links anew: the last link is then not the one that was noted.
+"""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +25,15 @@ def record(transaction: Transaction, act: Act) -> None:
         reason=act.reason,
         details=json.dumps(act.details),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """How the record of acts stands."""
+
+    acts: int
+    link: str  # of the last act, in hex; empty where there is none
+    broken_at: int | None  # the first act that does not follow from those before it; None where all do
 
 
 class Acts:
@@ -48,3 +62,11 @@ class Acts:
         """Acts, newest first."""
         with self._database.transaction() as transaction:
             return transaction.records("list_acts", verb=verb, who=who, since=since, limit=limit)
+
+    def chain(self) -> Chain:
+        """Whether each act follows from those before it."""
+        with self._database.transaction() as transaction:
+            broken = transaction.rows("broken_act")
+            last = transaction.rows("last_act")
+        acts, link = (last[0][0], bytes(last[0][1]).hex()) if last else (0, "")
+        return Chain(acts=acts, link=link, broken_at=broken[0][0] if broken else None)

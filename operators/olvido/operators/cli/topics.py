@@ -1,7 +1,8 @@
 """`olvido topics …`, `olvido ledger …`: what must be as it is declared."""
 
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(topics, name="topics")
     ledger = typer.Typer(help="The ledger database.", no_args_is_help=True)
     ledger.command("migrate")(migrate)
+    ledger.command("grants")(grants)
     app.add_typer(ledger, name="ledger")
 
 
@@ -131,3 +133,19 @@ def migrate() -> None:
 
     applied = migrate(deployment())
     messages.print(f"applied {', '.join(applied)}" if applied else "nothing to migrate")
+
+
+def grants(
+    role: Annotated[str, typer.Option(help="The name of the login.")] = "olvido_ledger",
+) -> None:
+    """Print the SQL that makes a login for processes and operators, which can change no act on record.
+
+    The ledger's owner reads it, runs it after each migration, and gives the login a password.
+
+    Examples:
+        olvido ledger grants | psql ledger
+        olvido ledger grants --role eraser
+    """
+    from olvido.operators.desk.ledger import grants
+
+    sys.stdout.write(grants(role))

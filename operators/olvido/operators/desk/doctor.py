@@ -13,6 +13,7 @@ from olvido.core.errors import ConfigError, OlvidoError, Unavailable
 from olvido.ledger import schema
 from olvido.ledger.clocks import check_clock
 from olvido.ledger.figures import Figures
+from olvido.operators.desk import audit
 from olvido.operators.desk import topics as desk_topics
 from olvido.operators.desk.health import OWED_TOO_LONG, letters_wait
 from olvido.operators.desk.ledger import database
@@ -82,6 +83,7 @@ def examine(directory: Path) -> list[Finding]:
         ),
         *((frozenset(), lambda name=name: _check_sink(declared, name)) for name in declared.sinks),
         (frozenset({KAFKA}), lambda: _check_readers(declared)),
+        (frozenset({LEDGER}), lambda: _check_acts(declared)),
         (frozenset({LEDGER}), lambda: _check_figures(declared)),
     ]
     text = f"olvido.toml: {counted(len(declared.sinks), 'sink')}, regions {', '.join(declared.regions)}"
@@ -193,6 +195,14 @@ def _of_reader(one: broker_groups.GroupFigures) -> Finding:
         return Finding(text=text, remedy=FindingRemedy.RUN_READER, about=one.group)
     text = f"{one.group}: {counted(one.members, 'member')}, {counted(one.behind, 'record')} behind"
     return Finding(text=text)
+
+
+def _check_acts(declared: Deployment) -> Sequence[Finding]:
+    found = audit.chain(declared)
+    if fault := audit.broken(found):
+        fix = "compare the ledger with a backup, and find out who could write there"
+        return [Finding(text=fault, remedy=FindingRemedy.AS_TOLD, about=fix)]
+    return [Finding(text=f"the record of {counted(found.acts, 'act')} is as it was written")]
 
 
 def _check_figures(declared: Deployment) -> Sequence[Finding]:

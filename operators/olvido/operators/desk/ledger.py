@@ -2,10 +2,12 @@
 
 from functools import lru_cache
 
-from olvido.ledger import schema
+from olvido.core.errors import InvalidInput
+from olvido.ledger import schema, writer
 from olvido.ledger.connection import Database
 from olvido.schemas.settings.deployment import Deployment
 
+NAME_BYTES_MAX = 63  # PostgreSQL cuts longer names: two could become one
 APPLICATION = "olvido.desk"  # as PostgreSQL lists its sessions
 
 
@@ -29,6 +31,17 @@ def migrate(declared: Deployment) -> tuple[str, ...]:
         Unavailable: it does not answer.
     """
     return tuple(schema.migrate(declared.ledger_dsn))
+
+
+def grants(role: str) -> str:
+    """The SQL that makes a login which works with the ledger and owns nothing of it. No system is asked.
+
+    Raises:
+        InvalidInput: this is no name of a role.
+    """
+    if not role.isprintable() or not 0 < len(role.encode()) <= NAME_BYTES_MAX or "$$" in role:
+        raise InvalidInput("role", f"is no name of a role: 1 to {NAME_BYTES_MAX} bytes that can be printed")
+    return writer.grants(role)
 
 
 @lru_cache(maxsize=1)  # a process speaks of one deployment
