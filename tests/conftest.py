@@ -33,6 +33,7 @@ from one_registry import (  # noqa: F401 - as above
 from olvido.ledger import schema
 from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
+from olvido.operators.desk import ledger as desk_ledger
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KafkaSection, RegistrySection
 
@@ -187,6 +188,7 @@ def ledger_database(postgres_admin_dsn: str) -> Iterator[str]:
 @pytest.fixture
 def ledger_dsn(ledger_database: str) -> str:
     """An empty database."""
+    desk_ledger._at.cache_clear()  # it keeps a connection for its process, and emptying ends all of them
     return emptied(ledger_database)
 
 
