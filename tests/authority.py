@@ -19,11 +19,11 @@ def _name(common_name: str) -> x509.Name:
 class Authority:
     """An authority that signs certificates; it lives as long as a test."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, *, life: timedelta = LIFE) -> None:
         self._folder = folder
         self._name = _name(name)
         self._key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign(self._name, self._key.public_key(), x509.BasicConstraints(True, None))
+        certificate = self._sign(self._name, self._key.public_key(), x509.BasicConstraints(True, None), life)
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 

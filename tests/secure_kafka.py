@@ -124,6 +124,7 @@ def user(process: str) -> str:
 def secure_kafka(folder: Path, catalogue: Catalogue) -> Iterator[SecureKafka]:
     """Run one, with a user for each process of a deployment and no right for any."""
     jars = fetch_jars(load_lock()[kafka.NAME], cache=cache_folder(), base=repository())
+    folder.mkdir(exist_ok=True)
     authority, wire = Authority(folder, "authority"), Wire()
     state, taken = State(mark="secure", cluster_id=kafka_id()), {wire.port}
     for name in ("kafka", "kafka-controller", "secure"):

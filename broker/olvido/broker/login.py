@@ -50,6 +50,16 @@ class Login:
     context: ssl.SSLContext | None  # None without TLS
     only_librdkafka: tuple[str, ...]  # what is about the login and not understood here, by name
 
+    @property
+    def certificates_shown(self) -> tuple[Path, ...]:
+        """The file of our own certificate."""
+        return (Path(self.options[_CERTIFICATE]),) if _CERTIFICATE in self.options else ()
+
+    @property
+    def certificates_trusted(self) -> tuple[Path, ...]:
+        """The files of authorities."""
+        return tuple(Path(self.options[name]) for name in (_CA_FILE, TOKEN_CA) if name in self.options)
+
 
 def login_of(kafka: KafkaSection) -> Login:
     """How to log in, as the settings say.

@@ -1,14 +1,17 @@
 """Every part checked at its place: whether it answers, fits what is declared, and what to do if not."""
 
+import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 
 from olvido.broker import groups as broker_groups
+from olvido.broker.login import login_of
 from olvido.core.errors import ConfigError, OlvidoError, Unavailable
 from olvido.ledger import schema
 from olvido.ledger.clocks import check_clock
@@ -23,11 +26,14 @@ from olvido.schemas.privacy.handle_key import HandleKey
 from olvido.schemas.privacy.opening import Opener
 from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment, KeysSection
+from olvido.schemas.tls import ends_of
 from olvido.schemas.topics import readers_of
 from olvido.sinks.plugins import load_sink
 
 AT_ONCE = 8  # checks; each mostly waits
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+CERTIFICATE_LEFT_MIN = timedelta(days=30)
 KAFKA, REGISTRY, LEDGER = "kafka", "registry", "ledger"
 
 
@@ -77,6 +83,7 @@ def examine(directory: Path) -> list[Finding]:
         (frozenset({KAFKA, REGISTRY}), lambda: _check_topics(declared)),
         (frozenset({LEDGER}), lambda: _check_clock(declared)),
         (frozenset(), lambda: _check_producer_keys(declared, directory)),
+        *([(frozenset(), lambda: _check_certificates(declared))] if _has_certificates(declared) else []),
         *(
             (frozenset(), lambda region=region: _check_region_key(region, directory))
             for region in declared.regions
@@ -92,6 +99,11 @@ def examine(directory: Path) -> list[Finding]:
         down = {name for name, found in of_parts.items() if not all(one.good for one in found)}
         rest = threads.map(_findings, [check for needed, check in checks if not needed & down])
         return [Finding(text=text), *chain.from_iterable([*of_parts.values(), *rest])]
+
+
+def _has_certificates(declared: Deployment) -> bool:
+    of_registry = (declared.registry.certificate_file, declared.registry.ca_file)
+    return any(of_registry) or any(name.startswith("ssl.") for name in declared.kafka.options)
 
 
 class _Wrong(OlvidoError):
@@ -151,11 +163,45 @@ def _check_clock(declared: Deployment) -> str:
 
 def _check_producer_keys(declared: Deployment, directory: Path) -> str:
     HandleKey.load(directory / declared.keys.handle_file)
+    _check_modes(declared.keys, directory)
     sealer = Sealer(directory / declared.keys.public_dir, directory / declared.keys.signing_file)
     missing = sorted(set(declared.regions) - set(sealer.regions))
     if missing:
         raise _Wrong(f"no public key for region {', '.join(missing)}", FindingRemedy.CREATE_KEYS)
     return f"handle key, key of principal {sealer.principal}, and public keys for {', '.join(sealer.regions)}"
+
+
+def _check_modes(keys: KeysSection, directory: Path) -> None:
+    for name, file in (("handle key", keys.handle_file), ("signing key", keys.signing_file)):
+        place = directory / file
+        if place.exists() and place.stat().st_mode & OTHERS:
+            text = f"the {name} {place} can be read by others"
+            raise _Wrong(text, FindingRemedy.AS_TOLD, f"chmod 600 {place}")
+    public = directory / keys.public_dir
+    for place in (public, *public.glob("*.pem")):
+        if place.stat().st_mode & stat.S_IWOTH:
+            text = f"anybody here can change {place}, and so choose who opens what is sealed"
+            raise _Wrong(text, FindingRemedy.AS_TOLD, f"chmod o-w {place}")
+
+
+def _check_certificates(declared: Deployment) -> str:
+    """Whether the certificates that the settings name hold for a while yet.
+
+    Of what we trust one authority is enough: a file of many holds some that are out of date.
+    """
+    registry, now = declared.registry, datetime.now(UTC)
+    login = login_of(declared.kafka)
+    shown = [*login.certificates_shown, registry.certificate_file]
+    trusted = [*login.certificates_trusted, registry.ca_file]
+    ends = {
+        **{file: min(ends_of(file)) for file in shown if file is not None},
+        **{file: max(ends_of(file)) for file in trusted if file is not None and file.is_file()},
+    }
+    for file, end in sorted(ends.items(), key=itemgetter(1)):
+        if end - now < CERTIFICATE_LEFT_MIN:
+            text = f"the certificate {file} is out of date on {end:%Y-%m-%d}"
+            raise _Wrong(text, FindingRemedy.AS_TOLD, "have it made anew, then start what reads it again")
+    return f"{counted(len(ends), 'file')} of certificates, none out of date within a month"
 
 
 def _check_region_key(region: str, directory: Path) -> str:
