@@ -9,7 +9,7 @@ from values import an_erasure, an_id
 
 from olvido.core.causes import Cause
 from olvido.core.lifecycle import RequestState
-from olvido.core.looks import LookResult, NotVerified
+from olvido.core.looks import LookResult, NotVerified, reapplied_of
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import receipt_for
 from olvido.schemas.codec import dead_letters_codec
@@ -190,3 +190,14 @@ def test_what_was_not_erased_is_never_verified(town, outcome):
     town.now += HOUR
     town.look_again(tasks)
     assert shown(town, 1) == [(None, None)]
+
+
+def test_a_look_at_decisions_verifies_no_erasure(town):
+    """Its one instant may be that of an erasure of another process of the sink."""
+    tasks = of_crm(town.ask(an_erasure(1)))
+    town.answer(tasks)
+    town.record_looks([reapplied_of("crm", town.now, decisions=3, reapplied=1)])
+    [task] = [row for row in town.ledger.figures.tasks(an_id(1)) if row["sink"] == "crm"]
+    assert task["verified_at"] is None
+    assert town.ledger.figures.reapplied_by_sink() == {"crm": 1}
+    assert town.ledger.figures.newest_looks() == {}

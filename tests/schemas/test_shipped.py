@@ -19,7 +19,7 @@ RELEASED = {
     "consent_change": ("ea3d7a91674b9e5c", "ebb72c4c0f8aa856"),
     "consent_state": ("2e66e62cf01ad8b9",),
     "dead_letter": ("dfec9e89f7557c03", "228a566dd54c6eb4", "44e95770f6e27714", "946af741d1066019"),
-    "later_look": ("eeff5c1ca5082ba4", "f9afac6529b0d247"),
+    "later_look": ("529b41603f730034", "eeff5c1ca5082ba4", "f9afac6529b0d247"),
     "privacy_request": ("4c34f70e3674c588", "9fb92d8bc6881949"),
     "receipt": ("683ead9326d67fc3", "2c4359167d2fbe8d", "9fd97881214c280a"),
     "request_status": ("f6f50df297f512f2", "b7ee0cd054796449"),

@@ -36,7 +36,10 @@ class Boxes:
 
     def erasure(self, *, generation: int = 0, source_id: UUID | None = None, **person: str) -> OpenedTask:
         """An erasure of whom the keywords name, with real pseudonyms and a box that opens."""
-        opened = an_erasure(generation=generation, source_id=source_id, **person)
+        return self.sealed(an_erasure(generation=generation, source_id=source_id, **person), **person)
+
+    def sealed(self, opened: OpenedTask, **person: str) -> OpenedTask:
+        """The same task, with real pseudonyms of whom the keywords name, and a box that opens."""
         handles = tuple(HandleKey(1, bytes(32)).handle(identity) for identity in identities(**person))
         task = replace(opened.task, subject_id=handles[0].value, handles=handles)
         return replace(opened, task=sealed_task(self._sealer, task, identities(**person)))

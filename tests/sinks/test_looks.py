@@ -259,6 +259,7 @@ def test_every_dialect_has_the_statements_of_later_looks():
     wanted = {
         "keep_batch", "keep_fewer", "keep_gone", "gone_of", "drop_gone", "superseded", "look_alone", "beyond",
         "oldest_due", "due_looks", "done_after", "read_batches", "looked", "drop_batches",
+        "keep_decisions", "due_decisions", "put_off_decisions", "drop_decisions", "drop_decisions_of",
     }  # fmt: skip
     assert {name: wanted - queries(name).keys() for name in dialects} == {name: set() for name in dialects}
 

@@ -56,12 +56,36 @@ class LaterLook:
     looked: int  # how many were searched for
     forgotten: int  # how many were not, since the key of their boxes is destroyed: they are looked at no more
     not_verified: tuple[NotVerified, ...]
+    decisions: int = 0  # withdrawals, objections and restrictions that were looked at; then no erasures were
+    reapplied: int = 0  # of those, how many were applied again to rows that came later
     seal: Seal | None = None  # of the sink
+
+    @property
+    def of_erasures(self) -> bool:
+        """Whether it speaks of what was erased between the two instants."""
+        return not self.decisions
 
     @property
     def found_again(self) -> tuple[NotVerified, ...]:
         """What must be erased again."""
         return tuple(one for one in self.not_verified if one.result is LookResult.FOUND_AGAIN)
+
+
+def reapplied_of(sink: str, looked_at: datetime, *, decisions: int, reapplied: int) -> LaterLook:
+    """The record of a look at decisions: none of it is about erasures."""
+    return LaterLook(
+        look_id=look_id(sink, 0, looked_at, looked_at, looked_at),
+        sink=sink,
+        after_s=0,
+        applied_from=looked_at,
+        applied_to=looked_at,
+        looked_at=looked_at,
+        looked=0,
+        forgotten=0,
+        not_verified=(),
+        decisions=decisions,
+        reapplied=reapplied,
+    )
 
 
 def look_of(

@@ -78,6 +78,10 @@ class Figures:
         """When each sink last looked again for people it erased; those that never did are left out."""
         return {row["sink"]: row["looked_at"] for row in self._records("newest_looks")}
 
+    def reapplied_by_sink(self) -> dict[str, int]:
+        """How many decisions each sink has applied again, to rows that came after them."""
+        return {row["sink"]: row["reapplied"] for row in self._records("reapplied_by_sink")}
+
     def parked_by_sink(self) -> dict[str, int]:
         """How many tasks of each sink wait for a person; cheap enough to be read every few seconds."""
         return {row["sink"]: row["tasks"] for row in self._records("parked_by_sink")}

@@ -17,7 +17,7 @@ def insert(transaction: Transaction, looks: Sequence[LaterLook]) -> None:
     transaction.run(
         "insert_looks",
         **columns(looks, "look_id", "sink", "after_s", "applied_from", "applied_to", "looked_at", "looked",
-                  "forgotten"),
+                  "forgotten", "decisions", "reapplied", "of_erasures"),
     )  # fmt: skip
     named = [(look, one) for look in looks for one in look.not_verified]
     if named:

@@ -204,6 +204,32 @@ class LookingAgain(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reapplied:
+    """What came of one step of applying decisions again."""
+
+    looked: int  # decisions that stand and were looked at
+    reapplied: int  # of those, how many were applied again
+    more: bool  # whether others are due now
+
+
+@runtime_checkable
+class Reapplying(Protocol):
+    """What a sink has besides, if it keeps the boxes of decisions and can mark rows that came after them."""
+
+    def reapply(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Reapplied | None:
+        """Apply some decisions again that are due: a bounded step. None where another process does that now.
+
+        The arguments are those of :meth:`LookingAgain.look_again`.
+
+        Raises:
+            Unavailable: the target or the broker does not answer. It is tried again later.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StandingPeople:
     """What is found of canary people."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from olvido.broker.contract import Publisher, Record
-from olvido.broker.runtime.metrics import RESURRECTED, VERIFIED_AGE
+from olvido.broker.runtime.metrics import REAPPLIED, RESURRECTED, VERIFIED_AGE
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.looks import LaterLook
 from olvido.core.tasks import Task
@@ -14,7 +14,7 @@ from olvido.schemas.codec import Codec
 from olvido.schemas.envelope import headers_of
 from olvido.schemas.privacy.opening import Opener
 from olvido.schemas.privacy.sealing import Sealer
-from olvido.sinks.contract import LookingAgain, OpenedTask
+from olvido.sinks.contract import LookingAgain, OpenedTask, Reapplying, Swept
 
 log = logging.getLogger("olvido.sinks")
 
@@ -59,6 +59,7 @@ class Sweeping:
         self._next_at = 0.0
         self._overdue_s, self._asked_at = 0.0, time.monotonic()
         RESURRECTED.labels(name)  # shown as 0 before the first
+        REAPPLIED.labels(name)
         VERIFIED_AGE.labels(name)
 
     def step(self) -> None:
@@ -75,6 +76,11 @@ class Sweeping:
             log.warning("sink %s: looking again waits: %s", self._name, error)
             return
         self._next_at = began + self._every_s
+        self._note(swept, began)
+        if isinstance(self._sink, Reapplying):
+            self._reapply(self._sink, began)
+
+    def _note(self, swept: Swept | None, began: float) -> None:
         if swept is None:
             return
         self._overdue_s, self._asked_at = swept.overdue.total_seconds(), began
@@ -85,6 +91,24 @@ class Sweeping:
             again = len(swept.look.found_again)
             RESURRECTED.labels(self._name).inc(again)
             log.warning("sink %s: %d of %d erasures were found again", self._name, again, swept.look.looked)
+
+    def _reapply(self, sink: Reapplying, began: float) -> None:
+        try:
+            done = sink.reapply(self._open, self._publish)
+        except (Unavailable, Refused) as error:
+            self._next_at = began + AFTER_FAULT_S
+            log.warning("sink %s: applying decisions again waits: %s", self._name, error)
+            return
+        if done is None:
+            return
+        if done.more:
+            self._next_at = began
+        if done.reapplied:
+            REAPPLIED.labels(self._name).inc(done.reapplied)
+            log.warning(
+                "sink %s: %d of %d decisions were applied again, to rows that came after them",
+                self._name, done.reapplied, done.looked,
+            )  # fmt: skip
 
     def looks_since(self, since: datetime) -> Iterator[LaterLook]:
         """Look at all that was done after an instant and is kept, due or not, some at a time.

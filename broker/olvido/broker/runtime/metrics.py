@@ -56,6 +56,11 @@ RESURRECTED = Counter(
     "olvido_sink_resurrected", "Erasures that a later look found again: they are asked for again", ["sink"],
     registry=REGISTRY,
 )  # fmt: skip
+REAPPLIED = Counter(
+    "olvido_sink_reapplied",
+    "Withdrawals, objections and restrictions that were applied again, to rows that came after them",
+    ["sink"], registry=REGISTRY,
+)  # fmt: skip
 VERIFIED_AGE = Gauge(
     "olvido_sink_verified_age_seconds", "For how long the oldest later look has been due; 0 if none is",
     ["sink"], registry=REGISTRY,

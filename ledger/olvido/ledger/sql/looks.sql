@@ -1,16 +1,24 @@
 -- name: insert_looks
 -- Note what sinks have found. A look that is there already is left alone.
-insert into looks (look_id, sink, after_s, applied, looked_at, looked, forgotten)
-select look_id, sink, after_s, tstzrange(applied_from, applied_to, '[]'), looked_at, looked, forgotten
+insert into looks (look_id, sink, after_s, applied, looked_at, looked, forgotten, decisions, reapplied)
+select look_id, sink, after_s,
+       case when of_erasures then tstzrange(applied_from, applied_to, '[]') else 'empty' end,
+       looked_at, looked, forgotten, decisions, reapplied
 from unnest(%(look_ids)s::uuid[], %(sinks)s::text[], %(after_ss)s::bigint[], %(applied_froms)s::timestamptz[],
             %(applied_tos)s::timestamptz[], %(looked_ats)s::timestamptz[], %(lookeds)s::bigint[],
-            %(forgottens)s::bigint[])
-     as new (look_id, sink, after_s, applied_from, applied_to, looked_at, looked, forgotten)
+            %(forgottens)s::bigint[], %(decisionss)s::bigint[], %(reapplieds)s::bigint[],
+            %(of_erasuress)s::boolean[])
+     as new (look_id, sink, after_s, applied_from, applied_to, looked_at, looked, forgotten, decisions, reapplied,
+             of_erasures)
 on conflict do nothing;
 
 -- name: newest_looks
--- For each sink that has looked again, when it did so last.
-select sink, max(looked_at) as looked_at from looks group by sink;
+-- For each sink that has looked again for people it erased, when it did so last.
+select sink, max(looked_at) as looked_at from looks where decisions = 0 group by sink;
+
+-- name: reapplied_by_sink
+-- For each sink that has, how many decisions it applied again.
+select sink, sum(reapplied)::bigint as reapplied from looks where reapplied > 0 group by sink;
 
 -- name: insert_not_verified
 -- Note which tasks a look does not verify.

@@ -61,5 +61,6 @@ def _row(one: "SinkRow") -> dict[str, Any]:
         "open": one.open,
         "since": one.operation and one.operation.since,
         "looked_at": one.looked_at,
+        "reapplied": one.reapplied,
         "to_do": to_do,
     }

@@ -34,6 +34,7 @@ class SinkRow:
     operation: OpenOperation | None  # the restore or backfill that says so
     owed: SinkLoad
     looked_at: datetime | None  # when it last looked again for people it erased
+    reapplied: int  # decisions that it applied again, to rows that came after them
     joins_late: bool  # it was never asked for anything, and others were
 
     @property
@@ -50,7 +51,8 @@ def rows(declared: Deployment) -> list[SinkRow]:
     """
     owed = owed_by_sink(declared)
     standings = SinkOperations(database(declared)).standings()
-    looked = Figures(database(declared)).newest_looks()
+    figures = Figures(database(declared))
+    looked, reapplied = figures.newest_looks(), figures.reapplied_by_sink()
     found = []
     for name in [*declared.sinks, *sorted(owed.keys() - declared.sinks)]:
         section = declared.sinks.get(name)
@@ -65,6 +67,7 @@ def rows(declared: Deployment) -> list[SinkRow]:
                 operation=operation,
                 owed=asked,
                 looked_at=looked.get(name),
+                reapplied=reapplied.get(name, 0),
                 joins_late=operation is None and not asked.tasks and bool(owed),
             )
         )

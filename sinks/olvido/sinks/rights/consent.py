@@ -34,6 +34,22 @@ class ConsentInTables:
         """Nothing: :meth:`begin` gave each task its outcome, and its marks."""
 
 
+def mark_anew(tasks: Sequence[TaskProgress], target: Target) -> None:
+    """Give tasks that were done before their marks again, as far as their decisions still stand."""
+    covered = [task for task in tasks if _is_covered(task, target)]
+    pairs = {(handle.value, _what(task.task).purpose) for task in covered for handle in task.task.handles}
+    standing = target.rows.states(sorted(pairs)) if pairs else {}
+    for task in covered:
+        ours = [
+            state
+            for handle in task.task.handles
+            if (state := standing.get((handle.value, _what(task.task).purpose))) is not None
+            and state.event_id == task.task.source_id
+        ]
+        task.marks = (_mark(ours[0]),) if ours else ()
+        task.close(Outcome.SUPPRESSED if ours else Outcome.SUPERSEDED)
+
+
 def _is_covered(task: TaskProgress, target: Target) -> bool:
     purpose = _what(task.task).purpose
     if purpose in target.data_map.purposes:

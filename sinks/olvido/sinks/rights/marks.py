@@ -14,13 +14,14 @@ from olvido.sinks.tables.engine import Mark, RowMark
 from olvido.sinks.tables.ownership import Key, Row
 
 
-def mark(tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
+def mark(tasks: Sequence[TaskProgress], found: Found, target: Target, *, anew: bool = False) -> None:
     """Mark each row with the decision that stands for it; a task that may mark none is ``ambiguous``.
 
     Args:
         tasks: all of the batch, each at its place.
         found: their rows.
         target: the open transaction.
+        anew: it was done before: only rows that do not say so are changed, and counted.
     """
     asking = [task for task in tasks if task.marks]
     if not asking:
@@ -35,7 +36,7 @@ def mark(tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
                 if known is None or each.order > known.order:
                     marks[key, each.purpose] = each
         if marks:
-            _mark_table(tasks, name, marks, target)
+            _mark_table(tasks, name, marks, target, anew=anew)
     for task in asking:
         # The decision is recorded for its handles, but of the rows that name the person none follows it.
         unreached = task.n in found.judgement.others and task.n not in reached
@@ -59,7 +60,12 @@ def _marks(tasks: Sequence[TaskProgress], table: Table, key: Key, row: Row) -> I
 
 
 def _mark_table(
-    tasks: Sequence[TaskProgress], name: str, marks: Mapping[tuple[Key, str], RowMark], target: Target
+    tasks: Sequence[TaskProgress],
+    name: str,
+    marks: Mapping[tuple[Key, str], RowMark],
+    target: Target,
+    *,
+    anew: bool,
 ) -> None:
     standing = target.rows.save_row_marks(name, list(marks.values()))
     ours = sorted((marks[pair] for pair in standing), key=lambda each: (each.purpose, each.mark))
@@ -68,7 +74,7 @@ def _mark_table(
         same = list(group)
         if values:
             about = target.data_map.tables[name].about(purpose)
-            counts = target.rows.set_columns(name, values, [each.key for each in same], about)
+            counts = target.rows.set_columns(name, values, [each.key for each in same], about, anew=anew)
             for place, count in counts.items():
                 tasks[same[place].n].count(f"{name}.{which.name.lower()}", count)
 

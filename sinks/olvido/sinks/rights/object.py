@@ -31,6 +31,12 @@ class ObjectInTables:
         """Nothing: :meth:`begin` gave each task its outcome, and its marks."""
 
 
+def mark_anew(tasks: Sequence[TaskProgress], target: Target) -> None:
+    """Give tasks that were done before their marks again."""
+    for task in tasks:
+        _covered(task, target)
+
+
 def _covered(task: TaskProgress, target: Target) -> Sequence[str]:
     """Give a task its outcome and its marks; the purposes that its objection is recorded for."""
     assert isinstance(task.task.what, Object)

@@ -18,17 +18,7 @@ class RestrictInTables:
 
     def apply(self, tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
         """Set the columns in every row of the persons."""
-        asking = {task.n: task for task in tasks}
-        for name, table in target.data_map.tables.items():
-            if not table.restrict:
-                continue
-            keys = {key: [n for n in row.owners if n in asking] for key, row in found.owned[name].items()}
-            keys = {key: owners for key, owners in keys.items() if owners}
-            if keys:
-                target.rows.set_columns(name, table.restrict, list(keys))
-            for owners in keys.values():
-                for n in owners:
-                    asking[n].count(f"{name}.restricted")
+        _restrict(tasks, found, target)
         for task in tasks:
             if task.counts:
                 task.close(Outcome.RESTRICTED)
@@ -38,3 +28,21 @@ class RestrictInTables:
                 task.close(Outcome.UNSUPPORTED, "not covered: the tables of the rows found have no restrict")
             else:
                 task.close(Outcome.NOT_FOUND, target.searched(task))
+
+
+def restrict_anew(tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
+    """Set the columns in rows that do not hold them, and count those alone."""
+    _restrict(tasks, found, target, anew=True)
+
+
+def _restrict(tasks: Sequence[TaskProgress], found: Found, target: Target, *, anew: bool = False) -> None:
+    asking = {task.n: task for task in tasks}
+    for name, table in target.data_map.tables.items():
+        if not table.restrict:
+            continue
+        rows = {key: [n for n in row.owners if n in asking] for key, row in found.owned[name].items()}
+        keys = [key for key, owners in rows.items() if owners]
+        changed = target.rows.set_columns(name, table.restrict, keys, anew=anew) if keys else {}
+        for place, key in enumerate(keys):
+            for n in rows[key] if not anew or place in changed else ():
+                asking[n].count(f"{name}.restricted")

@@ -55,6 +55,14 @@ CREATE TABLE IF NOT EXISTS olvido.deleted_keys (
     PRIMARY KEY (task_id, generation)
 );
 CREATE TABLE IF NOT EXISTS olvido.compaction_due (since TIMESTAMP NOT NULL);
+CREATE TABLE IF NOT EXISTS olvido.kept_decisions (
+    task_id UUID NOT NULL PRIMARY KEY,
+    sink VARCHAR NOT NULL,
+    subject_id VARCHAR NOT NULL,
+    task VARCHAR NOT NULL,  -- JSON, with the sealed box
+    place INTEGER NOT NULL,  -- of its next look among those of the setting
+    due_at TIMESTAMP NOT NULL
+);
 
 -- name: remembered
 -- The answers given before.
@@ -154,6 +162,30 @@ WHERE k.task_id = t.task_id AND k.generation = t.generation;
 SELECT DISTINCT t.task_id::VARCHAR, t.generation
 FROM (SELECT unnest($task_ids::UUID[]) AS task_id, unnest($generations::INTEGER[]) AS generation) AS t
 JOIN olvido.applied AS a ON a.task_id = t.task_id AND a.generation > t.generation;
+
+-- name: keep_decisions
+-- The task of each decision that protects a person, with its sealed box. No identity is in clear.
+INSERT OR IGNORE INTO olvido.kept_decisions
+SELECT unnest($task_ids::UUID[]), $sink, unnest($subject_ids::VARCHAR[]), unnest($tasks::VARCHAR[]), 0, $due_at::TIMESTAMP;
+
+-- name: due_decisions
+-- Those whose look is due, the longest overdue first.
+SELECT task, place FROM olvido.kept_decisions
+WHERE sink = $sink AND due_at <= $before::TIMESTAMP
+ORDER BY due_at, task_id LIMIT $limit;
+
+-- name: put_off_decisions
+-- They are looked at then, and not before.
+UPDATE olvido.kept_decisions SET place = $place, due_at = $due_at::TIMESTAMP
+WHERE task_id IN (SELECT unnest($task_ids::UUID[]));
+
+-- name: drop_decisions
+-- They are looked at no more.
+DELETE FROM olvido.kept_decisions WHERE task_id IN (SELECT unnest($task_ids::UUID[]));
+
+-- name: drop_decisions_of
+-- Their people are erased.
+DELETE FROM olvido.kept_decisions WHERE sink = $sink AND subject_id IN (SELECT unnest($subject_ids::VARCHAR[]));
 
 -- name: look_alone
 -- The file is locked: nobody else can be looking.

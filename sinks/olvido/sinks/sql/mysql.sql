@@ -30,9 +30,10 @@ SELECT @@innodb_flush_log_at_trx_commit = 1;
 
 -- name: installed
 -- Whether Olvido's own tables are there, the last of them with the others.
-SELECT count(*) = 7 FROM information_schema.tables
+SELECT count(*) = 8 FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_name IN ('olvido_applied', 'olvido_consent_state', 'olvido_objections',
-    'olvido_row_marks', 'olvido_shared_rows', 'olvido_kept_erasures', 'olvido_deleted_keys');
+    'olvido_row_marks', 'olvido_shared_rows', 'olvido_kept_erasures', 'olvido_deleted_keys',
+    'olvido_kept_decisions');
 
 -- name: install
 -- Olvido's own tables in the target: the journal of tasks, what people decided, and the boxes of erasures until
@@ -94,6 +95,16 @@ CREATE TABLE IF NOT EXISTS olvido_deleted_keys (
     generation INT NOT NULL,
     gone LONGTEXT NOT NULL,
     PRIMARY KEY (task_id, generation)
+) ENGINE = InnoDB CHARACTER SET utf8mb4;
+CREATE TABLE IF NOT EXISTS olvido_kept_decisions (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    sink VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    subject_id VARCHAR(80) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    task LONGTEXT NOT NULL,
+    place INT NOT NULL,
+    due_at DATETIME(6) NOT NULL,
+    KEY due (sink, due_at),
+    KEY subject (subject_id)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4;
 
 -- name: remembered
@@ -237,6 +248,41 @@ FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
     task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids',
     generation INT PATH '$.generations')) AS w
 JOIN olvido_applied AS a ON a.task_id = w.task_id AND a.generation > w.generation;
+
+-- name: keep_decisions
+-- The task of each decision that protects a person, with its sealed box. No identity is in clear.
+INSERT IGNORE INTO olvido_kept_decisions (task_id, sink, subject_id, task, place, due_at)
+SELECT task_id, %(sink)s, subject_id, task, 0, %(due_at)s
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) PATH '$.task_ids', subject_id VARCHAR(80) PATH '$.subject_ids', task LONGTEXT PATH '$.tasks')) AS w
+ORDER BY task_id;
+
+-- name: due_decisions
+-- Those whose look is due, the longest overdue first.
+SELECT task, place FROM olvido_kept_decisions
+WHERE sink = %(sink)s AND due_at <= %(before)s
+ORDER BY due_at, task_id LIMIT %(limit)s;
+
+-- name: put_off_decisions
+-- They are looked at then, and not before.
+UPDATE olvido_kept_decisions AS k
+JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids')) AS w ON k.task_id = w.task_id
+SET k.place = %(place)s, k.due_at = %(due_at)s;
+
+-- name: drop_decisions
+-- They are looked at no more.
+DELETE k FROM olvido_kept_decisions AS k
+JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids')) AS w ON k.task_id = w.task_id;
+
+-- name: drop_decisions_of
+-- Their people are erased.
+DELETE k FROM olvido_kept_decisions AS k
+JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    subject_id VARCHAR(80) CHARACTER SET ascii COLLATE ascii_bin PATH '$.subject_ids')) AS w
+    ON k.subject_id = w.subject_id
+WHERE k.sink = %(sink)s;
 
 -- name: look_alone
 -- Whether no other process looks for this sink now. The lock is let go when the transaction has ended.

@@ -20,14 +20,14 @@ SELECT now(), CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'rem
 -- Whether all of Olvido's own tables are there.
 SELECT bool_and(to_regclass(name) IS NOT NULL)
 FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words',
-    'olvido.shared_rows', 'olvido.kept_erasures', 'olvido.deleted_keys']) AS t (name);
+    'olvido.shared_rows', 'olvido.kept_erasures', 'olvido.deleted_keys', 'olvido.kept_decisions']) AS t (name);
 
 -- name: usable
 -- Whether this role may do with Olvido's own tables what the sink does.
 SELECT bool_and(has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
     AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE'))
 FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words',
-    'olvido.shared_rows', 'olvido.kept_erasures', 'olvido.deleted_keys']) AS t (name);
+    'olvido.shared_rows', 'olvido.kept_erasures', 'olvido.deleted_keys', 'olvido.kept_decisions']) AS t (name);
 
 -- name: install
 -- Olvido's own tables in the target: the journal of tasks, what people said, and the boxes of erasures until their
@@ -94,6 +94,16 @@ CREATE TABLE IF NOT EXISTS olvido.deleted_keys (
     gone jsonb NOT NULL,  -- by table: the keys of deleted rows on which others may still hang
     PRIMARY KEY (task_id, generation)
 );
+CREATE TABLE IF NOT EXISTS olvido.kept_decisions (
+    task_id uuid PRIMARY KEY,
+    sink text NOT NULL,
+    subject_id text NOT NULL,
+    task text NOT NULL,  -- JSON: the task with its sealed box
+    place int NOT NULL,  -- of its next look among those of the setting
+    due_at timestamptz NOT NULL
+);
+CREATE INDEX IF NOT EXISTS kept_decisions_due ON olvido.kept_decisions (sink, due_at);
+CREATE INDEX IF NOT EXISTS kept_decisions_of ON olvido.kept_decisions (subject_id);
 
 -- name: remembered
 -- The answers given before.
@@ -231,6 +241,33 @@ SELECT t.task_id::text, t.generation
 FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[]) AS t (task_id, generation)
 WHERE EXISTS (SELECT 1 FROM olvido.applied AS a
               WHERE a.task_id = t.task_id AND a.generation > t.generation AND a.outcome <> '');
+
+-- name: keep_decisions
+-- The task of each decision that protects a person, with its sealed box. No identity is in clear.
+INSERT INTO olvido.kept_decisions (task_id, sink, subject_id, task, place, due_at)
+SELECT t.task_id, %(sink)s, t.subject_id, t.task, 0, %(due_at)s
+FROM unnest(%(task_ids)s::uuid[], %(subject_ids)s::text[], %(tasks)s::text[]) AS t (task_id, subject_id, task)
+ORDER BY t.task_id
+ON CONFLICT DO NOTHING;
+
+-- name: due_decisions
+-- Those whose look is due, the longest overdue first.
+SELECT task, place FROM olvido.kept_decisions
+WHERE sink = %(sink)s AND due_at <= %(before)s
+ORDER BY due_at, task_id LIMIT %(limit)s;
+
+-- name: put_off_decisions
+-- They are looked at then, and not before.
+UPDATE olvido.kept_decisions SET place = %(place)s, due_at = %(due_at)s
+WHERE task_id = ANY(%(task_ids)s::uuid[]);
+
+-- name: drop_decisions
+-- They are looked at no more.
+DELETE FROM olvido.kept_decisions WHERE task_id = ANY(%(task_ids)s::uuid[]);
+
+-- name: drop_decisions_of
+-- Their people are erased.
+DELETE FROM olvido.kept_decisions WHERE sink = %(sink)s AND subject_id = ANY(%(subject_ids)s::text[]);
 
 -- name: look_alone
 -- Of several members of a sink's group one looks at a time.

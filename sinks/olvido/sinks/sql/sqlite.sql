@@ -56,6 +56,16 @@ CREATE TABLE IF NOT EXISTS olvido_deleted_keys (
     PRIMARY KEY (task_id, generation)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS olvido_rewrite_due (since TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS olvido_kept_decisions (
+    task_id TEXT NOT NULL PRIMARY KEY,
+    sink TEXT NOT NULL,
+    subject_id TEXT NOT NULL,
+    task TEXT NOT NULL,  -- JSON, with the sealed box
+    place INTEGER NOT NULL,  -- of its next look among those of the setting
+    due_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS olvido_kept_decisions_due ON olvido_kept_decisions (sink, due_at);
+CREATE INDEX IF NOT EXISTS olvido_kept_decisions_of ON olvido_kept_decisions (subject_id);
 
 -- name: remembered
 -- The answers given before.
@@ -162,6 +172,33 @@ SELECT w.value ->> 'task_ids', w.value ->> 'generations' FROM json_each(:given) 
 WHERE EXISTS (
     SELECT 1 FROM olvido_applied AS a
     WHERE a.task_id = w.value ->> 'task_ids' AND a.generation > w.value ->> 'generations');
+
+-- name: keep_decisions
+-- The task of each decision that protects a person, with its sealed box. No identity is in clear.
+INSERT OR IGNORE INTO olvido_kept_decisions (task_id, sink, subject_id, task, place, due_at)
+SELECT value ->> 'task_ids', :sink, value ->> 'subject_ids', value ->> 'tasks', 0, :due_at
+FROM json_each(:given);
+
+-- name: due_decisions
+-- Those whose look is due, the longest overdue first.
+SELECT task, place FROM olvido_kept_decisions
+WHERE sink = :sink AND due_at <= :before AND :given <> ''
+ORDER BY due_at, task_id LIMIT :limit;
+
+-- name: put_off_decisions
+-- They are looked at then, and not before.
+UPDATE olvido_kept_decisions SET place = :place, due_at = :due_at
+WHERE task_id IN (SELECT value ->> 'task_ids' FROM json_each(:given));
+
+-- name: drop_decisions
+-- They are looked at no more.
+DELETE FROM olvido_kept_decisions
+WHERE task_id IN (SELECT value ->> 'task_ids' FROM json_each(:given));
+
+-- name: drop_decisions_of
+-- Their people are erased.
+DELETE FROM olvido_kept_decisions
+WHERE sink = :sink AND subject_id IN (SELECT value ->> 'subject_ids' FROM json_each(:given));
 
 -- name: look_alone
 -- The file is locked: nobody else can be looking.

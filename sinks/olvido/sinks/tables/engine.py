@@ -225,9 +225,20 @@ class TableRows:
         values: Mapping[str, Scalar | None],
         keys: Sequence[Key],
         where: Condition | None = None,
+        *,
+        anew: bool = False,
     ) -> Mapping[int, int]:
-        """Set columns of the rows with these keys that meet a condition; how many, by the key's place."""
-        counts = self._change(self.statements.set_columns(name, values, where or {}), _columns(keys))
+        """Set columns of the rows with these keys that meet a condition; how many, by the key's place.
+
+        Args:
+            name: the table.
+            values: by column.
+            keys: of the rows.
+            where: the condition.
+            anew: of rows that hold these values already nothing is changed or counted.
+        """
+        statements = self.statements.set_columns(name, values, where or {}, anew=anew)
+        counts = self._change(statements, _columns(keys))
         self._check_keys(name, counts)
         return dict(counts)
 
@@ -255,6 +266,10 @@ class TableRows:
     def save_states(self, states: Sequence[ConsentState]) -> Mapping[tuple[str, str], ConsentState]:
         """Keep the later decision of each (handle, purpose); what now stands for each of them."""
         return self.journal.save_states(states)
+
+    def states(self, pairs: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], ConsentState]:
+        """The latest decision of each (handle, purpose), as far as one is known."""
+        return self.journal.states(pairs)
 
     def save_objections(self, objections: Sequence[tuple[str, str, datetime, UUID]]) -> None:
         """Keep (handle, purpose, time, request); the first stands."""

@@ -153,10 +153,13 @@ class Journal:
 
     # --- what people decided -------------------------------------------------------------------
 
+    def states(self, pairs: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], ConsentState]:
+        """What stands for each (handle, purpose), as far as anything is known."""
+        return {(row[0], row[1]): _state(row) for row in self._session.named("states", _pairs(pairs))}
+
     def save_states(self, states: Sequence[ConsentState]) -> Mapping[tuple[str, str], ConsentState]:
         """Keep the later decision of each (handle, purpose); what now stands for each of them."""
-        pairs = _pairs([(state.handle, state.purpose) for state in states])
-        known = {(row[0], row[1]): _state(row) for row in self._session.named("states", pairs)}
+        known = self.states([(state.handle, state.purpose) for state in states])
         standing = {
             (state.handle, state.purpose): later(known.get((state.handle, state.purpose), state), state)
             for state in states

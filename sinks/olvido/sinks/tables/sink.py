@@ -3,6 +3,7 @@
 A kind of database opens the transactions; what is done inside them is here, and in the recipe.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -14,17 +15,25 @@ from olvido.core.errors import Refused
 from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
 from olvido.core.tasks import Task
-from olvido.sinks.contract import OpenedTask, Rehearsal, SinkSettings, StandingPeople, Swept
+from olvido.sinks.contract import OpenedTask, Reapplied, Rehearsal, SinkSettings, StandingPeople, Swept
 from olvido.sinks.looks import LookTransaction, to_keep
+from olvido.sinks.reapplying import (
+    REAPPLIED_MAX,
+    ReapplyTransaction,
+    decisions_to_keep,
+    erased_handles,
+)
 from olvido.sinks.rights.target import Target
 from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import recalled
 from olvido.sinks.tables.kept import KeptErasures
+from olvido.sinks.tables.kept_decisions import KeptDecisions
 from olvido.sinks.tables.planting import plant, standing
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.statements import Statements
 
+log = logging.getLogger("olvido.sinks")
 T = TypeVar("T")
 Opening = Callable[[Task], OpenedTask | None]
 Publish = Callable[[LaterLook], None]
@@ -60,6 +69,31 @@ class TableSink(ABC):
         with self._committed() as rows:
             return self._looking(rows, opening, publish).page(done_after)
 
+    def reapply(self, opening: Opening, publish: Publish) -> Reapplied | None:
+        """See :meth:`olvido.sinks.contract.Reapplying.reapply`.
+
+        What the target refuses is divided, until the decision at fault stands alone and is put off: the
+        others do not wait for it.
+        """
+        if not self._look_again:
+            return Reapplied(looked=0, reapplied=0, more=False)
+        limit = REAPPLIED_MAX
+        while True:
+            try:
+                with self._committed() as rows:
+                    return self._reapplying(rows, opening, publish).step(self._look_again, limit)
+            except Refused as refused:
+                if limit == 1:
+                    with self._committed() as rows:
+                        task = self._reapplying(rows, opening, publish).put_off()
+                    if task is not None:
+                        log.warning(
+                            "sink %s: task %s cannot be applied again, and is tried again in a day: %s",
+                            self._settings.name, task.task_id, refused,
+                        )  # fmt: skip
+                    return Reapplied(looked=0, reapplied=0, more=True)
+                limit //= 2
+
     def plant(self, rows: Sequence[PlantedRow]) -> None:
         """See :meth:`olvido.sinks.contract.Planting.plant`."""
         with self._committed() as target:
@@ -74,6 +108,10 @@ class TableSink(ABC):
         kept = KeptErasures(rows.session, self._settings.name)
         return LookTransaction(self._target(rows), kept, self._settings.name, opening, publish)
 
+    def _reapplying(self, rows: TableRows, opening: Opening, publish: Publish) -> ReapplyTransaction:
+        kept = KeptDecisions(rows.session, self._settings.name)
+        return ReapplyTransaction(self._target(rows), kept, self._settings.name, opening, publish)
+
     def _target(self, rows: TableRows) -> Target:
         return Target(rows, self._map, self._settings.purposes)
 
@@ -82,6 +120,9 @@ class TableSink(ABC):
         if self._look_again:
             kept = KeptErasures(rows.session, self._settings.name)
             kept.keep(to_keep(batch, receipts, rows), rows.gone)
+            decisions = KeptDecisions(rows.session, self._settings.name)
+            decisions.keep(decisions_to_keep(batch, receipts, rows), self._look_again)
+            decisions.drop_of(erased_handles(batch))
 
 
 class RehearsingTableSink(TableSink):

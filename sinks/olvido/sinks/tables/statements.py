@@ -129,10 +129,16 @@ class Statements:
         return self._once(("erase", name, number), lambda: self._erase(name, number))
 
     def set_columns(
-        self, name: str, values: Mapping[str, Scalar | None], where: Condition
+        self, name: str, values: Mapping[str, Scalar | None], where: Condition, *, anew: bool = False
     ) -> tuple[Sql, ...]:
-        """Set columns of the given rows that meet a condition; answers with (place, count)."""
+        """Set columns of the given rows that meet a condition; answers with (place, count).
+
+        ``anew``: not of rows that hold the values already.
+        """
         condition = all_of([self._by_key(name), *self._where(name, where)])
+        if anew:
+            otherwise = (self._otherwise(name, column, value) for column, value in values.items())
+            condition = together(condition, " AND (", all_of(otherwise, " OR "), ")")
         return self._changing(name, self._assignments(name, values), condition, self._keys(name))
 
     def empty_mentions(self, name: str, mention: Mention) -> tuple[Sql, ...]:
