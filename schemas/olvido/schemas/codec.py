@@ -73,7 +73,7 @@ class Codec(Generic[T]):
         self._read_own, self._write_own = _made_for(topic.schema)
         self._id = registry.id_of(topic.subject, topic.schema)
         self._frame = b"\0" + self._id.to_bytes(4, "big")
-        self._by_id = self._find_ids(versions[1:])
+        self._by_id: dict[int, Version] = {}  # asked for when an id comes that is not our own schema's
         self._asked_at: float | None = None
 
     def encode(self, value: T) -> bytes:
@@ -143,8 +143,9 @@ class Codec(Generic[T]):
         if schema_id == self._id:
             return self._own
         if schema_id not in self._by_id and self._may_ask():
-            # The registry was made anew, perhaps. A registry that does not answer leaves the next one to ask.
-            self._by_id = self._find_ids(versions_of(self.topic.schema))
+            # An earlier version wrote it, or the registry was made anew. One that does not answer is asked
+            # again at the next record.
+            self._by_id = self._find_ids()
             self._asked_at = time.monotonic()
         if schema_id not in self._by_id:
             raise Refused(Cause.UNKNOWN_SCHEMA, field="schema id")
@@ -153,9 +154,12 @@ class Codec(Generic[T]):
     def _may_ask(self) -> bool:
         return self._asked_at is None or time.monotonic() - self._asked_at >= ASK_AGAIN_AFTER_S
 
-    def _find_ids(self, versions: Sequence[Version]) -> dict[int, Version]:
-        """Schemas that ship, by the ids that they have. No text of the registry's is ever read."""
-        found = {self._registry.find(self.topic.subject, version.text): version for version in versions}
+    def _find_ids(self) -> dict[int, Version]:
+        """The schemas that ship, by the ids that they have. No text of the registry's is ever read."""
+        found = {
+            self._registry.find(self.topic.subject, version.text): version
+            for version in versions_of(self.topic.schema)
+        }
         return {schema_id: version for schema_id, version in found.items() if schema_id is not None}
 
 
