@@ -9,7 +9,8 @@ from sinks.shop import an_erasure
 from sinks.targets import make_sink
 
 from olvido.sinks.contract import OpenedTask
-from olvido.sinks.kinds.postgres import CHUNK_ROWS_MIN, PostgresSink
+from olvido.sinks.kinds.postgres import PostgresSink
+from olvido.sinks.tables.sink import CHUNK_ROWS_MIN
 
 last = int(sys.argv[1])
 done = 0

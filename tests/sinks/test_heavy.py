@@ -5,20 +5,36 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sinks.shop import a_customer, an_erasure
+from sinks.mysql_target import MySQLTarget
+from sinks.shop import COLUMNS, a_customer, an_erasure
+from sinks.sqlite_target import SQLiteTarget
 from sinks.targets import PostgresTarget
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.outcomes import Outcome
-from olvido.sinks.kinds.postgres import CHUNK_ROWS_MIN, PostgresSink
+from olvido.sinks.contract import OpenedTask
+from olvido.sinks.kinds.mysql import MySQLSink
+from olvido.sinks.kinds.postgres import PostgresSink
+from olvido.sinks.kinds.sqlite import SQLiteSink
 from olvido.sinks.tables.journal import queries
+from olvido.sinks.tables.sink import CHUNK_ROWS_MIN
 
 ROWS = 450  # of one table: five chunks of the smallest size
+SECONDS = 200
+# More rows deleted in one statement than a chunk has take too long: that they do is counted, not timed.
+SLOW_IN_MARIADB = f"""
+    CREATE TRIGGER slow AFTER DELETE ON contacts FOR EACH ROW BEGIN
+        IF NOT (@at <=> NOW(6)) THEN SET @at = NOW(6), @deleted = 0; END IF;
+        SET @deleted = @deleted + 1;
+        IF @deleted > {CHUNK_ROWS_MIN} THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1969; END IF;
+    END
+"""
 
 
 @pytest.fixture
@@ -151,3 +167,70 @@ def test_what_is_too_slow_even_in_the_smallest_chunks_is_parked(
         sink.apply([an_erasure(customer_id="C-1")])
     assert caught.value.cause is Cause.TOO_SLOW
     assert sink.apply([an_erasure(customer_id="C-9")])[0].outcome is Outcome.NOT_FOUND
+
+
+def filled(target: MySQLTarget | SQLiteTarget) -> None:
+    target.add("addresses", {"id": 1, "street": "Calle"}, {"id": 2, "street": "Otra"})
+    target.add("customers", a_customer(1, address_id=1), a_customer(2, address_id=2))
+    rows = [(n, 1, "note") for n in range(ROWS)] + [(n, 2, "note") for n in range(10_001, 10_004)]
+    target.add("contacts", *(dict(zip(COLUMNS["contacts"], row, strict=True)) for row in rows))
+
+
+def die_after_two_chunks(sink: MySQLSink | SQLiteSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[bool] = []
+    chunk = type(sink)._chunk
+
+    def dying(one: OpenedTask, limit: int) -> bool:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(chunk(sink, one, limit))
+        return done[-1]
+
+    monkeypatch.setattr(sink, "_chunk", dying)
+
+
+def erased_in_chunks(
+    target: MySQLTarget | SQLiteTarget, sink: MySQLSink | SQLiteSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever goes on after two chunks answers once, and counts them."""
+    sink._chunk_rows = CHUNK_ROWS_MIN
+    task = an_erasure(customer_id="C-1")
+    with monkeypatch.context() as patch:
+        die_after_two_chunks(sink, patch)
+        with pytest.raises(KeyboardInterrupt):
+            sink.apply([task])
+    assert len(target.rows("contacts")) == ROWS + 3 - 2 * CHUNK_ROWS_MIN
+    assert len(target.rows("customers")) == 2
+    assert sink.rehearse([task.task], lambda _: None)[0].remembered is False
+    [receipt] = sink.apply([task])
+    assert receipt.outcome is Outcome.ERASED
+    assert receipt.counts == {"contacts.deleted": ROWS, "customers.deleted": 1, "addresses.deleted": 1}
+    assert {row[1] for row in target.rows("contacts")} == {2}
+    assert sink.apply([task]) == [receipt]
+
+
+def test_in_mariadb_a_heavy_person_is_erased_in_chunks(
+    mysql_target: MySQLTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(mysql_target)
+    mysql_target.run(SLOW_IN_MARIADB)
+    with closing(mysql_target.sink()) as sink:
+        erased_in_chunks(mysql_target, sink, monkeypatch)
+
+
+def test_in_an_sqlite_file_a_heavy_person_is_erased_in_chunks(
+    sqlite_target: SQLiteTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the clock goes on with the steps of SQLite's machine: a second or so for each deleted row."""
+    filled(sqlite_target)
+    sqlite_target.run(
+        "CREATE TABLE steps AS SELECT n.value FROM json_each(?) AS n", ("[" + "0," * 44 + "0]",)
+    )
+    sqlite_target.run("""
+        CREATE TRIGGER slow AFTER DELETE ON contacts BEGIN
+            SELECT sum(a.value + b.value) FROM steps AS a, steps AS b; END
+    """)
+    monkeypatch.setattr("olvido.sinks.kinds.sqlite_file.HELD_S_MAX", SECONDS)
+    with closing(sqlite_target.sink()) as sink:
+        sink._file._clock = count().__next__
+        erased_in_chunks(sqlite_target, sink, monkeypatch)

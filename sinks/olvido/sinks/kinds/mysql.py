@@ -19,9 +19,8 @@ from pymysql.cursors import Cursor
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.looks import LOOK_AGAIN
-from olvido.core.receipts import Receipt
 from olvido.schemas.settings.deployment import Secret
-from olvido.sinks.contract import OpenedTask, SinkSettings
+from olvido.sinks.contract import SinkSettings
 from olvido.sinks.kinds.mysql_address import Address
 from olvido.sinks.kinds.mysql_catalogue import BYTES, TEXT_MAX, look, overlooks_case, quoted
 from olvido.sinks.looks import LookAgain
@@ -31,9 +30,8 @@ from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.map_rules import read_data_map
-from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
-from olvido.sinks.tables.sink import RehearsingTableSink
+from olvido.sinks.tables.sink import CHUNK_ROWS, ChunkingTableSink, ChunkRows
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
 
@@ -56,10 +54,11 @@ _PASSING = frozenset({
 class _Section(SectionPart):
     url: Secret
     look_again: LookAgain = LOOK_AGAIN
+    chunk_rows: ChunkRows = CHUNK_ROWS
     tables: UnreadTables = None
 
 
-class MySQLSink(RehearsingTableSink):
+class MySQLSink(ChunkingTableSink):
     """One MariaDB database that holds personal data."""
 
     section = _Section
@@ -70,14 +69,15 @@ class MySQLSink(RehearsingTableSink):
         address: Address,
         data_map: DataMap,
         look_again: tuple[timedelta, ...] = LOOK_AGAIN,
+        chunk_rows: int = CHUNK_ROWS,
     ) -> None:
-        super().__init__(settings, data_map, look_again)
+        super().__init__(settings, data_map, look_again, chunk_rows)
         self._address = address
         self._connection: Connection[Any] | None = None
 
     @classmethod
     def from_section(cls, settings: SinkSettings) -> "MySQLSink":
-        """Make one out of ``sinks.<name>``: ``url``, ``look_again``, ``tables``. Nothing is connected yet.
+        """Make one out of ``sinks.<name>``, with its ``url`` and ``tables``. Nothing is connected yet.
 
         Raises:
             ConfigError: naming the key and the fix.
@@ -89,7 +89,7 @@ class MySQLSink(RehearsingTableSink):
             address = Address.of(section.url.read(key=place))
         except ValueError as error:
             raise fault(place, str(error)) from None
-        return cls(settings, address, data_map, section.look_again)
+        return cls(settings, address, data_map, section.look_again, section.chunk_rows)
 
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
@@ -108,11 +108,14 @@ class MySQLSink(RehearsingTableSink):
         """See :meth:`olvido.sinks.contract.Sink.ping`. It reads the catalogue, as :meth:`check` does."""
         self.check()
 
-    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
-        """See :meth:`olvido.sinks.contract.Sink.apply`."""
+    def _acting(self, act: Callable[[TableRows], T], limit: int | None = None) -> T:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                return self._apply(batch)
+                statements = self._statements or self._prepare()
+                # Killed before its COMMIT: nothing was done. Killed after it: all was done and is remembered
+                # (of a chunk: counted), and what comes again is answered from the journal.
+                with self._transaction(commit=True) as cur:
+                    return act(TableRows(_MySQLSession(cur), statements, limit=limit))
             except (pymysql.Error, OSError) as error:
                 # Somebody changed the same rows meanwhile. Nothing is done yet: look again.
                 if _number(error) not in _CONFLICTS or attempt == ATTEMPTS_MAX:
@@ -127,16 +130,6 @@ class MySQLSink(RehearsingTableSink):
         conn, self._connection = self._connection, None
         if conn is not None and conn.open:
             conn.close()
-
-    def _apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
-        statements = self._statements or self._prepare()
-        # Killed before its COMMIT: nothing was done. Killed after it: all was done and is remembered, and the
-        # batch that comes again is answered from the journal.
-        with self._transaction(commit=True) as cur:
-            rows = TableRows(_MySQLSession(cur), statements)
-            receipts = carry_out(rows, self._map, self._settings, batch)
-            self._keep(rows, batch, receipts)
-        return receipts
 
     @contextmanager
     def _committed(self) -> Iterator[TableRows]:

@@ -15,28 +15,23 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, connection, cursor
-from pydantic import Field
 
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.looks import LOOK_AGAIN
-from olvido.core.receipts import Receipt
-from olvido.core.rights.names import Action
 from olvido.core.sql import array_of
 from olvido.schemas.settings.deployment import Secret
-from olvido.sinks.contract import OpenedTask, SinkSettings
+from olvido.sinks.contract import SinkSettings
 from olvido.sinks.kinds.postgres_catalogue import look, quoted
 from olvido.sinks.looks import LookAgain
-from olvido.sinks.rights.erase import erase_chunk
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.map_rules import read_data_map
-from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
-from olvido.sinks.tables.sink import RehearsingTableSink
+from olvido.sinks.tables.sink import CHUNK_ROWS, ChunkingTableSink, ChunkRows
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
 
@@ -44,8 +39,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CONNECT_S = 5
-CHUNK_ROWS = 10_000  # of one table in one transaction, of a person who has too many for one
-CHUNK_ROWS_MIN = 100
 TELLS_JSON = 160_000  # the first version of PostgreSQL that has IS JSON
 ATTEMPTS_MAX = 3  # of a batch that met a concurrent change of the same rows, before it waits
 _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected, errors.ForeignKeyViolation)
@@ -72,11 +65,11 @@ _REASONS = (
 class _Section(SectionPart):
     dsn: Secret
     look_again: LookAgain = LOOK_AGAIN
-    chunk_rows: int = Field(default=CHUNK_ROWS, ge=CHUNK_ROWS_MIN, le=1_000_000)
+    chunk_rows: ChunkRows = CHUNK_ROWS
     tables: UnreadTables = None
 
 
-class PostgresSink(RehearsingTableSink):
+class PostgresSink(ChunkingTableSink):
     """One PostgreSQL database that holds personal data."""
 
     section = _Section
@@ -89,9 +82,8 @@ class PostgresSink(RehearsingTableSink):
         look_again: tuple[timedelta, ...] = LOOK_AGAIN,
         chunk_rows: int = CHUNK_ROWS,
     ) -> None:
-        super().__init__(settings, data_map, look_again)
+        super().__init__(settings, data_map, look_again, chunk_rows)
         self._dsn = dsn
-        self._chunk_rows = chunk_rows
         self._connection: connection | None = None
 
     @classmethod
@@ -135,21 +127,11 @@ class PostgresSink(RehearsingTableSink):
         """See :meth:`olvido.sinks.contract.Sink.ping`. It reads the catalogue, as :meth:`check` does."""
         self.check()
 
-    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
-        """See :meth:`olvido.sinks.contract.Sink.apply`."""
-        try:
-            return self._attempting(lambda: self._apply(batch))
-        except Refused as refused:
-            heavy = refused.cause is Cause.TOO_SLOW and len(batch) == 1
-            if not heavy or batch[0].task.action is not Action.ERASE:
-                raise
-        return self._in_chunks(batch[0])
-
-    def _attempting(self, act: Callable[[], T]) -> T:
-        """Act, and again if somebody changed the same rows meanwhile. PostgreSQL's faults become ours."""
+    def _acting(self, act: Callable[[TableRows], T], limit: int | None = None) -> T:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                return act()
+                with self._transaction(limit) as rows:
+                    return act(rows)
             except _CONFLICTS as error:
                 # Nothing is done yet: look again.
                 if attempt == ATTEMPTS_MAX:
@@ -158,45 +140,12 @@ class PostgresSink(RehearsingTableSink):
                 raise self._fault(error) from None
         raise AssertionError("the last attempt returns or raises")
 
-    def _in_chunks(self, one: OpenedTask) -> Sequence[Receipt]:
-        """Erase a person who has too many rows for one transaction: each chunk is one, with its own counts.
-
-        Killed between two chunks: the task comes again, and what the chunks have done is counted with the
-        rest.
-        """
-        rows = self._chunk_rows
-        while True:
-            try:
-                if not self._attempting(lambda limit=rows: self._chunk(one, limit)):  # type: ignore[misc]
-                    break
-            except Refused as refused:
-                if refused.cause is not Cause.TOO_SLOW or rows == CHUNK_ROWS_MIN:
-                    raise
-                rows = max(rows // 10, CHUNK_ROWS_MIN)
-        return self._attempting(lambda: self._apply([one]))
-
-    def _chunk(self, one: OpenedTask, limit: int) -> bool:
-        """Erase some of a person's rows; whether there were as many as one chunk takes."""
-        counts: Mapping[str, int] = {}
-        with self._transaction(limit) as rows:
-            if not rows.remembered([one.task.key]):
-                counts = erase_chunk(one, self._target(rows))
-            if counts:
-                rows.journal.save_progress(one.task.key, counts)
-        return bool(counts)
-
     def idle(self) -> None:
         """Nothing to do: autovacuum gives space back, see docs/sinks/postgres.md."""
 
     def close(self) -> None:
         """Close the connection; an open transaction is rolled back by the server."""
         self._drop()
-
-    def _apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
-        with self._transaction() as rows:
-            receipts = carry_out(rows, self._map, self._settings, batch)
-            self._keep(rows, batch, receipts)
-        return receipts
 
     @contextmanager
     def _transaction(self, limit: int | None = None) -> Iterator[TableRows]:

@@ -18,11 +18,10 @@ from uuid import UUID
 from olvido.core.causes import Cause
 from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.looks import LOOK_AGAIN
-from olvido.core.receipts import Receipt
 from olvido.schemas.settings.deployment import Secret
-from olvido.sinks.contract import OpenedTask, SinkSettings
+from olvido.sinks.contract import SinkSettings
 from olvido.sinks.kinds.sqlite_catalogue import NOCASE, FileShape, look, quoted
-from olvido.sinks.kinds.sqlite_file import SQLiteFile
+from olvido.sinks.kinds.sqlite_file import HELD_S_MAX, SQLiteFile
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
@@ -30,9 +29,8 @@ from olvido.sinks.tables.dialect import GIVEN, ROW
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.map_rules import read_data_map
-from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.shape import Column, TypeFamily
-from olvido.sinks.tables.sink import RehearsingTableSink
+from olvido.sinks.tables.sink import CHUNK_ROWS, ChunkingTableSink, ChunkRows
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
 
@@ -52,10 +50,11 @@ _PASSING = frozenset(
 class _Section(SectionPart):
     file: Secret
     look_again: LookAgain = LOOK_AGAIN
+    chunk_rows: ChunkRows = CHUNK_ROWS
     tables: UnreadTables = None
 
 
-class SQLiteSink(RehearsingTableSink):
+class SQLiteSink(ChunkingTableSink):
     """One SQLite file that holds personal data."""
 
     section = _Section
@@ -66,15 +65,16 @@ class SQLiteSink(RehearsingTableSink):
         path: Path,
         data_map: DataMap,
         look_again: tuple[timedelta, ...] = LOOK_AGAIN,
+        chunk_rows: int = CHUNK_ROWS,
     ) -> None:
-        super().__init__(settings, data_map, look_again)
+        super().__init__(settings, data_map, look_again, chunk_rows)
         self._file = SQLiteFile(settings.name, path)
         self._flush_due = False
         self._rewrite_due = False
 
     @classmethod
     def from_section(cls, settings: SinkSettings) -> "SQLiteSink":
-        """Make one out of ``sinks.<name>``: ``file``, ``look_again``, ``tables``. Nothing is opened yet.
+        """Make one out of ``sinks.<name>``, with its ``file`` and ``tables``. Nothing is opened yet.
 
         Raises:
             ConfigError: naming the key and the fix.
@@ -82,7 +82,7 @@ class SQLiteSink(RehearsingTableSink):
         section = read_section(_Section, settings)
         data_map = read_data_map(settings, section.tables)  # first: it can be checked on any machine
         path = Path(section.file.read(key=f"sinks.{settings.name}.file"))
-        return cls(settings, path, data_map, section.look_again)
+        return cls(settings, path, data_map, section.look_again, section.chunk_rows)
 
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
@@ -103,23 +103,21 @@ class SQLiteSink(RehearsingTableSink):
         """See :meth:`olvido.sinks.contract.Sink.ping`. It reads the catalogue, as :meth:`check` does."""
         self.check()
 
-    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
-        """See :meth:`olvido.sinks.contract.Sink.apply`."""
+    def _acting(self, act: Callable[[TableRows], T], limit: int | None = None) -> T:
         with self._opened() as conn:
             statements = self._statements or self._prepare(conn)
-            with self._file.writing(conn):
-                rows = TableRows(_SQLiteSession(conn), statements)
-                receipts = carry_out(rows, self._map, self._settings, batch)
-                self._keep(rows, batch, receipts)
+            with self._file.writing(conn), self._file.within_time(conn):
+                rows = TableRows(_SQLiteSession(conn), statements, limit=limit)
+                done = act(rows)
                 if rows.destroyed:
                     rows.session.named("make_rewrite_due", {}, since=rows.at)
                     self._flush_due = self._rewrite_due = True
-            # Killed before the COMMIT: nothing was done. Killed after it: all was done and is remembered, and
-            # the batch that comes again is answered from the journal. That the file is to be written anew
-            # stands in it, so the next process does it.
+            # Killed before the COMMIT: nothing was done. Killed after it: all was done and is remembered (of
+            # a chunk: counted), and what comes again is answered from the journal. That the file is to be
+            # written anew stands in it, so the next process does it.
             if self._flush_due:
                 self._flush_due = not self._file.flush(conn)
-        return receipts
+        return done
 
     def idle(self) -> None:
         """Write the file anew, if something was destroyed since that was last done."""
@@ -186,6 +184,8 @@ class SQLiteSink(RehearsingTableSink):
         shown = getattr(error, "sqlite_errorname", type(error).__name__)
         if code & 0xFF in _PASSING:  # the upper bits say more of the same
             return Unavailable(f"sink {name}: the file cannot be written now ({shown}); it is tried again")
+        if code == sqlite3.SQLITE_INTERRUPT:
+            return Refused(Cause.TOO_SLOW, reason=f"it held the file longer than {HELD_S_MAX:.0f} s")
         # Of the same code is what a trigger raises, or a function: for one row alone.
         if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA} and not self._fits_still():
             return Unavailable(f"sink {name}: the file's tables have changed ({shown}); run: olvido doctor")

@@ -6,7 +6,8 @@ others and gives up with ``Unavailable``.
 
 import re
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,14 +16,17 @@ from zoneinfo import ZoneInfo
 from olvido.core.errors import Unavailable
 from olvido.sinks.section import fault
 
+HELD_S_MAX = 60.0  # as long as a server's statement may take: the application waits meanwhile
+STEPS = 10_000  # of SQLite's machine between two looks at the clock: some tenths of a millisecond
 BUSY_S = 5.0  # an application's own transactions last milliseconds
 
 
 class SQLiteFile:
     """One file, under its one name."""
 
-    def __init__(self, sink: str, path: Path) -> None:
+    def __init__(self, sink: str, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._sink = sink
+        self._clock = clock
         # Once: a link that is put elsewhere later must not lead the sink to another file.
         self._path = path.resolve()
 
@@ -71,6 +75,16 @@ class SQLiteFile:
                 conn.execute("ROLLBACK")
             raise
         conn.execute("COMMIT")
+
+    @contextmanager
+    def within_time(self, conn: sqlite3.Connection) -> Iterator[None]:
+        """Interrupt whatever still runs when the file was held for too long."""
+        give_up_at = self._clock() + HELD_S_MAX
+        conn.set_progress_handler(lambda: self._clock() > give_up_at, STEPS)
+        try:
+            yield
+        finally:
+            conn.set_progress_handler(None, 0)
 
     @staticmethod
     def flush(conn: sqlite3.Connection) -> bool:

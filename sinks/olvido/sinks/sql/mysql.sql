@@ -121,7 +121,24 @@ SELECT a.task_id, a.generation
 FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
     task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids',
     generation INT PATH '$.generations')) AS w
-JOIN olvido_applied AS a ON a.task_id = w.task_id AND a.generation = w.generation;
+JOIN olvido_applied AS a ON a.task_id = w.task_id AND a.generation = w.generation
+WHERE a.outcome <> '';
+
+-- name: save_progress
+-- What all chunks so far of a task have done: an answer without an outcome.
+INSERT INTO olvido_applied (task_id, generation, outcome, counts, detail, applied_at)
+SELECT task_id, generation, '', counts, '', NOW(6)
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) PATH '$.task_ids', generation INT PATH '$.generations', counts TEXT PATH '$.counts')) AS w
+ON DUPLICATE KEY UPDATE counts = w.counts, applied_at = NOW(6);
+
+-- name: forget_progress
+-- The task is answered now.
+DELETE p FROM olvido_applied AS p
+JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin PATH '$.task_ids',
+    generation INT PATH '$.generations')) AS w ON p.task_id = w.task_id AND p.generation = w.generation
+WHERE p.outcome = '';
 
 -- name: remember
 -- Keep new answers. Who did one of these tasks since this transaction looked makes of it a duplicate, and the batch

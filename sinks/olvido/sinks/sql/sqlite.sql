@@ -79,7 +79,21 @@ JOIN olvido_applied AS a
 SELECT a.task_id, a.generation
 FROM json_each(:given) AS w
 JOIN olvido_applied AS a
-    ON a.task_id = w.value ->> 'task_ids' AND a.generation = w.value ->> 'generations';
+    ON a.task_id = w.value ->> 'task_ids' AND a.generation = w.value ->> 'generations'
+WHERE a.outcome <> '';
+
+-- name: save_progress
+-- What all chunks so far of a task have done: an answer without an outcome.
+INSERT INTO olvido_applied (task_id, generation, outcome, counts, detail, applied_at)
+SELECT value ->> 'task_ids', value ->> 'generations', '', value ->> 'counts', '',
+    strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')
+FROM json_each(:given) WHERE true
+ON CONFLICT (task_id, generation) DO UPDATE SET counts = excluded.counts, applied_at = excluded.applied_at;
+
+-- name: forget_progress
+-- The task is answered now.
+DELETE FROM olvido_applied WHERE outcome = '' AND (task_id, generation) IN (
+    SELECT value ->> 'task_ids', value ->> 'generations' FROM json_each(:given));
 
 -- name: remember
 -- Keep new answers. Nobody else can be writing: the file is locked.

@@ -5,15 +5,19 @@ A kind of database opens the transactions; what is done inside them is here, and
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+from pydantic import Field
 
 from olvido.core.canary_people import PlantedRow
+from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
+from olvido.core.rights.names import Action
 from olvido.core.tasks import Task
 from olvido.sinks.contract import OpenedTask, Reapplied, Rehearsal, SinkSettings, StandingPeople, Swept
 from olvido.sinks.looks import LookTransaction, to_keep
@@ -23,6 +27,7 @@ from olvido.sinks.reapplying import (
     decisions_to_keep,
     erased_handles,
 )
+from olvido.sinks.rights.erase import erase_chunk
 from olvido.sinks.rights.target import Target
 from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.engine import TableRows
@@ -34,6 +39,11 @@ from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.statements import Statements
 
 log = logging.getLogger("olvido.sinks")
+
+CHUNK_ROWS = 10_000  # of one table, in one transaction of a person who has very many
+CHUNK_ROWS_MIN = 100
+ChunkRows = Annotated[int, Field(ge=CHUNK_ROWS_MIN, le=1_000_000)]
+
 T = TypeVar("T")
 Opening = Callable[[Task], OpenedTask | None]
 Publish = Callable[[LaterLook], None]
@@ -159,3 +169,74 @@ class RehearsingTableSink(TableSink):
         except Refused:
             return None
         return receipt
+
+
+class ChunkingTableSink(RehearsingTableSink):
+    """One beside which others work, so that no transaction may last long: a heavy person goes in chunks."""
+
+    def __init__(
+        self,
+        settings: SinkSettings,
+        data_map: DataMap,
+        look_again: tuple[timedelta, ...],
+        chunk_rows: int = CHUNK_ROWS,
+    ) -> None:
+        super().__init__(settings, data_map, look_again)
+        self._chunk_rows = chunk_rows
+
+    @abstractmethod
+    def _acting(self, act: Callable[[TableRows], T], limit: int | None = None) -> T:
+        """Act in a transaction that is committed; again if somebody changed the same rows meanwhile.
+
+        Args:
+            act: what to do.
+            limit: at most so many rows of a table are read.
+
+        Raises:
+            Unavailable, Refused: what became of the database's own faults.
+        """
+
+    def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        """See :meth:`olvido.sinks.contract.Sink.apply`."""
+        try:
+            return self._acting(lambda rows: self._carry_out(rows, batch))
+        except Refused as refused:
+            heavy = refused.cause is Cause.TOO_SLOW and len(batch) == 1
+            if not heavy or batch[0].task.action is not Action.ERASE:
+                raise
+        return self._in_chunks(batch[0])
+
+    def _carry_out(self, rows: TableRows, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
+        receipts = carry_out(rows, self._map, self._settings, batch)
+        self._keep(rows, batch, receipts)
+        return receipts
+
+    def _in_chunks(self, one: OpenedTask) -> Sequence[Receipt]:
+        """Erase a person who has too many rows for one transaction: each chunk is one, with its own counts.
+
+        Killed between two chunks: the task comes again, and what the chunks have done is counted with the
+        rest.
+        """
+        limit = self._chunk_rows
+        while True:
+            try:
+                if not self._chunk(one, limit):
+                    break
+            except Refused as refused:
+                if refused.cause is not Cause.TOO_SLOW or limit == CHUNK_ROWS_MIN:
+                    raise
+                limit = max(limit // 10, CHUNK_ROWS_MIN)
+        return self._acting(lambda rows: self._carry_out(rows, [one]))
+
+    def _chunk(self, one: OpenedTask, limit: int) -> bool:
+        """Erase some of a person's rows; whether there were as many as one chunk takes."""
+
+        def erase(rows: TableRows) -> bool:
+            counts: Mapping[str, int] = {}
+            if not rows.remembered([one.task.key]):
+                counts = erase_chunk(one, self._target(rows))
+            if counts:
+                rows.journal.save_progress(one.task.key, counts)
+            return bool(counts)
+
+        return self._acting(erase, limit)
