@@ -91,7 +91,7 @@ def test_a_task_becomes_a_receipt(
         publisher.publish([Record(codec.topic.name, subject_id.encode(), codec.encode(sealed))])
     with running(ours, name):
         receipt = _receipt_of(name, kafka_section, registry)
-    assert (receipt.task_id, receipt.outcome) == (task.task_id, Outcome.ERASED)
+    assert (receipt.task_id, receipt.outcome) == (sealed.task_id, Outcome.ERASED)
     assert [row[1] for row in shop.rows("customers")] == ["C-2"]
 
 
