@@ -337,7 +337,8 @@ def test_nothing_is_asked_for_after_the_end_of_a_session(shared: Deployment) -> 
 
 def test_a_session_of_tomorrow_is_refused(shared: Deployment) -> None:
     event = shared.keys.sealer(now=NOW + timedelta(days=1)).sealed_source(ERASURE, ANA)
-    assert shared.cause(event) is shared.cause(task_of(event)) is Cause.OUTSIDE_SESSION
+    assert shared.cause(event) is Cause.OUTSIDE_SESSION
+    assert shared.cause(task_of(event)) is None  # what the processors took; a sink's own clock may be slow
 
 
 @pytest.mark.parametrize("later", [timedelta(seconds=1), timedelta(hours=1), timedelta(days=365)])

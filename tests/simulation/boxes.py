@@ -1,58 +1,158 @@
 """Sealed boxes without the cost of sealing: a box holds a number, and the vault what it stands for.
 
-It keeps what sealing promises: a box opens for its region, its event and its subject alone, and
-never again once the key of its epoch is destroyed. No bytes of an identity are in a box.
+It keeps what sealing promises: a box opens for its region and for just what is asked, and never again once
+the key of its epoch is destroyed. No bytes of an identity are in a box. Signatures and tags are real, by keys
+and nonces of the world's own: so a seed has one history.
 """
 
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
+import key_files
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from simulation.process import Process
 
+from olvido.core import asked
+from olvido.core.catalogue import Catalogue
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
-from olvido.core.events import SealedBox
-from olvido.core.receipts import Receipt
+from olvido.core.events import Seal, SealedBox
+from olvido.core.principals import Principal, PrincipalKey
+from olvido.core.sessions import CONTROL, SESSION_MAX, VERSION, Recipient, SignedSession
+from olvido.core.source import Source, id_of
 from olvido.core.subject import Identity
 from olvido.core.tasks import Task
 from olvido.schemas.privacy.opening import Forgotten
+from olvido.schemas.privacy.principal_keys import Signer
+from olvido.schemas.privacy.sealing import record_binding
+from olvido.schemas.sealed_records import KINDS, body_of, session_bytes
 
 Content = tuple[str, str, UUID, str, tuple[Identity, ...]]  # region, key_id, source, subject, identities
+PROVER = "prover"  # a producer that may verify
+NARROW = "narrow"  # a producer that may ask for nothing but access
+
+
+def principals_of(catalogue: Catalogue) -> dict[str, Principal]:
+    """Those of the world."""
+    principals = key_files.principals_of(catalogue)
+    producer = principals["producer"]
+    return principals | {
+        PROVER: replace(producer, name=PROVER, may_verify=True),
+        NARROW: replace(producer, name=NARROW, rights=frozenset({"ACCESS"})),
+    }
+
+
+class Signers:
+    """The key of each principal, made of its name. Has the face of ``KeyRing``."""
+
+    def __init__(self) -> None:
+        self._signers: dict[str, Signer] = {}
+
+    def signer(self, principal: str) -> Signer:
+        if principal not in self._signers:
+            key = Ed25519PrivateKey.from_private_bytes(sha256(principal.encode()).digest())
+            self._signers[principal] = Signer(principal, key)
+        return self._signers[principal]
+
+    def key(self, principal: str, key_id: str) -> PrincipalKey | None:
+        signer = self.signer(principal)
+        if signer.key_id != key_id:
+            return None
+        return PrincipalKey(key_id=key_id, public_key=signer.public_key)
+
+
+SIGNERS: Any = Signers()
 
 
 @dataclass
 class Vault:
-    """Everything that was ever sealed."""
+    """Everything that was ever sealed, and the session keys of the control plane."""
 
-    _contents: dict[bytes, Content] = field(default_factory=dict)
+    _contents: dict[bytes, tuple[Content, bytes]] = field(default_factory=dict)
+    ciphers: dict[bytes, AESGCM] = field(default_factory=dict)
     destroyed: set[str] = field(default_factory=set)
 
-    def seal(
-        self,
-        rng: random.Random,
-        identities: Sequence[Identity],
-        *,
-        region: str,
-        key_id: str,
-        source_id: UUID,
-        subject_id: str,
-    ) -> SealedBox:
-        """A box that only this vault can open."""
-        token = rng.randbytes(16)
-        self._contents[token] = (region, key_id, source_id, subject_id, tuple(identities))
-        return SealedBox(
-            region=region, key_id=key_id, wrapped_key=b"w" * 8, nonce=b"n" * 12, ciphertext=token
-        )
+    def keep(self, box: SealedBox, source: Source, identities: Sequence[Identity], binding: bytes) -> None:
+        """Remember what a box stands for."""
+        content = (box.region, box.key_id, id_of(source), source.subject_id, tuple(identities))
+        self._contents[box.ciphertext] = content, binding
 
     def contents(self) -> Iterable[Content]:
         """Everything that was ever sealed."""
-        return self._contents.values()
+        return [content for content, _ in self._contents.values()]
 
-    def content(self, box: SealedBox) -> Content | None:
-        """What is in a box, whoever asks."""
+    def content(self, box: SealedBox) -> tuple[Content, bytes] | None:
+        """What is in a box, and what it is bound to, whoever asks."""
         return self._contents.get(box.ciphertext)
+
+    def cipher(self, sealed_to: Recipient) -> AESGCM:
+        """As the control plane has it from ``Opener``."""
+        if sealed_to.wrapped_key not in self.ciphers:
+            raise Refused(Cause.CANNOT_OPEN, field="seal.header")
+        return self.ciphers[sealed_to.wrapped_key]
+
+
+class SealerTwin:
+    """Seals as one principal. Has the face of ``olvido.schemas.privacy.sealing.Sealer``."""
+
+    def __init__(
+        self, vault: Vault, rng: random.Random, principal: str, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._vault = vault
+        self._rng = rng
+        self._signer: Signer = SIGNERS.signer(principal)
+        self._clock = clock
+        self._sessions: dict[tuple[tuple[str, str], ...], tuple[bytes, bytes, AESGCM]] = {}
+
+    def sealed_source(self, source: Any, identities: Sequence[Identity], epochs: Sequence[str]) -> Any:
+        """A request or a consent change with its boxes, each of a region's to an epoch of its own."""
+        key_ids = {region: f"{region}-{self._rng.choice(epochs)}" for region in sorted(set(source.regions))}
+        header, *_ = self._session(key_ids)
+        digest = asked.asked_digests(source, header=header)
+        boxes = []
+        for region in source.regions:
+            box = SealedBox(
+                region=region, key_id=key_ids[region], wrapped_key=b"", nonce=b"n" * 12,
+                ciphertext=self._rng.randbytes(16),
+            )  # fmt: skip
+            self._vault.keep(box, source, identities, digest(region))
+            boxes.append(box)
+        return self._tagged(replace(source, boxes=tuple(boxes), seal=None), key_ids)
+
+    def sealed(self, value: Any) -> Any:
+        """A verification or a receipt."""
+        return self._tagged(replace(value, seal=None), {})
+
+    def _tagged(self, value: Any, key_ids: dict[str, str]) -> Any:
+        header, signature, cipher = self._session(key_ids)
+        nonce = self._rng.randbytes(12)
+        tag = cipher.encrypt(nonce, b"", record_binding(KINDS[type(value)], header, body_of(value)))
+        return replace(value, seal=Seal(header=header, signature=signature, nonce=nonce, tag=tag))
+
+    def _session(self, key_ids: dict[str, str]) -> tuple[bytes, bytes, AESGCM]:
+        recipients = tuple(sorted({**key_ids, CONTROL: f"{CONTROL}-2026-02"}.items()))
+        if recipients not in self._sessions:
+            began, cipher = self._clock(), AESGCM(self._rng.randbytes(32))
+            wrapped = {region: self._rng.randbytes(16) for region, _ in recipients}
+            self._vault.ciphers[wrapped[CONTROL]] = cipher
+            header = session_bytes(
+                SignedSession(
+                    version=VERSION, principal=self._signer.principal, key_id=self._signer.key_id,
+                    not_before=began, not_after=began + SESSION_MAX,
+                    recipients=tuple(
+                        Recipient(region=region, key_id=key_id, wrapped_key=wrapped[region])
+                        for region, key_id in recipients
+                    ),
+                )
+            )  # fmt: skip
+            self._sessions[recipients] = header, self._signer.sign(header), cipher
+        return self._sessions[recipients]
 
 
 class OpenerTwin:
@@ -63,23 +163,19 @@ class OpenerTwin:
         self._vault = vault
         self.region = region
 
-    def open(self, box: SealedBox, asked: Task) -> tuple[Identity, ...]:
-        source_id, subject_id = asked.source_id, asked.subject_id
+    def open(self, box: SealedBox, task: Task) -> tuple[Identity, ...]:
         if box.region != self.region or not box.key_id.startswith(f"{self.region}-"):
             raise Refused(Cause.CANNOT_OPEN, field="box.region")
         if box.key_id in self._vault.destroyed:
             raise Forgotten(f"key {box.key_id} is destroyed")
-        content = self._vault.content(box)
-        if content is None or content[:4] != (self.region, box.key_id, source_id, subject_id):
+        found = self._vault.content(box)
+        if found is None or task.seal is None:
+            raise Refused(Cause.CANNOT_OPEN, field="box.ciphertext")
+        content, binding = found
+        digest = asked.asked_digests(task, header=task.seal.header)(self.region)
+        if content[:2] != (self.region, box.key_id) or binding != digest:
             raise Refused(Cause.CANNOT_OPEN, field="box.ciphertext")
         self._process.history.note(
-            self._process.scheduler.seconds, "opened", self._process.name, content[0], str(source_id)
+            self._process.scheduler.seconds, "opened", self._process.name, content[0], str(task.source_id)
         )
         return content[4]
-
-
-class Unsealing:
-    """Seals nothing. Has the face of ``olvido.schemas.privacy.sealing.Sealer`` that a runner needs."""
-
-    def sealed(self, receipt: Receipt) -> Receipt:
-        return receipt

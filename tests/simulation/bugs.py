@@ -1,4 +1,4 @@
-"""Thirteen bugs that people write, each as a collaborator that a world is given in place of the right one.
+"""Sixteen bugs that people write, each as a collaborator that a world is given in place of the right one.
 
 The product has no switch for any of them. A simulation that does not go red for each is worth nothing.
 """
@@ -17,10 +17,12 @@ from simulation.targets import SinkTwin
 from simulation.world import Makers
 
 from olvido.broker.contract import Received, Record
+from olvido.core import asked
 from olvido.core.consents import ConsentState
 from olvido.core.errors import Unavailable
 from olvido.core.events import SealedBox
 from olvido.core.plan import plan_tasks
+from olvido.core.principals import Principal
 from olvido.core.receipts import Receipt
 from olvido.core.subject import Identity
 from olvido.core.tasks import IdempotencyKey, Task
@@ -28,6 +30,7 @@ from olvido.ledger.recording import Recording
 from olvido.processors import requests as request_steps
 from olvido.processors.emission import Prepared
 from olvido.processors.publication import Publication
+from olvido.schemas.privacy.seals import Seals
 from olvido.schemas.topics import CONSENT_STATE, REQUEST_STATUS
 
 
@@ -94,6 +97,11 @@ def _any_box(request: Any, *rest: Any, **more: Any) -> tuple[Task, ...]:
     return tuple(replace(task, box=request.boxes[0]) for task in plan_tasks(request, *rest, **more))
 
 
+def _without_handles(source: Any) -> list[bytes]:
+    """What a box is bound to, but for the handles and their number, which come last."""
+    return [*_TEXTS(source)][: -1 - 2 * len(source.handles)]
+
+
 def _takes_every_receipt(recording: Recording, receipts: Sequence[Receipt]) -> list[None]:
     return [None] * len(receipts)
 
@@ -126,6 +134,7 @@ def _tells_and_looks_away(publication: Publication, prepared: Prepared, *, handl
 
 
 _SETTLES = TransactionTwin._settle_tasks
+_TEXTS = asked._texts
 
 # A process that stands still between reading and telling, as in a long pause. By itself it is no bug.
 SLOW_TO_TELL = Makers(publisher=_StandsStill)
@@ -148,6 +157,9 @@ BUGS: Mapping[str, Makers] = {
     ),
     "second receipt wins": Makers(patches=((ledger_twin, "_comes_over", lambda answer, task: True),)),
     "fence ignored": Makers(sink=_Fenceless),
+    "unsigned accepted": Makers(patches=((Seals, "_unsigned", lambda self, now: None),)),
+    "digest without handles": Makers(patches=((asked, "_texts", _without_handles),)),
+    "scope ignored": Makers(patches=((Principal, "check_asks", lambda self, asked, regions: None),)),
     "told and not looked after": replace(
         SLOW_TO_TELL, patches=((Publication, "send", _tells_and_looks_away),)
     ),

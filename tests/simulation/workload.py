@@ -5,6 +5,7 @@ Each item says what it is in plain words, for the checker, which knows nothing o
 
 import hashlib
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from schemas.codecs import forged
-from simulation.boxes import Vault
+from simulation.boxes import NARROW, PROVER, SealerTwin, Vault
 from simulation.scheduler import BEGIN
 from simulation.targets import SYSTEMS, Row, System, Target
 
@@ -22,7 +23,8 @@ from olvido.core.causes import Cause
 from olvido.core.events import ConsentChange, Decision, PrivacyRequest, Verification, Verified
 from olvido.core.ids import receipt_id, task_id
 from olvido.core.outcomes import Outcome
-from olvido.core.receipts import Receipt
+from olvido.core.plan import plan_tasks
+from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.rights.erase import Erase
 from olvido.core.rights.names import Action, Right
 from olvido.core.rights.registry import of_right
@@ -37,6 +39,7 @@ from olvido.schemas.codec import (
     verifications_codec,
 )
 from olvido.schemas.registry import Registry
+from olvido.schemas.sealed_records import session_in
 
 REGIONS = ("cn", "sg")
 PURPOSES = ("analytics", "marketing")
@@ -99,9 +102,9 @@ def workload(rng: random.Random, registry: Registry, vault: Vault, *, refuses: b
 
 def second_receipt(
     codec: Codec[Receipt], source_id: UUID, sink: str, generation: int, task: Mapping[str, Any], *,
-    number: int, at: datetime, subject_id: str, early: bool,
+    sealer: SealerTwin, number: int, at: datetime, subject_id: str, early: bool,
 ) -> Item:  # fmt: skip
-    """A receipt of a task that its sink has answered, by somebody else; ``early`` of work before its time."""
+    """A receipt of a task that its sink has answered, by its key; ``early`` of work before its time."""
     of_consent = task["action"] == Action.CONSENT.value
     receipt = Receipt(
         receipt_id=receipt_id(task["task_id"], generation), task_id=task["task_id"], generation=generation,
@@ -112,7 +115,7 @@ def second_receipt(
     )  # fmt: skip
     return Item(
         number=number, what="poison", at_s=(at - BEGIN).total_seconds(),
-        record=Record(codec.topic.name, subject_id.encode(), codec.encode(receipt), ()),
+        record=Record(codec.topic.name, subject_id.encode(), codec.encode(sealer.sealed(receipt)), ()),
         told={"cause": "BEFORE_REQUEST" if early else "CONFLICT"},
     )  # fmt: skip
 
@@ -126,6 +129,7 @@ class _Author:
         self._verifications = verifications_codec(registry)
         self._receipts = receipts_codec(registry)
         self._tasks = {system.name: tasks_codec(registry, system.name) for system in SYSTEMS}
+        self._sealers: dict[str, SealerTwin] = {}
         self._items: list[Item] = []
         self._people: list[Person] = []
         self._horizon_s = rng.choice((30.0, 90.0, 240.0))
@@ -198,14 +202,13 @@ class _Author:
     def _regions(self) -> tuple[str, ...]:
         return self._rng.choice((("cn",), ("sg",), ("cn", "sg"), ("cn", "sg")))
 
-    def _boxes(self, person: Person, source_id: UUID, regions: Sequence[str]) -> tuple[Any, ...]:
-        return tuple(
-            self._vault.seal(
-                self._rng, person.identities, region=region, key_id=f"{region}-{self._rng.choice(EPOCHS)}",
-                source_id=source_id, subject_id=person.subject_id,
-            )
-            for region in regions
-        )  # fmt: skip
+    def _sealed(self, source: Any, person: Person, principal: str = "producer") -> Any:
+        return self._sealer(principal).sealed_source(source, person.identities, EPOCHS)
+
+    def _sealer(self, principal: str) -> SealerTwin:
+        if principal not in self._sealers:
+            self._sealers[principal] = SealerTwin(self._vault, self._rng, principal, clock=lambda: BEGIN)
+        return self._sealers[principal]
 
     def _request(self) -> PrivacyRequest:
         rng = self._rng
@@ -223,12 +226,13 @@ class _Author:
             subject_id=person.subject_id,
             handles=person.handles,
             regions=regions,
-            boxes=self._boxes(person, request_id, regions),
+            boxes=(),
             purposes=tuple(rng.sample(PURPOSES, rng.randint(0, 2))) if right is Right.OBJECT else (),
             requested_at=requested_at,
             verification_required=rng.random() < 0.3,
             verified=verified,
         )
+        request = self._sealed(request, person, rng.choice(("producer", PROVER)))
         self._emit_request(request, at_s)
         return request
 
@@ -243,11 +247,12 @@ class _Author:
             subject_id=person.subject_id,
             handles=person.handles,
             regions=regions,
-            boxes=self._boxes(person, event_id, regions),
+            boxes=(),
             # Few instants, so that two words at one instant are common and late ones too.
             occurred_at=BEGIN - timedelta(seconds=rng.choice((0, 10, 20, 3600))),
             policy_version="2026-01",
         )
+        change = self._sealed(change, person)
         self._emit_change(change, at_s)
         return change
 
@@ -280,22 +285,19 @@ class _Author:
             if reuse:
                 request = replace(
                     request, subject_id=other.subject_id, handles=other.handles, right=Right.ERASE,
-                    boxes=self._boxes(other, request.request_id, request.regions), purposes=(),
+                    purposes=(),
                 )  # fmt: skip
+                request = self._sealed(request, other, principal_of(request))
             else:
                 person = next(one for one in self._people if one.subject_id == request.subject_id)
-                request = replace(
-                    request, requested_at=request.requested_at + timedelta(seconds=1),
-                    boxes=self._boxes(person, request.request_id, request.regions),
-                )  # fmt: skip
+                request = replace(request, requested_at=request.requested_at + timedelta(seconds=1))
+                request = self._sealed(request, person, principal_of(request))
             self._emit_request(request, at_s)
         else:
             change = rng.choice(changes)
             if reuse:
-                change = replace(
-                    change, subject_id=other.subject_id, handles=other.handles,
-                    boxes=self._boxes(other, change.event_id, change.regions),
-                )  # fmt: skip
+                change = replace(change, subject_id=other.subject_id, handles=other.handles)
+                change = self._sealed(change, other)
             self._emit_change(change, at_s)
 
     def _use_for_both(self, request: PrivacyRequest, change: ConsentChange, at_s: float) -> None:
@@ -303,11 +305,11 @@ class _Author:
         person = self._people[0]
         who: dict[str, Any] = {"subject_id": person.subject_id, "handles": person.handles}
         if self._rng.random() < 0.5:
-            boxes = self._boxes(person, request.request_id, change.regions)
-            self._emit_change(replace(change, event_id=request.request_id, boxes=boxes, **who), at_s)
+            change = replace(change, event_id=request.request_id, **who)
+            self._emit_change(self._sealed(change, person), at_s)
         else:
-            boxes = self._boxes(person, change.event_id, request.regions)
-            self._emit_request(replace(request, request_id=change.event_id, boxes=boxes, **who), at_s)
+            request = replace(request, request_id=change.event_id, **who)
+            self._emit_request(self._sealed(request, person, principal_of(request)), at_s)
 
     # --- records -----------------------------------------------------------------------------
 
@@ -320,8 +322,9 @@ class _Author:
             "kinds": tuple(handle.kind.value for handle in request.handles),
             "regions": tuple(sorted(request.regions)),
             "purposes": tuple(sorted(request.purposes)),
+            # Its own word counts only if who asks may verify.
             "waits": (request.verification_required or request.right is Right.ACCESS)
-            and request.verified is None,
+            and not (request.verified is not None and principal_of(request) == PROVER),
             "demands": request.verification_required,
             "cause": cause,
         }
@@ -342,6 +345,7 @@ class _Author:
         self._add("consent", at_s, change.subject_id, self._consents.encode(change), told)
 
     def _emit_verification(self, one: Verification, at_s: float, cause: str = "") -> None:
+        one = self._sealer("verifier").sealed(one)
         told = {"id": str(one.request_id), "subject": one.subject_id, "cause": cause}
         self._add("verification", at_s, one.subject_id, self._verifications.encode(one), told)
 
@@ -397,6 +401,7 @@ class _Author:
             subject_id=request.subject_id, outcome=Outcome.ERASED, counts={"forged": 1}, detail="",
             applied_at=BEGIN, verified_at=None,
         )  # fmt: skip
+        receipt = self._sealer(f"sink-{system.name}").sealed(receipt)
         self._poison(
             cause, receipt.subject_id, self._receipts.encode(receipt), topic=self._receipts.topic.name
         )
@@ -414,7 +419,8 @@ class _Author:
             verified_at=None,
         )  # fmt: skip
         self._add(
-            "poison", self._horizon_s * 1.2, receipt.subject_id, self._receipts.encode(receipt),
+            "poison", self._horizon_s * 1.2, receipt.subject_id,
+            self._receipts.encode(self._sealer(f"sink-{system.name}").sealed(receipt)),
             {"cause": "BAD_COUNT UNKNOWN_TASK"}, topic=self._receipts.topic.name,
         )  # fmt: skip
 
@@ -432,12 +438,25 @@ class _Author:
         task = Task(
             task_id=self._id(), generation=0, sink=system.name, source=RequestId(request.request_id),
             what=Erase(asked_at=BEGIN), subject_id=request.subject_id, handles=request.handles, box=box,
+            seal=request.seal,
         )  # fmt: skip
         task = replace(task, **changes)
-        codec = self._tasks[system.name]
+        self._add_task(task, cause, raw, sink=system.name)
+
+    def _add_task(
+        self, task: Task, cause: str, raw: Mapping[str, Any] | None = None, *, sink: str = ""
+    ) -> None:
+        """A record on the topic of a sink's tasks."""
+        codec = self._tasks[sink or task.sink]
         self._poison(
             cause, task.subject_id, forged("task", codec.encode(task), **(raw or {})), topic=codec.topic.name
         )
+
+
+def principal_of(request: PrivacyRequest) -> str:
+    """Who asks."""
+    assert request.seal is not None
+    return session_in(request.seal.header).principal
 
 
 def _concerned(change: ConsentChange) -> System | None:
@@ -455,6 +474,70 @@ def _concerned(change: ConsentChange) -> System | None:
 def _moved_box(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
     other = author._people[-1]
     author._task(request, "CANNOT_OPEN", subject_id=other.subject_id + "x", handles=other.handles)
+
+
+def _others_handles(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    """A real task, with the handles of somebody else as well: the box is not of them."""
+    system = _asked_of(request)
+    if system is None:
+        return
+    [stranger, *_] = [one for one in author._people if one.subject_id != request.subject_id]
+    task = _task_of(request, system)
+    handles = (*request.handles, *stranger.handles)
+    author._add_task(replace(task, handles=handles, generation=9), "CANNOT_OPEN")
+
+
+def _unsigned(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    bare = replace(request, request_id=author._id(), right=Right.ERASE, purposes=(), seal=None)
+    author._poison("UNSIGNED", bare.subject_id, author._requests.encode(bare))
+
+
+def _unsigned_task(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    system = _asked_of(request)
+    if system is not None:
+        author._add_task(replace(_task_of(request, system), generation=8, seal=None), "UNSIGNED")
+
+
+def _unsigned_receipt(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    """Of a real task, by somebody who writes to the topic of receipts."""
+    system = _asked_of(request)
+    if system is None:
+        return
+    receipt = receipt_for(_task_of(request, system), Outcome.ERASED, applied_at=BEGIN, detail="forged")
+    author._poison(
+        "UNSIGNED", receipt.subject_id, author._receipts.encode(receipt), topic=author._receipts.topic.name
+    )
+
+
+def _out_of_scope(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    """By a principal that may ask for access, and for nothing else."""
+    person = next(one for one in author._people if one.subject_id == request.subject_id)
+    wide = replace(request, request_id=author._id(), right=Right.ERASE, purposes=())
+    wide = author._sealed(wide, person, NARROW)
+    author._poison("NOT_IN_SCOPE", wide.subject_id, author._requests.encode(wide))
+
+
+def _made_of_a_change(author: _Author, _: PrivacyRequest, change: ConsentChange) -> None:
+    """An erasure, made of what stands on the topic of consents by somebody without a key."""
+    forged = PrivacyRequest(
+        request_id=author._id(), right=Right.ERASE, subject_id=change.subject_id, handles=change.handles,
+        regions=change.regions, boxes=change.boxes, purposes=(), requested_at=BEGIN,
+        verification_required=False, verified=None, seal=change.seal,
+    )  # fmt: skip
+    author._poison("CANNOT_OPEN", forged.subject_id, author._requests.encode(forged))
+
+
+def _asked_of(request: PrivacyRequest) -> System | None:
+    """A system that a request has a task for."""
+    kinds = {handle.kind.value for handle in request.handles}
+    for system in SYSTEMS:
+        if system.region in request.regions and not kinds.isdisjoint(system.identities):
+            return system
+    return None
+
+
+def _task_of(request: PrivacyRequest, system: System) -> Task:
+    return next(task for task in plan_tasks(request, CATALOGUE) if task.sink == system.name)
 
 
 def _with(cause: str, change: Any) -> Any:
@@ -519,8 +602,22 @@ def _bad_uuid(author: _Author, request: PrivacyRequest, _: ConsentChange) -> Non
     author._task(request, "BAD_UUID", raw={"request_id": None})
 
 
-# Where in the bytes of a request: 5 of framing, 1 for no seal, 1 of length, 36 of request_id, then the right.
-_RIGHT_AT = 5 + 1 + 1 + 36
+def _id_at(value: bytes) -> int:
+    """Where the id of a request is in its bytes: the first UUID; the byte before it says how long it is."""
+    return re.search(UUID_FORM, value).start()  # type: ignore[union-attr]
+
+
+def _turned(cause: str, offset: int, instead: bytes, taken: int = 0) -> Any:
+    """Poison with other bytes at some place after the id of a request."""
+
+    def change(value: bytes) -> bytes:
+        at = _id_at(value) + offset
+        return value[:at] + instead + value[at + (taken or len(instead)) :]
+
+    return _with(cause, change)
+
+
+UUID_FORM = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _POISONS: tuple[Any, ...] = (
     _with("NULL_VALUE", lambda value: None),
     _with("EMPTY", lambda value: b""),
@@ -531,9 +628,9 @@ _POISONS: tuple[Any, ...] = (
     _with("UNKNOWN_SCHEMA", lambda value: value[:1] + (2).to_bytes(4, "big") + value[5:]),  # of another topic
     _with("TRUNCATED", lambda value: value[:60]),
     _with("TRAILING_BYTES", lambda value: value + b"\0"),
-    _with("BAD_UTF8", lambda value: value[: _RIGHT_AT + 5] + b"\xff\xfe" + value[_RIGHT_AT + 7 :]),
-    _with("BAD_INDEX", lambda value: value[:_RIGHT_AT] + b"\x7e" + value[_RIGHT_AT + 1 :]),
-    _with("NON_CANONICAL", lambda value: value[:6] + b"\xc8\x00" + value[7:]),
+    _turned("BAD_UTF8", 36 + 5, b"\xff\xfe"),
+    _turned("BAD_INDEX", 36, b"\x7e"),
+    _turned("NON_CANONICAL", -1, b"\xc8\x00", taken=1),
     _of_request("UNKNOWN_RIGHT", right=Right.UNKNOWN),
     _of_request("BAD_HANDLE", handles=()),
     _of_request("UNKNOWN_REGION", regions=("mars",)),
@@ -546,5 +643,11 @@ _POISONS: tuple[Any, ...] = (
     _wrong_sink,
     _bad_uuid,
     _moved_box,
+    _others_handles,
+    _unsigned,
+    _unsigned_task,
+    _unsigned_receipt,
+    _out_of_scope,
+    _made_of_a_change,
     _Author._bad_count,
 )

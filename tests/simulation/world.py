@@ -14,8 +14,8 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
-from key_files import UNSIGNED
-from simulation.boxes import OpenerTwin, Unsealing, Vault
+from key_files import NEVER
+from simulation.boxes import SIGNERS, OpenerTwin, SealerTwin, Vault, principals_of
 from simulation.carriers import AdminTwin, ConsumerTwin, Group, PublisherTwin
 from simulation.faults import Faults
 from simulation.faust_twin import FaustWorker
@@ -49,6 +49,7 @@ from olvido.processors.reconciler import Reconciler
 from olvido.processors.watchdog import Watchdog
 from olvido.schemas import codec as codec_module
 from olvido.schemas.codec import Codec, dead_letters_codec, receipts_codec, tasks_codec
+from olvido.schemas.privacy.seals import ControlSeals, Seals
 from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import (
     CANARIES,
@@ -101,6 +102,9 @@ class World:
     makers: Makers = field(default_factory=Makers)
 
     def __post_init__(self) -> None:
+        self._names = 0
+        self._values: dict[tuple[str, bytes], Any] = {}  # what was read, by topic and bytes
+        self._emitting = 0
         self.rng = random.Random(self.seed)
         self.history = History()
         self.scheduler = Scheduler(self.rng)
@@ -113,10 +117,18 @@ class World:
         self.tables = Tables(clock=lambda: self.scheduler.now)
         self.processes: list[Process] = []
         self.accepted: list[Item] = []
-        whole: Workload = workload(
-            random.Random(self.rng.random()), self.registry, self.vault,
-            refuses=self.faults.has("sink_refuses"),
-        )  # fmt: skip
+        self.seals = Seals(principals_of(CATALOGUE), SIGNERS, accept_unsigned_until=NEVER)
+        self.control = ControlSeals(
+            principals_of(CATALOGUE),
+            SIGNERS,
+            self.vault,
+            accept_unsigned_until=NEVER,  # type: ignore[arg-type]
+        )
+        with self._patched():  # what is sealed is sealed as it will be opened
+            whole: Workload = workload(
+                random.Random(self.rng.random()), self.registry, self.vault,
+                refuses=self.faults.has("sink_refuses"),
+            )  # fmt: skip
         self.targets = whole.targets
         self.items = [item for item in whole.items if item.number not in self.dropped]
         self.groups: dict[str, Group] = {
@@ -127,9 +139,6 @@ class World:
                 *((sink_group(one.name), (tasks_topic(one.name).name,)) for one in SYSTEMS),
             )
         }
-        self._names = 0
-        self._values: dict[tuple[str, bytes], Any] = {}  # what was read, by topic and bytes
-        self._emitting = 0
 
     # --- the whole of it ---------------------------------------------------------------------
 
@@ -266,7 +275,7 @@ class World:
             self.registry, CATALOGUE, self.makers.publisher(process, self.broker), source=SOURCE
         )
         shared: dict[str, Any] = {"clock": process.clock, "due_after": FIRST_AFTER}
-        parts = (self.registry, ledger, emission, CATALOGUE, UNSIGNED)
+        parts = (self.registry, ledger, emission, CATALOGUE, self.control)
         verifications = VerificationsHandler(*parts, **shared)
         handlers: dict[str, Any] = {
             REQUESTS.name: RequestsHandler(*parts, **shared),
@@ -280,7 +289,7 @@ class World:
             SinkOperations(database),  # type: ignore[arg-type]
             emission,
             CATALOGUE,
-            seal=lambda receipt: receipt,
+            seal=self._sealer(process, "desk").sealed,
             clock=process.clock,
             first_after=FIRST_AFTER,
             unread=admin.unread,
@@ -324,7 +333,7 @@ class World:
         emission = Emission(
             self.registry, CATALOGUE, self.makers.publisher(process, self.broker), source=SOURCE
         )
-        handler = RecordedHandler(self.registry, ledger, emission, UNSIGNED, clock=process.clock)
+        handler = RecordedHandler(self.registry, ledger, emission, self.control, clock=process.clock)
         self._loop(process, RECORDER_GROUP, handler)
 
     def _sink(self, system: System) -> None:
@@ -336,8 +345,8 @@ class World:
             self.makers.sink(process, self.targets[system.name]),
             name=system.name,
             opener=self.makers.opener(process, self.vault, system.region),  # type: ignore[arg-type]
-            seals=UNSIGNED,
-            sealer=Unsealing(),  # type: ignore[arg-type]
+            seals=self.seals,
+            sealer=self._sealer(process, f"sink-{system.name}"),  # type: ignore[arg-type]
             tasks=tasks_codec(self.registry, system.name),
             receipts=receipts_codec(self.registry),
             dead_letters=dead_letters_codec(self.registry),
@@ -347,6 +356,11 @@ class World:
             clock=process.clock,
         )
         self._loop(process, sink_group(system.name), runner)
+
+    def _sealer(self, process: Process, principal: str) -> SealerTwin:
+        """Seals as a principal, by the world's own time: a wrong clock has no say in what is sealed."""
+        rng = random.Random(f"{self.seed}/{process.name}")
+        return SealerTwin(self.vault, rng, principal, clock=lambda: self.scheduler.now)
 
     def _loop(self, process: Process, group: str, handler: Callable[[Sequence[Received]], None]) -> None:
         """Run the real loop until the process dies."""
@@ -457,7 +471,7 @@ class World:
         )  # fmt: skip
 
     def _forge(self) -> None:
-        """Somebody who may write receipts contradicts a sink that has answered, or says what cannot be."""
+        """Somebody who has the key of a sink contradicts what it has answered, or says what cannot be."""
         tasks = self.tables.tasks
         answered = [
             key for key, task in tasks.items() if task["outcome"] not in {None, "deferred", "superseded"}
@@ -467,11 +481,16 @@ class World:
         key = self.rng.choice(answered)
         early = self.rng.random() < 0.3 and key[0] in self.tables.requests
         item = second_receipt(
-            self.receipts, *key, tasks[key], number=len(self.items) + len(self.dropped),
-            at=self.scheduler.now, subject_id=self.tables.subject_of(key[0]), early=early,
+            self.receipts, *key, tasks[key], sealer=self._forger(key[1]),
+            number=len(self.items) + len(self.dropped), at=self.scheduler.now,
+            subject_id=self.tables.subject_of(key[0]), early=early,
         )  # fmt: skip
         self.items.append(item)
         self.broker.append(item.record)
+
+    def _forger(self, sink: str) -> SealerTwin:
+        rng = random.Random(f"{self.seed}/forger/{len(self.items)}")
+        return SealerTwin(self.vault, rng, f"sink-{sink}", clock=lambda: self.scheduler.now)
 
     # --- what stands in for the machine ------------------------------------------------------
 

@@ -70,8 +70,8 @@ def check_form(session: SignedSession) -> None:
         raise Refused(Cause.OUTSIDE_SESSION, field="seal.header.not_after")
 
 
-def check_time(session: SignedSession, at: datetime, now: datetime) -> None:
-    """Check that a session has begun, and that what is written in it is of no instant after its end.
+def check_asked_at(session: SignedSession, at: datetime) -> None:
+    """Check that nothing is asked in a session that is of an instant after its end.
 
     A session's key that somebody finds later is of no use for anything newer than the session. How long a
     record is on its way says nothing: an outbox may stand still for days.
@@ -79,10 +79,19 @@ def check_time(session: SignedSession, at: datetime, now: datetime) -> None:
     Args:
         session: whose form is good.
         at: what the record is about: of an erasure the fence.
-        now: our clock.
 
     Raises:
         Refused: ``OUTSIDE_SESSION``.
     """
-    if session.not_before > now + CLOCK_SKEW_MAX or at > session.not_after + CLOCK_SKEW_MAX:
+    if at > session.not_after + CLOCK_SKEW_MAX:
         raise Refused(Cause.OUTSIDE_SESSION, field="seal.header.not_after")
+
+
+def check_begun(session: SignedSession, now: datetime) -> None:
+    """Check that a session has begun. Sinks do not look: by a slow clock they would refuse every task.
+
+    Raises:
+        Refused: ``OUTSIDE_SESSION``.
+    """
+    if session.not_before > now + CLOCK_SKEW_MAX:
+        raise Refused(Cause.OUTSIDE_SESSION, field="seal.header.not_before")

@@ -16,7 +16,7 @@ from olvido.core.ids import task_id
 from olvido.core.looks import LaterLook
 from olvido.core.principals import Principal, Principals
 from olvido.core.receipts import Receipt
-from olvido.core.sessions import CONTROL, SignedSession, check_form, check_time
+from olvido.core.sessions import CONTROL, SignedSession, check_asked_at, check_begun, check_form
 from olvido.core.tasks import Task
 from olvido.schemas.privacy.opening import Forgotten, Opener
 from olvido.schemas.privacy.principal_keys import KeyRing, signed_bytes
@@ -71,7 +71,7 @@ class Seals:
         if task.seal is None:
             return self._unsigned(now)
         session, principal = self._signed(task.seal, revoked_before=None)
-        check_time(session, task.occurred_at, now)
+        check_asked_at(session, task.occurred_at)
         principal.check_asks(task, frozenset(session.regions))
         # No seal is over it, but it follows from what is sealed: under another the same would be done twice.
         if task.task_id != task_id(task.source_id, task.sink, task.action.value):
@@ -184,7 +184,7 @@ class ControlSeals(Seals):
         if source.seal is None:
             return self._unsigned(now)
         session, principal = self._sealed(source, source.seal, data, now)
-        check_time(session, _at(source), now)
+        check_asked_at(session, _at(source))
         if set(session.regions) != set(source.regions):
             raise Refused(Cause.CANNOT_OPEN, field="regions", reason="they are not those of the session")
         principal.check_asks(source, frozenset(session.regions))
@@ -206,7 +206,7 @@ class ControlSeals(Seals):
         if verification.seal is None:
             return self._unsigned(now)
         session, principal = self._sealed(verification, verification.seal, data, now)
-        check_time(session, verification.verified.verified_at, now)
+        check_asked_at(session, verification.verified.verified_at)
         principal.check_verifies()
         return None
 
@@ -219,8 +219,7 @@ class ControlSeals(Seals):
         if receipt.seal is None:
             return self._unsigned(now)
         # What it did may be long ago, or by the target's clock, so its instant says nothing of its session.
-        session, principal = self._sealed(receipt, receipt.seal, data, now)
-        check_time(session, session.not_before, now)
+        _, principal = self._sealed(receipt, receipt.seal, data, now)
         principal.check_answers(receipt.sink, receipt.outcome)
         return None
 
@@ -232,8 +231,7 @@ class ControlSeals(Seals):
         """
         if look.seal is None:
             return self._unsigned(now)
-        session, principal = self._sealed(look, look.seal, data, now)
-        check_time(session, session.not_before, now)
+        _, principal = self._sealed(look, look.seal, data, now)
         principal.check_answers(look.sink, None)
         return None
 
@@ -241,6 +239,7 @@ class ControlSeals(Seals):
         self, value: Sealed, seal: Seal, data: bytes, now: datetime
     ) -> tuple[SignedSession, Principal]:
         session, principal = self._signed(seal, revoked_before=now)
+        check_begun(session, now)
         binding = record_binding(KINDS[type(value)], seal.header, body_in(data, seal))
         try:
             cipher = self._control.cipher(session.recipient(CONTROL))
