@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,6 +134,54 @@ def test_who_plants_canary_people_is_given_the_ledger_and_the_targets_and_no_pri
     assert planting.given == blog.given | {"OLVIDO_LEDGER__DSN"}
     assert "OLVIDO_KEYS__PRIVATE_DIR" in blog.environment
     assert "OLVIDO_KEYS__PRIVATE_DIR" not in planting.environment
+
+
+def test_a_secret_is_given_to_the_processes_that_need_it_and_hidden_from_all_others(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = {
+        "KAFKA_PASSWORD": "k",
+        "REGISTRY_PASSWORD": "r",
+        "LEDGER": "l",
+        "BLOG_URL": "b",
+        "SHOP_URL": "s",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    shop = (
+        TOML[TOML.index("[sinks.blog]") :].replace("sinks.blog", "sinks.shop").replace("BLOG_URL", "SHOP_URL")
+    )
+    logins = (
+        '[ledger]\ndsn = { env = "LEDGER" }\n[registry]\nusername = "u"\n'
+        'password = { env = "REGISTRY_PASSWORD" }\n[kafka.options]\n"sasl.username" = "u"\n'
+        '"sasl.password" = { env = "KAFKA_PASSWORD" }\n'
+    )
+    (project / "olvido.toml").write_text(f"{TOML}\n{shop}\n{logins}", encoding="utf-8")
+    declared = Deployment.load(project / "olvido.toml")
+    assert programs.secrets_of(declared) == set(secrets)
+    given = {
+        one.name: set(secrets) & one.environment.keys() for one in programs.programs_of(declared, project)
+    }
+    both = {"KAFKA_PASSWORD", "REGISTRY_PASSWORD"}
+    assert given == {
+        "processors": both | {"LEDGER"},
+        "recorder": both | {"LEDGER"},
+        "sink-blog": both | {"BLOG_URL"},
+        "sink-shop": both | {"SHOP_URL"},
+    }
+
+
+def test_what_is_hidden_no_program_inherits(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_PASSWORD", "geheim")
+    script = "import os, time; print(sorted(os.environ), flush=True); time.sleep(600)"
+    prints = Program(name="prints", command=(sys.executable, "-c", script))
+    hidden = frozenset({"KAFKA_PASSWORD"})
+    started = stack.up(project, [prints], parts=frozenset(), environ={}, usual_ports=False, hidden=hidden)
+    log = started.folder.log("prints")
+    while not (log.exists() and log.read_text().endswith("\n")):
+        time.sleep(0.05)
+    assert "KAFKA_PASSWORD" not in log.read_text()
+    assert "PATH" in log.read_text()
 
 
 def test_one_process_is_started_anew_and_the_others_go_on(project: Path) -> None:

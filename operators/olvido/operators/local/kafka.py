@@ -1,7 +1,6 @@
 """Kafka: one KRaft node, broker and controller in one process, on the loopback alone."""
 
 import contextlib
-import os
 import shutil
 import subprocess
 import tempfile
@@ -171,7 +170,7 @@ def _run_tool(new: Path, state: State, *, jars: Path) -> None:
     done = subprocess.run(
         command,
         cwd=new,
-        env={**os.environ, **java.ENVIRONMENT},
+        env=java.ENVIRONMENT,  # and nothing of ours: it needs no secret
         capture_output=True,
         encoding="utf-8",
         timeout=FORMAT_S_MAX,

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from olvido.core.sessions import CONTROL
@@ -11,7 +11,7 @@ from olvido.operators.local.program import Program
 from olvido.operators.local.state import HOST, StateFolder, choose_port, port_is_free
 from olvido.operators.local.supervisor import Supervisor
 from olvido.operators.settings import CANARY_PEOPLE, private_keys, signing_file
-from olvido.schemas.settings.deployment import DESK, FILE_NAME, Deployment, principal_of
+from olvido.schemas.settings.deployment import DESK, FILE_NAME, Deployment, Secret, principal_of
 
 EVERYBODY = frozenset({"OLVIDO_KAFKA__BOOTSTRAP_SERVERS", "OLVIDO_REGISTRY__URL"})
 CONFIG_DIGEST = "OLVIDO_CONFIG_DIGEST"
@@ -28,11 +28,24 @@ def programs_of(deployment: Deployment, directory: Path) -> list[Program]:
     """
     planted = [sink for sink in deployment.sinks.values() if sink.canary is not None]
     tries = [CANARY_PEOPLE] if planted else []
+    logins = _named_of(
+        [deployment.registry.password, deployment.registry.key_password, *_options(deployment)]
+    )
+    of_ledger = logins | _named_of([deployment.ledger.dsn])
     ports = _ports(directory, ["processors", "recorder", *map(_sink_program, deployment.sinks), *tries])
     control = private_keys(CONTROL, directory)
     return [
         *(
-            _program(directory, name, ("run", name), given=LEDGER, keys=control, signs_as=DESK, ports=ports)
+            _program(
+                directory,
+                name,
+                ("run", name),
+                given=LEDGER,
+                own=of_ledger,
+                keys=control,
+                signs_as=DESK,
+                ports=ports,
+            )
             for name in ("processors", "recorder")
         ),
         *(
@@ -41,7 +54,7 @@ def programs_of(deployment: Deployment, directory: Path) -> list[Program]:
                 _sink_program(name),
                 ("run", "sink", name),
                 given=EVERYBODY,
-                own=_secrets_of(dict(sink.own)),
+                own=logins | _secrets_of(dict(sink.own)),
                 keys=private_keys(sink.region, directory),
                 signs_as=principal_of(name),
                 ports=ports,
@@ -54,13 +67,29 @@ def programs_of(deployment: Deployment, directory: Path) -> list[Program]:
                 name,
                 ("run", name),
                 given=LEDGER,
-                own=frozenset().union(*(_secrets_of(dict(sink.own)) for sink in planted)),
+                own=of_ledger.union(*(_secrets_of(dict(sink.own)) for sink in planted)),
                 signs_as=name,
                 ports=ports,
             )
             for name in tries
         ),
     ]
+
+
+def secrets_of(deployment: Deployment) -> frozenset[str]:
+    """Every environment variable that olvido.toml names for a secret: each process is given its own alone."""
+    registry = deployment.registry
+    shared = [registry.password, registry.key_password, deployment.ledger.dsn, *_options(deployment)]
+    return _named_of(shared).union(*(_secrets_of(dict(sink.own)) for sink in deployment.sinks.values()))
+
+
+def _options(deployment: Deployment) -> Iterable[object]:
+    return deployment.kafka.options.values()
+
+
+def _named_of(values: Iterable[object]) -> frozenset[str]:
+    """The environment variables that secrets name."""
+    return frozenset(one.env for one in values if isinstance(one, Secret) and one.env is not None)
 
 
 def _sink_program(sink: str) -> str:

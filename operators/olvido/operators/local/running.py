@@ -13,7 +13,7 @@ from olvido.operators.desk.checking import checked
 from olvido.operators.desk.prepare import prepare
 from olvido.operators.local import stack
 from olvido.operators.local.program import Program
-from olvido.operators.local.programs import programs_of
+from olvido.operators.local.programs import programs_of, secrets_of
 from olvido.operators.local.shop import open_shop, stand_ins
 from olvido.operators.local.stack import Stack
 from olvido.operators.settings import deployment, load_stack_env, process_of
@@ -47,7 +47,8 @@ def start(directory: Path, console: Console, *, parts_only: bool = False) -> Sta
         prepare(declared, directory, lambda text: console.print(text, markup=False))
         return [*shop, *programs_of(declared, directory)]
 
-    started = stack.up(directory, programs, console, parts_only=parts_only)
+    hidden = frozenset[str]() if parts_only else secrets_of(deployment())
+    started = stack.up(directory, programs, console, parts_only=parts_only, hidden=hidden)
     if not parts_only:
         wait_for_readers(console, started)
     return started

@@ -152,6 +152,7 @@ def up(
     environ: Mapping[str, str] | None = None,
     usual_ports: bool = True,
     owner: str = "",
+    hidden: frozenset[str] = frozenset(),
 ) -> Stack:
     """Have the stack of a project up and healthy. What runs already is left alone.
 
@@ -166,6 +167,7 @@ def up(
         environ: where given addresses are looked for; the process's environment if None.
         usual_ports: prefer 9092, 8081 and 5432, at the first `up`.
         owner: `this_process()` if the stack must end when the calling process does.
+        hidden: variables of our environment that no program inherits, but where it is given them.
 
     Raises:
         ConfigError: an address was given and nothing answers there.
@@ -185,7 +187,7 @@ def up(
         folder.save(state)
         supervisor = Supervisor(folder, state.mark, owner)
         starting = _Starting(folder, state, supervisor, console)
-        starting.start(wanted, environ=given_by)
+        starting.start(wanted, environ=given_by, hidden=hidden)
         stack = _finish(starting, wanted, given)
         if not parts_only:
             chosen = tuple(programs(stack) if callable(programs) else programs)
@@ -366,10 +368,10 @@ class _Starting:
         self._state_lock = threading.Lock()
         self._cancelled = threading.Event()
 
-    def start(self, wanted: frozenset[str], *, environ: Mapping[str, str]) -> None:
+    def start(self, wanted: frozenset[str], *, environ: Mapping[str, str], hidden: frozenset[str]) -> None:
         """Fetch, prepare and start the wanted parts, and wait until each is healthy."""
         homes = self._fetch(wanted, environ)
-        self.supervisor.ensure(hidden=ADDRESS_VARIABLES)
+        self.supervisor.ensure(hidden=ADDRESS_VARIABLES | hidden)
         self._remember_secrets(wanted)
         running = self._running()
         for part in sorted(wanted - running):
