@@ -221,8 +221,10 @@ def test_rows_that_are_retained_contradict_nothing_and_what_hangs_on_them_later_
     assert results(shop.step()) == {(two.task.source_id, 0): "undecided"}
 
 
-def test_a_row_that_hangs_on_a_deleted_one_without_a_foreign_key_is_found_and_erased(shop: Shop):
+@pytest.mark.parametrize("key", ["id", ()])
+def test_a_row_that_hangs_on_a_deleted_one_without_a_foreign_key_is_found_and_erased(shop: Shop, key: Any):
     """No identity leads to it. The key of the deleted row is kept: it is none of the person's identities."""
+    shop.sink = shop.another({**TABLES, "contacts": {**TABLES["contacts"], "key": key}})
     erasure = shop.boxes.erasure(customer_id="C-1", source_id=AN_ID)
     shop.erase(erasure, shop.boxes.erasure(customer_id="C-2"))
     shop.target.run("INSERT INTO contacts VALUES (1, 1, 'put in while the erasure ran')")
