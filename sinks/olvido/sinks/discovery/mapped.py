@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 from olvido.core.subject import IdentityKind
-from olvido.sinks.forms import PLAIN, is_typed
 from olvido.sinks.tables.data_map import DataMap, ErasureMethod
 
 
@@ -32,12 +31,7 @@ def mapped_tables(data_map: DataMap) -> Mapping[str, MappedTable]:
 def _mapped(name: str, data_map: DataMap) -> MappedTable:
     table = data_map.tables[name]
     identities = {one.column: kind for kind, columns in table.identities.items() for one in columns}
-    whole = [  # of what stands inside of a document or a text an index says nothing
-        (kind, one)
-        for kind, columns in table.identities.items()
-        for one in columns
-        if not one.json_path and not one.inside and not is_typed(one.form)
-    ]
+    looked_up = [(column, typed) for other, column, typed in data_map.looked_up() if other == name]
     sharers = tuple(sharer.columns for sharer in data_map.sharers(name))
     leading = tuple(
         pointer.columns
@@ -69,20 +63,10 @@ def _mapped(name: str, data_map: DataMap) -> MappedTable:
         name=name,
         erase=table.erase,
         identities=identities,
-        folded=frozenset(
-            one.column for kind, one in whole if kind is IdentityKind.EMAIL and one.form == PLAIN
-        ),
+        folded=frozenset(column for column, typed_address in looked_up if typed_address),
         named=named,
         changed=frozenset((*table.declared, *mentions)),
         marked=table.marked,
-        looked_up=tuple(
-            dict.fromkeys(
-                [
-                    *(one.column for _, one in whole),
-                    *(columns[0] for columns in (*(p.columns for p in table.parents), *sharers, *leading)),
-                    *(mention.column for mention in table.mentions if not mention.array),
-                ]
-            )
-        ),
+        looked_up=tuple(dict.fromkeys(column for column, _ in looked_up)),
         cascades=frozenset(table.cascades),
     )

@@ -4,7 +4,7 @@ The model is here. What a map may not say is refused by :mod:`olvido.sinks.table
 read; what only the target knows (whether a column is there) by :mod:`olvido.sinks.tables.fit`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from olvido.core.subject import IdentityKind
+from olvido.sinks.forms import PLAIN, is_typed
 from olvido.sinks.section import SectionPart
 
 NAME_MAX = 63  # bytes: PostgreSQL cuts a longer name, and would then mean another
@@ -141,6 +142,10 @@ class IdentityColumn(SectionPart):
     ] = Field(default=(), alias="json")  # the way to it inside a JSON column
     dial: ColumnName | None = None  # of a phone number that is in two columns: the one with its country code
     inside: bool = False  # it stands among other text: ``Ana <ana@…>``, a list of addresses
+
+    def is_typed_address(self, kind: IdentityKind) -> bool:
+        """Whether it holds e-mail addresses as people type them, so that their case does not count."""
+        return kind is IdentityKind.EMAIL and self.form == PLAIN
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -401,6 +406,22 @@ class DataMap:
         by_identity = bool(table.identities) or any(mention.identity for mention in table.mentions)
         per_row = any(ROW_KEY in value for value in table.set_to.values() if isinstance(value, str))
         return by_identity or per_row or bool(table.shared_by) or self.row_by_row(name)
+
+    def looked_up(self) -> Iterator[tuple[str, str, bool]]:
+        """By which columns of which tables rows are searched for each time; and whether as typed addresses.
+
+        Of several columns together the first. Of what stands inside of a document or a text, and of numbers
+        among other signs, an index says nothing.
+        """
+        for name, table in self.tables.items():
+            for kind, columns in table.identities.items():
+                for one in columns:
+                    if not (one.json_path or one.inside or is_typed(one.form)):
+                        yield name, one.column, one.is_typed_address(kind)
+            yield from ((pointer.table, pointer.columns[0], False) for pointer in table.pointed_at_by)
+            yield from ((name, parent.columns[0], False) for parent in table.parents)
+            yield from ((name, sharer.columns[0], False) for sharer in self.sharers(name))
+            yield from ((name, mention.column, False) for mention in table.mentions if not mention.array)
 
     def erasing_order(self) -> tuple[str, ...]:
         """The tables, those first that point at others, so that no reference is ever left dangling.

@@ -15,13 +15,13 @@ from olvido.sinks.tables.shape import (
     IDENTITIES,
     INSTANTS,
     KEYS,
+    TYPED,
     Column,
     ForeignKey,
     TableShape,
     TargetShape,
     TypeFamily,
 )
-from olvido.sinks.tables.statements import overlooks_case
 
 
 def check_fit(data_map: DataMap, target: TargetShape) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def _check_types(place: str, name: str, table: Table, target: TargetShape) -> No
             if not one.json_path:
                 for column in one.columns:
                     held = target.column(name, column)
-                    if is_typed(one.form) and held.family not in {TypeFamily.TEXT, TypeFamily.PADDED}:
+                    if is_typed(one.form) and held.family not in TYPED:
                         raise fault(
                             f"{place}.identities.{kind.value}.form",
                             f"column {column!r} is of type {held.full}, in which nobody writes as they like",
@@ -432,7 +432,9 @@ def _way_out(key: ForeignKey, pointed: str, table: Table) -> str:
 
 def _slow(data_map: DataMap, target: TargetShape) -> Iterator[str]:
     """What is searched without an index: right, and slow."""
-    for name, expression in _looked_up(data_map, target):
+    for name, column, typed_address in data_map.looked_up():
+        folds = typed_address and target.column(name, column).family in TYPED
+        expression = f"lower({column})" if folds else column
         if bare(expression) not in {bare(one) for one in target.tables[name].indexed}:
             yield f"no index begins with {expression} on {name}; each batch reads the whole table"
 
@@ -440,17 +442,3 @@ def _slow(data_map: DataMap, target: TargetShape) -> Iterator[str]:
 def bare(expression: str) -> str:
     """An indexed expression without casts, brackets, quotes: ``lower((email)::text)`` is what is given."""
     return re.sub(r'::[a-z ]+|[()"`]', "", expression)
-
-
-def _looked_up(data_map: DataMap, target: TargetShape) -> Iterator[tuple[str, str]]:
-    """By what a table is searched, each time."""
-    for name, table in data_map.tables.items():
-        for kind, columns in table.identities.items():
-            for one in columns:
-                folds = overlooks_case(kind, one, target.column(name, one.column))
-                if not one.json_path and not is_typed(one.form):
-                    yield name, f"lower({one.column})" if folds else one.column
-        yield from ((pointer.table, pointer.columns[0]) for pointer in table.pointed_at_by)
-        yield from ((name, parent.columns[0]) for parent in table.parents)
-        yield from ((name, sharer.columns[0]) for sharer in data_map.sharers(name))
-        yield from ((name, mention.column) for mention in table.mentions if not mention.array)

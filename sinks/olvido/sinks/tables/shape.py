@@ -34,6 +34,7 @@ IDENTITIES = frozenset(
         TypeFamily.UUID,
     }
 )
+TYPED = frozenset({TypeFamily.TEXT, TypeFamily.PADDED})  # a column of which holds what people typed
 KEYS = frozenset(TypeFamily) - {TypeFamily.OTHER}
 # Keys that a column of texts may point at, and how each is written there: '007' is no number.
 WRITTEN: Mapping[TypeFamily, str] = {

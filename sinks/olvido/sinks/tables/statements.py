@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from olvido.core.subject import IdentityKind
-from olvido.sinks.forms import PLAIN, is_typed
+from olvido.sinks.forms import is_typed
 from olvido.sinks.tables.data_map import (
     ROW_KEY,
     Clock,
@@ -30,7 +30,7 @@ from olvido.sinks.tables.data_map import (
     Table,
 )
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
-from olvido.sinks.tables.shape import Column, TargetShape, TypeFamily
+from olvido.sinks.tables.shape import TYPED, Column, TargetShape, TypeFamily
 from olvido.sinks.tables.sql import VALUES, Sql, all_of, together
 
 T = TypeVar("T")
@@ -554,8 +554,7 @@ FOLDS_ASCII_ALONE = frozenset({"C", "POSIX"})  # PostgreSQL's collations
 
 def overlooks_case(kind: IdentityKind, identity: IdentityColumn, column: Column) -> bool:
     """Whether we must overlook case, since people type an address as they like. citext does it itself."""
-    textual = column.family in {TypeFamily.TEXT, TypeFamily.PADDED}
-    return kind is IdentityKind.EMAIL and identity.form == PLAIN and textual
+    return identity.is_typed_address(kind) and column.family in TYPED
 
 
 def fence_of(created: Created, column: Column, asked_at: datetime) -> str:
