@@ -509,6 +509,7 @@ class World:
                 (Codec, "decode", self._decoder()),
                 (runner_module, "time", self.scheduler),
                 (audit_module, "lag", lambda admin, *what: admin.lag(*what)),
+                (audit_module, "topic_ids", lambda *_: {}),  # no topic is ever made anew
                 (audit_module, "read_range", lambda admin, *what: admin.read_range(*what)),
                 (batches_module, "ThreadPoolExecutor", _AtOnce),
                 *self.makers.patches,

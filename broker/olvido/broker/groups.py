@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are public, and not marked so
     AdminClient,
     OffsetSpec,
@@ -110,6 +110,24 @@ def lag(kafka: KafkaSection, group: str, topics: Sequence[str]) -> tuple[Lag, ..
         committed = _committed(kafka, group, partitions)
         ends = offsets_of(admin, partitions, LATEST)
     return _lags(partitions, starts, committed, ends)
+
+
+def topic_ids(kafka: KafkaSection, topics: Sequence[str]) -> dict[str, str]:
+    """The id that the cluster gave each topic when it was made; those that are not there are left out.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    with asking(kafka) as admin:
+        described = admin.describe_topics(TopicCollection([*topics]), request_timeout=ANSWER_S_MAX)
+        found = {}
+        for topic, answer in described.items():
+            try:
+                found[topic] = str(result_of(answer).topic_id)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
+    return found
 
 
 def unread(kafka: KafkaSection, group: str, topics: Sequence[str], *, written_before: datetime) -> int:

@@ -1,6 +1,6 @@
 """Which records of a partition were handled, as ranges of offsets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from olvido.core.offsets import OffsetRange
 from olvido.ledger.connection import Database, Transaction, columns
@@ -22,6 +22,24 @@ class HandledOffsets:
         with self._database.transaction() as transaction:
             add(transaction, [hole])
             transaction.run("count_reread", topic=hole.topic, partition=hole.partition, count=reread)
+
+    def forget_made_anew(self, topic_ids: Mapping[str, str]) -> list[str]:
+        """Forget what was handled of topics that were made anew since; returns their names.
+
+        A topic that is made anew begins at offset 0: its records would pass for those of before.
+
+        Args:
+            topic_ids: by topic, the id that its cluster gave it.
+        """
+        if not topic_ids:
+            return []
+        named = {"topics": [*topic_ids], "topic_ids": [*topic_ids.values()]}
+        with self._database.transaction() as transaction:
+            anew = [topic for (topic,) in transaction.rows("topics_made_anew", **named)]
+            if anew:
+                transaction.run("forget_progress", topics=anew)
+            transaction.run("note_topics", **named)
+        return anew
 
     def holes(self, asked: Sequence[OffsetRange]) -> list[OffsetRange]:
         """Which records of some ranges nobody has handled."""

@@ -21,3 +21,23 @@ order by 1, 2, 3;
 -- name: count_reread
 -- Count records that the audit read again.
 update progress set reread = reread + %(count)s where topic = %(topic)s and partition_ = %(partition)s;
+
+-- name: topics_made_anew
+-- Of some topics those that have another id than they had, held until the end of the transaction.
+select known.topic
+from handled_topics known
+join unnest(%(topics)s::text[], %(topic_ids)s::text[]) as asked (topic, topic_id) on asked.topic = known.topic
+where known.topic_id <> asked.topic_id
+order by known.topic
+for update of known;
+
+-- name: forget_progress
+-- Forget which records of some topics were handled.
+delete from progress where topic = any(%(topics)s);
+
+-- name: note_topics
+-- Note the ids of topics.
+insert into handled_topics (topic, topic_id)
+select topic, topic_id from unnest(%(topics)s::text[], %(topic_ids)s::text[]) as asked (topic, topic_id)
+order by topic
+on conflict (topic) do update set topic_id = excluded.topic_id;
