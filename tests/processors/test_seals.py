@@ -17,6 +17,7 @@ from olvido.core.asked import asked_digests
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, Decision, PrivacyRequest, Seal, Verification, Verified
+from olvido.core.looks import LaterLook
 from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Receipt, receipt_for
@@ -28,6 +29,7 @@ from olvido.processors import requests
 from olvido.schemas.codec import (
     Codec,
     consents_codec,
+    looks_codec,
     receipts_codec,
     requests_codec,
     tasks_codec,
@@ -38,7 +40,7 @@ from olvido.schemas.privacy.identities import normalise
 from olvido.schemas.privacy.principal_keys import KeyRing, create_signing_key, revoke_signing_key
 from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.sealed_records import session_in
-from olvido.schemas.topics import CONSENTS, RECEIPTS, REQUESTS, VERIFICATIONS, tasks_topic
+from olvido.schemas.topics import CONSENTS, LOOKS, RECEIPTS, REQUESTS, VERIFICATIONS, tasks_topic
 
 KEY = HandleKey(1, bytes(32))
 Event = PrivacyRequest | ConsentChange
@@ -67,11 +69,11 @@ class Deployment:
         self.principals = principals_of(CATALOGUE)
         self.principals["other-producer"] = replace(self.principals["producer"], name="other-producer")
         registry = MemoryRegistry("seals")
-        for topic in (REQUESTS, CONSENTS, VERIFICATIONS, RECEIPTS, tasks_topic("crm")):
+        for topic in (REQUESTS, CONSENTS, VERIFICATIONS, RECEIPTS, LOOKS, tasks_topic("crm")):
             registry.register(topic.subject, topic.schema)
         self.requests, self.consents = requests_codec(registry), consents_codec(registry)
         self.verifications, self.receipts = verifications_codec(registry), receipts_codec(registry)
-        self.tasks = tasks_codec(registry, "crm")
+        self.tasks, self.looks = tasks_codec(registry, "crm"), looks_codec(registry)
         self.opener = self.keys.opener("cn")
         self.anew()
 
@@ -90,10 +92,11 @@ class Deployment:
             Verification: self.verifications,
             Receipt: self.receipts,
             Task: self.tasks,
+            LaterLook: self.looks,
         }
         return of[type(value)]
 
-    def take(self, value: Event | Verification | Receipt, now: datetime = NOW) -> None:
+    def take(self, value: Event | Verification | Receipt | LaterLook, now: datetime = NOW) -> None:
         """Have it checked as processors and recorder do, from its bytes on."""
         codec = self.codec(value)
         data = codec.encode(value)
@@ -105,6 +108,8 @@ class Deployment:
                 self.control.check_verification(read, data, now)
             case Receipt():
                 self.control.check_receipt(read, data, now)
+            case LaterLook():
+                self.control.check_look(read, data, now)
 
     def open(self, task: Task, now: datetime = NOW) -> tuple[Identity, ...]:
         """Have it checked and opened as its sink does."""
@@ -112,7 +117,9 @@ class Deployment:
         self.seals.check_task(read, now)
         return self.opener.open(read.box, read)
 
-    def cause(self, value: Event | Verification | Receipt | Task, now: datetime = NOW) -> Cause | None:
+    def cause(
+        self, value: Event | Verification | Receipt | LaterLook | Task, now: datetime = NOW
+    ) -> Cause | None:
         """Why it is refused; None if it has an effect."""
         try:
             if isinstance(value, Task):
@@ -404,6 +411,27 @@ def test_a_receipt_is_its_sinks(shared: Deployment, by: str, outcome: Outcome, c
 
 
 ERASURE_PLANNED = replace(ERASURE, boxes=an_erasure().boxes)
+
+
+# --- later looks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("by", "cause"),
+    [
+        ("sink-crm", None),
+        ("sink-marketing", Cause.NOT_IN_SCOPE),
+        ("producer", Cause.NOT_IN_SCOPE),
+        ("desk", Cause.NOT_IN_SCOPE),
+    ],
+)
+def test_a_later_look_is_its_sinks(shared: Deployment, by: str, cause: Cause | None) -> None:
+    look = LaterLook(
+        look_id=an_id(1), sink="crm", after_s=3600, applied_from=NOW, applied_to=NOW, looked_at=NOW, looked=1,
+        forgotten=0, not_verified=(),
+    )  # fmt: skip
+    assert shared.cause(shared.keys.sealer(by).sealed(look)) is cause
+    assert shared.cause(look) is Cause.UNSIGNED
 
 
 # --- whatever else ---------------------------------------------------------------------------------
