@@ -168,7 +168,10 @@ def said(alert: dashboards.Alert, labels: Mapping[str, str]) -> dict[str, Any]:
 
 def tried(promtool: str, folder: Path, alert: dashboards.Alert, series: Mapping[str, str], loud: Any) -> str:
     """What promtool says; empty if the alert does what it should."""
-    (folder / "rules.yml").write_text(yaml_of(dashboards.rules()))
+    # This alert alone: the other twenty took six sevenths of the time, and no trial looks at them.
+    (folder / "rules.yml").write_text(
+        yaml_of({"groups": [{"name": dashboards.JOB, "rules": [alert.as_rule()]}]})
+    )
     case = {
         "rule_files": ["rules.yml"],
         "evaluation_interval": "1m",
