@@ -97,6 +97,8 @@ def _environment(stack: Stack, folder: Path) -> dict[str, str]:
         **stack.environment,
         "OLVIDO_CONFIG": str(PROJECT / "olvido.toml"),
         "OLVIDO_ENV_FILES": "none",
+        "OLVIDO_BRAKE__ERASURES_PER_HOUR": "1000000000",  # the brake counts here, and holds nothing
+        "OLVIDO_BRAKE__ERASURES_PER_HOUR_OF_ONE": "1000000000",
         "OLVIDO_RECONCILER__FIRST_AFTER_S": "3600",  # no sink answers here: nothing is to be sent twice
         "OLVIDO_KEYS__PUBLIC_DIR": str(folder / ".olvido/keys/public"),
         "OLVIDO_KEYS__HANDLE_FILE": str(folder / ".olvido/keys/handle.key"),

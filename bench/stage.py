@@ -33,6 +33,10 @@ HEAD = """
 regions = ["cn", "sg"]
 purposes = ["marketing"]
 
+[brake]
+erasures_per_hour_of_one = 1_000_000_000  # as many in a minute as others ask for in a year
+erasures_per_hour = 1_000_000_000
+
 [reconciler]
 first_after_s = 60
 every_s = 2

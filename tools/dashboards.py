@@ -145,6 +145,14 @@ ALERTS = (
         description="Each became a dead letter; it is not sent again by itself and its request stays open.",
     ),
     Alert(
+        name="OlvidoErasuresHeld",
+        expr='max by (held_for) (olvido_requests_held{held_for=~"erasures_per_hour.*"}) > 0',
+        lasting="1m",
+        severity="page",
+        summary="Erasures are above {{ $labels.held_for }} and wait for two people",
+        description="Somebody asks for more erasures than usual. An attack, or people whose right waits.",
+    ),
+    Alert(
         name="OlvidoDeadLetters",
         expr='max by (cause) (olvido_dead_letters{state="open"}) > 0',
         lasting="10m",

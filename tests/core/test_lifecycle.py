@@ -22,9 +22,19 @@ from olvido.core.rights.registry import ACTIONS
 ASKED = [RequestState.IN_PROGRESS, *sorted(FINAL_STATES - NOT_ASKED)]
 
 
-@pytest.mark.parametrize("state", sorted(NOT_ASKED - {RequestState.IDENTITY_PENDING}))
+WAITING = {RequestState.IDENTITY_PENDING, RequestState.RECEIVED}  # no sink is asked yet
+NEVER = {RequestState.REFUSED, RequestState.WITHDRAWN}  # no sink will be asked
+
+
+@pytest.mark.parametrize("state", sorted(NOT_ASKED - WAITING))
 @pytest.mark.parametrize("event", Event)
 def test_what_a_person_decided_no_receipt_undoes(state: RequestState, event: Event):
+    assert step(state, event) is state
+
+
+@pytest.mark.parametrize("state", sorted(WAITING))
+@pytest.mark.parametrize("event", [Event.DONE, Event.PARTLY, Event.NOT_DONE])
+def test_before_sinks_are_asked_no_receipt_moves_a_request(state: RequestState, event: Event):
     assert step(state, event) is state
 
 
@@ -40,9 +50,10 @@ def test_asking_a_sink_again_puts_every_such_request_in_progress():
     assert {step(state, Event.OWED) for state in ASKED} == {RequestState.IN_PROGRESS}
 
 
-def test_a_request_begins_in_one_of_three_states():
+def test_a_request_begins_in_one_of_four_states():
     assert {begin(event) for event in TABLE[None]} == {
-        RequestState.IDENTITY_PENDING, RequestState.IN_PROGRESS, RequestState.NOT_APPLICABLE,
+        RequestState.RECEIVED, RequestState.IDENTITY_PENDING, RequestState.IN_PROGRESS,
+        RequestState.NOT_APPLICABLE,
     }  # fmt: skip
     with pytest.raises(KeyError):
         begin(Event.DONE)
@@ -50,7 +61,7 @@ def test_a_request_begins_in_one_of_three_states():
 
 def test_from_the_beginning_every_state_of_the_table_is_reached():
     reached = {state for events in TABLE.values() for state in events.values()}
-    assert reached == {state for state in TABLE if state is not None}
+    assert reached == {state for state in TABLE if state is not None} | NEVER
 
 
 def test_a_promise_and_a_missing_answer_are_not_done():

@@ -188,7 +188,7 @@ def test_what_was_started_is_awaiting_until_somebody_was_told(kept: Kept):
 
 
 def test_a_request_that_another_process_moved_meanwhile_is_not_moved_from_where_it_was(kept: Kept):
-    """Two processes start one request: the later one, which read before the other wrote, changes nothing."""
+    """Two processes start one request: the later one, which read before the other wrote, looks again."""
     save(kept.ledger, read(an_erasure(1, verification_required=True)))
     started = StateRow(
         request_id=an_id(1), before=RequestState.IDENTITY_PENDING, state=RequestState.IN_PROGRESS,
@@ -196,7 +196,8 @@ def test_a_request_that_another_process_moved_meanwhile_is_not_moved_from_where_
     )  # fmt: skip
     kept.ledger.verifications.save((), [started], (), now=NOW, due_after=MINUTE)
     late = replace(started, state=RequestState.NOT_APPLICABLE, tasks=0)
-    kept.ledger.verifications.save((), [late], (), now=NOW, due_after=MINUTE)
+    with pytest.raises(Overtaken):
+        kept.ledger.verifications.save((), [late], (), now=NOW, due_after=MINUTE)
     row = kept.ledger.figures.request(an_id(1))
     assert (row["state"], row["tasks"], row["finished_at"]) == ("in_progress", 2, None)
 

@@ -26,6 +26,7 @@ from olvido.core.rights.registry import RIGHTS
 from olvido.core.subject import Handle, Identity, IdentityKind
 from olvido.core.tasks import Task
 from olvido.processors import requests
+from olvido.processors.requests import NOT_SIGNED, asked_by
 from olvido.schemas.codec import (
     Codec,
     consents_codec,
@@ -505,3 +506,11 @@ def test_no_mutation_of_what_is_valid_has_an_effect(shared: Deployment, kind: st
 
 MICROSECOND = timedelta(microseconds=1)
 LATER = (timedelta(), timedelta(seconds=1), timedelta(hours=1), timedelta(days=365))
+
+
+def test_erasures_are_counted_by_the_principal_that_signed_them(shared: Deployment) -> None:
+    names = ("producer", "other-producer")
+    mine, other = (shared.sealed(about(an_erasure(n), ANA), by=by) for n, by in enumerate(names))
+    assert [asked_by(event) for event in (mine, other, an_erasure(3))] == [
+        "producer", "other-producer", NOT_SIGNED,
+    ]  # fmt: skip

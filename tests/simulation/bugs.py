@@ -1,4 +1,4 @@
-"""Sixteen bugs that people write, each as a collaborator that a world is given in place of the right one.
+"""Seventeen bugs that people write, each as a collaborator that a world is given in place of the right one.
 
 The product has no switch for any of them. A simulation that does not go red for each is worth nothing.
 """
@@ -156,6 +156,9 @@ BUGS: Mapping[str, Makers] = {
         )
     ),
     "second receipt wins": Makers(patches=((ledger_twin, "_comes_over", lambda answer, task: True),)),
+    "brake counts nothing": Makers(
+        patches=((TransactionTwin, "_count_erasures", lambda transaction, asked_bys: []),)
+    ),
     "fence ignored": Makers(sink=_Fenceless),
     "unsigned accepted": Makers(patches=((Seals, "_unsigned", lambda self, now: None),)),
     "digest without handles": Makers(patches=((asked, "_texts", _without_handles),)),

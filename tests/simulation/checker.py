@@ -8,6 +8,7 @@ import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from fastavro import schemaless_reader
@@ -143,6 +144,11 @@ class _Check:
             "request": {str(key): row for key, row in self.tables.requests.items()},
             "consent": {str(key): row for key, row in self.tables.consent_changes.items()},
         }
+        self.held_once = {str(key) for key in self.tables.held_once}
+        self.still_held = {str(key) for key in self.tables.held}
+        decided = list(self.world.history.of("decided"))
+        self.released = {one for _, _, what, ids in decided if what == "release" for one in ids}
+        self.discarded = {one for _, _, what, ids in decided if what == "discard" for one in ids}
         self.keys_of = {str(source): tuple(keys) for source, keys in self.tables.plan_tasks.items()}
         self.verifications: dict[tuple[str, str], list[Place]] = defaultdict(list)  # by request and subject
         self.kept = {
@@ -153,7 +159,7 @@ class _Check:
 
     def violations(self) -> Iterator[Violation]:
         for what in (
-            self._records, self._ids, self._requests, self._consents, self._tasks, self._answers,
+            self._records, self._ids, self._requests, self._brake, self._consents, self._tasks, self._answers,
             self._effects, self._words, self._rows, self._told, self._progress, self._order,
             self._regions, self._leaks,
         ):  # fmt: skip
@@ -270,7 +276,8 @@ class _Check:
             if told is None or told["id"] != str(request_id):
                 yield Violation("invented", f"request {request_id} stands for no record of upstream")
                 continue
-            expected = self._expected(told)
+            held = self._held(str(request_id))
+            expected = [] if held else self._expected(told)
             generations = self._generations(str(request_id))
             if set(generations) != {system.name for system in expected}:
                 yield Violation(
@@ -281,6 +288,8 @@ class _Check:
                 continue
             if told["waits"] and not self._verified(told):
                 state, answered = "identity_pending", 0
+            elif held:
+                state, answered = held, 0
             else:
                 said = {sink: _said(outcomes) for sink, outcomes in generations.items()}
                 state = _state(told["right"], said.values())
@@ -299,6 +308,31 @@ class _Check:
             if system.region in told["regions"] and not system.identities.isdisjoint(told["kinds"])
             and ("purpose" not in told or told["purpose"] in system.purposes)
         ]  # fmt: skip
+
+    def _held(self, request_id: str) -> str:
+        """The state of a request that no sink may be asked for: above a limit, and not released."""
+        if request_id in self.discarded:
+            return "refused"
+        return "received" if request_id in self.still_held else ""
+
+    def _brake(self) -> Iterator[Violation]:
+        """No more erasures start in an hour than may, beside those that two people released."""
+        limit = self.world.catalogue.limits.erasures_per_hour
+        started = sorted(
+            min(self.tables.tasks[key]["noted_at"] for key in self.keys_of[request_id])
+            for request_id, row in self.rows_of["request"].items()
+            if row["right_"] == "ERASE" and self.keys_of.get(request_id) and request_id not in self.released
+        )
+        for first, above in zip(started, started[limit:], strict=False):
+            if above - first < timedelta(hours=1):
+                yield Violation("brake", f"more than {limit} erasures started between {first} and {above}")
+                return
+        for request_id in sorted(self.discarded | self.still_held):
+            if self.keys_of.get(request_id):
+                yield Violation("brake", f"{request_id} is held or discarded, and sinks are asked for it")
+        for request_id in sorted(self.still_held):
+            if limit > len(self.rows_of["request"]):
+                yield Violation("brake", f"{request_id} is held, and nothing is above a limit")
 
     def _verified(self, told: Mapping[str, Any]) -> bool:
         """Whether somebody vouched for the person, as far as the ledger could believe it."""
@@ -557,6 +591,8 @@ class _Check:
                     item = self.at.get(place)
                     if item is None or item.what != "request" or item.told["waits"]:
                         continue
+                    if item.told["id"] in self.held_once:
+                        continue  # its tasks are sent when it starts
                     wanted = self._sent_for(place, item)
                     if any(sent.get(key, index + 1) > index for key in wanted):
                         yield Violation(

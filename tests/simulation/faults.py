@@ -40,6 +40,8 @@ RATES = {
     "sink_refuses": 0.02,
     "key_destroyed": 0.5,
     "restore": 0.3,
+    "brake": 1.0,  # few erasures may start in an hour, and people decide about the others
+    "grace": 1.0,  # an erasure waits before any sink is asked
     "receipt_forged": 1.0,  # somebody else answers a task, after its sink or with an impossible instant
 }
 

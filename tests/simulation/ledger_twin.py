@@ -38,6 +38,9 @@ class Tables:
         self.verifications: dict[tuple[UUID, str], Row] = {}
         self.awaiting: dict[UUID, Row] = {}
         self.consents: dict[tuple[str, str], Row] = {}
+        self.held: dict[UUID, Row] = {}
+        self.held_once: dict[UUID, Row] = {}  # for the checker: what was held at some time
+        self.erasures_started: dict[tuple[datetime, str], Row] = {}
         self.dead_letters: dict[UUID, Row] = {}
         self.looks: dict[UUID, Row] = {}
         self.not_verified: dict[tuple[UUID, str, int, UUID], Row] = {}
@@ -96,7 +99,7 @@ class TransactionTwin:
         self._put(table, key, {**table[key], **new})
 
     def _delete_those(self, table: dict[Any, Row], keys: Sequence[Any]) -> Iterator[tuple[Any]]:
-        for key, row in _found(table, keys):
+        for key, row in list(_found(table, keys)):
             del table[key]
             self._undo.append(lambda key=key, row=row: table.__setitem__(key, row))
             self.wrote = self.wrote or self._query
@@ -164,6 +167,7 @@ class TransactionTwin:
             "task_id": task_id, "action": action, "sent_at": now, "due_at": due_at, "attempts": attempts,
             "parked": None, "outcome": None, "counts": None, "detail": None, "applied_at": None,
             "verified_at": None, "answered_at": None, "operation_id": operation_id,
+            "noted_at": self._tables.clock(),  # for the checker: by no process's clock
         }  # fmt: skip
         if not self._insert(self._tables.tasks, key, new):
             return False
@@ -195,6 +199,83 @@ class TransactionTwin:
         keys = [(one, self._tables.requests[one]["subject_id"]) for one in waiting]
         for key, row in list(_found(self._tables.verifications, keys))[:limit]:
             yield (key[0], *_values(row, *_VERIFICATION))
+
+    # --- what is held ------------------------------------------------------------------------
+
+    def _brake_turn(self) -> list[tuple[str]]:
+        return [("",)]
+
+    def _hour_ago(self) -> datetime:
+        return _minute(self._tables.clock()) - timedelta(minutes=60)
+
+    def _erasures_counted(self) -> Iterator[tuple[str, int]]:
+        counted: dict[str, int] = defaultdict(int)
+        for (minute, asked_by), row in self._tables.erasures_started.items():
+            if minute >= self._hour_ago():
+                counted[asked_by] += row["erasures"]
+        yield from counted.items()
+
+    def _count_erasures(self, asked_bys: Sequence[str]) -> Iterator[tuple[str]]:
+        table, minute = self._tables.erasures_started, _minute(self._tables.clock())
+        list(self._delete_those(table, [key for key in table if key[0] < self._hour_ago()]))
+        for asked_by in asked_bys:
+            before = table.get((minute, asked_by), {"erasures": 0})["erasures"]
+            self._put(table, (minute, asked_by), {"erasures": before + 1})
+            yield (asked_by,)
+
+    def _insert_held(self, now: datetime, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
+        for row in _unnested(columns):
+            request_id = row.pop("request_id")
+            new = {**row, "held_at": now, "proposal": None, "proposed_by": None, "proposed_at": None}
+            if self._insert(self._tables.held, request_id, new):
+                self._insert(self._tables.held_once, request_id, {})
+                yield (request_id,)
+
+    def _held_due(self, now: datetime, after: UUID, limit: int) -> Iterator[tuple[Any, ...]]:
+        due = sorted(
+            one for one, row in self._tables.held.items()
+            if one > after and row["start_at"] is not None and row["start_at"] <= now
+        )  # fmt: skip
+        for one in due[:limit]:
+            event = self._tables.events.get(one)
+            asked_by = self._tables.requests[one]["asked_by"]
+            yield one, self._tables.held[one]["held_for"], asked_by, event and event["event"]
+
+    def _end_held(self, ids: Sequence[UUID], now: datetime) -> Iterator[tuple[UUID]]:
+        due = {one for one, *_ in self._held_due(now, UUID(int=0), len(self._tables.held))}
+        return self._delete_those(self._tables.held, [one for one in ids if one in due])
+
+    def _hold_back(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
+        for row in _unnested(columns):
+            for one, held in list(_found(self._tables.held, [row["request_id"]])):
+                if held["start_at"] is not None:
+                    self._change(self._tables.held, one, held_for=row["held_for"], start_at=None)
+                    yield (one,)
+
+    def _choose_held(
+        self, decision: str, who: str, ids: Sequence[UUID] | None, asked_by: str | None
+    ) -> Iterator[tuple[UUID, bool]]:
+        for one, row in sorted(self._tables.held.items()):
+            wanted = (ids is None or one in ids) and (
+                asked_by is None or self._tables.requests[one]["asked_by"] == asked_by
+            )
+            if row["start_at"] is None and wanted:
+                yield one, row["proposal"] == decision and row["proposed_by"] != who
+
+    def _propose_held(
+        self, ids: Sequence[UUID], decision: str, who: str, now: datetime
+    ) -> Iterator[tuple[UUID]]:
+        for one, _ in list(_found(self._tables.held, ids)):
+            self._change(self._tables.held, one, proposal=decision, proposed_by=who, proposed_at=now)
+            yield (one,)
+
+    def _release_held(self, ids: Sequence[UUID], released: str, now: datetime) -> Iterator[tuple[UUID]]:
+        for one, _ in list(_found(self._tables.held, ids)):
+            self._change(self._tables.held, one, held_for=released, start_at=now)
+            yield (one,)
+
+    def _delete_held(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID]]:
+        return self._delete_those(self._tables.held, ids)
 
     # --- consents ----------------------------------------------------------------------------
 
@@ -565,6 +646,10 @@ def _found(table: Mapping[Any, Row], keys: Sequence[Any]) -> Iterator[tuple[Any,
 
 def _values(row: Row, *names: str) -> tuple[Any, ...]:
     return tuple(row[name] for name in names)
+
+
+def _minute(instant: datetime) -> datetime:
+    return instant.replace(second=0, microsecond=0)
 
 
 def _with_source(row: Row) -> Row:

@@ -8,7 +8,7 @@ import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -34,7 +34,9 @@ from olvido.broker.loop import Loop
 from olvido.broker.memory import MemoryBroker
 from olvido.broker.runtime.movement import Activity, Movement
 from olvido.core.acts import Act, Verb
+from olvido.core.brake import HeldDecision, Limits
 from olvido.core.errors import Unavailable
+from olvido.ledger.brake import Brake
 from olvido.ledger.restores import Restores
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.processors import audit as audit_module
@@ -42,6 +44,7 @@ from olvido.processors.audit import Audit
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import batches as batches_module
 from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
+from olvido.processors.handlers.held import HeldRequests
 from olvido.processors.handlers.recorded import RecordedHandler
 from olvido.processors.handlers.verifications import VerificationsHandler
 from olvido.processors.publication import GIVEN_UP_AFTER, Publication
@@ -111,6 +114,7 @@ class World:
         self.faults = Faults.swarm(self.rng, self.without)
         self.topics = tuple(topic for topic in topics_of(CATALOGUE) if topic != CANARIES)
         self.broker = MemoryBroker.of(self.topics, self.makers.kafka, clock=lambda: self.scheduler.now)
+        self.catalogue = replace(CATALOGUE, limits=self._limits())
         self.registry = RegistryTwin(self.topics)
         self.receipts = receipts_codec(self.registry)
         self.vault = Vault()
@@ -139,6 +143,13 @@ class World:
                 *((sink_group(one.name), (tasks_topic(one.name).name,)) for one in SYSTEMS),
             )
         }
+
+    def _limits(self) -> Limits:
+        few = self.rng.randint(2, 6) if self.faults.strikes("brake") else 10_000
+        grace_s = self.rng.choice((5, 30)) if self.faults.strikes("grace") else 0
+        return Limits(
+            erasures_per_hour=few, erasures_per_hour_of_one=few, erase_after=timedelta(seconds=grace_s)
+        )
 
     # --- the whole of it ---------------------------------------------------------------------
 
@@ -229,6 +240,7 @@ class World:
             for task in self.tables.tasks.values()
             if task["outcome"] in {None, "deferred"} and task["parked"] is None
         ]
+        due_ats += [row["start_at"] for row in self.tables.held.values() if row["start_at"] is not None]
         due_ats += [row["begun_at"] + GIVEN_UP_AFTER for row in self.tables.publications.values()]
         return (min(due_ats) - BEGIN).total_seconds() if due_ats else None
 
@@ -272,10 +284,10 @@ class World:
         database = DatabaseTwin(self.tables, process)
         ledger = ledger_on(database)
         emission = Emission(
-            self.registry, CATALOGUE, self.makers.publisher(process, self.broker), source=SOURCE
+            self.registry, self.catalogue, self.makers.publisher(process, self.broker), source=SOURCE
         )
         shared: dict[str, Any] = {"clock": process.clock, "due_after": FIRST_AFTER}
-        parts = (self.registry, ledger, emission, CATALOGUE, self.control)
+        parts = (self.registry, ledger, emission, self.catalogue, self.control)
         verifications = VerificationsHandler(*parts, **shared)
         handlers: dict[str, Any] = {
             REQUESTS.name: RequestsHandler(*parts, **shared),
@@ -288,7 +300,7 @@ class World:
             ledger,
             SinkOperations(database),  # type: ignore[arg-type]
             emission,
-            CATALOGUE,
+            self.catalogue,
             seal=self._sealer(process, "desk").sealed,
             clock=process.clock,
             first_after=FIRST_AFTER,
@@ -306,6 +318,7 @@ class World:
 
         worker.start()
         self._repeat(process, RECONCILE_EVERY_S, reconciler.run_once)
+        self._repeat(process, RECONCILE_EVERY_S, HeldRequests(*parts[:4], clock=process.clock).run_once)
         self._repeat(process, RECONCILE_EVERY_S, verifications.release_crossed)
         self._repeat(process, RECONCILE_EVERY_S, Publication(ledger, emission).run_once)
         self._repeat(process, AUDIT_EVERY_S, look)
@@ -331,7 +344,7 @@ class World:
     def _run_recorder(self, process: Process) -> None:
         ledger = ledger_on(DatabaseTwin(self.tables, process))
         emission = Emission(
-            self.registry, CATALOGUE, self.makers.publisher(process, self.broker), source=SOURCE
+            self.registry, self.catalogue, self.makers.publisher(process, self.broker), source=SOURCE
         )
         handler = RecordedHandler(self.registry, ledger, emission, self.control, clock=process.clock)
         self._loop(process, RECORDER_GROUP, handler)
@@ -411,7 +424,7 @@ class World:
                     return
                 for act in (
                     self._rebalance, self._jump, self._slow, self._registry, self._destroy, self._restore,
-                    self._forge,
+                    self._forge, self._decide,
                 ):  # fmt: skip
                     if self.rng.random() < 0.25:
                         act()
@@ -491,6 +504,25 @@ class World:
     def _forger(self, sink: str) -> SealerTwin:
         rng = random.Random(f"{self.seed}/forger/{len(self.items)}")
         return SealerTwin(self.vault, rng, f"sink-{sink}", clock=lambda: self.scheduler.now)
+
+    def _decide(self) -> None:
+        """A person decides about what is above a limit; when a second one decides the same, it is so."""
+        waiting = [one for one, row in self.tables.held.items() if row["start_at"] is None]
+        if not waiting:
+            return
+        who, decision = self.rng.choice(("ana", "bo")), self.rng.choice(list(HeldDecision))
+        act_id = UUID(int=self.rng.getrandbits(128), version=4)
+        act = Act(
+            act_id=act_id, at=self.scheduler.now, who=who, verb=Verb.RELEASE, reason="of ours", details={}
+        )
+        some = self.rng.sample(sorted(waiting), self.rng.randint(1, len(waiting)))
+        second = [
+            one for one in some
+            if (self.tables.held[one]["proposal"], self.tables.held[one]["proposed_by"] or who)
+            == (decision.value, "bo" if who == "ana" else "ana")
+        ]  # fmt: skip
+        Brake(DatabaseTwin(self.tables)).decide(act, decision, ids=some)  # type: ignore[arg-type]
+        self.history.note(self.scheduler.seconds, "decided", decision.value, tuple(sorted(map(str, second))))
 
     # --- what stands in for the machine ------------------------------------------------------
 

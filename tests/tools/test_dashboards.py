@@ -100,6 +100,14 @@ TRIALS = {
         {of("olvido_tasks_parked", sink="crm", **RECORDER): "2x10 0x240"},
         {"sink": "crm"},
     ),
+    "OlvidoErasuresHeld": Trial(
+        {of("olvido_requests_held", held_for="erasures_per_hour", **RECORDER): f"2x{LONG}"},
+        {
+            of("olvido_requests_held", held_for="erasures_per_hour", **RECORDER): "0x240",
+            of("olvido_requests_held", held_for="erase_after", **RECORDER): f"2x{LONG}",
+        },
+        {"held_for": "erasures_per_hour"},
+    ),
     "OlvidoDeadLetters": Trial(
         {of("olvido_dead_letters", cause="FUTURE", state="open", **RECORDER): f"1x{LONG}"},
         {
@@ -268,6 +276,7 @@ def test_every_metric_is_explained():
 def test_no_label_could_hold_a_person():
     allowed = {
         "topic", "partition", "consumergroup", "sink", "outcome", "cause", "state", "part", "version", "le",
+        "held_for",
     }  # fmt: skip
     declared = {label for _, labels in FIGURES._declared.values() for label in labels}
     seen = {

@@ -16,6 +16,8 @@ class Verb(StrEnum):
     CANCEL = "cancel"  # of a replay, a restore or a backfill
     REDRIVE = "redrive"
     DISCARD = "discard"
+    RELEASE = "release"  # erasures above a limit of the brake
+    WITHDRAW = "withdraw"
     EXPORT = "export"
     REVEAL = "reveal"
 

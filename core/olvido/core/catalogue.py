@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from olvido.core.brake import Limits
 from olvido.core.rights.names import Right
 from olvido.core.subject import IdentityKind
 
@@ -24,6 +25,7 @@ class Catalogue:
     purposes: frozenset[str]
     sinks: tuple[SinkEntry, ...]
     verification_required: frozenset[Right] = field(default_factory=frozenset)
+    limits: Limits = field(default_factory=Limits)
 
     def sink(self, name: str) -> SinkEntry | None:
         """The sink of that name, or None."""

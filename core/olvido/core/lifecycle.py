@@ -32,6 +32,9 @@ class Event(StrEnum):
     """What moves a request."""
 
     UNVERIFIED = "unverified"  # it came, and a verification is required and missing
+    HELD = "held"  # it may not start: above a limit of the brake, or within its grace period
+    DISCARDED = "discarded"  # two people decided that a held one never starts
+    WITHDRAWN = "withdrawn"  # before any sink was asked
     OWED = "owed"  # a sink was asked, for the first time or again, and owes a final receipt
     DONE = "done"  # every sink did what was asked, or did not know the person
     PARTLY = "partly"  # some of it was done
@@ -71,10 +74,12 @@ _AS_ANSWERED = {
     Event.NOBODY: RequestState.NOT_APPLICABLE,
 }
 _AS_PLANNED = {Event.OWED: RequestState.IN_PROGRESS, Event.NOBODY: RequestState.NOT_APPLICABLE}
+_BEFORE_SINKS = {**_AS_PLANNED, Event.HELD: RequestState.RECEIVED, Event.WITHDRAWN: RequestState.WITHDRAWN}
 
 TABLE: Mapping[RequestState | None, Mapping[Event, RequestState]] = {
-    None: {Event.UNVERIFIED: RequestState.IDENTITY_PENDING, **_AS_PLANNED},
-    RequestState.IDENTITY_PENDING: _AS_PLANNED,
+    None: {Event.UNVERIFIED: RequestState.IDENTITY_PENDING, Event.HELD: RequestState.RECEIVED, **_AS_PLANNED},
+    RequestState.IDENTITY_PENDING: _BEFORE_SINKS,
+    RequestState.RECEIVED: {**_BEFORE_SINKS, Event.DISCARDED: RequestState.REFUSED},
     RequestState.IN_PROGRESS: _AS_ANSWERED,
     RequestState.FULFILLED: _AS_ANSWERED,
     RequestState.PARTIALLY_FULFILLED: _AS_ANSWERED,

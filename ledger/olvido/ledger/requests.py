@@ -5,14 +5,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from olvido.core.brake import Limits, Start
 from olvido.core.errors import Refused
 from olvido.core.lifecycle import RequestState
+from olvido.core.rights.names import Right
 from olvido.core.tasks import Task
 from olvido.ledger import events, publications, tasks, verifications
+from olvido.ledger import held as held_requests
 from olvido.ledger.connection import Database, Overtaken, columns
 from olvido.ledger.rows import (
     NOTHING,
     About,
+    HeldRow,
     KnownRequest,
     KnownVerification,
     Place,
@@ -22,6 +26,8 @@ from olvido.ledger.rows import (
     readable,
     unreadable_row,
 )
+
+DEFAULTS = Limits()
 
 
 class Requests:
@@ -54,10 +60,23 @@ class Requests:
         now: datetime,
         due_after: timedelta,
         publication: About = NOTHING,
+        held: Sequence[HeldRow] = (),
+        limits: Limits = DEFAULTS,
     ) -> int | None:
         """Save new requests with their tasks, and begin their publication; returns its id.
 
+        Args:
+            requests: the requests.
+            new_tasks: their tasks.
+            topic: where they were read.
+            now: when.
+            due_after: how long a receipt may take.
+            publication: what is published of them.
+            held: those that no sink is asked for yet.
+            limits: how many erasures may start.
+
         Raises:
+            Braked: some erasures are above a limit.
             Overtaken: one of the ids is there by now.
         """
         with self._database.transaction() as transaction:
@@ -66,6 +85,7 @@ class Requests:
                     "insert_requests",
                     **columns(
                         requests, "request_id", "right", "subject_id", "requested_at", "state", "digest",
+                        "asked_by",
                         partition="place.partition", offset="place.offset", task="tasks",
                     ),
                     received_ats=[now] * len(requests),
@@ -78,7 +98,10 @@ class Requests:
                 if awaiting:
                     transaction.run("insert_awaiting", ids=awaiting)
                 tasks.insert(transaction, new_tasks, now, due_after)
-            return publications.begin(transaction, publication) if publication else None
+                held_requests.insert(transaction, held, now)
+            begun = publications.begin(transaction, publication) if publication else None
+            held_requests.admit(transaction, _starts(requests), limits)
+            return begun
 
     def events(self, ids: Sequence[UUID]) -> dict[UUID, bytes]:
         """Some requests as they were read."""
@@ -96,3 +119,7 @@ def _known(row: Sequence[Any]) -> tuple[UUID, KnownRequest]:
         state=RequestState(state),
         generations=generations_in(generations),
     )
+
+
+def _starts(requests: Sequence[RequestRow]) -> list[Start]:
+    return [Start(row.request_id, row.asked_by) for row in requests if row.tasks and row.right == Right.ERASE]

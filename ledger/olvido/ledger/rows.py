@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
+from olvido.core.brake import HeldFor
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
 from olvido.core.errors import Refused
@@ -99,6 +100,16 @@ class RequestRow:
     place: Place
     event: bytes
     awaiting: bool
+    asked_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRow:
+    """A request that no sink is asked for yet."""
+
+    request_id: UUID
+    held_for: HeldFor
+    start_at: datetime | None  # when it starts by itself; None until people decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from olvido.ledger.connection import Database
 from olvido.ledger.consents import Consents
 from olvido.ledger.events import Events
 from olvido.ledger.figures import Figures
+from olvido.ledger.held import Held
 from olvido.ledger.progress import HandledOffsets
 from olvido.ledger.publications import Publications
 from olvido.ledger.recording import Recording, recording
@@ -35,6 +36,7 @@ class Ledger:
         self.verifications = Verifications(database)
         self.events = Events(database)
         self.tasks = Tasks(database)
+        self.held = Held(database)
         self.publications = Publications(database)
         self.progress = HandledOffsets(database)
         self.figures = Figures(database)

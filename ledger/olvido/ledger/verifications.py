@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from olvido.core.brake import Limits, Start
 from olvido.core.events import Verified
 from olvido.core.tasks import Task
+from olvido.ledger import held as held_requests
 from olvido.ledger import publications, states, tasks
-from olvido.ledger.connection import Database, Row, Transaction, columns
+from olvido.ledger.connection import Database, Overtaken, Row, Transaction, columns
 from olvido.ledger.rows import (
     NOTHING,
     About,
+    HeldRow,
     KnownVerification,
     Place,
     StateRow,
@@ -18,6 +21,7 @@ from olvido.ledger.rows import (
     VerificationRow,
 )
 
+DEFAULTS = Limits()
 FIRST = UUID(int=0)  # lies before every request
 
 
@@ -36,13 +40,31 @@ class Verifications:
         now: datetime,
         due_after: timedelta,
         publication: About = NOTHING,
+        held: Sequence[HeldRow] = (),
+        starts: Sequence[Start] = (),
+        limits: Limits = DEFAULTS,
     ) -> int | None:
         """Save verifications, and the tasks of the requests that waited for them; begin their publication.
 
         The requests are awaiting all the same until :meth:`end_awaiting` says that their start was published.
 
+        Args:
+            verifications: the verifications.
+            started: the requests that wait no more.
+            new_tasks: their tasks.
+            now: when.
+            due_after: how long a receipt may take.
+            publication: what is published of them.
+            held: those of them that no sink is asked for yet.
+            starts: the erasures among those that start.
+            limits: how many of them may.
+
         Returns:
             The publication's id.
+
+        Raises:
+            Braked: some erasures are above a limit.
+            Overtaken: a request was withdrawn or started by now. Nothing was saved.
         """
         with self._database.transaction() as transaction:
             if verifications:
@@ -55,9 +77,16 @@ class Verifications:
                     ),
                 )  # fmt: skip
             if started:
+                heads, _ = states.lock(transaction, [row.request_id for row in started])
+                standing = {request_id: head.state for request_id, head in heads.items()}
+                if any(standing.get(row.request_id) is not row.before for row in started):
+                    raise Overtaken("a request that waited was withdrawn, or started by another process")
                 states.write(transaction, started, now=now)
                 tasks.insert(transaction, new_tasks, now, due_after)
-            return publications.begin(transaction, publication) if publication else None
+                held_requests.insert(transaction, held, now)
+            begun = publications.begin(transaction, publication) if publication else None
+            held_requests.admit(transaction, starts, limits)
+            return begun
 
     def crossed(self, *, after: UUID = FIRST, limit: int) -> list[VerificationRow]:
         """Verifications whose requests still wait, because both came in the same moment.

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 
 from olvido.broker.groups import lag
 from olvido.broker.runtime.metrics import FIGURES
+from olvido.core.brake import HeldFor
 from olvido.core.errors import Unavailable
 from olvido.core.sinks import Standing
+from olvido.ledger.brake import Brake
 from olvido.ledger.connection import Database
 from olvido.ledger.figures import Figures
 from olvido.ledger.letters import Letters
@@ -79,6 +81,7 @@ class Observer:
         owed = figures.owed_by_sink()
         parked = figures.parked_by_sink()
         letters = Letters(self._database).counts()
+        held = Brake(self._database).counts()
         standings = SinkOperations(self._database).standings()
         # A sink that owes nothing is counted as well: an alert must be able to end.
         none: dict[tuple[str, ...], float] = {(sink,): 0.0 for sink in sinks}
@@ -92,6 +95,10 @@ class Observer:
                 (row["what"],): _age_s(row["oldest_failed_at"], now)
                 for row in letters
                 if row["state"] == "open"
+            },
+            # One that is over is counted as well: an alert must be able to end.
+            "olvido_requests_held": {
+                (held_for.value,): float(held[held_for][0] if held_for in held else 0) for held_for in HeldFor
             },
             "olvido_sink_unsafe": {
                 (sink,): float(sink in standings and standings[sink][0] is Standing.UNSAFE) for sink in sinks

@@ -21,6 +21,7 @@ from olvido.processors.audit import Audit
 from olvido.processors.emission import Emission
 from olvido.processors.fingerprints import Fingerprints
 from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
+from olvido.processors.handlers.held import HeldRequests
 from olvido.processors.handlers.verifications import VerificationsHandler
 from olvido.processors.publication import Publication
 from olvido.processors.reconciler import Reconciler
@@ -121,6 +122,10 @@ def _verifications(parts: Parts) -> VerificationsHandler:
     )
 
 
+def _held(parts: Parts) -> HeldRequests:
+    return HeldRequests(parts.registry, parts.ledger, parts.emission, parts.catalogue, clock=utc_now)
+
+
 def work_of(parts: Parts) -> tuple[dict[str, Handler], tuple[Timer, ...]]:
     """The handler of each topic that upstream writes to, and what is done now and then."""
     verifications = _verifications(parts)
@@ -147,6 +152,7 @@ def work_of(parts: Parts) -> tuple[dict[str, Handler], tuple[Timer, ...]]:
     fingerprints = Fingerprints(parts.registry, parts.ledger.events)
     return handlers, (
         Timer(name="reconciler", every=every, act=reconciler.run_once),
+        Timer(name="held requests", every=every, act=_held(parts).run_once),
         Timer(name="crossed verifications", every=every, act=verifications.release_crossed),
         Timer(name="publications left behind", every=every, act=left_behind.run_once),
         Timer(name="fingerprints of events", every=every, act=fingerprints.run_once),

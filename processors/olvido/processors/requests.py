@@ -3,20 +3,27 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 from olvido.broker.reading import Read
+from olvido.core.brake import HeldFor
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import Refused
 from olvido.core.events import PrivacyRequest
 from olvido.core.lifecycle import FINAL_STATES, Event, RequestState, begin, event_of
 from olvido.core.plan import check_request, plan_tasks
 from olvido.core.requests import needs_verification
+from olvido.core.rights.names import Right
 from olvido.core.status import RequestStatus, status_of
 from olvido.core.tasks import Task
-from olvido.ledger.rows import KnownRequest, KnownVerification, RequestRow, VerificationKey
+from olvido.ledger.rows import HeldRow, KnownRequest, KnownVerification, RequestRow, VerificationKey
 from olvido.processors.sources import Again, New, Planned, recognise, sent
 from olvido.schemas.privacy.seals import ControlSeals
+from olvido.schemas.sealed_records import session_in
+
+NOT_SIGNED = "(unsigned)"
+NOBODY: Mapping[UUID, HeldFor] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +41,10 @@ def step(
     catalogue: Catalogue,
     seals: ControlSeals,
     now: datetime,
+    *,
+    braked: Mapping[UUID, HeldFor] = NOBODY,
 ) -> Planned[RequestRow]:
-    """Decide on a batch of requests.
+    """Decide on a batch of requests. Those that are ``braked`` are saved, and no sink is asked for them.
 
     The redelivery law: stepping a batch again, after it was saved, gives the same records. A
     record that comes again from its own place is a redelivery and asks for the same again, for
@@ -51,11 +60,14 @@ def step(
     new_tasks: list[Task] = []
     tasks: list[Task] = []
     statuses: list[RequestStatus] = []
+    held: list[HeldRow] = []
     for event in recognised.events:
         match event:
             case New(value=value):
                 request = _verified(value, known.verifications, seals)
-                planned, state = _start(request, catalogue)
+                planned, happened, row = _start(request, catalogue, now, braked)
+                state = begin(happened)
+                held.extend([row] if row else [])
                 rows.append(_row(event, state, len(planned)))
                 statuses.append(status_of(request, state, unanswered(planned)))
                 new_tasks.extend(planned)
@@ -74,6 +86,7 @@ def step(
         statuses=tuple(statuses),
         dead_letters=recognised.dead_letters,
         duplicates=recognised.duplicates,
+        held=tuple(held),
     )
 
 
@@ -87,12 +100,33 @@ def planned_event(request: PrivacyRequest, tasks: Sequence[Task]) -> Event:
     return event_of(request.right, unanswered(tasks).values())
 
 
-def _start(request: PrivacyRequest, catalogue: Catalogue) -> tuple[tuple[Task, ...], RequestState]:
+def _start(
+    request: PrivacyRequest, catalogue: Catalogue, now: datetime, braked: Mapping[UUID, HeldFor]
+) -> tuple[tuple[Task, ...], Event, HeldRow | None]:
     required = request.right in catalogue.verification_required
     if needs_verification(request, required_by_policy=required):
-        return (), begin(Event.UNVERIFIED)
+        return (), Event.UNVERIFIED, None
+    return plan_start(request, catalogue, now, braked)
+
+
+def plan_start(
+    request: PrivacyRequest, catalogue: Catalogue, now: datetime, braked: Mapping[UUID, HeldFor]
+) -> tuple[tuple[Task, ...], Event, HeldRow | None]:
+    """What happens to a request that waits for nobody: it gets its tasks, or is held and no sink is asked."""
     tasks = plan_tasks(request, catalogue)
-    return tasks, begin(planned_event(request, tasks))
+    held = _held(request, catalogue, now, braked) if tasks else None
+    return ((), Event.HELD, held) if held else (tasks, planned_event(request, tasks), None)
+
+
+def _held(
+    request: PrivacyRequest, catalogue: Catalogue, now: datetime, braked: Mapping[UUID, HeldFor]
+) -> HeldRow | None:
+    if limit := braked.get(request.request_id):
+        return HeldRow(request_id=request.request_id, held_for=limit, start_at=None)
+    grace = catalogue.limits.erase_after
+    if request.right is Right.ERASE and grace:
+        return HeldRow(request_id=request.request_id, held_for=HeldFor.ERASE_AFTER, start_at=now + grace)
+    return None
 
 
 def _verified(
@@ -110,6 +144,19 @@ def _verified(
     return request if seals.may_verify(request) else replace(request, verified=None)
 
 
+def asked_by(request: PrivacyRequest) -> str:
+    """Who asked: the principal of its seal, which was checked. All that nobody signed count as one."""
+    return NOT_SIGNED if request.seal is None else _principal_of(request.seal.header)
+
+
+@lru_cache(maxsize=1024)  # a session has many events
+def _principal_of(header: bytes) -> str:
+    try:
+        return session_in(header).principal
+    except Refused:  # of a row that was damaged since it was checked
+        return NOT_SIGNED
+
+
 def _row(event: New[PrivacyRequest], state: RequestState, tasks: int) -> RequestRow:
     request = event.value
     return RequestRow(
@@ -124,4 +171,5 @@ def _row(event: New[PrivacyRequest], state: RequestState, tasks: int) -> Request
         place=event.place,
         event=event.event,
         awaiting=state is RequestState.IDENTITY_PENDING,
+        asked_by=asked_by(request),
     )

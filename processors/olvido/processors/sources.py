@@ -19,7 +19,7 @@ from olvido.core.events import ConsentChange, PrivacyRequest
 from olvido.core.source import id_of
 from olvido.core.status import RequestStatus
 from olvido.core.tasks import Task
-from olvido.ledger.rows import Place
+from olvido.ledger.rows import HeldRow, Place
 from olvido.schemas.topics import PROCESSORS_GROUP
 
 
@@ -78,6 +78,7 @@ class Planned(Generic[R]):
     tasks: tuple[Task, ...]  # of those that come again as well
     statuses: tuple[RequestStatus, ...] = ()
     states: tuple[ConsentState, ...] = ()
+    held: tuple[HeldRow, ...] = ()  # of the new events: no sink is asked yet
     dead_letters: tuple[DeadLetter, ...]
     duplicates: int
 

@@ -1,12 +1,13 @@
 """Verifications: a request that waited for one gets its tasks when it comes, in whichever order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from olvido.broker.contract import Received
 from olvido.broker.reading import dead_letter_of
+from olvido.core.brake import HeldFor, Start
 from olvido.core.catalogue import Catalogue
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
@@ -15,9 +16,11 @@ from olvido.core.events import PrivacyRequest, Verification, check_instant
 from olvido.core.lifecycle import RequestState
 from olvido.core.lifecycle import step as next_state
 from olvido.core.plan import plan_tasks
+from olvido.core.rights.names import Right
 from olvido.core.status import RequestStatus, status_of
 from olvido.core.tasks import Task
 from olvido.ledger.rows import (
+    HeldRow,
     KnownRequest,
     KnownVerification,
     Place,
@@ -25,7 +28,7 @@ from olvido.ledger.rows import (
     VerificationKey,
     VerificationRow,
 )
-from olvido.processors.requests import planned_event, unanswered
+from olvido.processors.requests import NOBODY, asked_by, plan_start, unanswered
 from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.topics import PROCESSORS_GROUP
 
@@ -58,6 +61,8 @@ class Released:
     statuses: tuple[RequestStatus, ...]
     dead_letters: tuple[DeadLetter, ...]
     unreadable: Mapping[UUID, Refused]  # requests that wait on: why their event is not read
+    held: tuple[HeldRow, ...] = ()  # of those that wait no more: no sink is asked yet
+    starts: tuple[Start, ...] = ()  # the erasures that start
 
 
 def step(
@@ -66,6 +71,8 @@ def step(
     catalogue: Catalogue,
     seals: ControlSeals,
     now: datetime,
+    *,
+    braked: Mapping[UUID, HeldFor] = NOBODY,
 ) -> Released:
     """Decide on a batch of verifications. The first verification of a request and subject stands.
 
@@ -81,6 +88,7 @@ def step(
     statuses: list[RequestStatus] = []
     letters: list[DeadLetter] = []
     unreadable: dict[UUID, Refused] = {}
+    held: list[HeldRow] = []
     for given in batch:
         verification, request_id = given.verification, given.verification.request_id
         request = known.requests.get(request_id)
@@ -110,7 +118,9 @@ def step(
                 continue
             planned = plan_tasks(event, catalogue)
             if request.state is RequestState.IDENTITY_PENDING:
-                state = next_state(request.state, planned_event(event, planned))
+                planned, happened, row = plan_start(event, catalogue, now, braked)
+                state = next_state(request.state, happened)
+                held.extend([row] if row else [])
                 started[request_id] = StateRow(
                     request_id=request_id, before=request.state, state=state, tasks=len(planned), answered=0
                 )
@@ -126,7 +136,19 @@ def step(
         statuses=tuple(statuses),
         dead_letters=tuple(letters),
         unreadable=unreadable,
+        held=tuple(held),
+        starts=tuple(_erasures(started, known.events)),
     )
+
+
+def _erasures(
+    started: Mapping[UUID, StateRow], events: Mapping[UUID, PrivacyRequest | Refused]
+) -> Iterator[Start]:
+    """The erasures among the requests that start."""
+    for request_id, row in started.items():
+        event = events[request_id]
+        if row.tasks and isinstance(event, PrivacyRequest) and event.right is Right.ERASE:
+            yield Start(request_id, asked_by(event))
 
 
 def _check(given: Given, seals: ControlSeals, now: datetime) -> None:

@@ -12,11 +12,11 @@ select event_id from consent_changes where event_id = any(%(ids)s::uuid[]);
 -- name: insert_requests
 -- Insert requests; one that is there already is left alone and not returned.
 insert into requests (request_id, right_, subject_id, requested_at, received_at, state, tasks,
-                      finished_at, digest, source_partition, source_offset)
+                      finished_at, digest, source_partition, source_offset, asked_by)
 select * from unnest(%(request_ids)s::uuid[], %(rights)s::text[], %(subject_ids)s::text[],
                      %(requested_ats)s::timestamptz[], %(received_ats)s::timestamptz[], %(states)s::text[],
                      %(tasks)s::int[], %(finished_ats)s::timestamptz[], %(digests)s::bytea[],
-                     %(partitions)s::int[], %(offsets)s::bigint[])
+                     %(partitions)s::int[], %(offsets)s::bigint[], %(asked_bys)s::text[])
 on conflict do nothing
 returning request_id;
 

@@ -32,7 +32,7 @@ ENTRIES = {
     "top": Entry("top", "Watch how fast records are handled, how far everybody is, how long people wait"),
     "audit": Entry(
         "audit",
-        "Show who did what, when and why: every replay, restore, redrive, discard, export and reveal",
+        "Show who did what, when and why: every replay, restore, redrive, discard, release and reveal",
     ),
     "support-bundle": Entry(
         "bundle",
@@ -44,7 +44,7 @@ ENTRIES = {
     "run": Entry("run", "Run one process in the foreground, until SIGTERM or Ctrl-C"),
     "request": Entry("emitting", "Emit a privacy request"),
     "consent": Entry("emitting", "Emit a consent change, or look at what stands"),
-    "requests": Entry("requests", "Look at privacy requests"),
+    "requests": Entry("requests", "Look at privacy requests, or withdraw one"),
     "dead-letters": Entry(
         "dead_letters", "Look at records that could not be handled, send them again, or give them up"
     ),
@@ -59,6 +59,7 @@ ENTRIES = {
         "Give a sink that joins late all past erasures, restrictions and objections, "
         "and the present consents",
     ),
+    "brake": Entry("brake", "Erasures above what may start in an hour: two people release or discard them"),
     "replay": Entry("replay", "Send the tasks of past requests and consent changes again"),
     "generate": Entry("generate", "Write what Prometheus, Grafana and editors need"),
 }

@@ -9,6 +9,8 @@ import typer
 from rich.text import Text
 
 from olvido.core.lifecycle import RequestState
+from olvido.operators.cli.acting import Reason
+from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.identities import Identities
 from olvido.operators.cli.instants import instant_of, span_of
 from olvido.operators.cli.options import spread
@@ -34,14 +36,22 @@ if TYPE_CHECKING:
 
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")]
 WIDTH_WITH_INSTANTS = 100  # columns; narrower, an id would be folded to show an instant
+# Why a request has no tasks.
+_NO_TASKS = {
+    RequestState.IDENTITY_PENDING: "it waits for its verification; no sink is asked before",
+    RequestState.RECEIVED: "it is held, and no sink is asked yet; see: olvido brake list",
+    RequestState.REFUSED: "two people discarded it; no sink was asked",
+    RequestState.WITHDRAWN: "it was withdrawn; no sink was asked",
+}
 MARGIN = 10  # columns before what stands below a task
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    requests = typer.Typer(help="Look at privacy requests.", no_args_is_help=True)
+    requests = typer.Typer(help="Look at privacy requests, or withdraw one.", no_args_is_help=True)
     requests.command("list")(spread(list_requests))
     requests.command("show")(show_request)
+    requests.command("withdraw")(withdraw_request)
     app.add_typer(requests, name="requests")
 
 
@@ -154,10 +164,36 @@ def show_request(
     _warn(declared, shown)
 
 
+def withdraw_request(
+    request_id: Annotated[str, typer.Argument(help="The request's id.")],
+    reason: Reason = "",
+) -> None:
+    """Withdraw a request that no sink was asked for yet: within its grace period, held, or not verified.
+
+    Where sinks were asked, nothing is done: it says which, and exits with 4.
+
+    Examples:
+        olvido requests withdraw 019ac8d2-9a4e-7c30-8f6b-2b1d4c5e6f70 --reason "ticket 17: she stays"
+    """
+    from olvido.operators.desk import brake as desk
+    from olvido.operators.settings import deployment
+
+    wanted = uuid_of(request_id, "request_id")
+    past = desk.withdraw(deployment(), wanted, reason)
+    if past is None:
+        messages.print(f"{wanted} is withdrawn; no sink was asked", markup=False, soft_wrap=True)
+        return
+    asked = ", ".join(f"{task.sink} ({task.outcome or 'no receipt yet'})" for task in past.latest)
+    messages.print(
+        f"olvido: too late, {wanted} is {past.request.state}; these sinks were asked: {asked or 'none'}",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+    raise typer.Exit(Exit.REFUSED)
+
+
 def _show_tasks(shown: "RequestWithTasks", rows: list[dict[str, Any]], output: Output) -> None:
     if not shown.tasks:
-        waits = shown.request.state == RequestState.IDENTITY_PENDING
-        empty = "it waits for its verification; no sink is asked before" if waits else "no sink is concerned"
+        empty = _NO_TASKS.get(RequestState(shown.request.state), "no sink is concerned")
         show([], (), output=output, empty=empty)
         return
     generations = any(task.generation for task in shown.tasks)

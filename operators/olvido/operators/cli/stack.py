@@ -130,6 +130,7 @@ def _row(finding: "Finding") -> dict[str, Any]:
         FindingRemedy.LENGTHEN_RETENTION: "lengthen retention; what has no receipt is sent again by itself",
         FindingRemedy.FIND_SILENT_SINK: "find the sink that does not answer: olvido status",
         FindingRemedy.DECIDE_DEAD_LETTERS: "olvido dead-letters list --group-by cause",
+        FindingRemedy.DECIDE_HELD: "olvido brake list",
         FindingRemedy.AS_TOLD: finding.about,
     }
     return {

@@ -18,7 +18,8 @@ from olvido.ledger.clocks import check_clock
 from olvido.ledger.figures import Figures
 from olvido.operators.desk import audit
 from olvido.operators.desk import topics as desk_topics
-from olvido.operators.desk.health import OWED_TOO_LONG, letters_wait
+from olvido.operators.desk.brake import waiting
+from olvido.operators.desk.health import OWED_TOO_LONG, erasures_wait, letters_wait
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.text import counted
 from olvido.operators.settings import deployment, private_keys, with_lines
@@ -47,6 +48,7 @@ class FindingRemedy(StrEnum):
     LENGTHEN_RETENTION = "lengthen_retention"
     FIND_SILENT_SINK = "find_silent_sink"
     DECIDE_DEAD_LETTERS = "decide_dead_letters"
+    DECIDE_HELD = "decide_held"  # two people, about the erasures above a limit
     AS_TOLD = "as_told"  # the part that found the fault says what to do
 
 
@@ -257,6 +259,7 @@ def _check_figures(declared: Deployment) -> Sequence[Finding]:
         _of_owed(overview["tasks_owed"], overview["oldest_owed_at"]),
         _of_audit(overview["reread"]),
         _of_dead_letters(overview["dead_letters"]),
+        _of_brake(waiting(declared)),
     ]
 
 
@@ -280,3 +283,9 @@ def _of_dead_letters(count: int) -> Finding:
     if count:
         return Finding(text=letters_wait(count), remedy=FindingRemedy.DECIDE_DEAD_LETTERS)
     return Finding(text="no open dead letters")
+
+
+def _of_brake(count: int) -> Finding:
+    if count:
+        return Finding(text=erasures_wait(count), remedy=FindingRemedy.DECIDE_HELD)
+    return Finding(text="the brake holds no erasures")

@@ -15,6 +15,7 @@ from olvido.core.errors import OlvidoError
 from olvido.core.sinks import Standing
 from olvido.ledger.figures import Figures
 from olvido.ledger.sink_operations import OpenOperation
+from olvido.operators.desk import brake as desk_brake
 from olvido.operators.desk import sinks as desk_sinks
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.sinks import SinkRow
@@ -142,6 +143,8 @@ def overall(directory: Path) -> Report:
     sinks = _tried(problems, lambda: desk_sinks.rows(declared))
     problems += [problem for one in sinks for problem in _problems_of(one)]
     letters = _tried(problems, lambda: [LetterCount(**row) for row in figures.dead_letters_by_cause()])
+    if held := sum(_tried(problems, lambda: [desk_brake.waiting(declared)])):
+        problems.append(Problem(text=erasures_wait(held)))
     count = sum(one.letters for one in letters)
     if count:
         problems.append(Problem(text=letters_wait(count)))
@@ -153,6 +156,12 @@ def overall(directory: Path) -> Report:
         dead_letters=tuple(letters),
         problems=tuple(problems),
     )
+
+
+def erasures_wait(count: int) -> str:
+    """An erasure above a limit is of an attack, or is a person's right: somebody has to know which."""
+    waits = counted(count, "erasure is held by the brake", "erasures are held by the brake")
+    return f"{waits} until two people decide"
 
 
 def letters_wait(count: int) -> str:

@@ -8,15 +8,17 @@ what has no receipt. The caller acknowledges after that.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from olvido.broker.contract import Received
 from olvido.broker.reading import Read, read_batch
 from olvido.broker.runtime.tracing import HandOn, following
+from olvido.core.brake import HeldFor
 from olvido.core.catalogue import Catalogue
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import Unavailable
@@ -24,6 +26,7 @@ from olvido.core.events import ConsentChange, PrivacyRequest
 from olvido.core.offsets import OffsetRange
 from olvido.core.source import id_of
 from olvido.ledger.connection import Overtaken
+from olvido.ledger.held import Braked
 from olvido.ledger.progress import ranges_of
 from olvido.ledger.rows import About, ConsentRow, RequestRow, Snapshot
 from olvido.ledger.store import Ledger
@@ -68,14 +71,16 @@ class BatchHandler(ABC, Generic[V, R]):
             batch, self.codec, key_of=lambda value: value.subject_id, group=PROCESSORS_GROUP, now=now
         )
         with following("plan", self.codec.topic.name, (item.traceparent for item in read)) as hand_on:
-            planned, prepared = until_not_overtaken(lambda: self._plan_and_save(read, letters, now, hand_on))
+            planned, prepared = until_not_overtaken(
+                lambda braked: self._plan_and_save(read, letters, now, hand_on, braked)
+            )
             # Killed before its end: the batch comes again, or it is a hole, and all of it is published again.
             self._publication.send(prepared, handled=handled(batch))
         log_refusals(self.codec.topic.name, batch, planned.duplicates, [*letters, *planned.dead_letters])
 
     @abstractmethod
-    def plan(self, read: Sequence[Read[V]], now: datetime) -> Planned[R]:
-        """Load what is known of the events, and step.
+    def plan(self, read: Sequence[Read[V]], now: datetime, braked: Mapping[UUID, HeldFor]) -> Planned[R]:
+        """Load what is known of the events, and step. No sink is asked for those that are ``braked``.
 
         Raises:
             Unavailable: the ledger does not answer.
@@ -86,7 +91,8 @@ class BatchHandler(ABC, Generic[V, R]):
         """Save what was planned and begin its publication, in one transaction; returns the publication's id.
 
         Raises:
-            Overtaken: another process has saved one of the ids by now. Nothing was saved.
+            Overtaken: another process has saved one of the ids by now, or too many erasures would start.
+                Nothing was saved.
             Unavailable: the ledger does not answer.
         """
 
@@ -94,9 +100,10 @@ class BatchHandler(ABC, Generic[V, R]):
         return [replace(row, event=self.codec.stored(row.event)) for row in rows]
 
     def _plan_and_save(
-        self, read: Sequence[Read[V]], letters: Sequence[DeadLetter], now: datetime, hand_on: HandOn
-    ) -> tuple[Planned[R], Prepared]:
-        planned = self.plan(read, now)
+        self, read: Sequence[Read[V]], letters: Sequence[DeadLetter], now: datetime, hand_on: HandOn,
+        braked: Mapping[UUID, HeldFor],
+    ) -> tuple[Planned[R], Prepared]:  # fmt: skip
+        planned = self.plan(read, now, braked)
         # Encoded while the database works; thrown away if it does not save.
         preparing = self._encoder.submit(
             self._emission.prepare,
@@ -122,11 +129,13 @@ class RequestsHandler(BatchHandler[PrivacyRequest, RequestRow]):
             requests_codec(registry), ledger, emission, catalogue, seals, clock=clock, due_after=due_after
         )
 
-    def plan(self, read: Sequence[Read[PrivacyRequest]], now: datetime) -> Planned[RequestRow]:
+    def plan(
+        self, read: Sequence[Read[PrivacyRequest]], now: datetime, braked: Mapping[UUID, HeldFor]
+    ) -> Planned[RequestRow]:
         """Each request becomes a task for every sink concerned."""
         known, verified, others = self._ledger.requests.known([item.value.request_id for item in read])
         known_requests = requests.KnownRequests(requests=known, verifications=verified, others=others)
-        return requests.step(read, known_requests, self._catalogue, self._seals, now)
+        return requests.step(read, known_requests, self._catalogue, self._seals, now, braked=braked)
 
     def save(self, planned: Planned[RequestRow], *, about: About, now: datetime) -> int | None:
         """Requests, their events and their tasks."""
@@ -137,6 +146,8 @@ class RequestsHandler(BatchHandler[PrivacyRequest, RequestRow]):
             now=now,
             due_after=self._due_after,
             publication=about,
+            held=planned.held,
+            limits=self._catalogue.limits,
         )
 
 
@@ -151,7 +162,9 @@ class ConsentsHandler(BatchHandler[ConsentChange, ConsentRow]):
             consents_codec(registry), ledger, emission, catalogue, seals, clock=clock, due_after=due_after
         )
 
-    def plan(self, read: Sequence[Read[ConsentChange]], now: datetime) -> Planned[ConsentRow]:
+    def plan(
+        self, read: Sequence[Read[ConsentChange]], now: datetime, braked: Mapping[UUID, HeldFor]
+    ) -> Planned[ConsentRow]:
         """Each change becomes a task for every sink that acts on its purpose, and may move a state."""
         changes, states, others = self._ledger.consents.known(
             [item.value.event_id for item in read], consents.keys_of(read)
@@ -177,11 +190,17 @@ def handled(batch: Sequence[Received]) -> tuple[OffsetRange, ...]:
     return ranges_of((record.topic, record.partition, record.offset) for record in batch)
 
 
-def until_not_overtaken(save: Callable[[], T]) -> T:
-    """Load, step and save; when another process was first with an id, do all three again."""
+def until_not_overtaken(save: Callable[[Mapping[UUID, HeldFor]], T]) -> T:
+    """Load, step and save; when another process was first with an id, do all three again.
+
+    So it is with erasures that are above a limit: what was found above it once is held.
+    """
+    braked: dict[UUID, HeldFor] = {}
     for _ in range(OVERTAKEN_MAX):
         try:
-            return save()
+            return save(braked)
+        except Braked as above:
+            braked |= above.held
         except Overtaken:
             continue
     raise Unavailable("another process keeps saving the same ids; it holds this partition by now")

@@ -1,12 +1,13 @@
 """Handles verifications, and starts requests whose verification came in the same moment as they did."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from olvido.broker.contract import Received
 from olvido.broker.reading import dead_letter_of, read_batch
+from olvido.core.brake import HeldFor
 from olvido.core.catalogue import Catalogue
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import Refused
@@ -17,7 +18,7 @@ from olvido.ledger.store import Ledger
 from olvido.ledger.verifications import FIRST
 from olvido.processors import verifications
 from olvido.processors.emission import Emission
-from olvido.processors.handlers.batches import Clock, handled, log_refusals
+from olvido.processors.handlers.batches import Clock, handled, log_refusals, until_not_overtaken
 from olvido.processors.publication import Publication
 from olvido.processors.stored import StoredEvents
 from olvido.schemas.codec import (
@@ -58,7 +59,7 @@ class VerificationsHandler:
             )
             for item in read
         ]
-        output, publication_id = self._save(given, now)
+        output, publication_id = until_not_overtaken(lambda braked: self._save(given, now, braked))
         self._publish(output, letters, publication_id, handled=handled(batch))
         log_refusals(self.codec.topic.name, batch, 0, [*letters, *output.dead_letters])
 
@@ -87,7 +88,8 @@ class VerificationsHandler:
             )
             for row in rows
         ]
-        output, publication_id = self._save(given, self._clock())
+        now = self._clock()
+        output, publication_id = until_not_overtaken(lambda braked: self._save(given, now, braked))
         self._publish(replace(output, dead_letters=self._new(output.dead_letters)), (), publication_id)
         return len(output.statuses)
 
@@ -98,7 +100,7 @@ class VerificationsHandler:
         return new
 
     def _save(
-        self, given: Sequence[verifications.Given], now: datetime
+        self, given: Sequence[verifications.Given], now: datetime, braked: Mapping[UUID, HeldFor]
     ) -> tuple[verifications.Released, int | None]:
         ids = [item.verification.request_id for item in given]
         known, verified, _ = self._ledger.requests.known(ids)
@@ -113,6 +115,7 @@ class VerificationsHandler:
             self._catalogue,
             self._seals,
             now,
+            braked=braked,
         )
         publication_id = self._ledger.verifications.save(
             output.rows,
@@ -121,6 +124,9 @@ class VerificationsHandler:
             now=now,
             due_after=self._due_after,
             publication=Snapshot(statuses=output.statuses).about,
+            held=output.held,
+            starts=output.starts,
+            limits=self._catalogue.limits,
         )
         letters = [
             _unreadable(request_id, request, events.get(request_id), output.unreadable[request_id], now)

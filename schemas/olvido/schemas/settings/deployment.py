@@ -11,7 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -35,6 +35,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from olvido.core.brake import Limits
 from olvido.core.canary_people import ADDRESS
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, did_you_mean
@@ -281,6 +282,14 @@ def _public_key(text: str) -> bytes:
         return b""
 
 
+class BrakeSection(_Section):
+    """How many erasures may start in an hour; those above it wait until two people decide."""
+
+    erasures_per_hour_of_one: int = Field(default=1000, ge=1)
+    erasures_per_hour: int = Field(default=5000, ge=1)
+    erase_after_s: float = Field(default=0.0, ge=0)  # a grace period before any sink is asked
+
+
 class ReconcilerSection(_Section):
     """How soon a task without a receipt is sent again, at first; the delay doubles."""
 
@@ -396,6 +405,7 @@ class Deployment(Connections):
     verification: VerificationSection = VerificationSection()
     principals: dict[str, PrincipalSection] = Field(default_factory=dict)
     accept_unsigned_until: date | None = None  # until when what no principal signed is taken; None: it is not
+    brake: BrakeSection = BrakeSection()
     reconciler: ReconcilerSection = ReconcilerSection()
     sinks: dict[str, SinkSection] = Field(min_length=1)
 
@@ -501,6 +511,11 @@ class Deployment(Connections):
                 for name, sink in self.sinks.items()
             ),
             verification_required=frozenset(self.verification.required_for),
+            limits=Limits(
+                erasures_per_hour_of_one=self.brake.erasures_per_hour_of_one,
+                erasures_per_hour=self.brake.erasures_per_hour,
+                erase_after=timedelta(seconds=self.brake.erase_after_s),
+            ),
         )
 
     @property
