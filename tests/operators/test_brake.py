@@ -13,10 +13,8 @@ from olvido.core.acts import Verb
 from olvido.core.brake import HeldFor
 from olvido.core.errors import InvalidInput
 from olvido.ledger.acts import Acts
-from olvido.ledger.connection import Database
 from olvido.operators.cli import app
 from olvido.operators.desk import acts
-from olvido.operators.desk import ledger as desk_ledger
 from olvido.operators.desk.brake import WhichHeld
 from olvido.processors import requests
 
@@ -28,8 +26,6 @@ def shell(ledger, ledger_dsn: str, monkeypatch, capsys) -> Shell:
     monkeypatch.setenv("OLVIDO_CONFIG", str(PROJECT / "olvido.toml"))
     monkeypatch.setenv("OLVIDO_LEDGER__DSN", ledger_dsn)
     monkeypatch.setenv("COLUMNS", "160")
-    # A command is a process of its own: its connection ends with it, and does not outlive the database.
-    monkeypatch.setattr(desk_ledger, "_at", lambda dsn: Database(dsn, application="tests"))
 
     def run(*words: object, who: str = "ana@ops") -> tuple[int, str]:
         monkeypatch.setattr(acts, "who", lambda: who)
