@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from olvido.core.errors import InvalidInput
 from olvido.core.subject import IdentityKind
-from olvido.schemas.privacy.identities import identities_from, normalise
+from olvido.schemas.privacy.identities import _email_by_uts46, identities_from, normalise
 
 ORDER = tuple(IdentityKind)
 EMAIL, PHONE, CUSTOMER = IdentityKind.EMAIL, IdentityKind.PHONE, IdentityKind.CUSTOMER_ID
@@ -330,3 +330,31 @@ def test_nobody_and_unknown_kinds_are_refused(given_values: dict[str, str]) -> N
     with pytest.raises(InvalidInput, match=r"^identities: ") as told:
         identities_from(given_values, ORDER)
     assert "passport" not in str(told.value)  # key and value may have been swapped
+
+
+LDH = st.text("abcXYZ019-", min_size=1, max_size=8)
+
+
+@given(local=st.text("aZ9.+_-\"'!", min_size=1, max_size=6), labels=st.lists(LDH, min_size=1, max_size=4))
+def test_an_address_in_plain_ascii_has_the_form_that_uts_46_gives_it(local: str, labels: list[str]) -> None:
+    """However it is found: a form of its own would be another person."""
+    address = f"{local}@{'.'.join(labels)}"
+    try:
+        expected = _email_by_uts46(address)
+    except InvalidInput:
+        with pytest.raises(InvalidInput):
+            normalise(IdentityKind.EMAIL, address)
+    else:
+        assert normalise(IdentityKind.EMAIL, address).normalised == expected
+
+
+@pytest.mark.parametrize("label", ["a" * 63, "a" * 64, ("a" * 63 + ".") * 4 + "es"])
+def test_a_domain_that_is_too_long_is_refused_as_uts_46_refuses_it(label: str) -> None:
+    address = f"ana@{label}.es"
+    try:
+        expected = _email_by_uts46(address)
+    except InvalidInput:
+        with pytest.raises(InvalidInput):
+            normalise(IdentityKind.EMAIL, address)
+    else:
+        assert normalise(IdentityKind.EMAIL, address).normalised == expected

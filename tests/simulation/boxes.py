@@ -31,7 +31,7 @@ from olvido.core.tasks import Task
 from olvido.schemas.privacy.opening import Forgotten
 from olvido.schemas.privacy.principal_keys import Signer
 from olvido.schemas.privacy.sealing import record_binding
-from olvido.schemas.sealed_records import KINDS, body_of, session_bytes
+from olvido.schemas.sealed_records import BODY_AT, KINDS, body_of, session_bytes, with_seal
 
 Content = tuple[str, str, UUID, str, tuple[Identity, ...]]  # region, key_id, source, subject, identities
 PROVER = "prover"  # a producer that may verify
@@ -128,6 +128,13 @@ class SealerTwin:
     def sealed(self, value: Any) -> Any:
         """A verification or a receipt."""
         return self._tagged(replace(value, seal=None), {})
+
+    def sealed_record(self, kind: str, data: bytes) -> bytes:
+        """The record of a receipt."""
+        header, signature, cipher = self._session({})
+        nonce = self._rng.randbytes(12)
+        tag = cipher.encrypt(nonce, b"", record_binding(kind, header, data[BODY_AT:]))
+        return with_seal(data, Seal(header=header, signature=signature, nonce=nonce, tag=tag))
 
     def _tagged(self, value: Any, key_ids: dict[str, str]) -> Any:
         header, signature, cipher = self._session(key_ids)

@@ -29,6 +29,7 @@ KINDS: Mapping[type[Sealed], str] = {
     LaterLook: "later_look",
 }
 _FRAME = 5  # of Confluent
+BODY_AT = _FRAME + 1  # of a record without a seal: one byte says that there is none
 
 
 def _seal_field() -> dict[str, Any]:
@@ -68,6 +69,11 @@ def body_of(value: Sealed) -> bytes:
     """What the seal of a value will be over. It has none yet."""
     assert value.seal is None
     return _writer(KINDS[type(value)])(value)[1:]  # of the seal there is one byte, which says so
+
+
+def with_seal(data: bytes, seal: Seal) -> bytes:
+    """A record that has no seal, with one."""
+    return b"".join((data[:_FRAME], seal_bytes(_Holder(seal)), data[BODY_AT:]))
 
 
 def body_in(data: bytes, seal: Seal) -> bytes:

@@ -236,7 +236,7 @@ class SinkRunner:
         return Record(
             self._receipts.topic.name,
             receipt.subject_id.encode(),
-            self._receipts.encode(self._sealer.sealed(receipt)),
+            self._sealer.sealed_record("receipt", self._receipts.encode(receipt)),
             headers_of(
                 receipt.receipt_id,
                 "olvido.receipt.v1",

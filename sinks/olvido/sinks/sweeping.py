@@ -140,7 +140,7 @@ class Sweeping:
                 Record(
                     self._looks.topic.name,
                     look.sink.encode(),
-                    self._looks.encode(self._sealer.sealed(look)),
+                    self._sealer.sealed_record("later_look", self._looks.encode(look)),
                     headers,
                 )
             ]

@@ -28,7 +28,7 @@ from olvido.core.subject import Identity
 from olvido.schemas.privacy.box import new_session_key, seal
 from olvido.schemas.privacy.principal_keys import Signer
 from olvido.schemas.privacy.region_keys import current_public_keys
-from olvido.schemas.sealed_records import KINDS, body_of, session_bytes
+from olvido.schemas.sealed_records import BODY_AT, KINDS, body_of, session_bytes, with_seal
 
 logger = logging.getLogger("olvido.schemas")
 
@@ -50,12 +50,15 @@ class _Open:
     opened_at: float
     events: int = 0
 
-    def sealed(self, value: V) -> V:
-        """The value with a tag over all that it says."""
+    def seal(self, kind: str, body: bytes) -> Seal:
+        """A tag over all that a record says."""
         nonce = os.urandom(12)
-        binding = record_binding(KINDS[type(value)], self.header, body_of(value))
-        tag = self.ciphers[CONTROL].encrypt(nonce, b"", binding)
-        return replace(value, seal=Seal(header=self.header, signature=self.signature, nonce=nonce, tag=tag))
+        tag = self.ciphers[CONTROL].encrypt(nonce, b"", record_binding(kind, self.header, body))
+        return Seal(header=self.header, signature=self.signature, nonce=nonce, tag=tag)
+
+    def sealed(self, value: V) -> V:
+        """The value with its seal."""
+        return replace(value, seal=self.seal(KINDS[type(value)], body_of(value)))
 
 
 def record_binding(kind: str, header: bytes, body: bytes) -> bytes:
@@ -138,6 +141,16 @@ class Sealer:
     def sealed(self, value: V) -> V:
         """A verification, a receipt or a later look, sealed to the control plane alone."""
         return self._session(()).sealed(value)
+
+    def sealed_record(self, kind: str, data: bytes) -> bytes:
+        """The record of a receipt or a later look, sealed to the control plane alone: encoded once.
+
+        Args:
+            kind: the name of its schema.
+            data: the record, without a seal.
+        """
+        session = self._session(())
+        return with_seal(data, session.seal(kind, data[BODY_AT:]))
 
     def _session(self, regions: Sequence[str]) -> _Open:
         recipients = tuple(sorted({CONTROL, *regions}))
