@@ -23,6 +23,7 @@ from olvido.core.outcomes import Outcome
 from olvido.core.rights.names import Action
 from olvido.core.subject import IdentityKind
 from olvido.sinks.contract import OpenedTask
+from olvido.sinks.tables.engine import only_in_others, stands_in
 
 
 @pytest.fixture
@@ -947,7 +948,7 @@ def test_an_address_among_other_text_is_the_whole_of_it_or_somebody_elses(databa
         CREATE TABLE mails (id bigint PRIMARY KEY, sent_to varchar(200));
         INSERT INTO mails VALUES (1, 'Ana <Ana@x.example>'), (2, 'bea@x.example, ana@x.example'),
             (3, 'juliana@x.example'), (4, 'ana@x.example.org'), (5, 'Bea <bea@x.example>'),
-            (6, 'write to ana@x.example.');
+            (6, 'write to ana@x.example.'), (7, 'ana@x.examples');
     """
     mails = {
         "key": "id",
@@ -957,8 +958,41 @@ def test_an_address_among_other_text_is_the_whole_of_it_or_somebody_elses(databa
     world = World(database, schema, {"mails": mails})
     [(outcome, counts)] = world.ask({"email": "ana@x.example"})
     assert [row[0] for row in world.changes["mails"][0]] == [1, 2, 6]
-    # Rows 3 and 4 hold the letters of her address as a part of another one, and name somebody else.
+    # Row 4 may name somebody else, or be a sentence without a blank after it.
     assert (outcome, counts) == (Outcome.AMBIGUOUS, {"mails.deleted": 3})
+
+
+def test_an_address_that_is_a_part_of_a_longer_one_alone_names_somebody_else(database: Database) -> None:
+    schema = """
+        CREATE TABLE mails (id bigint PRIMARY KEY, sent_to varchar(200));
+        INSERT INTO mails VALUES (1, 'Ana <Ana@x.example>'), (2, 'juliana@x.example'), (3, 'ana@x.examples'),
+            (4, 'mariana@x.example, juliana@x.example'), (5, 'juliana@x.example, ana@x.example');
+    """
+    mails = {
+        "key": "id",
+        "identities": {"email": {"column": "sent_to", "inside": True}},
+        "erase": "delete",
+    }
+    world = World(database, schema, {"mails": mails})
+    assert world.ask({"email": "ana@x.example"}) == [(Outcome.ERASED, {"mails.deleted": 2})]
+    assert [row[0] for row in world.changes["mails"][0]] == [1, 5]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"to": "\nana@x.example"}',  # escapes of JSON and of addresses of pages
+        r'{"to": "\u003cana@x.example\u003e"}',
+        "to=%20ana@x.example",
+        "-ana@x.example",
+        "联系ana@x.example",  # no blanks are written there
+        "ana@x.example.org",
+        "juliana@x.example, =ana@x.example",
+    ],
+)
+def test_what_may_be_the_end_of_something_else_before_an_address_is_not_taken_for_a_longer_one(text: str):
+    assert not stands_in("ana@x.example", text)
+    assert not only_in_others("ana@x.example", text)
 
 
 def test_her_number_leaves_arrays_of_others_also_when_two_ask_at_once(database: Database) -> None:

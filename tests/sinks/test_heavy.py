@@ -103,6 +103,22 @@ def test_the_others_of_a_batch_do_not_wait_for_a_heavy_person(
     assert receipt.counts == {"contacts.deleted": 3, "customers.deleted": 1, "addresses.deleted": 1}
 
 
+def test_who_is_stopped_after_some_chunks_is_not_told_that_no_row_was_changed(
+    postgres_target: PostgresTarget,
+) -> None:
+    """Between two chunks somebody else gets the address by which the person is searched for."""
+    target = postgres_target
+    target.add("customers", a_customer(1, email="x@x.org"), a_customer(2, email="x@x.org"))
+    task = an_erasure(email="x@x.org")
+    sink = target.sink()
+    with sink._transaction() as rows:
+        rows.journal.save_progress(task.task.key, {"contacts.deleted": 100})
+    [receipt] = sink.apply([task])
+    sink.close()
+    assert (receipt.outcome, receipt.counts) == (Outcome.AMBIGUOUS, {"contacts.deleted": 100})
+    assert receipt.detail.startswith("rows went in chunks before, and no more: several people share")
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 5, 6, 9])
 def test_killed_after_any_chunk_it_goes_on_from_there(
     heavy: PostgresTarget, sink: PostgresSink, chunk: int

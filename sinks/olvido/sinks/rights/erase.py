@@ -41,7 +41,7 @@ class EraseInTables:
         asking = {task.n: task for task in tasks if task.n not in found.judgement.held}
         for task in tasks:
             if task.n not in asking:
-                task.close(Outcome.AMBIGUOUS, HELD)
+                task.nothing_done(HELD)
         _erase_orphans(asking, target)
         _Erasure(asking, found, target).carry_out()
         if any(target.acted_on(name) for name in target.data_map.tables):

@@ -80,6 +80,13 @@ class TaskProgress:
         if detail:
             self.details.append(detail)
 
+    def nothing_done(self, why: str) -> None:
+        """Close it as ``ambiguous``: no row is changed now. Chunks of a heavy person may have gone before."""
+        changed = (
+            f"rows went in chunks before, and no more: {why}" if self.counts else f"no row was changed: {why}"
+        )
+        self.close(Outcome.AMBIGUOUS, changed)
+
     def answer(self, at: datetime) -> Answer:
         """The answer, once there is an outcome."""
         assert self.outcome is not None, f"task {self.task.task_id} was left without an outcome"

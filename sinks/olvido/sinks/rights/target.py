@@ -13,7 +13,7 @@ from olvido.sinks.tables.ownership import Holders, Judgement, Key, Lead, Match, 
 
 KEPT = "rows that name the person belong to somebody else, or may do so, and were kept as they are"
 JOINT = "rows that hang on the person and on somebody else as well were kept as they are"
-HELD = "no row was changed: a foreign key holds rows of somebody else as well to the person's"
+HELD = "a foreign key holds rows of somebody else as well to the person's"
 
 Owned = Mapping[str, Mapping[Key, Row]]  # by table, then by key
 

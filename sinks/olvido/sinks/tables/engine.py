@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum
+from string import ascii_lowercase, digits
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -328,6 +329,8 @@ class TableRows:
                 certain = forms.is_written_as(row[1], search.identity, identity.form)
             elif identity.inside:
                 certain = stands_in(value[0], row[1])
+                if not certain and only_in_others(value[0], row[1]):
+                    continue
             else:
                 certain = row[1] == value[0] or same(row[1], value[0], column, fold=fold)
                 certain = certain and (dial is None or same(row[2], value[1], dial, fold=False))
@@ -491,6 +494,27 @@ def stands_in(address: str, text: str) -> bool:
     return False
 
 
+def only_in_others(address: str, text: str) -> bool:
+    """Whether each place of a text with the letters of an address has a longer one (``juliana@``, ``ana@``).
+
+    Only letters and digits of ASCII make a longer one for certain: other scripts write no blanks before an
+    address, and a letter may be the end of an escape, such as ``\\n`` or ``%20``.
+    """
+    address, text = address.lower(), text.lower()
+    at = text.find(address)
+    if at < 0:
+        return False
+    while at >= 0:
+        before, after = text[max(at - _ESCAPE_MAX, 0) : at], text[at + len(address) : at + len(address) + 1]
+        escaped = "\\" in before or "%" in before
+        if after not in _LONGER and (escaped or before[-1:] not in _LONGER):
+            return False
+        at = text.find(address, at + 1)
+    return True
+
+
+_LONGER = frozenset(ascii_lowercase + digits)  # next to an address: then it is another one
+_ESCAPE_MAX = 6  # characters, of ``\\u003c``
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _INTEGER = re.compile(r"-?[0-9]{1,38}")
 

@@ -7,7 +7,6 @@ the data map, never with tasks or rows. What a target's SQL looks like is behind
 
 from collections.abc import Mapping, Sequence
 
-from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
 from olvido.core.tasks import IdempotencyKey
 from olvido.sinks.contract import OpenedTask, SinkSettings
@@ -76,4 +75,4 @@ def _keep_what_is_shared(tasks: Sequence[TaskProgress], judgement: Judgement) ->
     for n in judgement.shared:
         if not tasks[n].only_protects:
             tasks[n].marks = ()
-            tasks[n].close(Outcome.AMBIGUOUS, f"no row was changed: {_SHARED}")
+            tasks[n].nothing_done(_SHARED)
