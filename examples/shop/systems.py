@@ -320,11 +320,6 @@ class Systems:
         """In the order of olvido.toml."""
         return (self.crm, self.marketing, self.analytics, self.store_cn, self.store_sg)
 
-    @property
-    def postgres(self) -> tuple[Postgres, ...]:
-        """Those that are PostgreSQL."""
-        return (self.crm, self.store_sg)
-
     def plant(self, tables: Mapping[str, Mapping[str, Table]]) -> None:
         """Make all of them anew, with these rows."""
         for system in self.all:
