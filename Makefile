@@ -84,12 +84,15 @@ lock: .venv/.ready ## compile the hashed lock files anew (names no index)
 	$(BIN)/python -m compileall -q $(ROOMS)
 	@touch $@
 
-bench: .venv/.ready .venv-peers/.ready ## measure and draw: ONLY=engines|erasures|chain|growth
+bench: .venv/.ready .venv-peers/.ready ## measure and draw: ONLY=engines|erasures|sink_kinds|chain|growth
 ifneq ($(filter engines,$(or $(ONLY),engines)),)
 	$(BIN)/python bench/engines.py --keep --peers .venv-peers/bin/python
 endif
 ifneq ($(filter erasures,$(or $(ONLY),erasures)),)
 	$(BIN)/python bench/erasures.py --keep
+endif
+ifneq ($(filter sink_kinds,$(or $(ONLY),sink_kinds)),)
+	PYTHONPATH=tests $(BIN)/python bench/sink_kinds.py --keep
 endif
 ifneq ($(filter chain,$(or $(ONLY),chain)),)
 	$(BIN)/python bench/chain.py --keep

@@ -10,6 +10,7 @@ import os
 import statistics
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -19,6 +20,7 @@ from sink_postgres import CUSTOMERS, DSN, TABLES, an_erasure, settings
 
 from olvido.core.looks import LaterLook
 from olvido.core.tasks import Task
+from olvido.schemas.sealed_records import seal_bytes
 from olvido.sinks.contract import OpenedTask, Swept
 from olvido.sinks.kinds.postgres import PostgresSink
 
@@ -45,7 +47,8 @@ SELECT md5('batch ' || batch)::uuid, 'crm',
         'key_ids', json_agg('cn-2026-11'::text),
         'wrapped_keys', json_agg(encode(decode(repeat('00', 80), 'hex'), 'base64')),
         'nonces', json_agg(encode(decode(repeat('00', 12), 'hex'), 'base64')),
-        'ciphertexts', json_agg(encode(decode(repeat('00', 200), 'hex'), 'base64')))
+        'ciphertexts', json_agg(encode(decode(repeat('00', 200), 'hex'), 'base64')),
+        'seals', json_agg('{seal}'::text))
 FROM erased GROUP BY batch, age;
 ANALYZE olvido.kept_erasures, olvido.applied;
 """
@@ -60,7 +63,8 @@ def main() -> None:
     sink.check()
     sink.install()
     with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(FILL.format(first=CUSTOMERS, kept=KEPT, days=DAYS))
+        seal = b64encode(seal_bytes(an_erasure(1).task)).decode()
+        cursor.execute(FILL.format(first=CUSTOMERS, kept=KEPT, days=DAYS, seal=seal))
     nothing = [_timed(lambda: sink.look_again(_opened, _published)) for _ in range(STEPS)]
     with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(

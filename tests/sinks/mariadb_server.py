@@ -46,7 +46,7 @@ def programs() -> Programs | None:
 class MariaDBServer:
     """One server process on a port of its own."""
 
-    def __init__(self, folder: Path, found: Programs) -> None:
+    def __init__(self, folder: Path, found: Programs, *, sync: bool = False) -> None:
         self._folder = folder
         self._base = found.base
         self._environment = {**os.environ, "LD_LIBRARY_PATH": found.libraries}
@@ -57,7 +57,7 @@ class MariaDBServer:
             f"--basedir={self._base}",
             f"--datadir={folder / 'data'}",
             f"--tmpdir={folder}",  # two that start at once would delete each other's tables there
-            "--debug-no-sync",  # the data is thrown away
+            *(() if sync else ("--debug-no-sync",)),  # the data is thrown away
             "--innodb-log-file-size=16M",  # of 100 MB as usual, which every start would write
             *(["--user=root"] if os.geteuid() == 0 else []),
         ]
