@@ -18,11 +18,12 @@ _MOBILE_MARKS = (
     (re.compile(r"(\+52)1?([0-9]{10})"), ("", "1")),
     (re.compile(r"(\+54)9?([1-3][0-9]{9})"), ("9", "")),
 )
+_MARKING = ("+52", "+54")
 
 
 def phone_forms(number: str) -> tuple[str, ...]:
     """The forms of a number in E.164: the normalised one first, then the one with the other mobile mark."""
-    for pattern, marks in _MOBILE_MARKS:
+    for pattern, marks in _MOBILE_MARKS if number.startswith(_MARKING) else ():
         if match := pattern.fullmatch(number):
             country, digits = match.groups()
             return tuple(f"{country}{mark}{digits}" for mark in marks)

@@ -28,9 +28,6 @@ class IdentityKind(StrEnum):
     COOKIE_ID = "cookie_id"
 
 
-_OF_SEVERAL_FORMS = frozenset({IdentityKind.EMAIL, IdentityKind.PHONE})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """One identity in clear. Its repr is masked, so that it may stand in a traceback."""
@@ -52,8 +49,6 @@ class Identity:
         nothing that two of them differ by.
         """
         given = self.value
-        if given == self.normalised and self.kind not in _OF_SEVERAL_FORMS and given.isascii():
-            return (given,) if given.strip() else ()
         match self.kind:
             case IdentityKind.EMAIL:
                 given = given.lower() if given.isascii() else given
@@ -62,6 +57,8 @@ class Identity:
                 forms = phone_forms(self.normalised)
             case _:
                 forms = composed(self.normalised)
+        if forms == (given,) and given.isascii():  # nearly always
+            return forms if given.strip() else ()
         spelled = dict.fromkeys((self.normalised, given, *forms, *composed(given)))
         return tuple(value for value in spelled if value.strip())
 

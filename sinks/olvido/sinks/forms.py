@@ -86,10 +86,6 @@ def split(identity: Identity) -> tuple[tuple[str, str], ...]:
     return tuple((dialled, text) for dialled in (f"{code}", f"+{code}", f"00{code}") for text in texts)
 
 
-def _plain(identity: Identity, _region: str) -> Iterator[str]:
-    yield from identity.spellings
-
-
 def _e164(identity: Identity, _region: str) -> Iterator[str]:
     if _is_number(identity):
         yield from phone_forms(identity.normalised)
@@ -176,6 +172,10 @@ def _hexdigest(name: str, text: str) -> str:
     # It hides nothing: the target computed it, and this finds it again. A text that no system can hold, with
     # half a surrogate in it, has a digest that none has.
     return hashlib.new(name, text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+
+
+def _plain(identity: Identity, _region: str) -> Iterator[str]:
+    yield from identity.spellings
 
 
 _STORED: Mapping[str, Callable[[Identity, str], Iterator[str]]] = {

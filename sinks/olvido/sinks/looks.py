@@ -177,7 +177,7 @@ def _searched(
                 # Its person may use it still, so what hangs on it may be new.
                 dated = target.rows.statements.leaves_newer(name, number)
                 owners = [row.concerned for row in above.values()]
-                reached = target.reached(parent.table, above, found, {task.n: task for task in tasks})
+                reached = target.reached(name, number, above, found, {task.n: task for task in tasks})
                 for child in target.rows.children(name, number, reached):
                     (again if dated else undecided).update(owners[child.place])
     undecided.update(n for n, deleted in enumerate(gone) if too_many(deleted))
@@ -201,5 +201,5 @@ def _search_mentions(
         if mention.identity is None:
             continue
         searches = target.searches(task for task in tasks if task.n not in shared).get(mention.identity, ())
-        for search, _, certain in target.rows.mentioning(name, number, searches) if searches else ():
-            (again if certain and table.created is not None else undecided).add(search.n)
+        for match in target.rows.mentioning(name, number, searches) if searches else ():
+            (again if match.certain and table.created is not None else undecided).add(match.n)

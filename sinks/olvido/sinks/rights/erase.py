@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import lru_cache
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
@@ -102,7 +103,7 @@ class _Erasure:
         # By table: which rows go, each for one task.
         self._doomed = {name: _first_owners(rows, asking) for name, rows in found.owned.items()}
         for name, rows in found.owned.items():
-            if target.data_map.tables[name].parents:
+            if target.data_map.tables[name].parents and len(self._doomed[name]) < len(rows):
                 kept = (row for key, row in rows.items() if key not in self._doomed[name])
                 found.joint.update(n for row in kept for n in row.concerned)
 
@@ -160,11 +161,11 @@ class _Erasure:
             mention.identity, ()
         )
         owners: dict[Key, int] = {}
-        for search, key, certain in self._rows.mentioning(name, number, searches) if searches else ():
-            if certain:
-                owners.setdefault(key, search.n)
+        for match in self._rows.mentioning(name, number, searches) if searches else ():
+            if match.certain:
+                owners.setdefault(match.key, match.n)
             else:
-                self._found.judgement.others.add(search.n)
+                self._found.judgement.others.add(match.n)
         if owners:
             column = {mention.column: mention.set_to}
             self._rows.destroyed = True
@@ -210,7 +211,7 @@ class _Erasure:
             [parent] = table.parents
             above = self._doomed[parent.table]
             if above:
-                reached = self._target.reached(parent.table, above, self._found, self._asking)
+                reached = self._target.reached(name, 0, above, self._found, self._asking)
                 yield 0, list(above.values()), reached
 
     def _count_cascades(self, name: str, table: Table, owners: Sequence[int], keys: Sequence[Key]) -> None:
@@ -265,10 +266,14 @@ def _erase_orphans(asking: Mapping[int, TaskProgress], target: Target) -> None:
 def _close(asking: Mapping[int, TaskProgress], found: Found, target: Target) -> None:
     """Give each task its outcome, by what was counted and by what still names its person."""
     kept: dict[int, list[str]] = defaultdict(list)
-    for name, table in target.data_map.tables.items():
-        if table.erase is ErasureMethod.RETAIN:
-            for n in found.naming[name]:
-                kept[n].append(name)
+    retained = {
+        name: table.ground
+        for name, table in target.data_map.tables.items()
+        if table.erase is ErasureMethod.RETAIN
+    }
+    for name in retained:
+        for n in found.naming[name]:
+            kept[n].append(name)
     strangers = _still_named(asking, found, target)
     for n, task in asking.items():
         others = n in strangers
@@ -281,26 +286,21 @@ def _close(asking: Mapping[int, TaskProgress], found: Found, target: Target) -> 
             # Rows that are retained, though an earlier task of the batch may have counted them.
             task.close(Outcome.RETAINED)
         else:
-            task.close(_outcome(task.counts))
+            task.close(_outcome(tuple([what for what, rows in task.counts.items() if rows])))
         if task.outcome is Outcome.NOT_FOUND:
             task.details.append(target.searched(task))
-        task.details += _grounds(task, kept[n], target)
+        # Why rows of the person stay: those it counted, and those that an earlier task has counted.
+        task.details += [
+            f"{name}: {ground}"
+            for name, ground in retained.items()
+            if f"{name}.{ErasureMethod.RETAIN.done}" in task.counts or n in found.naming[name]
+        ]
 
 
 def _still_named(asking: Mapping[int, TaskProgress], found: Found, target: Target) -> Set[int]:
     """The tasks whose identity stands in somebody else's row, unless that has gone in the same batch."""
     named = [task for n, task in asking.items() if n in found.judgement.others]
     return target.find(named).named if named else frozenset()
-
-
-def _grounds(task: TaskProgress, kept: Sequence[str], target: Target) -> list[str]:
-    """Why rows of the task's person stay: those it counted, and those an earlier task has counted."""
-    return [
-        f"{name}: {table.ground}"
-        for name, table in target.data_map.tables.items()
-        if table.erase is ErasureMethod.RETAIN
-        and (f"{name}.{ErasureMethod.RETAIN.done}" in task.counts or name in kept)
-    ]
 
 
 def _first_owners(rows: Mapping[Key, Row], asking: Mapping[int, TaskProgress]) -> Mapping[Key, int]:
@@ -310,14 +310,15 @@ def _first_owners(rows: Mapping[Key, Row], asking: Mapping[int, TaskProgress]) -
     """
     first: dict[Key, int] = {}
     for key, row in rows.items():
-        askers = [next((n for n in holder if n in asking), None) for holder in row.holders]
-        if None not in askers:
-            first[key] = min(n for n in askers if n is not None)
+        askers = [n for holder in row.holders for n in [one for one in holder if one in asking][:1]]
+        if len(askers) == len(row.holders):
+            first[key] = min(askers)
     return first
 
 
-def _outcome(counts: Mapping[str, int]) -> Outcome:
-    done = {name.rpartition(".")[2] for name, count in counts.items() if count}
+@lru_cache(maxsize=1024)  # most tasks of a batch count the same
+def _outcome(counted: tuple[str, ...]) -> Outcome:
+    done = {name.rpartition(".")[2] for name in counted}
     return next((outcome for way, outcome in _OUTCOMES if way in done), Outcome.NOT_FOUND)
 
 

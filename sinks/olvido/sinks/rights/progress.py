@@ -1,6 +1,5 @@
 """What has come of one task of a batch so far: from nothing to its answer."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -34,7 +33,6 @@ class TaskProgress:
     n: int  # its place in the batch
     task: Task
     identities: tuple[Identity, ...]
-    spellings: Sequence[tuple[Identity, Sequence[str]]]
     outcome: Outcome | None = None  # None: its rows must be searched for
     counts: dict[str, int] = field(default_factory=dict)
     details: list[str] = field(default_factory=list)
@@ -44,11 +42,7 @@ class TaskProgress:
     @classmethod
     def of(cls, n: int, opened: OpenedTask) -> "TaskProgress":
         """A task that nothing was done for yet."""
-        spelled = [
-            (identity, [value for value in identity.spellings if "\0" not in value])  # no column holds it
-            for identity in opened.identities
-        ]
-        return cls(n, opened.task, opened.identities, spelled)
+        return cls(n, opened.task, opened.identities)
 
     @property
     def searches(self) -> bool:

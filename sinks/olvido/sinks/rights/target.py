@@ -54,15 +54,14 @@ class Target:
         for task in tasks:
             if task.searches:
                 fence = task.fence
-                for identity, spellings in task.spellings:
-                    found[identity.kind].append(Search(task.n, identity, spellings, fence))
+                for identity in task.identities:
+                    found[identity.kind].append(Search(task.n, identity, fence))
         return found
 
     def find(self, tasks: Collection[TaskProgress]) -> Judgement:
         """Every row that names an identity of these tasks, and whose it is."""
         searches = self.searches(tasks)
         names = {kind: {search.n for search in searches.get(kind, ())} for kind in IdentityKind}
-        fences = {search.n: search.fence for items in searches.values() for search in items}
         protecting = {task.n for task in tasks if task.only_protects}
         tables = self.data_map.found_by_identity
         found = {
@@ -70,7 +69,7 @@ class Target:
             for name, table in tables.items()
         }
         if any(table.climbs for table in tables.values()):
-            self._climb(found, names, fences)
+            self._climb(found, names, {task.n: task.fence for task in tasks})
         return judge({name: self.data_map.tables[name] for name in found}, found, names, protecting)
 
     def _climb(
@@ -141,13 +140,13 @@ class Target:
             mine = owned[name]
             nobodys = self.data_map.stands_for_nobody(name)
             for key, row in judgement.roots.get(name, {}).items():
-                if nobodys.intersection(key):
+                if nobodys and nobodys.intersection(key):
                     judgement.others.update(row.owners)
                     continue
-                owners = tuple(n for n in row.owners if n not in untouched) if untouched else row.owners
-                if owners:
-                    mine[key] = Row((owners,), row.shares)
-                    naming[name].update(owners)
+                left = [n for n in row.owners if n not in untouched] if untouched else row.owners
+                if left:
+                    mine[key] = Row((tuple(left),), row.shares) if untouched else row
+                    naming[name].update(left)
             self._cut(name, table, mine)
             if table.pointed_at_by:
                 common[name] = self._add_pointed_at(name, table, owned)
@@ -158,7 +157,8 @@ class Target:
                     if _goes(owned[parent.table][above], erasing) and self._holds(name, parent):
                         held[parent.table].add(above)
             for match in judgement.hanging.get(name, ()):
-                if match.n in Row(_holders(table, match.parents, owned)).owners:
+                holders = _holders(table, match.parents, owned)
+                if len(holders) == 1 and match.n in holders[0]:
                     naming[name].add(match.n)
                 else:
                     judgement.others.add(match.n)
@@ -251,11 +251,19 @@ class Target:
         return common
 
     def reached(
-        self, name: str, keys: Iterable[Key], found: Found, tasks: Mapping[int, TaskProgress]
+        self,
+        name: str,
+        number: int,
+        keys: Iterable[Key],
+        found: Found,
+        tasks: Mapping[int, TaskProgress],
     ) -> list[Reached]:
-        """Rows with the fences for what hangs on them."""
+        """Rows with the fences for the rows of a table that hang on them by one of its parents."""
+        if not self.rows.statements.leaves_newer(name, number):
+            return [(key, None) for key in keys]
         fences = {n: task.fence for n, task in tasks.items()}
-        return [(key, _fence(found.owned[name][key], fences)) for key in keys]
+        above = found.owned[self.data_map.tables[name].parents[number].table]
+        return [(key, _fence(above[key], fences)) for key in keys]
 
     def searched(self, task: TaskProgress) -> str:
         """By what a person was searched for, for a receipt that says that nobody was found."""

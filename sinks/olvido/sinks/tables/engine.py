@@ -5,7 +5,7 @@ Keys travel as text: a target's own text of a value, cast back to its type, is t
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -37,7 +37,6 @@ class Search(NamedTuple):
 
     n: int  # the task's place in the batch
     identity: Identity
-    spellings: Sequence[str]
     fence: datetime | None  # rows newer than this are not found
 
 
@@ -131,25 +130,16 @@ class TableRows:
         for kind, items in searches.items():
             for place, identity in enumerate(table.identities[kind]):
                 statement = self.statements.match(name, kind, place)
-                by_person = identity.column == table.person
-                found += [
-                    Match(search.n, key, by_person, person, search.identity, parents, shares, certain)
-                    for search, certain, key, person, parents, shares in self._held(
-                        name, kind, identity, statement, items
-                    )
-                ]
+                found += self._held(name, kind, identity, statement, items)
         return found
 
-    def mentioning(
-        self, name: str, number: int, searches: Sequence[Search]
-    ) -> Sequence[tuple[Search, Key, bool]]:
-        """The rows whose mention holds one of the identities; and whether it is the very identity."""
+    def mentioning(self, name: str, number: int, searches: Sequence[Search]) -> Sequence[Match]:
+        """The rows whose mention holds one of the identities."""
         mention = self.statements.data_map.tables[name].mentions[number]
         assert mention.identity is not None
         identity = IdentityColumn(column=mention.column, form=mention.form)
         statement = self.statements.mentioning(name, number)
-        held = self._held(name, mention.identity, identity, statement, searches)
-        return [(search, key, certain) for search, certain, key, *_ in held]
+        return self._held(name, mention.identity, identity, statement, searches)
 
     def look_up(self, name: str, reached: Sequence[Reached]) -> Mapping[int, Match]:
         """The rows with these keys that are not newer than their fences, by the place of the key."""
@@ -304,23 +294,25 @@ class TableRows:
         identity: IdentityColumn,
         statement: Sql,
         searches: Sequence[Search],
-    ) -> Iterator[tuple[Search, bool, Key, str | None, tuple[Key | None, ...], tuple[Key | None, ...]]]:
-        """The rows whose column holds one of the identities, and whether that is the very identity."""
+    ) -> list[Match]:
+        """The rows whose column holds one of the identities."""
         _, column = self.statements.holder(name, identity)
         fold = overlooks_case(kind, identity, column) or column.family is TypeFamily.FOLDED
         dial = None if identity.dial is None else self.statements.shape.column(name, identity.dial)
         asked = [
             (search, value)
             for search in searches
-            for value in stored(search, identity)
+            for value in stored(search.identity, identity)
             if fits(value[0], column) and (dial is None or fits(value[1], dial))
         ]
         if not asked:
-            return
+            return []
         given: list[Sequence[object]] = [*zip(*(value for _, value in asked), strict=True)]
         given += self._fences(name, [search.fence for search, _ in asked])
         first = 1 + len(identity.columns)
         decode = _Decoder(self.statements.row(name), first=first)
+        by_person = identity.column == self.statements.data_map.tables[name].person
+        found = []
         for row in self._run(statement, [range(len(asked)), *given]):
             search, value = asked[row[0]]
             if row[first] is None:
@@ -334,7 +326,9 @@ class TableRows:
             else:
                 certain = row[1] == value[0] or same(row[1], value[0], column, fold=fold)
                 certain = certain and (dial is None or same(row[2], value[1], dial, fold=False))
-            yield search, certain, *decode(row)
+            key, person, parents, shares = decode(row)
+            found.append(Match(search.n, key, by_person, person, search.identity, parents, shares, certain))
+        return found
 
     def _fences(self, name: str, fences: Sequence[datetime | None]) -> list[Sequence[object]]:
         created = self.statements.data_map.tables[name].created
@@ -412,7 +406,7 @@ class _Decoder:
         self._key = slice(first, first + row.key)
         self._person = at = first + row.key
         at += 1
-        self._nobody = {None, row.nobody}
+        self._nobody = row.nobody
         self._parents, at = _slices(row.parents, at)
         self._shares, at = _slices(row.shares, at)
 
@@ -423,10 +417,16 @@ class _Decoder:
         return (
             row[self._key],
             row[self._person],
-            # The row that stands for nobody is nobody's: what was cut loose from others hangs on none.
-            tuple([None if self._nobody.intersection(row[part]) else row[part] for part in self._parents]),
-            tuple([None if None in row[part] else row[part] for part in self._shares]),
+            self._pointed(row) if self._parents else (),
+            tuple([None if None in row[part] else row[part] for part in self._shares])
+            if self._shares
+            else (),
         )
+
+    def _pointed(self, row: tuple[Any, ...]) -> tuple[Key | None, ...]:
+        keys = [row[part] for part in self._parents]
+        # The row that stands for nobody is nobody's: what was cut loose from others hangs on none.
+        return tuple([None if None in key or self._nobody in key else key for key in keys])
 
 
 def _slices(sizes: Sequence[int], at: int) -> tuple[list[slice], int]:
@@ -442,13 +442,12 @@ def _columns(keys: Sequence[Key]) -> list[Sequence[object]]:
     return [range(len(keys)), *zip(*keys, strict=True)]
 
 
-def stored(search: Search, identity: IdentityColumn) -> Sequence[tuple[str, ...]]:
+def stored(identity: Identity, column: IdentityColumn) -> Sequence[tuple[str, ...]]:
     """What the columns may hold of an identity: one text, or a number and its country code."""
-    if identity.dial is not None:
-        return [(number, code) for code, number in forms.split(search.identity)]
-    if identity.form == forms.PLAIN:
-        return [(value,) for value in search.spellings]
-    return [(value,) for value in forms.stored(search.identity, identity.form)]
+    if column.dial is not None:
+        return [(number, code) for code, number in forms.split(identity)]
+    texts = identity.spellings if column.form == forms.PLAIN else forms.stored(identity, column.form)
+    return [(text,) for text in texts]
 
 
 def same(held: str, asked: str, column: Column, *, fold: bool) -> bool:

@@ -8,7 +8,6 @@ told apart by the target: the second one fails, and begins again.
 
 import json
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -48,8 +47,7 @@ class RowMarkRow(NamedTuple):
         return _order(self.rank, self.occurred_at, str(self.event_id))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """What a receipt says beyond its task: all that the journal keeps, for a task brings the rest along."""
 
     outcome: Outcome
@@ -89,7 +87,6 @@ class Journal:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._known: dict[tuple[str, int], IdempotencyKey] = {}
         # What earlier chunks have done of tasks that are not answered yet, as far as it was read.
         self.unfinished: dict[IdempotencyKey, Mapping[str, int]] = {}
 
@@ -97,9 +94,9 @@ class Journal:
         """The answers given before."""
         found: dict[IdempotencyKey, Answer] = {}
         for task_id, generation, outcome, counts, detail, applied_at, verified_at in self._session.named(
-            "remembered", self._keys(keys)
+            "remembered", keys_of(keys)
         ):
-            key = self._known[task_id, generation]
+            key = (UUID(task_id), generation)
             if not outcome:
                 self.unfinished[key] = json.loads(counts)
                 continue
@@ -115,8 +112,7 @@ class Journal:
     def known(self, keys: Sequence[IdempotencyKey]) -> Set[IdempotencyKey]:
         """Which of these tasks were done before; what was answered is not read."""
         return {
-            self._known[task_id, generation]
-            for task_id, generation in self._session.named("known", self._keys(keys))
+            (UUID(task_id), generation) for task_id, generation in self._session.named("known", keys_of(keys))
         }
 
     def remember(self, answers: Mapping[IdempotencyKey, Answer]) -> None:
@@ -126,11 +122,11 @@ class Journal:
         """
         given = list(answers.values())
         if finished := [key for key in answers if key in self.unfinished]:
-            self._session.named("forget_progress", self._keys(finished))
+            self._session.named("forget_progress", keys_of(finished))
         self._session.named(
             "remember",
             {
-                **self._keys(list(answers)),
+                **keys_of(list(answers)),
                 "outcomes": [answer.outcome.value for answer in given],
                 "counts": [_json(tuple(answer.counts.items())) for answer in given],
                 "details": [answer.detail for answer in given],
@@ -139,17 +135,11 @@ class Journal:
             at=self._session.at,
         )
 
-    def _keys(self, keys: Sequence[IdempotencyKey]) -> dict[str, Sequence[object]]:
-        """Task keys as two columns; kept, so that an answer's text need not be read again."""
-        texts = [(str(task_id), generation) for task_id, generation in keys]
-        self._known.update(zip(texts, keys, strict=True))
-        return {"task_ids": [task_id for task_id, _ in texts], "generations": [number for _, number in texts]}
-
     def save_progress(self, key: IdempotencyKey, counts: Mapping[str, int]) -> None:
         """Add what one chunk of a task has done to what earlier chunks have."""
         known = self.unfinished.get(key, {})
         total = {name: known.get(name, 0) + counts.get(name, 0) for name in {**known, **counts}}
-        self._session.named("save_progress", {**self._keys([key]), "counts": [json.dumps(total)]})
+        self._session.named("save_progress", {**keys_of([key]), "counts": [json.dumps(total)]})
 
     # --- what people decided -------------------------------------------------------------------
 
@@ -241,6 +231,11 @@ class Journal:
 @lru_cache(maxsize=1024)  # most tasks of a batch count the same
 def _json(counts: tuple[tuple[str, int], ...]) -> str:
     return json.dumps(dict(counts))
+
+
+def keys_of(keys: Sequence[IdempotencyKey]) -> dict[str, Sequence[object]]:
+    """Task keys as two columns."""
+    return {"task_ids": [task_id for task_id, _ in keys], "generations": [number for _, number in keys]}
 
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> dict[str, Sequence[object]]:

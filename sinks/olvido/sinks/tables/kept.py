@@ -6,9 +6,8 @@ each erasure cost a fifth of a batch. The keys of deleted rows, which few maps n
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
-from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -18,7 +17,7 @@ from olvido.core.subject import Handle, IdentityKind
 from olvido.core.tasks import IdempotencyKey, RequestId, Task
 from olvido.schemas.sealed_records import seal_bytes, seal_in
 from olvido.sinks.tables.dialect import Session
-from olvido.sinks.tables.journal import utc
+from olvido.sinks.tables.journal import keys_of, utc
 from olvido.sinks.tables.ownership import Key
 
 DeletedKeys = Mapping[str, Sequence[Key]]  # by table: of deleted rows on which others may still hang
@@ -50,7 +49,9 @@ class KeptErasures:
             erasures=len(tasks), tasks=written(tasks),
         )  # fmt: skip
         if keys := [task.key for task in tasks if gone.get(task.key)]:
-            self._session.named("keep_gone", _keys(keys) | {"gone": [json.dumps(gone[key]) for key in keys]})
+            self._session.named(
+                "keep_gone", keys_of(keys) | {"gone": [json.dumps(gone[key]) for key in keys]}
+            )
 
     def gone(self, task_ids: Sequence[UUID]) -> Mapping[UUID, DeletedKeys]:
         """Of tasks with generations that are kept: the keys of the rows that those have deleted, by table."""
@@ -116,7 +117,7 @@ class KeptErasures:
         self._session.named("drop_batches", {"batch_ids": batch_ids})
 
     def _drop_gone(self, keys: Sequence[IdempotencyKey]) -> None:
-        self._session.named("drop_gone", _keys(keys))
+        self._session.named("drop_gone", keys_of(keys))
 
     def _gone(self, task_ids: Sequence[UUID]) -> Mapping[IdempotencyKey, DeletedKeys]:
         rows = self._session.named("gone_of", {"task_ids": task_ids})
@@ -139,7 +140,7 @@ class KeptErasures:
         }
         keys = [task.key for tasks in held.values() for task in tasks]
         newer = {
-            (UUID(task_id), number) for task_id, number in self._session.named("superseded", _keys(keys))
+            (UUID(task_id), number) for task_id, number in self._session.named("superseded", keys_of(keys))
         }
         gone = self._gone([task_id for task_id, _ in keys])
         return [
@@ -167,29 +168,23 @@ def _first(rows: Sequence[tuple[Any, ...]], limit: int) -> Sequence[tuple[Any, .
     return taken
 
 
-def _base64(field: str) -> Callable[[Task], str]:
-    return lambda task: b64encode(getattr(task.box, field)).decode()
-
-
-_WRITTEN: Mapping[str, Callable[[Task], object]] = {
-    "task_ids": lambda task: str(task.task_id),
-    "generations": attrgetter("generation"),
-    "request_ids": lambda task: str(task.source_id),
-    "subject_ids": attrgetter("subject_id"),
-    "handles": lambda task: [(one.kind.name, one.value) for one in task.handles],
-    "asked_at": lambda task: task.occurred_at.isoformat(),  # the fence
-    "regions": attrgetter("box.region"),
-    "key_ids": attrgetter("box.key_id"),
-    "wrapped_keys": _base64("wrapped_key"),
-    "nonces": _base64("nonce"),
-    "ciphertexts": _base64("ciphertext"),
-    "seals": lambda task: b64encode(seal_bytes(task)).decode(),
-}
-
-
 def written(tasks: Sequence[Task]) -> str:
     """Tasks as one text: JSON, column by column."""
-    columns = {name: [*map(column, tasks)] for name, column in _WRITTEN.items()}
+    boxes = [task.box for task in tasks]
+    columns: Mapping[str, Sequence[object]] = {
+        "task_ids": [str(task.task_id) for task in tasks],
+        "generations": [task.generation for task in tasks],
+        "request_ids": [str(task.source_id) for task in tasks],
+        "subject_ids": [task.subject_id for task in tasks],
+        "handles": [[(one.kind, one.value) for one in task.handles] for task in tasks],
+        "asked_at": [task.occurred_at.isoformat() for task in tasks],  # the fence
+        "regions": [box.region for box in boxes],
+        "key_ids": [box.key_id for box in boxes],
+        "wrapped_keys": [b64encode(box.wrapped_key).decode() for box in boxes],
+        "nonces": [b64encode(box.nonce).decode() for box in boxes],
+        "ciphertexts": [b64encode(box.ciphertext).decode() for box in boxes],
+        "seals": [b64encode(seal_bytes(task)).decode() for task in tasks],
+    }
     return json.dumps(columns, separators=(",", ":"))
 
 
@@ -197,25 +192,25 @@ def read(text: str, sink: str) -> Sequence[Task]:
     """The tasks that were written."""
     columns = json.loads(text)
     found = []
-    for row in zip(*(columns[name] for name in _WRITTEN), strict=True):
-        task_id, generation, request_id, subject_id, handles, asked_at, region, key_id, *box = row
-        wrapped_key, nonce, ciphertext, seal = map(b64decode, box)
+    for n, task_id in enumerate(columns["task_ids"]):
         task = Task(
             task_id=UUID(task_id),
-            generation=generation,
+            generation=columns["generations"][n],
             sink=sink,
-            source=RequestId(UUID(request_id)),
-            what=Erase(utc(asked_at)),
-            subject_id=subject_id,
-            handles=tuple(Handle(kind=IdentityKind[kind], value=value) for kind, value in handles),
-            box=SealedBox(
-                region=region, key_id=key_id, wrapped_key=wrapped_key, nonce=nonce, ciphertext=ciphertext
+            source=RequestId(UUID(columns["request_ids"][n])),
+            what=Erase(utc(columns["asked_at"][n])),
+            subject_id=columns["subject_ids"][n],
+            handles=tuple(
+                Handle(kind=IdentityKind(kind), value=value) for kind, value in columns["handles"][n]
             ),
-            seal=seal_in(seal),
+            box=SealedBox(
+                region=columns["regions"][n],
+                key_id=columns["key_ids"][n],
+                wrapped_key=b64decode(columns["wrapped_keys"][n]),
+                nonce=b64decode(columns["nonces"][n]),
+                ciphertext=b64decode(columns["ciphertexts"][n]),
+            ),
+            seal=seal_in(b64decode(columns["seals"][n])),
         )
         found.append(task)
     return found
-
-
-def _keys(keys: Sequence[IdempotencyKey]) -> dict[str, Sequence[object]]:
-    return {"task_ids": [task_id for task_id, _ in keys], "generations": [number for _, number in keys]}

@@ -54,6 +54,8 @@ class Row(NamedTuple):
 
 def joined(holders: Holders) -> Holders:
     """Those who hold a row together: one, if some task is about all of them."""
+    if len(holders) == 1:
+        return holders
     common = tuple(n for n in holders[0] if all(n in other for other in holders[1:]))
     return (common,) if common else tuple(dict.fromkeys(holders))
 
@@ -93,23 +95,24 @@ def judge(
         names: by kind, the tasks that give an identity of that kind.
         protecting: the tasks that take nothing from anybody, and so may reach all who share an identity.
     """
-    told = {name: list(_told_apart(table, found[name], names)) for name, table in tables.items()}
+    strangers = {name: _strangers(table, found[name], names) for name, table in tables.items()}
     # Identities that stand in the row of somebody whom the task does not mean: several people use them.
     several = {
         (match.n, match.identity)
-        for matches in told.values()
-        for match, stranger in matches
+        for name in tables
+        for match, stranger in zip(found[name], strangers[name], strict=True)
         if stranger and match.certain and match.n not in protecting
     }
-    roots: dict[str, dict[Key, list[Match]]] = {table: {} for table in tables}
+    roots: dict[str, dict[Key, Row]] = {table: {} for table in tables}
     hanging: dict[str, list[Match]] = {table: [] for table in tables}
     people: dict[int, set[tuple[str, object]]] = defaultdict(set)
     others: set[int] = set()
     for name, table in tables.items():
         kind = table.person_kind
-        sure = {(match.n, match.key) for match in found[name] if match.certain}
-        alone = {(m.n, m.key) for m in found[name] if m.certain and (m.n, m.identity) not in several}
-        for match, stranger in told[name]:
+        certain = [match for match in found[name] if match.certain]
+        sure = {(m.n, m.key) for m in certain} if len(certain) < len(found[name]) else set()
+        alone = {(m.n, m.key) for m in certain if (m.n, m.identity) not in several} if several else set()
+        for match, stranger in zip(found[name], strangers[name], strict=True):
             if not match.certain:
                 if (match.n, match.key) not in sure:
                     others.add(match.n)  # perhaps the person's, perhaps a stranger's: nobody touches it
@@ -129,12 +132,16 @@ def judge(
                 people[match.n].add((kind.value, match.person))
             elif match.climbed and match.person is None:
                 people[match.n].add((name, match.key))  # its key is all that tells such people apart
-            if all(parent is None for parent in match.parents):
-                roots[name].setdefault(match.key, []).append(match)
-            else:
+            if any(match.parents):
                 hanging[name].append(match)
+                continue
+            row = roots[name].get(match.key)
+            if row is None:
+                roots[name][match.key] = Row(((match.n,),), match.shares)
+            elif match.n not in row.owners:
+                roots[name][match.key] = Row((tuple(sorted((*row.owners, match.n))),), row.shares)
     return Judgement(
-        roots={name: {key: _row(matches) for key, matches in rows.items()} for name, rows in roots.items()},
+        roots=roots,
         hanging=hanging,
         shared={n for n, persons in people.items() if _several(persons)},
         named={match.n for matches in found.values() for match in matches},
@@ -146,29 +153,22 @@ def leads(
     table: Table, matches: Sequence[Match], names: Mapping[IdentityKind, Set[int]]
 ) -> Iterator[tuple[Match, Lead]]:
     """The rows that matches climb to, by the parents for which the map says so."""
-    for match, stranger in _told_apart(table, matches, names):
+    for match, stranger in zip(matches, _strangers(table, matches, names), strict=True):
         if match.certain and not stranger:
             for parent, key in zip(table.parents, match.parents, strict=True):
                 if parent.climb and key is not None:
                     yield match, Lead(parent.table, key, match.n)
 
 
-def _told_apart(
-    table: Table, matches: Sequence[Match], names: Mapping[IdentityKind, Set[int]]
-) -> Iterator[tuple[Match, bool]]:
-    """Each match, and whether its row names another person than the one its task names."""
+def _strangers(table: Table, matches: Sequence[Match], names: Mapping[IdentityKind, Set[int]]) -> list[bool]:
+    """Of each match, whether its row names another person than the one its task names."""
     kind = table.person_kind
     given = names[kind] if kind is not None else frozenset[int]()
     certain = {(match.n, match.key) for match in matches if match.by_person and match.certain}
-    for match in matches:
-        told = match.person is not None and match.n in given
-        yield match, told and (match.n, match.key) not in certain
-
-
-def _row(matches: Sequence[Match]) -> Row:
-    if len(matches) == 1:  # nearly always
-        return Row(((matches[0].n,),), matches[0].shares)
-    return Row((tuple(sorted({match.n for match in matches})),), matches[0].shares)
+    return [
+        match.person is not None and match.n in given and (match.n, match.key) not in certain
+        for match in matches
+    ]
 
 
 def _several(persons: Set[tuple[str, object]]) -> bool:

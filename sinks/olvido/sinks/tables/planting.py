@@ -11,7 +11,7 @@ from olvido.core.canary_people import PlantedRow, Value
 from olvido.core.subject import Identity, IdentityKind
 from olvido.sinks.section import fault
 from olvido.sinks.tables.data_map import IdentityColumn
-from olvido.sinks.tables.engine import Search, TableRows, stored
+from olvido.sinks.tables.engine import TableRows, stored
 from olvido.sinks.tables.shape import Column
 
 
@@ -79,7 +79,7 @@ def _values(rows: TableRows, row: PlantedRow) -> Mapping[str, Value]:
 
 def _stored(address: str, column: IdentityColumn) -> str:
     identity = Identity(kind=IdentityKind.EMAIL, value=address, normalised=address)
-    return stored(Search(0, identity, (address,), None), column)[0][0]
+    return stored(identity, column)[0][0]
 
 
 def _fault(rows: TableRows, row: PlantedRow, what: str) -> Exception:

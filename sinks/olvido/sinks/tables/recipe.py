@@ -5,9 +5,11 @@ the data map, never with tasks or rows. What a target's SQL looks like is behind
 :class:`olvido.sinks.tables.dialect.Dialect`, what each action does is in ``rights/``.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from olvido.core.receipts import Receipt
+from olvido.core.rights.names import Action
 from olvido.core.tasks import IdempotencyKey
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.rights.marks import mark
@@ -38,7 +40,7 @@ def carry_out(
     keys = [one.task.key for one in batch]
     assert len(set(keys)) == len(keys), "the runner brings no task twice in one batch"
     answers = dict(rows.remembered(keys))
-    new = [one for one in batch if one.task.key not in answers]
+    new = [one for one in batch if one.task.key not in answers] if answers else batch
     if new:
         given = _answers(Target(rows, data_map, settings.purposes), new)
         rows.remember(given)
@@ -49,16 +51,16 @@ def carry_out(
 def _answers(target: Target, new: Sequence[OpenedTask]) -> Mapping[IdempotencyKey, Answer]:
     """The answers to tasks that were never done before."""
     tasks = [TaskProgress.of(n, one) for n, one in enumerate(new)]
+    if unfinished := target.rows.journal.unfinished:
+        for task in tasks:
+            # What was done of it in chunks is counted with the rest.
+            task.counts.update(unfinished.get(task.task.key, {}))
+    groups: dict[Action, list[TaskProgress]] = defaultdict(list)
     for task in tasks:
-        # What was done of it in chunks is counted with the rest.
-        task.counts.update(target.rows.journal.unfinished.get(task.task.key, {}))
-    asked = [
-        (in_tables, [task for task in tasks if task.task.action is action])
-        for action, in_tables in IN_TABLES.items()
-    ]
+        groups[task.task.action].append(task)
+    asked = [(in_tables, groups[action]) for action, in_tables in IN_TABLES.items() if action in groups]
     for in_tables, group in asked:
-        if group:
-            in_tables.begin(group, target)
+        in_tables.begin(group, target)
     if any(task.searches for task in tasks):
         judgement = target.find(tasks)
         _keep_what_is_shared(tasks, judgement)
