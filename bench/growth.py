@@ -60,9 +60,10 @@ from olvido.processors.handlers.batches import RequestsHandler
 from olvido.processors.recorder import RECEIPTS_MAX
 from olvido.producers.build import Builder
 from olvido.producers.emitter import Writer
+from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.registry import Registry
-from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment, principal_of
 from olvido.schemas.topics import PROCESSORS_GROUP, RECEIPTS, RECORDER_GROUP, REQUESTS
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.kinds.postgres import PostgresSink
@@ -708,13 +709,24 @@ def _checkpoint(stage: Measured) -> None:
 def _answers(deployment: Deployment, made: Sequence[tuple[PrivacyRequest, Record]]) -> list[Record]:
     """The receipts that the sinks would give."""
     now, catalogue = datetime.now(UTC), deployment.catalogue
+    signing = deployment.keys.signing_file.parents[1]
+    sealers = {
+        sink.name: Sealer(deployment.keys.public_dir, signing / principal_of(sink.name) / "signing.key")
+        for sink in catalogue.sinks
+    }
     with KafkaPublisher(deployment.kafka, client_id="bench") as publisher:
         emission = Emission(Registry(deployment.registry), catalogue, publisher, source="bench")
         return list(
             emission.prepare(
                 receipts=(
-                    receipt_for(
-                        task, Outcome.ERASED, applied_at=now, verified_at=now, counts={"people.deleted": 1}
+                    sealers[task.sink].sealed(
+                        receipt_for(
+                            task,
+                            Outcome.ERASED,
+                            applied_at=now,
+                            verified_at=now,
+                            counts={"people.deleted": 1},
+                        )
                     )
                     for request, _ in made
                     for task in plan_tasks(request, catalogue)
