@@ -313,6 +313,8 @@ def test_a_held_request_that_nobody_can_read_holds_up_no_other(patient, ledger_d
     ask(patient, an_erasure(1), an_erasure(2))
     with psycopg2.connect(ledger_dsn) as connection, connection.cursor() as cursor:
         cursor.execute("update events set event = 'x' where source_id = %s", (str(an_id(1)),))
+        cursor.execute("update held set held_for = 'newer' where request_id = %s", (str(an_id(1)),))
     patient.now += timedelta(hours=73)
     assert sources(start(patient)) == {an_id(2)}
     assert states(patient, 1) == ["received"]
+    assert set(brake_of(ledger_dsn).counts()) == {"newer"}

@@ -34,11 +34,11 @@ class Brake:
         with self._database.transaction() as transaction:
             return transaction.records("held_requests", asked_by=asked_by, limit=limit)
 
-    def counts(self) -> dict[HeldFor, tuple[int, datetime]]:
+    def counts(self) -> dict[str, tuple[int, datetime]]:
         """How many are held for each reason, and since when the oldest."""
         with self._database.transaction() as transaction:
             rows = transaction.rows("held_counts")
-        return {HeldFor(held_for): (count, oldest_at) for held_for, count, oldest_at in rows}
+        return {held_for: (count, oldest_at) for held_for, count, oldest_at in rows}
 
     def decide(
         self,

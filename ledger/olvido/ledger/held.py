@@ -34,7 +34,7 @@ class HeldRequest:
     """A request that may start by now."""
 
     request_id: UUID
-    held_for: HeldFor
+    released: bool  # by two people: it is not counted
     asked_by: str
     event: bytes | None
 
@@ -52,7 +52,7 @@ class Held:
         return [
             HeldRequest(
                 request_id=request_id,
-                held_for=HeldFor(held_for),
+                released=held_for == HeldFor.RELEASED,
                 asked_by=asked_by,
                 event=None if event is None else bytes(event),
             )

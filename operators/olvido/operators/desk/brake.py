@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from olvido.core.acts import Verb
-from olvido.core.brake import BRAKED, HeldDecision, HeldFor
+from olvido.core.brake import BRAKED, HeldDecision
 from olvido.core.errors import InvalidInput
 from olvido.core.lifecycle import RequestState
 from olvido.ledger.brake import Brake, Decided
@@ -62,7 +62,7 @@ def waiting(declared: Deployment) -> int:
     return braked(Brake(database(declared)).counts())
 
 
-def braked(counts: dict[HeldFor, tuple[int, datetime]]) -> int:
+def braked(counts: dict[str, tuple[int, datetime]]) -> int:
     """Of those that are held, how many wait for people."""
     return sum(count for held_for, (count, _) in counts.items() if held_for in BRAKED)
 

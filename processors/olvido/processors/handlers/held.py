@@ -76,7 +76,7 @@ class HeldRequests:
             )  # fmt: skip
             tasks += planned
             statuses.append(status_of(event, state, unanswered(planned)))
-            if one.held_for is not HeldFor.RELEASED and event.right is Right.ERASE:
+            if not one.released and event.right is Right.ERASE:
                 starts.append(Start(one.request_id, one.asked_by))
         last = due[-1].request_id if due else None
         if not started:
