@@ -1,12 +1,17 @@
 """docs/wire.md is enough: a producer and a reader of another make and ours understand each other."""
 
 import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import PROJECT
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from schemas.codecs import MemoryRegistry
@@ -33,7 +38,8 @@ from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.sealed_records import body_in, session_in
 from olvido.schemas.topics import CONSENTS, REQUESTS, tasks_topic
 
-VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))
+HERE = Path(__file__).parent
+VECTORS: dict[str, Any] = json.loads((HERE / "vectors.json").read_text(encoding="utf-8"))
 KEYS = {name: bytes.fromhex(text) for name, text in VECTORS["keys"].items()}
 SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(KEYS["signing"]).public_key().public_bytes_raw()
 NOW = datetime(2026, 11, 23, 12, 1, tzinfo=UTC)
@@ -184,7 +190,11 @@ def asked_by_another_make(kind: str) -> bytes:
 def test_what_a_producer_of_another_make_writes_is_taken_and_opens_at_our_sinks(
     kind: str, ours: OurSide
 ) -> None:
-    data = record(kind, asked_by_another_make(kind))
+    taken_and_opened(kind, asked_by_another_make(kind), ours)
+
+
+def taken_and_opened(kind: str, body: bytes, ours: OurSide) -> None:
+    data = record(kind, body)
     event = codec_of(kind).decode(data)
     ours.seals.check_source(event, data, NOW)
     tasks = plan_tasks(event, CATALOGUE)
@@ -246,3 +256,70 @@ def _plain(asked: Any) -> dict[str, Any]:
             plain |= {"occurred_at": asked.occurred_at, "purposes": list(asked.what.particulars.purposes)}
             plain |= {"decision": None, "policy_version": ""}
     return plain
+
+
+# --- a program in Go --------------------------------------------------------------------------------
+
+
+InGo = Callable[[Path], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def in_go(tmp_path_factory: pytest.TempPathFactory) -> InGo:
+    """Runs independent.go on a file of vectors; built once, from what Go brings and without a network."""
+    go = shutil.which("go", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/go/bin"]))
+    if go is None:
+        pytest.skip("no Go here: the wire is read and written by Python alone (Go 1.26 or newer)")
+    folder = tmp_path_factory.mktemp("go")
+    environment = {
+        "PATH": os.environ.get("PATH", ""), "HOME": str(Path.home()), "XDG_CONFIG_HOME": str(folder),
+        "GOCACHE": str(Path.home() / ".cache" / "go-build"),
+        "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOTOOLCHAIN": "local",
+    }  # fmt: skip
+
+    def run(*command: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(part) for part in command],
+            cwd=folder, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    if run(go, "list", "crypto/hpke").returncode:
+        pytest.skip("this Go has no HPKE: the wire is read and written by Python alone (Go 1.26 or newer)")
+    program = folder / "independent"
+    built = run(go, "build", "-o", program, HERE / "independent.go")
+    assert built.returncode == 0, built.stderr
+    return lambda vectors: run(program, vectors, PROJECT / "schemas" / "olvido" / "schemas" / "avsc")
+
+
+def test_a_program_in_go_checks_every_vector_and_what_it_writes_is_taken(in_go: InGo, ours: OurSide) -> None:
+    done = in_go(HERE / "vectors.json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["checked"] == {name: len(VECTORS[name]) for name in ("normalised", "partitions", "records")}
+    assert set(answer["written"]) == {"privacy_request", "consent_change"}
+    for kind, text in answer["written"].items():
+        taken_and_opened(kind, bytes.fromhex(text), ours)
+
+
+def test_a_program_in_go_stops_at_any_vector_that_is_wrong(in_go: InGo, tmp_path: Path) -> None:
+    altered = [*_each_altered({name: part for name, part in VECTORS.items() if name != "about"})]
+    assert len(altered) > 60
+    for at, (where, vectors) in enumerate(altered):
+        file = tmp_path / f"{at}.json"
+        file.write_text(json.dumps(vectors), encoding="utf-8")
+        assert in_go(file).returncode == 1, where  # a panic of Go's is a 2
+
+
+def _each_altered(part: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """The part once for each text and number in it, with the last character or the number changed."""
+    match part:
+        case dict() | list():
+            for name in part if isinstance(part, dict) else range(len(part)):
+                for inner, altered in _each_altered(part[name], f"{where}/{name}"):
+                    copy = part.copy()
+                    copy[name] = altered
+                    yield inner, copy
+        case str():
+            yield where, part[:-1] + ("1" if part.endswith("0") else "0")
+        case int() if not where.endswith("/partitions"):  # of another number the rest may be the same
+            yield where, part + 1
