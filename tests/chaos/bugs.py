@@ -148,9 +148,9 @@ def _wrong_regions_key() -> None:
 
 
 def _receipt_for_another_task() -> None:
-    from olvido.sinks.kinds import postgres
+    from olvido.sinks.tables import sink as tables
 
-    carry_out = postgres.carry_out
+    carry_out = tables.carry_out
 
     def next_ones(*args: Any, **kwargs: Any) -> Any:
         receipts = carry_out(*args, **kwargs)
@@ -160,7 +160,7 @@ def _receipt_for_another_task() -> None:
             for mine, other in zip(receipts, following, strict=True)
         ]
 
-    postgres.carry_out = next_ones
+    tables.carry_out = next_ones
 
 
 def _fence_ignored() -> None:

@@ -135,11 +135,11 @@ def _in_the_ledger(passing: Passing) -> None:
 
 
 def _in_the_sinks(passing: Passing) -> None:
-    from olvido.sinks.kinds import postgres
     from olvido.sinks.runner import SinkRunner
+    from olvido.sinks.tables import sink as tables
 
     _before(SinkRunner, "__call__", "read", passing)
-    _after(postgres, "carry_out", "effected", passing)
+    _after(tables, "carry_out", "effected", passing)
 
 
 def _in_faust(passing: Passing) -> None:

@@ -129,6 +129,8 @@ def test_a_sink_that_joins_late_is_live_when_it_has_done_what_was_asked_before_i
     assert {row["sink"]: row["standing"] for row in told("sinks", "list")}["ads"] == "joining"
     assert told("backfill", "show", name)["tasks"] == ERASED + OBJECTED + WITHDRAWN + 1
 
+    # Who adds a system makes the key by which its sink signs.
+    assert "sink-ads" in olvido("keys", "create").stdout
     chain.stack.supervisor.start("sink-ads")
     operations = SinkOperations(Database(chain.deployment.ledger_dsn, application="tests"))
     chain.until(lambda: not operations.open(), what="the end of the backfill", within_s=60)

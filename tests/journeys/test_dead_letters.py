@@ -32,8 +32,10 @@ from olvido.core.rights.names import Action
 from olvido.ledger.acts import Acts
 from olvido.ledger.connection import Database
 from olvido.ledger.letters import LetterSelection
+from olvido.operators.settings import signing_file
 from olvido.producers import Producer
 from olvido.schemas.codec import receipts_codec
+from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.topics import RECEIPTS, REQUESTS
 
 pytestmark = [
@@ -253,7 +255,9 @@ def test_a_receipt_for_a_task_nobody_knows_comes_back_as_the_same_letter(chain, 
         applied_at=datetime.now(UTC), verified_at=None,
     )  # fmt: skip
     codec = receipts_codec(registry)
-    publish(chain, Record(RECEIPTS.name, subject.encode(), codec.encode(receipt)))
+    signing = signing_file("sink-crm", chain.stack.directory)
+    sealed = Sealer(chain.deployment.keys.public_dir, signing).sealed(receipt)
+    publish(chain, Record(RECEIPTS.name, subject.encode(), codec.encode(sealed)))
     letter = letter_of(chain, Cause.UNKNOWN_TASK, RECEIPTS.name, after=before)
     told("dead-letters", "redrive", str(letter.dead_letter_id), *WHY)
     chain.until(lambda: attempts(chain, letter) == 2, what="coming back", within_s=30)

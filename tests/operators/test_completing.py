@@ -51,7 +51,7 @@ def bash(tmp_path: Path, script: Path):
     ("line", "offered"),
     [
         ("olvido reque", ["request", "requests"]),
-        ("olvido requests ", ["list", "show"]),
+        ("olvido requests ", ["list", "show", "withdraw"]),
         ("olvido requests list --sta", ["--state"]),
         ("olvido requests list --state ful", ["fulfilled"]),
         ("olvido requests list --sink store", ["store-cn", "store-sg"]),
@@ -59,7 +59,7 @@ def bash(tmp_path: Path, script: Path):
         ("olvido run sink ", ["crm", "marketing", "analytics", "store-cn", "store-sg"]),
         ("olvido consent withdraw --purpose t", ["testing"]),
         ("olvido request erase --region ", ["cn", "sg"]),
-        ("olvido audit --verb re", ["replay", "restore", "redrive", "reveal"]),
+        ("olvido audit --verb re", ["replay", "restore", "redrive", "release", "reveal"]),
         ("olvido topics list -o js", ["json", "jsonl"]),
     ],
 )

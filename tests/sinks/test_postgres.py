@@ -64,7 +64,7 @@ MISFITS = {
     "a fence that is no instant": (
         "ALTER TABLE customers ALTER created_at TYPE text", "customers.created", "text"),
     "a parent column that fits no key": (
-        "ALTER TABLE contacts ALTER customer_id TYPE text", "contacts.parent", "text"),
+        "ALTER TABLE contacts ALTER customer_id TYPE date USING now()", "contacts.parent", "date"),
     "a key that is not unique": (
         "ALTER TABLE customers DROP CONSTRAINT customers_pkey", "customers.key", "primary key"),
     "a key that may be null": (

@@ -23,7 +23,7 @@ def audit(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most, newest first.")] = 20,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show who did what, when and why: every replay, restore, redrive, discard, export and reveal.
+    """Show who did what, when and why: every replay, restore, redrive, discard, release and reveal.
 
     The record cannot be changed or deleted; it holds ids, counts and filters, and no person. Each act is
     linked to the one before it: exit code 10 if one was changed or taken away all the same.
