@@ -8,7 +8,7 @@ and nonces of the world's own: so a seed has one history.
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -36,6 +36,8 @@ from olvido.schemas.sealed_records import BODY_AT, KINDS, body_of, session_bytes
 Content = tuple[str, str, UUID, str, tuple[Identity, ...]]  # region, key_id, source, subject, identities
 PROVER = "prover"  # a producer that may verify
 NARROW = "narrow"  # a producer that may ask for nothing but access
+REVOKED = "revoked"  # a producer whose key was revoked before the world began
+UNDECLARED = "undeclared"  # one that signs well, and that no deployment names
 
 
 def principals_of(catalogue: Catalogue) -> dict[str, Principal]:
@@ -45,6 +47,7 @@ def principals_of(catalogue: Catalogue) -> dict[str, Principal]:
     return principals | {
         PROVER: replace(producer, name=PROVER, may_verify=True),
         NARROW: replace(producer, name=NARROW, rights=frozenset({"ACCESS"})),
+        REVOKED: replace(producer, name=REVOKED),
     }
 
 
@@ -64,7 +67,8 @@ class Signers:
         signer = self.signer(principal)
         if signer.key_id != key_id:
             return None
-        return PrincipalKey(key_id=key_id, public_key=signer.public_key)
+        revoked_at = datetime.min.replace(tzinfo=UTC) if principal == REVOKED else None
+        return PrincipalKey(key_id=key_id, public_key=signer.public_key, revoked_at=revoked_at)
 
 
 SIGNERS: Any = Signers()

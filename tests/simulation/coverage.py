@@ -20,7 +20,8 @@ CRASH_POINTS = frozenset(
                 "publish", "commit insert_requests", "commit insert_consent_changes",
                 "commit insert_verifications", "commit write_request_states", "commit delete_awaiting",
                 "commit begin_publication", "commit add_progress", "commit end_publications",
-                "commit postpone", "commit finish_operations", "commit offsets",
+                "commit postpone", "commit finish_operations", "commit hold_back", "commit end_held",
+                "commit offsets",
             )
         ),
         "processors: before take",

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from schemas.codecs import forged
-from simulation.boxes import NARROW, PROVER, SealerTwin, Vault
+from simulation.boxes import NARROW, PROVER, REVOKED, UNDECLARED, SealerTwin, Vault
 from simulation.scheduler import BEGIN
 from simulation.targets import SYSTEMS, Row, System, Target
 
@@ -511,10 +511,35 @@ def _unsigned_receipt(author: _Author, request: PrivacyRequest, _: ConsentChange
 
 def _out_of_scope(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
     """By a principal that may ask for access, and for nothing else."""
-    person = next(one for one in author._people if one.subject_id == request.subject_id)
-    wide = replace(request, request_id=author._id(), right=Right.ERASE, purposes=())
-    wide = author._sealed(wide, person, NARROW)
+    wide = _erasure_by(author, request, NARROW)
     author._poison("NOT_IN_SCOPE", wide.subject_id, author._requests.encode(wide))
+
+
+def _undeclared(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    stranger = _erasure_by(author, request, UNDECLARED)
+    author._poison("UNKNOWN_PRINCIPAL", stranger.subject_id, author._requests.encode(stranger))
+
+
+def _revoked(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    stolen = _erasure_by(author, request, REVOKED)
+    author._poison("REVOKED_KEY", stolen.subject_id, author._requests.encode(stolen))
+
+
+def _badly_signed(author: _Author, request: PrivacyRequest, _: ConsentChange) -> None:
+    """A session that its principal did not sign."""
+    erasure = _erasure_by(author, request, "producer")
+    assert erasure.seal is not None
+    signature = bytes([erasure.seal.signature[0] ^ 1]) + erasure.seal.signature[1:]
+    erasure = replace(erasure, seal=replace(erasure.seal, signature=signature))
+    author._poison("BAD_SIGNATURE", erasure.subject_id, author._requests.encode(erasure))
+
+
+def _erasure_by(author: _Author, request: PrivacyRequest, principal: str) -> PrivacyRequest:
+    """An erasure of whoever another request is about, sealed by a principal."""
+    person = next(one for one in author._people if one.subject_id == request.subject_id)
+    erasure = replace(request, request_id=author._id(), right=Right.ERASE, purposes=())
+    sealed: PrivacyRequest = author._sealed(erasure, person, principal)
+    return sealed
 
 
 def _made_of_a_change(author: _Author, _: PrivacyRequest, change: ConsentChange) -> None:
@@ -648,6 +673,9 @@ _POISONS: tuple[Any, ...] = (
     _unsigned_task,
     _unsigned_receipt,
     _out_of_scope,
+    _undeclared,
+    _revoked,
+    _badly_signed,
     _made_of_a_change,
     _Author._bad_count,
 )
