@@ -100,8 +100,7 @@ def step(
                 raise request
             if not again:  # what was saved from here was found good, by a clock that may be ahead of ours
                 _check(given, seals, now)
-            if request is not None and request.subject_id != verification.subject_id:
-                raise Refused(Cause.KEY_MISMATCH, field="subject_id", reason="not the subject of the request")
+            _check_subject(verification, request)
         except Refused as refused:
             if given.received is not None:
                 letters.append(dead_letter_of(given.received, refused, group=PROCESSORS_GROUP, now=now))
@@ -160,6 +159,16 @@ def _check(given: Given, seals: ControlSeals, now: datetime) -> None:
     check_instant(given.verification.verified.verified_at, now, field="verified.verified_at")
     if given.received is not None:
         seals.check_verification(given.verification, given.received.value or b"", now)
+
+
+def _check_subject(verification: Verification, request: KnownRequest | None) -> None:
+    """Check that a verification is about the subject of its request, where that is known.
+
+    Raises:
+        Refused: ``KEY_MISMATCH``.
+    """
+    if request is not None and request.subject_id != verification.subject_id:
+        raise Refused(Cause.KEY_MISMATCH, field="subject_id", reason="not the subject of the request")
 
 
 def _row(given: Given) -> VerificationRow:

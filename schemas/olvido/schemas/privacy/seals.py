@@ -84,8 +84,7 @@ class Seals:
         Args:
             seal: of a record or task.
             revoked_before: now, where the record has just come; None where it may have come long ago, and
-            only a
-                session that began after the revocation is refused.
+                only a session that began after the revocation is refused.
         """
         session = self._session(seal)
         principal = self._principals.get(session.principal)
