@@ -58,8 +58,11 @@ def attach(_words: Sequence[str], command: Any) -> None:  # noqa: ANN401 - Typer
     from typer._click.shell_completion import CompletionItem
 
     def completing(names: Callable[[], Iterable[str]]) -> Callable[[object, str], list[CompletionItem]]:
+        # A file answers always. On a busy machine reading it took longer than a person waits for a server.
+        offered = in_time if names in _ASKING else or_none
+
         def complete(_context: object, begun: str) -> list[CompletionItem]:
-            return [CompletionItem(name) for name in in_time(names) if name.startswith(begun)]
+            return [CompletionItem(name) for name in offered(names) if name.startswith(begun)]
 
         return complete
 
@@ -73,15 +76,20 @@ def in_time(names: Callable[[], Iterable[str]]) -> list[str]:
     found: list[str] = []
 
     def ask() -> None:
-        try:
-            found.extend(names())
-        except Exception:  # noqa: BLE001 - whatever it is, `olvido doctor` is where it is told
-            found.clear()
+        found.extend(or_none(names))
 
     asking = threading.Thread(target=ask, daemon=True)  # it does not keep the process from ending
     asking.start()
     asking.join(PATIENCE_S)
     return [] if asking.is_alive() else list(found)
+
+
+def or_none(names: Callable[[], Iterable[str]]) -> list[str]:
+    """The names, or none if something is wrong."""
+    try:
+        return list(names())
+    except Exception:  # noqa: BLE001 - whatever it is, `olvido doctor` is where it is told
+        return []
 
 
 def _sinks() -> Iterable[str]:
@@ -134,6 +142,8 @@ def _processes() -> Iterable[str]:
 
     return [part.name for part in stack.status(project()) if part.kind == "process"]
 
+
+_ASKING = frozenset({_requests, _operations, _processes})  # these ask a server, which may not answer
 
 # By the name of the parameter, whatever command it belongs to.
 NAMES: dict[str, Callable[[], Iterable[str]]] = {
