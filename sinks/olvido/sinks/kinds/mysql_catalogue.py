@@ -187,11 +187,16 @@ def _pointing(cur: Cursor, data_map: DataMap) -> Mapping[str, Sequence[ForeignKe
             "this role may not see the foreign keys of tables it has no right on, and they act all the same; "
             "GRANT PROCESS ON *.* to it",
         ) from None
-    parts: dict[tuple[str, str, str, str, int, str], list[tuple[str, str]]] = defaultdict(list)
-    for schema, table, pointed, number, ours, theirs, kind, own in cur.fetchall():
-        parts[schema, table, pointed, number, kind, own].append((ours, theirs))
+    parts: dict[tuple[str, str, str, str, str, int, str], list[tuple[str, str]]] = defaultdict(list)
+    for schema, table, place, pointed, number, ours, theirs, kind, own in cur.fetchall():
+        parts[schema, table, place, pointed, number, kind, own].append((ours, theirs))
+    onward: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (_, table, place, pointed, *_), pairs in parts.items():
+        onward[place, pointed].append(f"{table}.{pairs[0][0]}")
     pointing: dict[str, list[ForeignKey]] = defaultdict(list)
-    for (schema, table, pointed, _, kind, own), pairs in parts.items():
+    for (schema, table, place, pointed, _, kind, own), pairs in parts.items():
+        if place != own:
+            continue
         pointing[pointed].append(
             ForeignKey(
                 pointing=table if schema == own and table in data_map.tables else None,
@@ -199,6 +204,7 @@ def _pointing(cur: Cursor, data_map: DataMap) -> Mapping[str, Sequence[ForeignKe
                 columns=tuple(ours for ours, _ in pairs),
                 keys=tuple(theirs for _, theirs in pairs),
                 action="CASCADE" if kind & _CASCADE else "SET NULL" if kind & _SET_NULL else "RESTRICT",
+                onward=tuple(onward[schema, table]),
             )
         )
     return pointing

@@ -100,6 +100,8 @@ class _Erasure:
         self._target = target
         self._rows = target.rows
         self._map = target.data_map
+        # By table: rows that are not the persons' own, and that the target takes along; each for one task.
+        self._along: dict[str, dict[Key, int]] = {name: {} for name in target.data_map.tables}
         # By table: which rows go, each for one task.
         self._doomed = {name: _first_owners(rows, asking) for name, rows in found.owned.items()}
         for name, rows in found.owned.items():
@@ -109,6 +111,7 @@ class _Erasure:
 
     def carry_out(self) -> None:
         """Do to each table's rows what the data map says."""
+        self._take_along()
         for name, keys in self._found.common.items():
             if keys and _goes(name, self._target):
                 # Who erases the other people that point there at this moment has to look again.
@@ -135,20 +138,44 @@ class _Erasure:
         last = next(place for place, name in enumerate(plain) if name in self._rows.full)
         for name, keys in self._found.held.items():
             self._doomed[name] = {key: n for key, n in self._doomed[name].items() if key not in keys}
+        for name in plain[last + 1 :]:
+            self._doomed[name] = {}
+        self._take_along()
         for name in plain[: last + 1]:
             if _goes(name, self._target):
                 self._empty_mentions(name)
                 self._erase(name)
-        for name in plain[last + 1 :]:
-            self._doomed[name] = {}
         # Which shared rows those pointed at is known in this transaction only.
         for name, table in self._map.tables.items():
             if table.shared_by:
                 self._prune(name)
 
+    def _take_along(self) -> None:
+        """Find the rows that the target itself deletes with those that go, and those that go with these.
+
+        The data map names each such foreign key, so the rows are anybody's. They are counted for the task of
+        the row that they point at, and what points at them is dealt with like what points at rows that go.
+        """
+        tables = self._map.tables
+        todo = [(name, rows) for name, rows in self._doomed.items() if rows and tables[name].cascades]
+        while todo:
+            name, rows = todo.pop()
+            keys = list(rows)
+            for pointing, column in self._rows.takes_along(name):
+                known = self._doomed[pointing].keys() | self._along[pointing].keys()
+                fresh: dict[Key, int] = {}
+                for place, key in self._rows.taken_along(name, pointing, column, keys):
+                    if key not in known:
+                        fresh.setdefault(key, rows[keys[place]])
+                self._along[pointing] |= fresh
+                for n in fresh.values():
+                    self._asking[n].count(f"{pointing}.cascaded", 1)
+                if fresh and tables[pointing].cascades:
+                    todo.append((pointing, fresh))
+
     def _empty_mentions(self, name: str) -> None:
         """Cut loose the rows that mention rows of a table, before a key would forbid what follows."""
-        doomed = self._doomed[name] if _goes(name, self._target) else {}
+        doomed = {**self._doomed[name], **self._along[name]} if _goes(name, self._target) else {}
         for other, mention in self._map.mentioned_by(name) if doomed else ():
             counts = self._rows.empty_mentions(other, mention, list(doomed))
             self._count(f"{other}.unlinked", list(doomed.values()), counts)
@@ -175,8 +202,8 @@ class _Erasure:
     def _erase(self, name: str) -> None:
         table = self._map.tables[name]
         done = f"{name}.{table.erase.done}"
+        self._count_cascades(name, table)
         for number, owners, reached in self._ways(name, table):
-            self._count_cascades(name, table, owners, [key for key, _ in reached])
             counts = self._rows.erase(name, number, reached)
             self._count(done, owners, counts)
             if number is BY_KEY and may_be_left(self._target, name):
@@ -190,8 +217,9 @@ class _Erasure:
                 raise _still_there(name)
         if table.pointed_at_by and table.erase is ErasureMethod.DELETE and self._doomed[name]:
             self._rows.journal.forget_shared_rows(name, [row_key(key) for key in self._doomed[name]])
-        if (table.consent or table.objection) and self._doomed[name] and _goes(name, self._target):
-            self._rows.forget_row_marks(name, list(self._doomed[name]))
+        gone = [*self._doomed[name], *self._along[name]]
+        if (table.consent or table.objection) and gone and _goes(name, self._target):
+            self._rows.forget_row_marks(name, gone)
 
     def _keep_keys(self, name: str, owners: Sequence[int], reached: Sequence[Reached]) -> None:
         for n, (key, _) in zip(owners, reached, strict=True):
@@ -214,10 +242,14 @@ class _Erasure:
                 reached = self._target.reached(name, 0, above, self._found, self._asking)
                 yield 0, list(above.values()), reached
 
-    def _count_cascades(self, name: str, table: Table, owners: Sequence[int], keys: Sequence[Key]) -> None:
-        for cascade in table.cascades:
-            counts = self._rows.cascading(name, cascade, keys)
-            self._count(f"{cascade.rpartition('.')[0]}.cascaded", owners, counts)
+    def _count_cascades(self, name: str, table: Table) -> None:
+        """Count what the target does by itself to rows that are not known one by one, and so counted yet."""
+        going = {**self._doomed[name], **self._along[name]}
+        known = {f"{pointing}.{column}" for pointing, column in self._rows.takes_along(name)}
+        for cascade in table.cascades if going else ():
+            if cascade not in known:
+                counts = self._rows.cascading(name, cascade, list(going))
+                self._count(f"{cascade.rpartition('.')[0]}.cascaded", list(going.values()), counts)
 
     def _count(self, done: str, owners: Sequence[int], counts: Mapping[int, int]) -> None:
         for place, count in counts.items():

@@ -385,14 +385,13 @@ WHERE table_schema = DATABASE() AND index_type = 'BTREE'
 ORDER BY table_name, index_name, seq_in_index;
 
 -- name: references
--- Every foreign key that points at tables of this database, also from tables that this role may not see: schema and
--- table that point, the pointed table, columns, keys, and what a deletion does (bits: 1 cascade, 2 set null).
+-- Every foreign key, also of tables that this role may not see: schema and table that point, schema and table that
+-- are pointed at, columns, keys, and what a deletion does (bits: 1 cascade, 2 set null).
 SELECT CONVERT(CAST(CONVERT(SUBSTRING_INDEX(f.for_name, '/', 1) USING binary) AS CHAR CHARACTER SET filename) USING utf8mb4),
     CONVERT(CAST(CONVERT(SUBSTRING_INDEX(f.for_name, '/', -1) USING binary) AS CHAR CHARACTER SET filename) USING utf8mb4),
+    CONVERT(CAST(CONVERT(SUBSTRING_INDEX(f.ref_name, '/', 1) USING binary) AS CHAR CHARACTER SET filename) USING utf8mb4),
     CONVERT(CAST(CONVERT(SUBSTRING_INDEX(f.ref_name, '/', -1) USING binary) AS CHAR CHARACTER SET filename) USING utf8mb4),
     f.id, c.for_col_name, c.ref_col_name, f.type, DATABASE()
 FROM information_schema.innodb_sys_foreign AS f
 JOIN information_schema.innodb_sys_foreign_cols AS c ON c.id = f.id
-WHERE CONVERT(CAST(CONVERT(SUBSTRING_INDEX(f.ref_name, '/', 1) USING binary) AS CHAR CHARACTER SET filename) USING utf8mb4)
-    = DATABASE()
 ORDER BY f.id, c.pos;

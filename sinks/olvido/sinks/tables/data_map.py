@@ -391,6 +391,12 @@ class DataMap:
             if mention.table == name
         )
 
+    def knows_rows(self, name: str) -> bool:
+        """Whether the rows of a table that the target takes along are known by their keys."""
+        table = self.tables[name]
+        plain = not (table.shared_by or table.pointed_at_by)
+        return bool(table.key) and plain and table.erase is ErasureMethod.DELETE and self.row_by_row(name)
+
     def row_by_row(self, name: str) -> bool:
         """Whether rows that hang on parents must be known one by one; else their parents' keys do for all."""
         table = self.tables[name]
@@ -426,18 +432,23 @@ class DataMap:
     def erasing_order(self) -> tuple[str, ...]:
         """The tables, those first that point at others, so that no reference is ever left dangling.
 
-        A table also comes before those that it mentions, as far as that makes no circle: what goes anyhow
-        need not be emptied before.
+        A table also comes before those that it mentions, and before those whose rows take its own along, as
+        far as that makes no circle: what goes anyhow need not be emptied before, and is counted once.
         """
         references = list(self._references())
         order = pointing_first(self.tables, references)
-        for name, table in self.tables.items():
-            for mention in table.mentions:
-                if mention.table not in {None, name}:
-                    with suppress(CycleError):
-                        order = pointing_first(self.tables, [*references, (name, str(mention.table))])
-                        references.append((name, str(mention.table)))
+        for reference in self._wishes():
+            with suppress(CycleError):
+                order = pointing_first(self.tables, [*references, reference])
+                references.append(reference)
         return order
+
+    def _wishes(self) -> Iterable[tuple[str, str]]:
+        for name, table in self.tables.items():
+            yield from ((name, m.table) for m in table.mentions if m.table not in {None, name})
+        for name, table in self.tables.items():
+            pointing = (cascade.rpartition(".")[0] for cascade in table.cascades)
+            yield from ((one, name) for one in pointing if one in self.tables and one != name)
 
     def _references(self) -> Iterable[tuple[str, str]]:
         for name, table in self.tables.items():

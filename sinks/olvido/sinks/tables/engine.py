@@ -5,7 +5,7 @@ Keys travel as text: a target's own text of a value, cast back to its type, is t
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -204,6 +204,26 @@ class TableRows:
         """How many rows the target itself takes along with these, by the place of the key."""
         table, _, column = cascade.rpartition(".")
         return dict(self._run(self.statements.cascading(name, table, column), _columns(keys)))
+
+    def takes_along(self, name: str) -> Sequence[tuple[str, str]]:
+        """The tables of which rows go with rows of this one and are known by their keys, by which column."""
+        data_map, target = self.statements.data_map, self.statements.shape
+        return [
+            (key.pointing, key.columns[0])
+            for key in target.tables[name].foreign_keys
+            if key.action == "CASCADE"
+            and key.pointing is not None
+            and f"{key.pointing}.{key.columns[0]}" in data_map.tables[name].cascades
+            and data_map.knows_rows(key.pointing)
+        ]
+
+    def taken_along(
+        self, name: str, pointing: str, column: str, keys: Sequence[Key]
+    ) -> Iterator[tuple[int, Key]]:
+        """The rows that go with the rows with these keys: the place of the key, and the row's own key."""
+        decode = _Decoder(self.statements.row(pointing), first=1)
+        for row in self._run(self.statements.taken_along(name, pointing, column), _columns(keys)):
+            yield row[0], decode(row)[0]
 
     def unpointed(self, name: str, keys: Sequence[Key]) -> list[Key]:
         """Those of the shared rows that no row points at any more. They are locked before anybody looks."""

@@ -43,8 +43,8 @@ def check_fit(data_map: DataMap, target: TargetShape) -> tuple[str, ...]:
         _check_changes(here, name, table, shape)
         _check_pairs(here, name, table, data_map, target)
         _check_types_beside(here, name, table, target)
-    for name, table in data_map.tables.items():
-        _check_cascades(f"{place}.{name}.cascades", table, target.tables[name])
+    for name in data_map.tables:
+        _check_cascades(f"{place}.{name}.cascades", name, data_map, target)
         for key in target.tables[name].foreign_keys:
             _check_reference(f"{place}.{name}", name, key, data_map)
     return (*target.notes, *_slow(data_map, target))
@@ -371,29 +371,63 @@ def _check_reference(place: str, pointed: str, key: ForeignKey, data_map: DataMa
         )
 
 
-def _check_cascades(place: str, table: Table, shape: TableShape) -> None:
-    """What the target takes along by itself must be counted, so it may not go on from there."""
-    keys = {f"{key.pointing or key.shown}.{key.columns[0]}": key for key in shape.foreign_keys}
-    for cascade in table.cascades:
+def _check_cascades(place: str, name: str, data_map: DataMap, target: TargetShape) -> None:
+    """What the target takes along by itself must be counted, so it goes on only to what is counted, too."""
+    keys = {_cascade(key): key for key in target.tables[name].foreign_keys}
+    for cascade in data_map.tables[name].cascades:
         key = keys.get(cascade)
         if key is None or key.action in {"NO ACTION", "RESTRICT"}:
             raise fault(
                 place, f"{cascade!r} is no foreign key into this table that acts on a deletion; remove it"
             )
-        if key.action == "CASCADE" and key.onward:
+        unseen = _goes_on_unseen(key, name, data_map, target) if key.action == "CASCADE" else None
+        if unseen is not None:
             pointing = cascade.rpartition(".")[0]
             raise fault(
                 place,
-                f"{cascade!r} takes rows of {pointing} along, and {key.onward[0]} refers to those, so it "
-                f"would go on from there uncounted; add {pointing} to the data map with a parent, or drop "
-                "one of the two constraints",
+                f"{cascade!r} takes rows of {pointing} along, and {unseen} refers to those, so it "
+                f"would go on from there uncounted; add {pointing} to the data map with a parent, or with "
+                f'a key, erase = "delete" and cascades = ["{unseen}"], or drop one of the two constraints',
             )
+
+
+def _goes_on_unseen(key: ForeignKey, pointed: str, data_map: DataMap, target: TargetShape) -> str | None:
+    """What points at rows that a cascade takes along, if the erasure does not deal with it; None: nothing."""
+    order = data_map.erasing_order()
+    if (
+        key.pointing is None
+        or not data_map.knows_rows(key.pointing)
+        or data_map.sharers(key.pointing)
+        or order.index(key.pointing) > order.index(pointed)
+    ):
+        return key.onward[0] if key.onward else None
+    for onward in target.tables[key.pointing].foreign_keys:
+        named = _cascade(onward) in data_map.tables[key.pointing].cascades and onward.action not in {
+            "NO ACTION",
+            "RESTRICT",
+        }
+        mentioned = any(
+            (other, (mention.column,)) == (onward.pointing, onward.columns)
+            for other, mention in data_map.mentioned_by(key.pointing)
+            if not mention.where
+        )
+        if not named and not mentioned:
+            return f"{onward.shown}.{onward.columns[0]}"
+    return None
+
+
+def _cascade(key: ForeignKey) -> str:
+    """How ``cascades`` names a foreign key."""
+    return f"{key.pointing or key.shown}.{key.columns[0]}"
 
 
 def _reached(key: ForeignKey, pointed: str, table: Table, data_map: DataMap) -> bool:
     """Whether the map deals with the rows that point by these columns before the row they point at goes."""
-    cascade = f"{key.pointing or key.shown}.{key.columns[0]}"
-    if len(key.columns) == 1 and key.action not in {"NO ACTION", "RESTRICT"} and cascade in table.cascades:
+    if (
+        len(key.columns) == 1
+        and key.action not in {"NO ACTION", "RESTRICT"}
+        and _cascade(key) in table.cascades
+    ):
         return True
     if key.pointing is None or set(key.keys) != set(table.key):
         return False

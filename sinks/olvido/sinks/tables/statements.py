@@ -114,6 +114,12 @@ class Statements:
         point = f"{ROW}.{self.dialect.quoted(column)}"
         return self._counted(table, Sql(f"{point} = {GIVEN}.{keys[0][0]}"), keys)
 
+    def taken_along(self, name: str, table: str, column: str) -> Sql:
+        """The rows of another table that the target takes along with the given rows: place, and the row."""
+        keys = self._keys(name)
+        point = f"{ROW}.{self.dialect.quoted(column)}"
+        return self._select(table, Sql(f"{point} = {GIVEN}.{keys[0][0]}"), keys)
+
     def remaining(self, name: str, number: int | None) -> Sql:
         """How many of the given rows are still there, or are not as the erasure leaves them."""
         return self._once(("remaining", name, number), lambda: self._remaining(name, number))
