@@ -1163,6 +1163,42 @@ def test_rows_that_go_by_cascade_are_counted_once_the_map_accepts_them(
     assert world.changes["follows"] == ([(1, 2), (2, 1), (3, 1)], [])
 
 
+def test_a_cascade_goes_on_to_rows_that_the_map_names(postgres_database: PostgresDatabase) -> None:
+    """A boost goes with the words that it boosts, its marks too, and an answer stays."""
+    schema = f"""
+        {PEOPLE_SCHEMA}
+        CREATE TABLE posts (id bigint PRIMARY KEY, author bigint REFERENCES people (id),
+            boost_of bigint REFERENCES posts (id) ON DELETE CASCADE,
+            answers bigint REFERENCES posts (id) ON DELETE SET NULL);
+        CREATE TABLE marks (post bigint REFERENCES posts (id) ON DELETE CASCADE);
+        INSERT INTO posts VALUES (1, 1, NULL, NULL), (2, 2, 1, NULL), (3, 3, 2, NULL), (4, 1, 1, NULL),
+            (5, 3, NULL, 2), (6, 2, NULL, NULL);
+        INSERT INTO marks VALUES (1), (2), (3), (4), (5), (6);
+    """
+    posts: dict[str, Any] = {
+        "key": "id",
+        "parent": {"table": "people", "column": "author"},
+        "mentions": [{"table": "posts", "column": "answers"}],
+        "cascades": ["posts.boost_of"],
+        "erase": "delete",
+    }
+    message = refused(postgres_database, schema, {"people": PEOPLE, "posts": posts})
+    assert "marks" in message
+    assert "cascades" in message
+    postgres_database.run("DROP TABLE marks, posts, people")
+    posts["cascades"] = ["posts.boost_of", "marks.post"]
+    world = World(postgres_database, schema, {"people": PEOPLE, "posts": posts})
+    [(outcome, counts)] = world.ask({"customer_id": "ana"})
+    assert outcome is Outcome.ERASED
+    assert counts == {
+        "people.deleted": 1,
+        "posts.deleted": 2,
+        "posts.cascaded": 2,
+        "posts.unlinked": 1,
+        "marks.cascaded": 4,
+    }
+
+
 TRIGGERS = {
     "vetoes": "BEFORE DELETE ON people FOR EACH ROW WHEN (old.id = 1) EXECUTE FUNCTION act()",
     "raises": "BEFORE DELETE ON people FOR EACH ROW WHEN (old.id = 1) EXECUTE FUNCTION act()",

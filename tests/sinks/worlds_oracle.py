@@ -53,9 +53,20 @@ def acts_unseen(world: World) -> bool:
             if key.pointed == name and key.action == "CASCADE" and f"{key.table}.{key.columns[0]}" in named
         }
         # What goes by a cascade would take along what points at it in its turn.
-        if any(key.pointed in taken and key.action in ACTING for key in world.foreign_keys):
+        onward = [key for key in world.foreign_keys if key.pointed in taken and key.action in ACTING]
+        if not all(_goes_on(world, key) for key in onward):
             return True
     return False
+
+
+def _goes_on(world: World, key: Any) -> bool:
+    """Whether the map names what a cascade does by this key in its turn."""
+    if world.tables.get(key.pointed, {}).get("erase") != "delete":
+        return False
+    ways = [one for one in world.tables.get(key.table, {}).get("mentions", ()) if "where" not in one]
+    mentioned = any(one.get("table") == key.pointed and _columns(one) == key.columns for one in ways)
+    named = f"{key.table}.{key.columns[0]}" in world.tables[key.pointed].get("cascades", ())
+    return named or mentioned
 
 
 def _covered(world: World, key: Any, cascades: set[str]) -> bool:
@@ -97,6 +108,7 @@ class _Batch:
             and not isinstance(loose := one.get(key) if key else table.get("unlink"), bool)
             and loose is not None
         }
+        self._along: set[Id] = set()  # what the target takes along
         self._joint: dict[Id, set[int]] = {}  # rows of somebody else as well, and the tasks they hang on
 
     def deed(self) -> Deed:
@@ -119,13 +131,14 @@ class _Batch:
             for n, (theirs, _) in enumerate(found)
             if any(self._alone(one, n) and self._erase(one[0]) == "retain" for one in theirs)
         }
-        self._mention(done, untouched)
         gone = {one for one in self._owners if self._erase(one[0]) == "delete"}
+        self._along = self._taken_along(gone)
+        self._mention(done, untouched)
         shared = self._shared_of(self._owners)
         for one in self._owners:
             done.counts[f"{one[0]}.{self._erase(one[0])}"] += 1
             self._change(one)
-        self._cascade(gone, done)
+        self._cascade(gone | self._along, done)
         self._prune(shared, done.counts)
         for n, task in enumerate(self._tasks):
             if self._named_in(task, done.state):
@@ -346,7 +359,30 @@ class _Batch:
                     counts[f"{one[0]}.unlinked"] += 1
                     row[column] = mention.get("set")
 
+    def _taken_along(self, gone: set[Id]) -> set[Id]:
+        """The rows of anybody that the target deletes with those gone, and with these in their turn."""
+        along: set[Id] = set()
+        keys = [
+            key
+            for key in self._world.foreign_keys
+            if key.action == "CASCADE"
+            and f"{key.table}.{key.columns[0]}" in self._table(key.pointed).get("cascades", ())
+        ]
+        while True:
+            fresh = {
+                one
+                for key in keys
+                for one, row in self._before.items()
+                if one[0] == key.table
+                and self._at.get((key.pointed, tuple(row[c] for c in key.columns))) in gone | along
+            } - (gone | along)
+            if not fresh:
+                return along
+            along |= fresh
+
     def _goes(self, one: Id | None) -> bool:
+        if one in self._along:
+            return True
         return one in self._owners and self._erase(one[0]) != "retain"
 
     def _change(self, one: Id) -> None:
