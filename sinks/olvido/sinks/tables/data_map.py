@@ -445,7 +445,7 @@ class DataMap:
 
     def _wishes(self) -> Iterable[tuple[str, str]]:
         for name, table in self.tables.items():
-            yield from ((name, m.table) for m in table.mentions if m.table not in {None, name})
+            yield from ((name, m.table) for m in table.mentions if m.table is not None and m.table != name)
         for name, table in self.tables.items():
             pointing = (cascade.rpartition(".")[0] for cascade in table.cascades)
             yield from ((one, name) for one in pointing if one in self.tables and one != name)
