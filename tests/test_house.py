@@ -1,6 +1,7 @@
 """The house is as it is described: rooms, lock file, commands in the docs, links, containers, workflows."""
 
 import ast
+import graphlib
 import json
 import os
 import re
@@ -8,7 +9,8 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
@@ -114,16 +116,71 @@ def of_the_terminal(tree: ast.AST) -> Iterator[str]:
                 yield text
 
 
+@cache
+def parsed() -> Mapping[Path, ast.Module]:
+    """Every module of the rooms, as Python reads it, by its path in the project."""
+    return {
+        path.relative_to(PROJECT): ast.parse(path.read_text(encoding="utf-8"))
+        for path in tracked()
+        if path.suffix == ".py" and path.relative_to(PROJECT).parts[1:2] == ("olvido",)
+    }
+
+
 def test_a_class_name_means_one_thing():
     """In all rooms together: a reader who meets a name need not ask of which room it is."""
     where: dict[str, list[str]] = {}
-    for path in tracked():
-        if path.suffix == ".py" and path.relative_to(PROJECT).parts[1:2] == ("olvido",):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                    where.setdefault(node.name, []).append(str(path.relative_to(PROJECT)))
+    for path, module in parsed().items():
+        for node in ast.walk(module):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(str(path))
     assert len(where) > 300
     assert {name: paths for name, paths in where.items() if len(paths) > 1} == {}
+
+
+LINES_MAX = 70  # of a function: it fits on one screen
+
+
+def test_a_function_fits_on_one_screen():
+    lines = {
+        f"{path}: {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path, module in parsed().items()
+        for node in ast.walk(module)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert len(lines) > 1_000
+    assert {name: count for name, count in lines.items() if count > LINES_MAX} == {}
+
+
+def test_no_two_modules_import_each_other():
+    """Not by way of others either, nor inside a function, nor for the types alone."""
+    names = {
+        ".".join(path.with_suffix("").parts[1:]).removesuffix(".__init__"): module
+        for path, module in parsed().items()
+    }
+    imported = {name: set(imports_of(module, names)) - {name} for name, module in names.items()}
+    assert sum(map(len, imported.values())) > 1_000
+    graphlib.TopologicalSorter(imported).prepare()  # raises CycleError, which names them
+
+
+def imports_of(module: ast.Module, names: Collection[str]) -> Iterator[str]:
+    for node in ast.walk(module):
+        match node:
+            case ast.Import(names=imported):
+                yield from (one.name for one in imported if one.name in names)
+            case ast.ImportFrom(module=str(source), names=imported):
+                for one in imported:
+                    yield from [name for name in (f"{source}.{one.name}", source) if name in names][:1]
+
+
+NUMBERED_TWICE = {"0010", "0011"}  # applied by name in every ledger there is: they keep their names
+
+
+def test_a_migration_has_a_number_of_its_own():
+    """They are applied in the order of their names: of two with one number, none knows which comes first."""
+    folder = PROJECT / "ledger" / "olvido" / "ledger" / "migrations"
+    numbers = Counter(path.name.partition("_")[0] for path in folder.glob("*.sql"))
+    assert sorted(numbers) == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+    assert {number for number, count in numbers.items() if count > 1} == NUMBERED_TWICE
 
 
 def test_the_desk_prints_nothing_asks_nothing_and_knows_no_exit_code():

@@ -91,16 +91,11 @@ def step(
     held: list[HeldRow] = []
     for given in batch:
         verification, request_id = given.verification, given.verification.request_id
-        request = known.requests.get(request_id)
         key = (request_id, verification.subject_id)
         stored = known.verifications.get(key)
         again = stored is not None and (stored.event_id, stored.place) == (verification.event_id, given.place)
         try:
-            if isinstance(request, Refused):
-                raise request
-            if not again:  # what was saved from here was found good, by a clock that may be ahead of ours
-                _check(given, seals, now)
-            _check_subject(verification, request)
+            request = _checked(given, known.requests.get(request_id), seals, now, again=again)
         except Refused as refused:
             if given.received is not None:
                 letters.append(dead_letter_of(given.received, refused, group=PROCESSORS_GROUP, now=now))
@@ -150,25 +145,24 @@ def _erasures(
             yield Start(request_id, asked_by(event))
 
 
-def _check(given: Given, seals: ControlSeals, now: datetime) -> None:
-    """Check when it was verified, and by whom where the record is at hand.
+def _checked(
+    given: Given, request: KnownRequest | Refused | None, seals: ControlSeals, now: datetime, *, again: bool
+) -> KnownRequest | None:
+    """The request of a verification, where it is known, once it was checked who verified whom, and when.
 
     Raises:
-        Refused: it cannot be so, or its principal may not say it.
+        Refused: it cannot be so; its principal may not verify it; it is about another subject than the
+            request's.
     """
-    check_instant(given.verification.verified.verified_at, now, field="verified.verified_at")
-    if given.received is not None:
-        seals.check_verification(given.verification, given.received.value or b"", now)
-
-
-def _check_subject(verification: Verification, request: KnownRequest | None) -> None:
-    """Check that a verification is about the subject of its request, where that is known.
-
-    Raises:
-        Refused: ``KEY_MISMATCH``.
-    """
-    if request is not None and request.subject_id != verification.subject_id:
+    if isinstance(request, Refused):
+        raise request
+    if not again:  # what was saved from here was found good, by a clock that may be ahead of ours
+        check_instant(given.verification.verified.verified_at, now, field="verified.verified_at")
+        if given.received is not None:
+            seals.check_verification(given.verification, given.received.value or b"", now)
+    if request is not None and request.subject_id != given.verification.subject_id:
         raise Refused(Cause.KEY_MISMATCH, field="subject_id", reason="not the subject of the request")
+    return request
 
 
 def _row(given: Given) -> VerificationRow:
