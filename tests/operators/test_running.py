@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from olvido.core.errors import InvalidInput
+from olvido.core.errors import ConfigError, InvalidInput
 from olvido.operators.local import programs, running, stack
 from olvido.operators.local.errors import StackError
 from olvido.operators.local.program import Program
@@ -79,7 +79,20 @@ def test_a_map_that_is_wrong_is_told_before_anything_is_started(project: Path, w
 
 def test_the_look_at_the_map_leaves_the_environment_as_it_is(project: Path) -> None:
     before = dict(os.environ)
-    running._check_map(project)
+    running._checked_map(project)
+    assert dict(os.environ) == before
+
+
+def test_an_address_of_an_earlier_up_is_not_taken_for_one_of_this_up(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its port may be somebody else's by now: then the part is given another one, and no process the old."""
+    up(project)
+    (project / ".olvido" / "stack.env").write_text("OLVIDO_LEDGER__DSN=postgresql://127.0.0.1:1/ledger\n")
+    monkeypatch.setenv("OLVIDO_REGISTRY__URL", "http://127.0.0.1:1")  # so that it ends here
+    before = dict(os.environ)
+    with pytest.raises(ConfigError, match=r"OLVIDO_REGISTRY__URL is set, but"):
+        running.start(project, Console(file=io.StringIO()))
     assert dict(os.environ) == before
 
 
@@ -95,7 +108,7 @@ def test_the_map_of_the_example_is_right_before_anybody_knows_an_address(
     for name in [name for name in os.environ if name.startswith("OLVIDO_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("OLVIDO_CONFIG", str(tmp_path / "olvido.toml"))
-    running._check_map(tmp_path)
+    running._checked_map(tmp_path)
 
 
 def test_the_map_of_the_page_about_your_own_systems_is_right(
@@ -106,7 +119,7 @@ def test_the_map_of_the_page_about_your_own_systems_is_right(
     start, tables = [text for text in examples if "[sinks.blog" in text]  # the second is added to the first
     (project / "olvido.toml").write_text(f"{start}\n{tables}", encoding="utf-8")
     monkeypatch.setenv("BLOG_DSN", "postgresql://127.0.0.1/blog")
-    running._check_map(project)
+    running._checked_map(project)
 
 
 def test_with_another_olvido_toml_each_process_is_another_program(project: Path) -> None:

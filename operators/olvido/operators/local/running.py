@@ -34,8 +34,7 @@ def start(directory: Path, console: Console, *, parts_only: bool = False) -> Sta
         ConfigError: olvido.toml, an address or a topic is not as it may be; the message has the fix.
     """
 
-    if not parts_only:
-        _check_map(directory)
+    hidden = frozenset[str]() if parts_only else secrets_of(_checked_map(directory))
 
     def programs(parts: Stack) -> list[Program]:
         # The addresses of the embedded parts are known only now. What the caller's environment
@@ -47,7 +46,6 @@ def start(directory: Path, console: Console, *, parts_only: bool = False) -> Sta
         prepare(declared, directory, lambda text: console.print(text, markup=False))
         return [*shop, *programs_of(declared, directory)]
 
-    hidden = frozenset[str]() if parts_only else secrets_of(deployment())
     started = stack.up(directory, programs, console, parts_only=parts_only, hidden=hidden)
     if not parts_only:
         wait_for_readers(console, started)
@@ -114,17 +112,18 @@ def last_error(log: Path) -> str:
     return ""
 
 
-def _check_map(directory: Path) -> None:
-    """Check olvido.toml as `olvido config check` does, before anything is started.
+def _checked_map(directory: Path) -> Deployment:
+    """What olvido.toml declares, checked as `olvido config check` does before anything is started.
 
-    At the first `up` nobody knows the addresses of the embedded parts yet: something stands in for them.
+    Nobody knows the addresses of the embedded parts yet: those of an earlier `up` or something else stands in
+    for them, and none of it stays in the environment. A part whose port is taken by now moves to another.
     """
     before = dict(os.environ)
     try:
         load_stack_env(directory)
         for name, value in {**stack.STAND_INS, **stand_ins(directory)}.items():
             os.environ.setdefault(name, value)
-        checked()
+        return checked()
     finally:
         os.environ.clear()
         os.environ.update(before)
