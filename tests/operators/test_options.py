@@ -15,6 +15,7 @@ from olvido.operators.cli.options import spread
 class Span:
     since: Annotated[str, typer.Option("--from", help="Since when.")]
     until: Annotated[str | None, typer.Option("--to", help="Until when.")] = None
+    day: Annotated[list[str] | None, typer.Option(help="Which day; repeat.")] = None
 
 
 @pytest.fixture
@@ -34,6 +35,8 @@ def called():
             raise InvalidInput("name", "is nobody")
         if span.since == "never":
             raise InvalidInput("since", "never was")
+        if span.since == "daily":
+            raise InvalidInput("days", "are none")
         if span.since == "other":
             raise InvalidInput("email", "is no option of this command")
 
@@ -66,6 +69,7 @@ def test_a_field_without_a_default_must_be_given(called):
     [
         (("friday", "--from", "never"), "--from: never was"),
         (("nobody", "--from", "2h"), "NAME: is nobody"),
+        (("friday", "--from", "daily"), "--day: are none"),
         (("friday", "--from", "other"), "email: is no option"),
     ],
 )

@@ -137,10 +137,10 @@ def _rights() -> Iterable[str]:
 
 
 def _processes() -> Iterable[str]:
-    from olvido.operators.local import stack
+    from olvido.operators.local.part_status import status
     from olvido.operators.settings import project
 
-    return [part.name for part in stack.status(project()) if part.kind == "process"]
+    return [part.name for part in status(project()) if part.kind == "process"]
 
 
 _ASKING = frozenset({_requests, _operations, _processes})  # these ask a server, which may not answer

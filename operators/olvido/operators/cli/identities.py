@@ -58,8 +58,10 @@ class Identities:
 def _read(path: Path) -> dict[str, str]:
     try:
         read = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise InvalidInput("identities_from", "is not a readable JSON object") from None
+    except OSError as error:
+        raise InvalidInput("identities_from", f"cannot be read: {error.strerror}") from None
+    except ValueError:  # its text names a person
+        raise InvalidInput("identities_from", "is not a JSON object in UTF-8") from None
     if not isinstance(read, dict) or not all(isinstance(value, str) for value in read.values()):
         raise InvalidInput("identities_from", 'is not an object of strings such as {"email": "…"}')
     return read

@@ -46,7 +46,9 @@ def named_as_typed(command: Any) -> Iterator[None]:  # noqa: ANN401 - Typer's co
     try:
         yield
     except InvalidInput as error:
-        typed = next((_typed(param) for param in command.params if param.name == error.field), error.field)
+        # An option that repeats is named once for each value, and its argument for all of them.
+        names = (error.field, error.field.removesuffix("s"))
+        typed = next((_typed(param) for param in command.params if param.name in names), error.field)
         raise type(error)(typed, error.reason) from None
 
 

@@ -74,7 +74,7 @@ def down(
 def restart(
     process: Annotated[
         str | None,
-        typer.Argument(help="Its name in `olvido status`, such as sink-crm; without one, all."),
+        typer.Argument(help="Its name, or a sink's, as `olvido status` has it; without one, all."),
     ] = None,
 ) -> None:
     """Start Olvido's processes here anew, one or all; broker, registry and database go on.
@@ -83,7 +83,7 @@ def restart(
 
     Examples:
         olvido restart
-        olvido restart sink-crm
+        olvido restart crm
     """
     from olvido.operators.local.running import restart
 

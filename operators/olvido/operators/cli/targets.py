@@ -12,7 +12,6 @@ from olvido.operators.cli.exits import Exit
 from olvido.operators.cli.identities import Identities
 from olvido.operators.cli.options import spread
 from olvido.operators.cli.output import Form, Output, chosen, console, messages, print_data, show
-from olvido.operators.cli.progress import progress
 from olvido.operators.desk.text import counted
 
 if TYPE_CHECKING:
@@ -45,6 +44,7 @@ def discover(sink: Name, rows: Rows = ROWS, output: Form = Output.TABLE) -> None
         olvido sinks discover crm >> olvido.toml
         olvido sinks discover crm -o json
     """
+    from olvido.operators.cli.progress import progress
     from olvido.operators.desk import discovering as desk
     from olvido.operators.settings import deployment
 
@@ -94,6 +94,7 @@ def check(sink: Name, rows: Rows = ROWS, output: CheckForm = CheckOutput.TABLE) 
         olvido sinks check crm -o json
         olvido sinks check crm -o github
     """
+    from olvido.operators.cli.progress import progress
     from olvido.operators.desk import discovering, omissions
     from olvido.operators.settings import deployment
 

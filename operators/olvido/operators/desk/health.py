@@ -20,7 +20,7 @@ from olvido.operators.desk import sinks as desk_sinks
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.sinks import SinkRow
 from olvido.operators.desk.text import counted, span
-from olvido.operators.local import stack
+from olvido.operators.local import part_status
 from olvido.operators.settings import deployment
 from olvido.schemas.topics import readers_of
 
@@ -125,7 +125,7 @@ def overall(directory: Path) -> Report:
     declared = deployment()
     problems: list[Problem] = []
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        processes = list(threads.map(_process, stack.status(directory)))
+        processes = list(threads.map(_process, part_status.status(directory)))
     for one in processes:
         if one.state not in {"running", "starting", "given"}:
             problems.append(Problem(text=f"{one.name} is {one.state}; see {one.log}"))
@@ -195,7 +195,7 @@ def _sink(one: SinkRow) -> SinkHealth:
     )
 
 
-def _process(part: stack.PartStatus) -> Process:
+def _process(part: part_status.PartStatus) -> Process:
     reads = part.kind == "process" and part.state == "running" and part.address
     return Process(
         name=part.name,

@@ -5,7 +5,6 @@ import struct
 import urllib.error
 import urllib.request
 
-import psutil  # type: ignore[import-untyped, unused-ignore]
 import psycopg2
 
 ANSWER_S_MAX = 3.0
@@ -70,6 +69,8 @@ def postgres_refuses(dsn: str) -> str | None:
 
 def listens(pid: int, port: int) -> bool:
     """Whether this process, and not another, is the one that listens on the port."""
+    import psutil  # type: ignore[import-untyped, unused-ignore]
+
     try:
         connections = psutil.Process(pid).net_connections(kind="tcp")
     except psutil.AccessDenied:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -23,8 +22,16 @@ from olvido.core.errors import ConfigError, InvalidInput, did_you_mean
 from olvido.operators.local import kafka, postgres, registry
 from olvido.operators.local.errors import PartFailed, StackError, tail
 from olvido.operators.local.locks import locked
+from olvido.operators.local.marked import this_process
+from olvido.operators.local.part_status import (
+    KAFKA_VARIABLE,
+    REGISTRY_VARIABLE,
+    PartStatus,
+    refusal_of,
+    status,
+)
 from olvido.operators.local.parts import cache_folder, fetch_archive, fetch_jars, load_lock, repository
-from olvido.operators.local.probes import connects, kafka_answers, listens, postgres_refuses, registry_answers
+from olvido.operators.local.probes import kafka_answers, listens, postgres_refuses, registry_answers
 from olvido.operators.local.program import Program
 from olvido.operators.local.state import (
     ADMIN_ENV,
@@ -36,12 +43,9 @@ from olvido.operators.local.state import (
     port_is_free,
     write_env,
 )
-from olvido.operators.local.supervisor import UP_STATES, ProcessStatus, Supervisor, this_process
+from olvido.operators.local.supervisor import UP_STATES, Supervisor
 from olvido.operators.settings import STACK_ENV, read_env
 
-KAFKA_VARIABLE = "OLVIDO_KAFKA__BOOTSTRAP_SERVERS"
-KAFKA_OPTIONS_VARIABLE = "OLVIDO_KAFKA__OPTIONS"
-REGISTRY_VARIABLE = "OLVIDO_REGISTRY__URL"
 LEDGER_VARIABLE = "OLVIDO_LEDGER__DSN"
 ADMIN_VARIABLE = "OLVIDO_POSTGRES_ADMIN_DSN"
 # Each database has a role of its own name, which can reach no other.
@@ -72,24 +76,6 @@ HEALTHY_S_MAX = 120.0  # 1 to 6 s on an idle machine; a loaded one may take ten 
 STEADY_S_MAX = 3.0  # beyond a program's own start_s
 GRACE_S = 3.0  # PostgreSQL that was just killed starts at the second try: its children still hold its memory
 LOOK_AGAIN_AFTER_S = 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartStatus:
-    """One line of `olvido status`."""
-
-    name: str
-    kind: str  # `part`, `process`, or `given` for a part that runs elsewhere
-    state: (
-        str  # supervisord's word in lower case; `given`, `silent`; `stopped`, `orphaned` when it does not run
-    )
-    pid: int | None = None
-    address: str = ""
-    uptime: timedelta | None = None
-    restarts: int = 0
-    exit_status: int | None = None  # of its last end; negative for a signal
-    note: str = ""
-    log: Path | None = None  # `tail -f` it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,9 +214,9 @@ def restart(directory: Path, name: str | None = None, *, console: Console | None
     with locked(StateFolder(project=directory).lock, what=f"the stack in {directory}", console=console):
         supervisor = running(directory).supervisor
         processes = [each for each, known in supervisor.known().items() if known["kind"] == "process"]
-        if name is not None and name not in processes:
+        chosen = processes if name is None else [each for each in processes if each in (name, f"sink-{name}")]
+        if name is not None and not chosen:
             raise InvalidInput("process", f"no process {name!r} runs here{did_you_mean(name, processes)}")
-        chosen = processes if name is None else [name]
         with ThreadPoolExecutor(max(1, len(chosen))) as pool:
             list(pool.map(supervisor.restart, chosen))
     return chosen
@@ -252,24 +238,6 @@ def running(directory: Path) -> Stack:
         given=frozenset(folder.load().given),
         supervisor=supervisor,
     )
-
-
-def status(directory: Path) -> list[PartStatus]:
-    """Tell how each part and program is; empty when there never was an `up`. Changes nothing."""
-    folder = StateFolder(project=directory)
-    if not folder.exists():
-        return []
-    state = folder.load()
-    supervisor = Supervisor(folder, state.mark)
-    running = supervisor.status()
-    # Looked for only when nobody answers: it reads the environment of every process of the machine.
-    absent = "stopped" if running or not supervisor.orphans() else "orphaned"
-    statuses = [
-        _part_status(name, known, running.get(name), absent=absent, log=folder.log(name))
-        for name, known in supervisor.known().items()
-    ]
-    addresses = read_env(folder.path / STACK_ENV)
-    return statuses + [_given_status(name, addresses.get(name, "")) for name in state.given]
 
 
 @contextmanager
@@ -317,30 +285,12 @@ def _given(environ: Mapping[str, str], state: State, remembered: Mapping[str, st
 def _check_given(given: Mapping[str, str]) -> None:
     """Raise ConfigError for a given address that does not answer: never start a part in its stead."""
     for name, value in given.items():
-        if reason := _refusal(name, value):
+        if reason := refusal_of(name, value):
             shown = value if name in (KAFKA_VARIABLE, REGISTRY_VARIABLE) else "the database"
             raise ConfigError(
                 f"{name} is set, but {shown} does not answer: {reason}. "
                 f"Start it or correct {name}; or unset {name} to have olvido run one here."
             )
-
-
-def _refusal(name: str, value: str) -> str | None:
-    if name == KAFKA_VARIABLE:
-        if "security.protocol" in os.environ.get(KAFKA_OPTIONS_VARIABLE, ""):
-            # Logging in is for those who know how: here it is only tried whether somebody listens.
-            return None if connects(value) else "no connection"
-        if kafka_answers(value):
-            return None
-        if connects(value):
-            return (
-                "what listens there is no Kafka in clear; for TLS or SASL give "
-                f'{KAFKA_OPTIONS_VARIABLE}={{"security.protocol": …}}'
-            )
-        return "no connection"
-    if name == REGISTRY_VARIABLE:
-        return None if registry_answers(value) else "GET /subjects gave no list of subjects"
-    return postgres_refuses(value)
 
 
 def _wanted(parts: frozenset[str], given: Mapping[str, str]) -> frozenset[str]:
@@ -571,29 +521,15 @@ def _start_programs(
             )
 
 
-def _part_status(
-    name: str, known: Mapping[str, str], now: ProcessStatus | None, *, absent: str, log: Path
-) -> PartStatus:
-    if now is None:
-        return PartStatus(name=name, kind=known["kind"], state=absent, address=known["address"], log=log)
-    return PartStatus(
-        name=name,
-        kind=known["kind"],
-        state=now.state,
-        pid=now.pid,
-        address=known["address"],
-        uptime=now.uptime,
-        restarts=now.restarts,
-        exit_status=now.exit_status,
-        note=now.note,
-        log=log,
-    )
-
-
-def _given_status(variable: str, value: str) -> PartStatus:
-    shown = value if variable in (KAFKA_VARIABLE, REGISTRY_VARIABLE) else f"given by {variable}"
-    state = "silent" if _refusal(variable, value) else "given"
-    return PartStatus(name=variable, kind="given", state=state, address=shown)
-
-
-__all__ = ["PARTS", "PartStatus", "Program", "Stack", "StackError", "down", "status", "temporary_stack", "up"]
+__all__ = [
+    "PARTS",
+    "REGISTRY_VARIABLE",
+    "PartStatus",
+    "Program",
+    "Stack",
+    "StackError",
+    "down",
+    "status",
+    "temporary_stack",
+    "up",
+]

@@ -9,7 +9,7 @@ import contextlib
 import http.client
 import json
 import os
-import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,10 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-import psutil  # type: ignore[import-untyped, unused-ignore]
-from supervisor.xmlrpc import Faults, SupervisorTransport
+from typing import TYPE_CHECKING, Any
 
 from olvido.operators.local.errors import StackError, tail
 from olvido.operators.local.program import Program, escaped
@@ -36,6 +33,10 @@ ORPHAN_STOP_S_MAX = 20.0  # PostgreSQL writes a checkpoint first
 LOOK_AGAIN_AFTER_S = 0.05
 UP_STATES = frozenset({"STARTING", "RUNNING"})
 DOWN_STATES = frozenset({"STOPPED", "EXITED", "FATAL"})
+BAD_NAME, NO_FILE, NOT_EXECUTABLE = 10, 20, 21  # faults, as `supervisor.xmlrpc.Faults` has them
+
+if TYPE_CHECKING:
+    import psutil  # type: ignore[import-untyped, unused-ignore]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,9 +145,9 @@ class Supervisor:
         try:
             self._call("supervisor.startProcess", name, False)
         except xmlrpc.client.Fault as fault:
-            if fault.faultCode == Faults.BAD_NAME:
+            if fault.faultCode == BAD_NAME:
                 raise StackError(f"the supervisor knows no program {name!r}") from fault
-            if fault.faultCode in (Faults.NO_FILE, Faults.NOT_EXECUTABLE):
+            if fault.faultCode in (NO_FILE, NOT_EXECUTABLE):
                 raise StackError(f"{name} can't be run: {fault.faultString}") from fault
             # ALREADY_STARTED is what was wanted; SPAWN_ERROR is told by status() and tried again.
 
@@ -155,7 +156,7 @@ class Supervisor:
         try:
             self._call("supervisor.stopProcess", name, True)
         except xmlrpc.client.Fault as fault:
-            if fault.faultCode == Faults.BAD_NAME:
+            if fault.faultCode == BAD_NAME:
                 raise StackError(f"the supervisor knows no program {name!r}") from fault
 
     def restart(self, name: str) -> None:
@@ -178,23 +179,26 @@ class Supervisor:
             self._call("supervisor.shutdown")
         self._wait_for_end()
 
-    def orphans(self) -> list[psutil.Process]:
+    def orphans(self) -> "list[psutil.Process]":
         """The living processes of this stack, by its mark, supervisord among them."""
-        mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-        return [each for each in psutil.process_iter() if each.pid not in mine and _has_mark(each, self.mark)]
+        from olvido.operators.local.marked import marked  # a look at a stack that runs needs none of it
+
+        return marked(MARK, self.mark)
 
     def stop_orphans(self) -> None:
         """Stop every process of this stack: asked first, killed when it has not ended in time.
 
         Raises StackError when one can't be ended.
         """
+        from olvido.operators.local.marked import end
+
         deadline = time.monotonic() + ORPHAN_STOP_S_MAX
         asked: set[int] = set()
         while left := self.orphans():
             for process in left:
                 if process.pid not in asked or time.monotonic() > deadline:
                     asked.add(process.pid)
-                    _signal(process, kill=time.monotonic() > deadline)
+                    end(process, kill=time.monotonic() > deadline)
             if time.monotonic() > deadline + ORPHAN_STOP_S_MAX:
                 pids = ", ".join(str(process.pid) for process in left)
                 raise StackError(
@@ -296,7 +300,7 @@ owner={self.owner}
         path = self.folder.socket_path(self.mark)
         if not path.exists():
             raise ConnectionRefusedError(path)
-        transport = SupervisorTransport(None, None, serverurl=f"unix://{path}")
+        transport = _Transport(path)
         # The host is a formality of xmlrpc.client; the transport goes to the socket.
         with xmlrpc.client.ServerProxy("http://localhost", transport=transport, allow_none=True) as proxy:
             call: Any = proxy
@@ -308,10 +312,25 @@ owner={self.owner}
                 raise ConnectionError(f"{path}: {error!r}") from error
 
 
-def this_process() -> str:
-    """The owner to name when a supervisor must not outlive the process that asked for it."""
-    process = psutil.Process()
-    return f"{process.pid}@{process.create_time():.2f}"
+class _Transport(xmlrpc.client.Transport):
+    """To the socket of a supervisord. Its own, `SupervisorTransport`, loads all of its HTTP server."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: object) -> http.client.HTTPConnection:
+        return _Connection(self._path)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self._path))
 
 
 def _process_status(info: Mapping[str, Any], restarts: int) -> ProcessStatus:
@@ -326,16 +345,3 @@ def _process_status(info: Mapping[str, Any], restarts: int) -> ProcessStatus:
         exit_status=int(info["exitstatus"]) if info["stop"] else None,
         note=str(info["spawnerr"]),
     )
-
-
-def _has_mark(process: psutil.Process, mark: str) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark)
-    except (psutil.Error, OSError):
-        return False  # gone meanwhile, or another user's
-
-
-def _signal(process: psutil.Process, *, kill: bool) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        # SIGINT is PostgreSQL's fast shutdown (SIGTERM waits for clients); the JVM and Python heed it too.
-        process.send_signal(signal.SIGKILL if kill else signal.SIGINT)
