@@ -23,6 +23,7 @@ from olvido.core.outcomes import Outcome
 from olvido.core.rights.names import Action
 from olvido.core.subject import IdentityKind
 from olvido.sinks.contract import OpenedTask
+from olvido.sinks.rights.target import JOINT
 from olvido.sinks.tables.engine import only_in_others, stands_in
 
 
@@ -575,15 +576,35 @@ CARD_TABLES = {
 
 
 def test_what_her_rows_alone_point_at_is_hers_with_all_below_it(database: Database) -> None:
-    world = World(database, CARDS, CARD_TABLES)
+    schema = f"{CARDS}; DELETE FROM payments WHERE id = 3;"
+    world = World(database, schema, CARD_TABLES)
     assert world.ask({"customer_id": "ana"}) == [
         (
             Outcome.ERASED,
-            {"people.deleted": 1, "payments.deleted": 3, "cards.deleted": 1, "stamps.deleted": 1},
+            {"people.deleted": 1, "payments.deleted": 3, "cards.deleted": 2, "stamps.deleted": 2},
         )
     ]
+    assert world.changes["cards"] == ([(1, "ana"), (2, "ana and bea")], [])
+    assert world.changes["stamps"] == ([(1, "noon"), (2, "noon")], [])
+
+
+def test_what_somebody_elses_row_points_at_as_well_stays_and_she_is_not_erased(database: Database) -> None:
+    """The card with her name on it stayed, and the answer was `erased`."""
+    world = World(database, CARDS, CARD_TABLES)
+    [receipt] = world.apply(an_erasure(customer_id="ana"))
+    assert (receipt.outcome, receipt.detail) == (Outcome.AMBIGUOUS, JOINT)
+    assert receipt.counts == {
+        "people.deleted": 1, "payments.deleted": 3, "cards.deleted": 1, "stamps.deleted": 1
+    }  # fmt: skip
     assert world.changes["cards"] == ([(1, "ana")], [])
     assert world.changes["stamps"] == ([(1, "noon")], [])
+    # Now nothing else points at it.
+    assert world.ask({"customer_id": "bea"}) == [
+        (
+            Outcome.ERASED,
+            {"people.deleted": 1, "payments.deleted": 2, "cards.deleted": 2, "stamps.deleted": 2},
+        )
+    ]
 
 
 def test_what_the_rows_of_two_people_point_at_goes_when_both_ask_at_once(database: Database) -> None:
@@ -599,7 +620,10 @@ def test_what_the_rows_of_two_people_point_at_stays_when_one_of_them_only_restri
     tables = {**CARD_TABLES, "people": {**PEOPLE, "restrict": {"email": "x"}, "identities": {
         "customer_id": "name"}}}  # fmt: skip
     world = World(database, CARDS, tables)
-    world.apply(an_erasure(customer_id="ana"), a_task(Action.RESTRICT, identities(customer_id="bea")))
+    hers, _ = world.apply(
+        an_erasure(customer_id="ana"), a_task(Action.RESTRICT, identities(customer_id="bea"))
+    )
+    assert (hers.outcome, hers.detail) == (Outcome.AMBIGUOUS, JOINT)
     assert world.changes["cards"] == ([(1, "ana")], [])
 
 

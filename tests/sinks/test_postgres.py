@@ -598,8 +598,11 @@ def test_the_last_two_at_an_address_race_and_leave_none_behind(
             batches = ([an_erasure(customer_id="C-1")], [an_erasure(customer_id="C-2")])
             work = [pool.submit(sink.apply, batch) for sink, batch in zip((one, other), batches, strict=True)]
             receipts = [receipt for each in work for receipt in each.result()]
-            assert [receipt.outcome for receipt in receipts] == [Outcome.ERASED, Outcome.ERASED]
-            assert sum(receipt.counts.get("addresses.deleted", 0) for receipt in receipts) == 1
+            # Who was first was the only one to find somebody else there.
+            first = Outcome.ERASED if way == "shared_by" else Outcome.AMBIGUOUS
+            taking = [receipt for receipt in receipts if receipt.counts.get("addresses.deleted")]
+            assert [receipt.outcome for receipt in taking] == [Outcome.ERASED]
+            assert [receipt.outcome for receipt in receipts if receipt not in taking] == [first]
             assert shop.rows("addresses") == shop.rows("customers") == []
 
 

@@ -124,7 +124,7 @@ class _Batch:
         done = Deed(
             self._state,
             untouched=untouched,
-            ambiguous=ambiguous | untouched | set().union(*self._joint.values()),
+            ambiguous=ambiguous | untouched | set().union(*self._joint.values()) | self._pointing_at_joint(),
         )
         done.retained = {
             n
@@ -299,6 +299,14 @@ class _Batch:
     def _own_pointed(self) -> bool:
         """A row is theirs if all that point at it are."""
         growing = False
+        for one, pointing in self._pointed():
+            if pointing and all(other in self._owners for other in pointing):
+                self._owners[one] = _joined([each for other in pointing for each in self._owners[other]])
+                growing = True
+        return growing
+
+    def _pointed(self) -> Iterator[tuple[Id, list[Id]]]:
+        """The rows that are nobody's so far, each with the rows that lead to it."""
         for one in [one for one in self._before if one[0] == POINTED and one not in self._owners]:
             pointing = [
                 other
@@ -306,10 +314,18 @@ class _Batch:
                 for other, row in self._before.items()
                 if other[0] == pointer["table"] and self._to(row, pointer, POINTED) == one
             ]
-            if one not in self._nobodys and pointing and all(other in self._owners for other in pointing):
-                self._owners[one] = _joined([each for other in pointing for each in self._owners[other]])
-                growing = True
-        return growing
+            if one not in self._nobodys:
+                yield one, pointing
+
+    def _pointing_at_joint(self) -> set[int]:
+        """The tasks whose rows point at one at which rows of somebody else point as well."""
+        return {
+            n
+            for _, pointing in self._pointed()
+            for other in pointing
+            for each in self._owners.get(other, ())
+            for n in each
+        }
 
     def _stopped(self) -> set[int]:
         """The tasks whose rows cannot be deleted, because a key holds somebody else's to them."""

@@ -105,7 +105,8 @@ class _Erasure:
         # By table: which rows go, each for one task.
         self._doomed = {name: _first_owners(rows, asking) for name, rows in found.owned.items()}
         for name, rows in found.owned.items():
-            if target.data_map.tables[name].parents and len(self._doomed[name]) < len(rows):
+            table = target.data_map.tables[name]
+            if (table.parents or table.pointed_at_by) and len(self._doomed[name]) < len(rows):
                 kept = (row for key, row in rows.items() if key not in self._doomed[name])
                 found.joint.update(n for row in kept for n in row.concerned)
 

@@ -136,6 +136,7 @@ class Target:
         joint: set[int] = set()
         held: dict[str, set[Key]] = {name: set() for name in self.data_map.tables}
         common: dict[str, Sequence[Key]] = {}
+        pointing: dict[str, Mapping[Key, Holders]] = {}
         for name, table in self.data_map.tables.items():
             mine = owned[name]
             nobodys = self.data_map.stands_for_nobody(name)
@@ -149,7 +150,7 @@ class Target:
                     naming[name].update(left)
             self._cut(name, table, mine)
             if table.pointed_at_by:
-                common[name] = self._add_pointed_at(name, table, owned)
+                common[name], pointing[name] = self._add_pointed_at(name, table, owned)
             if not table.parents:
                 continue
             if self.rows.limit is not None or self.data_map.row_by_row(name):
@@ -162,6 +163,8 @@ class Target:
                     naming[name].add(match.n)
                 else:
                     judgement.others.add(match.n)
+        # Only now: a row at which theirs point may be theirs by another way.
+        joint.update(n for name, rows in pointing.items() for n in _left_out(rows, owned[name]))
         return Found(judgement, owned, naming, joint, common, held)
 
     def _holds(self, name: str, parent: ParentReference) -> bool:
@@ -225,8 +228,15 @@ class Target:
             for key in list(mine)[limit:]:
                 del mine[key]
 
-    def _add_pointed_at(self, name: str, table: Table, owned: Mapping[str, dict[Key, Row]]) -> list[Key]:
-        """Add the rows that rows of the persons point at; those at which somebody else's point, too."""
+    def _add_pointed_at(
+        self, name: str, table: Table, owned: Mapping[str, dict[Key, Row]]
+    ) -> tuple[list[Key], Mapping[Key, Holders]]:
+        """Add the rows that rows of the persons point at, and nobody else's.
+
+        Returns:
+            Those at which rows of somebody else point, too; and of each row at which rows of the persons
+            point, whose those are.
+        """
         common: list[Key] = []
         ours: dict[Key, Counter[int]] = defaultdict(Counter)
         rows: dict[Key, PointedRow] = {}
@@ -238,9 +248,9 @@ class Target:
                 rows[row.key] = row
                 pointing[row.key] += owned[pointer.table][keys[row.place]].holders
         nobodys = self.data_map.stands_for_nobody(name)
+        for key in [key for key in rows if nobodys.intersection(key)]:
+            del rows[key], pointing[key]
         for key, row in rows.items():
-            if nobodys.intersection(key):
-                continue
             alone = all(ours[key][number] == count for number, count in enumerate(row.pointing))
             hangs = any(parent is not None for parent in row.parents)
             above = _holders(table, row.parents, owned)
@@ -248,7 +258,7 @@ class Target:
                 common.append(key)
             elif above or not hangs:
                 owned[name].setdefault(key, Row(joined((*pointing[key], *above)), row.shares))
-        return common
+        return common, pointing
 
     def reached(
         self,
@@ -294,6 +304,13 @@ def _holders(table: Table, parents: Sequence[Key | None], owned: Mapping[str, Ma
             return ()
         found += row.holders
     return joined(found) if found else ()
+
+
+def _left_out(pointing: Mapping[Key, Holders], mine: Mapping[Key, Row]) -> Iterator[int]:
+    """The tasks whose rows point at one that is not theirs."""
+    for key, holders in pointing.items():
+        if key not in mine:
+            yield from (n for one in holders for n in one)
 
 
 def _goes(row: Row, erasing: Set[int]) -> bool:
