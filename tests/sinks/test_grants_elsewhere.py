@@ -130,6 +130,19 @@ def test_in_mariadb_no_right_can_be_left_out(shop: MySQLDatabase, account: str, 
             cursor.execute(f"GRANT {right} ON {table} TO '{name}'@'%'")
 
 
+def test_in_mariadb_the_least_account_tries_nothing_before_the_journal_is_there(
+    shop: MySQLDatabase, account: str
+) -> None:
+    shop.run("DROP TABLE IF EXISTS olvido_kept_decisions")
+    task = an_erasure(email="ana@x.example")
+    with closing(MySQLSink(TOLD, Address.of(account), MAP)) as sink:
+        with pytest.raises(ConfigError, match="GRANT CREATE TEMPORARY TABLES on the database to it"):
+            sink.rehearse([task.task], lambda _: task)
+        sink.install()
+        assert sink.rehearse([task.task], lambda _: task)[0].receipt is not None
+    assert len(shop.run("SELECT * FROM people")) == 2
+
+
 def test_a_file_is_open_to_the_group_and_to_nobody_else(tmp_path: Path) -> None:
     file = tmp_path / "data" / "shop.sqlite"
     file.parent.mkdir(mode=0o755)

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 import pytest
+from sinks.mysql_target import MySQLTarget
 from sinks.shop import TABLES, a_customer, an_erasure, settings
 from sinks.targets import PostgresTarget, Target
 
 from olvido.core.outcomes import Outcome
 from olvido.core.tasks import Task
 from olvido.sinks.contract import OpenedTask, Rehearsing, Sink
+from olvido.sinks.kinds.mysql import MySQLSink
 from olvido.sinks.kinds.postgres import PostgresSink
 
 ANA = an_erasure(customer_id="C-1", email="person1@example.com")
@@ -67,6 +69,21 @@ def test_a_target_without_a_journal_is_not_given_one(postgres_target: PostgresTa
     assert found.receipt.outcome is Outcome.ERASED
     assert everything(postgres_target) == before
     assert before[0] == []
+    [receipt] = unchecked.apply([EVA])
+    assert receipt.outcome is Outcome.ERASED
+    unchecked.close()
+
+
+def test_a_mariadb_target_without_a_journal_is_not_given_one(mysql_target: MySQLTarget) -> None:
+    """There a statement that makes a table commits by itself: one plan made eight tables in the target."""
+    mysql_target.add("customers", a_customer(2))
+    names = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY 1"
+    before = (mysql_target.run(names), mysql_target.rows("customers"))
+    unchecked = MySQLSink.from_section(settings({"url": {"env": "OLVIDO_TEST_CRM"}, "tables": TABLES}))
+    [found] = unchecked.rehearse([EVA.task], opening(EVA))
+    assert found.receipt is not None
+    assert (found.receipt.outcome, found.receipt.counts) == (Outcome.ERASED, {"customers.deleted": 1})
+    assert (mysql_target.run(names), mysql_target.rows("customers")) == before
     [receipt] = unchecked.apply([EVA])
     assert receipt.outcome is Outcome.ERASED
     unchecked.close()

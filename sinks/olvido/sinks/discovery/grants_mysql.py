@@ -3,14 +3,11 @@
 Pure: the map goes in, SQL comes out.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from olvido.sinks.discovery.grants import rights
 from olvido.sinks.discovery.mapped import MappedTable
-from olvido.sinks.tables.journal import queries
-
-_OWN_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+from olvido.sinks.kinds.mysql_catalogue import own_tables
 
 
 def least_account(
@@ -42,7 +39,7 @@ def _statements(
     for table, columns in planted.items():
         yield f"GRANT INSERT ({', '.join(map(quoted, columns))}) ON {quoted(table)} TO {name};"
     yield "-- Olvido's own tables: the account makes them itself, at its first start and after an update."
-    for own in _OWN_TABLE.findall(queries("mysql")["install"]):
+    for own in own_tables():
         yield f"GRANT CREATE, SELECT, INSERT, UPDATE, DELETE ON {quoted(own)} TO {name};"
 
 

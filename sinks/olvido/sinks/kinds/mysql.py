@@ -22,7 +22,7 @@ from olvido.core.looks import LOOK_AGAIN
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import SinkSettings
 from olvido.sinks.kinds.mysql_address import Address
-from olvido.sinks.kinds.mysql_catalogue import BYTES, TEXT_MAX, look, overlooks_case, quoted
+from olvido.sinks.kinds.mysql_catalogue import BYTES, TEXT_MAX, look, missing_tables, overlooks_case, quoted
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
@@ -148,20 +148,40 @@ class MySQLSink(ChunkingTableSink):
                 cur.execute(queries("mysql")["look_done"], {"sink": self._settings.name})
 
     def _rolled_back(self, act: Callable[[TableRows], T]) -> T:
-        with self._faults():
-            statements = self._statements or self._prepare()
-            with self._transaction(commit=False) as cur:
+        """A journal that is not there is made of temporary tables: a rollback would leave any other."""
+        with self._faults(), self._transaction(commit=False) as cur:
+            missing = missing_tables(cur)
+            try:
+                self._make_temporary(cur, missing)
+                statements = self._statements or self._look(cur)
                 return act(TableRows(_MySQLSession(cur), statements))
+            finally:
+                if missing:
+                    self.close()  # they go with the connection
+
+    def _make_temporary(self, cur: Cursor, missing: Sequence[str]) -> None:
+        try:
+            for statement in missing:
+                cur.execute(statement.replace("CREATE TABLE IF NOT EXISTS", "CREATE TEMPORARY TABLE"))
+        except pymysql.Error as error:
+            if _number(error) not in _SHAPE:
+                raise
+            raise fault(
+                f"sinks.{self._settings.name}",
+                "this account may try nothing before Olvido's own tables are there; GRANT CREATE TEMPORARY "
+                "TABLES on the database to it, or let the sink start once",
+            ) from None
 
     def _prepare(self) -> Statements:
         """Have the journal there, and know the tables. A statement that makes a table commits by itself."""
         with self._transaction(commit=True) as cur:
-            cur.execute(queries("mysql")["installed"], ())
-            if cur.fetchall() != ((1,),):
-                for statement in filter(str.strip, queries("mysql")["install"].split(";")):
-                    cur.execute(statement)
-            self._statements = Statements(_DIALECT, self._map, look(cur, self._map))
+            for statement in missing_tables(cur):
+                cur.execute(statement)
+            self._statements = self._look(cur)
         return self._statements
+
+    def _look(self, cur: Cursor) -> Statements:
+        return Statements(_DIALECT, self._map, look(cur, self._map))
 
     @contextmanager
     def _transaction(self, *, commit: bool) -> Iterator[Cursor]:
@@ -229,8 +249,7 @@ class MySQLSink(ChunkingTableSink):
             return False
         try:
             with self._transaction(commit=False) as cur:
-                cur.execute(queries("mysql")["installed"], ())
-                fits = cur.fetchall() == ((1,),) and look(cur, self._map) == before.shape
+                fits = not missing_tables(cur) and look(cur, self._map) == before.shape
         except (pymysql.Error, OSError, ConfigError):
             return False
         if fits:

@@ -1,5 +1,6 @@
 """What a MariaDB target really has, read from its catalogue."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -27,10 +28,24 @@ _FAMILIES: Mapping[str, TypeFamily] = {
     **dict.fromkeys(BYTES, TypeFamily.EXACT),
 }
 _CASCADE, _SET_NULL = 1, 2
+_OWN_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 _MAY_NOT = 1227  # https://mariadb.com/kb/en/mariadb-error-codes
 # What acts on a change may stand in a trigger, and a role without the right TRIGGER does not see it: so rows
 # are always read back.
 _UNSEEN = ("a trigger that this role may not see",)
+
+
+def own_tables() -> Mapping[str, str]:
+    """The statements that make Olvido's own tables, by the table's name."""
+    statements = filter(str.strip, queries("mysql")["install"].split(";"))
+    return {_OWN_TABLE.findall(statement)[0]: statement for statement in statements}
+
+
+def missing_tables(cur: Cursor) -> Sequence[str]:
+    """The statements that make those of Olvido's own tables that are not there."""
+    cur.execute(queries("mysql")["own_tables"], ())
+    there = {name for (name,) in cur.fetchall()}
+    return [statement for name, statement in own_tables().items() if name not in there]
 
 
 def look(cur: Cursor, data_map: DataMap) -> TargetShape:

@@ -28,12 +28,10 @@ SELECT NOW(6);
 -- Whether what is committed outlives a crash of the server.
 SELECT @@innodb_flush_log_at_trx_commit = 1;
 
--- name: installed
--- Whether Olvido's own tables are there, the last of them with the others.
-SELECT count(*) = 8 FROM information_schema.tables
-WHERE table_schema = DATABASE() AND table_name IN ('olvido_applied', 'olvido_consent_state', 'olvido_objections',
-    'olvido_row_marks', 'olvido_shared_rows', 'olvido_kept_erasures', 'olvido_deleted_keys',
-    'olvido_kept_decisions');
+-- name: own_tables
+-- The names of Olvido's own tables that are there.
+SELECT table_name FROM information_schema.tables
+WHERE table_schema = DATABASE() AND table_name LIKE 'olvido\_%%';
 
 -- name: install
 -- Olvido's own tables in the target: the journal of tasks, what people decided, and the boxes of erasures until
