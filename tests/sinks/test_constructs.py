@@ -859,6 +859,23 @@ def test_a_child_that_a_foreign_key_holds_goes_whatever_its_age(postgres_databas
     assert [row[0] for row in world.changes["orders"][0]] == [1, 2]
 
 
+@pytest.mark.parametrize("erase", ["anonymise", "retain"])
+def test_a_child_that_a_foreign_key_holds_to_a_row_that_stays_may_be_of_a_new_life(
+    database: Database, erase: str
+) -> None:
+    """It went with the older ones, as if its parent had been deleted."""
+    schema = ORDERS.replace("person_id bigint", "person_id bigint REFERENCES people (id)")
+    how = {"null": ["name", "email"]} if erase == "anonymise" else {"ground": "law"}
+    tables = {
+        "people": {**PEOPLE, "erase": erase, **how},
+        "orders": a_child(key="id", created="made_at"),
+    }
+    world = World(database, schema, tables)
+    [(_, counts)] = world.ask({"customer_id": "ana"})
+    assert counts["orders.deleted"] == 1
+    assert [row[0] for row in world.changes["orders"][0]] == [1]
+
+
 # --- 11. names ---------------------------------------------------------------------------------
 
 

@@ -287,13 +287,19 @@ class _Batch:
             growing |= self._own_pointed()
 
     def _reaching(self, one: Id, above: Sequence[Id | None]) -> list[Id]:
-        """The rows of the persons that a row hangs on; of a new life only those that hold it by a key."""
+        """The rows of the persons that a row hangs on; of a new life only those it cannot be without."""
         newer = self._newer(one, self._before[one])
         return [
             parent
             for parent, reference in zip(above, self._table(one[0]).get("parent", ()), strict=True)
             if parent in self._owners
-            and (not newer or self._world.held(one[0], _columns(reference), reference["table"]))
+            and (
+                not newer
+                or (
+                    self._erase(parent[0]) == "delete"
+                    and self._world.held(one[0], _columns(reference), reference["table"])
+                )
+            )
         ]
 
     def _own_pointed(self) -> bool:

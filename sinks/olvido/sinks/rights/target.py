@@ -155,7 +155,8 @@ class Target:
                 continue
             if self.rows.limit is not None or self.data_map.row_by_row(name):
                 for parent, above in self._add_children(name, owned, fences, erasing=erasing, joint=joint):
-                    if _goes(owned[parent.table][above], erasing) and self._holds(name, parent):
+                    holds = self.rows.statements.held_to_deleted(name, parent)
+                    if holds and _goes(owned[parent.table][above], erasing):
                         held[parent.table].add(above)
             for match in judgement.hanging.get(name, ()):
                 holders = _holders(table, match.parents, owned)
@@ -166,12 +167,6 @@ class Target:
         # Only now: a row at which theirs point may be theirs by another way.
         joint.update(n for name, rows in pointing.items() for n in _left_out(rows, owned[name]))
         return Found(judgement, owned, naming, joint, common, held)
-
-    def _holds(self, name: str, parent: ParentReference) -> bool:
-        """Whether a foreign key holds rows of a table to rows that an erasure deletes."""
-        deleted = self.data_map.tables[parent.table].erase is ErasureMethod.DELETE
-        shape = self.rows.statements.shape
-        return deleted and shape.held_by_key(parent.table, name, parent.columns) is not None
 
     def _add_children(
         self,

@@ -24,6 +24,7 @@ from olvido.sinks.tables.data_map import (
     ErasureMethod,
     IdentityColumn,
     Mention,
+    ParentReference,
     Pointer,
     Reference,
     Scalar,
@@ -379,11 +380,16 @@ class Statements:
     def leaves_newer(self, name: str, number: int) -> bool:
         """Whether rows that are newer than the fence stay though the row they hang on is the person's.
 
-        Where a foreign key holds them to it, they cannot stay without it, and go as older ones do.
+        Where a foreign key holds them to a row that is deleted, they cannot stay without it, and go as older
+        ones do.
         """
         table = self.data_map.tables[name]
-        parent = table.parents[number]
-        return table.created is not None and not self.shape.held_by_key(parent.table, name, parent.columns)
+        return table.created is not None and not self.held_to_deleted(name, table.parents[number])
+
+    def held_to_deleted(self, name: str, parent: ParentReference) -> bool:
+        """Whether a foreign key holds rows of a table to rows that an erasure deletes."""
+        deleted = self.data_map.tables[parent.table].erase is ErasureMethod.DELETE
+        return deleted and self.shape.held_by_key(parent.table, name, parent.columns) is not None
 
     def _by_parent(self, name: str, number: int) -> Sql:
         parent = self.data_map.tables[name].parents[number]
