@@ -14,7 +14,7 @@ from uuid import UUID
 import psycopg2
 import pytest
 from sinks.looking import Boxes
-from sinks.shop import ASKED_AT, LATER, LONG_AGO, TABLES, a_customer
+from sinks.shop import ASKED_AT, CHILD_OF_CUSTOMER, LATER, LONG_AGO, TABLES, a_customer
 from sinks.targets import PostgresTarget, make_sink
 from values import Journal
 
@@ -240,6 +240,63 @@ def test_a_row_that_hangs_on_a_deleted_one_without_a_foreign_key_is_found_and_er
     shop.target.run("INSERT INTO contacts VALUES (1, 1, 'once more')")
     shop.pass_time(HOUR)
     assert results(shop.step()) == {(AN_ID, 1): "found_again"}
+
+
+EMPTIED = {"erase": "anonymise", "null": ["customer_no", "email", "phone"]}
+
+
+def test_an_old_row_that_hangs_on_an_emptied_one_is_found_and_erased(shop: Shop):
+    """The customer names nobody any more, so nothing led to an enquiry that was put in meanwhile."""
+    tables = {
+        "customers": {**TABLES["customers"], **EMPTIED, "restrict": {}, "consent": {}},
+        "enquiries": {"parent": CHILD_OF_CUSTOMER, "created": "received_at", "erase": "delete"},
+    }
+    shop.sink = shop.another(tables)
+    erasure = shop.boxes.erasure(customer_id="C-1", source_id=AN_ID)
+    assert shop.erase(erasure, shop.boxes.erasure(customer_id="C-2")) == [Outcome.ANONYMISED] * 2
+    for number, customer, at in ((1, 1, LONG_AGO), (2, 1, LATER), (3, 3, LONG_AGO)):
+        row = {"id": number, "customer_id": customer, "from_email": None, "body": "", "received_at": at}
+        shop.target.add("enquiries", row)
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {(AN_ID, 0): "found_again"}
+    [receipt] = shop.sink.apply([shop.boxes.erasure(customer_id="C-1", source_id=AN_ID, generation=1)])
+    assert (receipt.outcome, receipt.counts) == (Outcome.ERASED, {"enquiries.deleted": 1})
+    assert [row[0] for row in shop.target.rows("enquiries")] == [2, 3]
+
+
+def test_what_bears_no_instant_under_an_emptied_row_is_not_decided(in_postgres: Shop):
+    """Somebody may live on with it. What the erasure has emptied there itself is no finding."""
+    shop = in_postgres
+    tables = {
+        "customers": {**TABLES["customers"], **EMPTIED, "restrict": {}, "consent": {}},
+        "tickets": {**TABLES["tickets"], "unlink": False},
+    }
+    shop.sink = shop.another(tables)
+    shop.target.run("INSERT INTO tickets VALUES (1, 1, 'person 1', 'help'), (2, 2, 'person 2', 'help')")
+    shop.erase(
+        shop.boxes.erasure(customer_id="C-1"),
+        shop.boxes.erasure(customer_id="C-2", source_id=AN_ID),
+    )
+    shop.target.run("INSERT INTO tickets VALUES (3, 2, 'person 2', 'once more')")
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {(AN_ID, 0): "undecided"}
+    [receipt] = shop.sink.apply([shop.boxes.erasure(customer_id="C-2", source_id=AN_ID, generation=1)])
+    assert (receipt.outcome, receipt.counts) == (Outcome.AMBIGUOUS, {})
+    assert shop.target.rows("tickets")[2] == (3, 2, "person 2", "once more")
+
+
+def test_an_emptied_row_that_is_filled_again_is_somebodys(in_postgres: Shop):
+    shop = in_postgres
+    tables = {
+        "customers": {**TABLES["customers"], **EMPTIED, "restrict": {}, "consent": {}},
+        "tickets": TABLES["tickets"],
+    }
+    shop.sink = shop.another(tables)
+    shop.erase(shop.boxes.erasure(customer_id="C-1"))
+    shop.target.run("UPDATE customers SET customer_no = 'C-7' WHERE id = 1")
+    shop.target.run("INSERT INTO tickets VALUES (1, 1, 'person 7', 'help')")
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {}
 
 
 def test_of_more_deleted_rows_than_keys_are_kept_nothing_is_decided(

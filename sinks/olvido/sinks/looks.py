@@ -182,7 +182,7 @@ def _searched(
                     (again if dated else undecided).update(owners[child.place])
     undecided.update(n for n, deleted in enumerate(gone) if too_many(deleted))
     for way in orphans(target, dict(enumerate(gone)), {task.n: task.fence for task in tasks}):
-        again.update(way.owners)
+        (again if way.certain else undecided).update(way.owners)
     return dict.fromkeys(undecided, LookResult.UNDECIDED) | dict.fromkeys(again, LookResult.FOUND_AGAIN)
 
 

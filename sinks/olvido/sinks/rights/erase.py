@@ -43,7 +43,7 @@ class EraseInTables:
         for task in tasks:
             if task.n not in asking:
                 task.nothing_done(HELD)
-        _erase_orphans(asking, target)
+        found.joint.update(_erase_orphans(asking, target))
         _Erasure(asking, found, target).carry_out()
         if any(target.acted_on(name) for name in target.data_map.tables):
             self._read_back(asking, found, target)
@@ -280,20 +280,29 @@ class _Erasure:
             self._rows.journal.forget_shared_rows(name, [row_key(key) for key in left])
 
 
-def _erase_orphans(asking: Mapping[int, TaskProgress], target: Target) -> None:
-    """What was found again may hang on rows that an earlier generation of the task has deleted."""
+def _erase_orphans(asking: Mapping[int, TaskProgress], target: Target) -> Set[int]:
+    """What was found again may hang on rows that an earlier generation of the task has dealt with.
+
+    Returns:
+        The tasks with rows of that kind which may be of a new life, and stay.
+    """
     again = [task for task in asking.values() if task.task.generation]
+    uncertain: set[int] = set()
     if not again:
-        return
+        return uncertain
     kept = KeptErasures(target.rows.session, again[0].task.sink).gone([task.task.task_id for task in again])
     gone = {task.n: kept[task.task.task_id] for task in again if kept.get(task.task.task_id)}
     for n, tables in gone.items():
         target.rows.gone[asking[n].task.key] = {name: list(keys) for name, keys in tables.items()}
     for way in orphans(target, gone, {n: asking[n].fence for n in gone}):
+        if not way.certain:
+            uncertain.update(way.owners)
+            continue
         counts = target.rows.erase(way.table, way.number, way.reached)
         for place, count in counts.items():
             done = target.data_map.tables[way.table].erase.done
             asking[way.owners[place]].count(f"{way.table}.{done}", count)
+    return uncertain
 
 
 def _close(asking: Mapping[int, TaskProgress], found: Found, target: Target) -> None:

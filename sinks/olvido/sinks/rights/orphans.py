@@ -1,7 +1,8 @@
-"""Rows that hang on a deleted row, by a column without a foreign key: no identity leads to them.
+"""Rows that hang on a row that an erasure dealt with: no identity leads to them.
 
-Put in after the erasure has looked, such a row is nobody's. So the keys of what was deleted are kept until
-the last look, where no foreign key forbids such rows, and where the key is none of the person's identities.
+Put in after the erasure has looked, such a row is nobody's: the row above it is deleted, or names nobody any
+more. So the keys of those are kept until the last look, where a row may come to hang on them, and where the
+key is none of the person's identities.
 """
 
 from collections import defaultdict
@@ -14,70 +15,105 @@ from olvido.sinks.tables.data_map import ErasureMethod
 from olvido.sinks.tables.engine import BY_KEY, Reached
 from olvido.sinks.tables.kept import DeletedKeys
 
-KEYS_MAX = 1000  # of a person's deleted rows in one table; of more nothing later can be said for certain
+KEYS_MAX = 1000  # of a person's rows in one table; of more nothing later can be said for certain
 
 
 class Way(NamedTuple):
-    """Rows of a table that hang on rows that are gone."""
+    """Rows of a table that hang on rows that were dealt with."""
 
     table: str
     number: int | None  # by which of its parents; None: by their own keys
-    owners: Sequence[int]  # whose the rows were that are gone
+    owners: Sequence[int]  # whose the rows above were
     reached: Sequence[Reached]
+    certain: bool  # that they are not of a new life
+
+
+class _Loose(NamedTuple):
+    """How rows may come to hang on rows that an erasure has dealt with."""
+
+    table: str
+    number: int  # of the parent
+    parent: str
+    deleted: bool  # the rows above; else they are emptied
 
 
 def may_be_left(target: Target, name: str) -> bool:
-    """Whether rows may hang on deleted rows of a table, and by a key that may be kept."""
+    """Whether rows may come to hang on a table's rows that were dealt with, and by a key that may be kept."""
     table = target.data_map.tables[name]
-    return (
-        table.erase is ErasureMethod.DELETE
-        and not {*table.key} & {*table.identity_columns}
-        and any(parent == name for _, _, parent in _loose(target))
-    )
+    return not {*table.key} & {*table.identity_columns} and any(one.parent == name for one in _loose(target))
 
 
 def too_many(gone: DeletedKeys) -> bool:
-    """Whether not all keys of what was deleted were kept."""
+    """Whether not all keys of what was dealt with were kept."""
     return any(len(keys) >= KEYS_MAX for keys in gone.values())
 
 
 def orphans(
     target: Target, gone: Mapping[int, DeletedKeys], fences: Mapping[int, datetime | None]
 ) -> Iterator[Way]:
-    """The rows that hang on what is gone, as the ways by which they are reached; each has some.
+    """The rows that hang on what was dealt with, as the ways by which they are reached; each has some.
 
-    A row that hangs on a row that is there as well is that one's. So is a row whose parent is there again:
-    somebody has its key by now.
+    A row that hangs on another row as well is that one's. So is a row whose parent is there again, or is
+    filled again: somebody has its key by now. Under a row that is emptied somebody may live on, so what bears
+    no instant there may be of a new life.
     """
-    missing: dict[str, list[tuple[int, Reached]]] = defaultdict(list)
+    dealt_with: dict[str, list[tuple[int, Reached]]] = defaultdict(list)
     for n, tables in gone.items():
         for name, keys in tables.items():
-            missing[name] += [(n, (key, fences[n])) for key in keys]
-    for name, found in missing.items():
-        there = target.rows.look_up(name, [(key, None) for _, (key, _) in found])
-        missing[name] = [one for place, one in enumerate(found) if place not in there]
-    for name, number, parent in _loose(target):
-        if not missing.get(parent):
+            if name in target.data_map.tables:  # the map may have changed since
+                dealt_with[name] += [(n, (key, fences[n])) for key in keys]
+    above = {name: _still_dealt_with(target, name, found) for name, found in dealt_with.items()}
+    known = {(n, name, key) for name, found in above.items() for n, (key, _) in found}
+    for way in _loose(target):
+        if not above.get(way.parent):
             continue
-        owners, reached = [n for n, _ in missing[parent]], [one for _, one in missing[parent]]
+        table = target.data_map.tables[way.table]
+        owners, reached = [n for n, _ in above[way.parent]], [one for _, one in above[way.parent]]
         children = [
             child
-            for child in target.rows.children(name, number, reached)
-            if all(key is None for key in child.parents)
+            for child in target.rows.children_left(way.table, way.number, reached)
+            if all(
+                key is None or (owners[child.place], parent.table, key) in known
+                for parent, key in zip(table.parents, child.parents, strict=True)
+            )
         ]
-        if children and target.data_map.row_by_row(name):
-            yield Way(name, BY_KEY, [owners[c.place] for c in children], [(c.key, None) for c in children])
-        elif children:
-            places = sorted({child.place for child in children})
-            yield Way(name, number, [owners[place] for place in places], [reached[p] for p in places])
-
-
-def _loose(target: Target) -> Iterator[tuple[str, int, str]]:
-    """The tables that point at others without a foreign key, in erasing order: table, way, parent."""
-    for name in target.data_map.erasing_order():
-        table = target.data_map.tables[name]
-        if table.erase is ErasureMethod.RETAIN:
+        if not children:
             continue
-        for number, parent in enumerate(table.parents):
-            if not target.rows.statements.shape.held_by_key(parent.table, name, parent.columns):
-                yield name, number, parent.table
+        by_key = target.data_map.row_by_row(way.table) or (bool(table.key) and not way.deleted)
+        certain = way.deleted or target.rows.statements.leaves_newer(way.table, way.number)
+        if by_key:
+            whose = [owners[child.place] for child in children]
+            yield Way(way.table, BY_KEY, whose, [(child.key, None) for child in children], certain)
+            continue
+        # By the row above, those that were emptied before would be counted once more.
+        certain = certain and (way.deleted or table.erase is ErasureMethod.DELETE)
+        places = sorted({child.place for child in children})
+        yield Way(
+            way.table, way.number, [owners[place] for place in places], [reached[p] for p in places], certain
+        )
+
+
+def _still_dealt_with(
+    target: Target, name: str, found: Sequence[tuple[int, Reached]]
+) -> Sequence[tuple[int, Reached]]:
+    """The rows that are not there again, or are as an erasure leaves them."""
+    keys = [key for _, (key, _) in found]
+    if target.data_map.tables[name].erase is ErasureMethod.ANONYMISE:
+        emptied = target.rows.emptied(name, keys)
+        return [one for place, one in enumerate(found) if place in emptied]
+    there = target.rows.look_up(name, [(key, None) for key in keys])
+    return [one for place, one in enumerate(found) if place not in there]
+
+
+def _loose(target: Target) -> Iterator[_Loose]:
+    """How tables point at rows that are deleted, without a foreign key, or emptied; in erasing order."""
+    tables = target.data_map.tables
+    for name in target.data_map.erasing_order():
+        if tables[name].erase is ErasureMethod.RETAIN:
+            continue
+        for number, parent in enumerate(tables[name].parents):
+            method = tables[parent.table].erase
+            deleted = method is ErasureMethod.DELETE
+            held = target.rows.statements.held_to_deleted(name, parent)
+            if method is not ErasureMethod.RETAIN and not held:
+                yield _Loose(name, number, parent.table, deleted)

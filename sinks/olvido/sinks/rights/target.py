@@ -12,7 +12,7 @@ from olvido.sinks.tables.engine import Child, PointedRow, Reached, Search, Table
 from olvido.sinks.tables.ownership import Holders, Judgement, Key, Lead, Match, Row, joined, judge, leads
 
 KEPT = "rows that name the person belong to somebody else, or may do so, and were kept as they are"
-JOINT = "rows that hang on the person and on somebody else as well were kept as they are"
+JOINT = "rows that hang on the person and on somebody else as well, or may do so, were kept as they are"
 HELD = "a foreign key holds rows of somebody else as well to the person's"
 
 Owned = Mapping[str, Mapping[Key, Row]]  # by table, then by key

@@ -97,7 +97,7 @@ class TableRows:
     statements: Statements
     limit: int | None = None  # at most so many rows that hang on others are read: one chunk of a heavy person
     full: set[str] = field(default_factory=set)  # the tables of which there may be more
-    # By task and table: the keys of deleted rows, where others that hang on them may still be put in.
+    # By task and table: the keys of rows dealt with, where others that hang on them may still be put in.
     gone: dict[IdempotencyKey, dict[str, list[Key]]] = field(default_factory=dict)
     destroyed: bool = False  # whether rows were deleted or emptied, whose bytes may still be there
     journal: Journal = field(init=False)
@@ -153,17 +153,28 @@ class TableRows:
 
     def children(self, name: str, number: int, reached: Sequence[Reached]) -> list[Child]:
         """The rows of a table that hang on these rows by one of its parents."""
-        given = self._given_parents(name, number, reached)
-        decode = _Decoder(self.statements.row(name), first=1)
         statement = self.statements.children(name, number)
         if self.limit is not None and self.statements.data_map.tables[name].erase is not ErasureMethod.RETAIN:
             statement = self.statements.children_left(name, number, self.limit)
-        found = []
-        for row in self._run(statement, given):
-            key, _, parents, shares = decode(row)
-            found.append(Child(row[0], key, parents, shares))
+        found = self._children(statement, name, number, reached)
         self.chunked(name, len(found))
         return found
+
+    def children_left(self, name: str, number: int, reached: Sequence[Reached]) -> list[Child]:
+        """As :meth:`children`, without those that are as an erasure leaves them."""
+        return self._children(self.statements.children_left(name, number), name, number, reached)
+
+    def _children(self, statement: Sql, name: str, number: int, reached: Sequence[Reached]) -> list[Child]:
+        decode = _Decoder(self.statements.row(name), first=1)
+        found = []
+        for row in self._run(statement, self._given_parents(name, number, reached)):
+            key, _, parents, shares = decode(row)
+            found.append(Child(row[0], key, parents, shares))
+        return found
+
+    def emptied(self, name: str, keys: Sequence[Key]) -> Set[int]:
+        """The places of the keys whose rows are as an erasure leaves them."""
+        return {place for (place,) in self._run(self.statements.emptied(name), _columns(keys))}
 
     def chunked(self, name: str, rows: int) -> None:
         """Note whether there may be more rows of a table than one chunk takes."""

@@ -90,14 +90,29 @@ class Statements:
             lambda: self._select(name, self._by_parent(name, number), self._parent_keys(name, number)),
         )
 
-    def children_left(self, name: str, number: int, limit: int) -> Sql:
+    def children_left(self, name: str, number: int, limit: int | None = None) -> Sql:
         """As :meth:`children`, at most so many, and none that is as the erasure leaves it."""
         return self._once(
             ("children left", name, number, limit),
             lambda: together(
                 self.children(name, number),
                 *self._not_erased(name),
-                f" LIMIT {limit}",
+                f" LIMIT {limit}" if limit is not None else "",
+            ),
+        )
+
+    def emptied(self, name: str) -> Sql:
+        """Those of the given rows that are as the erasure leaves them: their places."""
+        return self._once(
+            ("emptied", name),
+            lambda: together(
+                f"SELECT {GIVEN}.place FROM ",
+                self._given(self._keys(name)),
+                f" JOIN {self.table(name)} AS {ROW} ON ",
+                self._by_key(name),
+                " WHERE NOT (",
+                self._changed(name),
+                ")",
             ),
         )
 
@@ -519,11 +534,13 @@ class Statements:
 
     def _not_erased(self, name: str) -> list[Sql | str]:
         """That an emptied row is not as the erasure leaves it. One that is to be deleted never is."""
-        declared = self.data_map.tables[name].declared
-        if not declared:
+        if not self.data_map.tables[name].declared:
             return []
-        otherwise = [self._otherwise(name, column, value) for column, value in declared.items()]
-        return [" WHERE (", all_of(otherwise, " OR "), ")"]
+        return [" WHERE (", self._changed(name), ")"]
+
+    def _changed(self, name: str) -> Sql:
+        declared = self.data_map.tables[name].declared
+        return all_of((self._otherwise(name, column, value) for column, value in declared.items()), " OR ")
 
     def _otherwise(self, name: str, column: str, value: Scalar | None) -> Sql:
         """That a column is not what the erasure makes it."""
