@@ -11,9 +11,9 @@ from uuid import UUID
 
 import pytest
 from sinks.mysql_target import MySQLTarget
-from sinks.shop import COLUMNS, a_customer, an_erasure
+from sinks.shop import COLUMNS, TABLES, a_customer, an_erasure
 from sinks.sqlite_target import SQLiteTarget
-from sinks.targets import PostgresTarget
+from sinks.targets import PostgresTarget, make_sink
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
@@ -89,6 +89,21 @@ def test_a_heavy_person_is_erased_in_chunks_and_answered_once(
     }  # fmt: skip
     all_is_done(heavy)
     assert sink.apply([task]) == [receipt]
+
+
+def test_the_keys_of_what_went_in_chunks_are_kept_with_the_others(heavy: PostgresTarget) -> None:
+    """A call that is put in under one of those contacts later was found by no look."""
+    heavy.run("CREATE TABLE calls (id bigint PRIMARY KEY, contact_id bigint)")
+    calls = {"key": "id", "parent": {"table": "contacts", "column": "contact_id"}, "erase": "delete"}
+    with closing(make_sink("postgres", {**TABLES, "calls": calls})) as sink:
+        sink.check()
+        sink.install()
+        sink._chunk_rows = CHUNK_ROWS_MIN
+        [receipt] = sink.apply([an_erasure(customer_id="C-1")])
+    assert receipt.counts["contacts.deleted"] == ROWS
+    [(gone,)] = heavy.run("SELECT gone FROM olvido.deleted_keys")
+    assert {int(key) for [key] in gone["contacts"]} == {*range(1, ROWS + 1)}
+    assert (len(gone["contacts"]), gone["customers"]) == (ROWS, [["1"]])
 
 
 def test_the_others_of_a_batch_do_not_wait_for_a_heavy_person(

@@ -8,13 +8,12 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.outcomes import Outcome
 from olvido.sinks.contract import OpenedTask
-from olvido.sinks.rights.orphans import KEYS_MAX, may_be_left, orphans
+from olvido.sinks.rights.orphans import KEYS_MAX, may_be_left, orphans, recall_keys
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import HELD, JOINT, KEPT, Found, Target
 from olvido.sinks.tables.data_map import ErasureMethod, Table
 from olvido.sinks.tables.engine import BY_KEY, Reached
 from olvido.sinks.tables.journal import row_key
-from olvido.sinks.tables.kept import KeptErasures
 from olvido.sinks.tables.ownership import Key, Row
 
 _OUTCOMES = (  # of a task that came to several, the first of these
@@ -83,6 +82,7 @@ def erase_chunk(one: OpenedTask, target: Target) -> Mapping[str, int]:
     found = target.owned([task], judgement)
     if judgement.shared or not target.rows.full:
         return {}
+    recall_keys(target.rows, [one.task])
     _Erasure({0: task}, found, target).carry_out_chunk()
     return task.counts
 
@@ -290,10 +290,8 @@ def _erase_orphans(asking: Mapping[int, TaskProgress], target: Target) -> Set[in
     uncertain: set[int] = set()
     if not again:
         return uncertain
-    kept = KeptErasures(target.rows.session, again[0].task.sink).gone([task.task.task_id for task in again])
-    gone = {task.n: kept[task.task.task_id] for task in again if kept.get(task.task.task_id)}
-    for n, tables in gone.items():
-        target.rows.gone[asking[n].task.key] = {name: list(keys) for name, keys in tables.items()}
+    recall_keys(target.rows, [task.task for task in again])
+    gone = {task.n: target.rows.gone[task.task.key] for task in again if task.task.key in target.rows.gone}
     for way in orphans(target, gone, {n: asking[n].fence for n in gone}):
         if not way.certain:
             uncertain.update(way.owners)

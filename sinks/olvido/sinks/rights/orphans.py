@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from olvido.core.tasks import Task
 from olvido.sinks.rights.target import Target
 from olvido.sinks.tables.data_map import ErasureMethod
-from olvido.sinks.tables.engine import BY_KEY, Reached
-from olvido.sinks.tables.kept import DeletedKeys
+from olvido.sinks.tables.engine import BY_KEY, Reached, TableRows
+from olvido.sinks.tables.kept import DeletedKeys, KeptErasures
 
 KEYS_MAX = 1000  # of a person's rows in one table; of more nothing later can be said for certain
 
@@ -46,6 +47,14 @@ def may_be_left(target: Target, name: str) -> bool:
 def too_many(gone: DeletedKeys) -> bool:
     """Whether not all keys of what was dealt with were kept."""
     return any(len(keys) >= KEYS_MAX for keys in gone.values())
+
+
+def recall_keys(rows: TableRows, tasks: Sequence[Task]) -> None:
+    """Go on from the keys that earlier generations of these tasks have kept, or their chunks."""
+    kept = KeptErasures(rows.session, tasks[0].sink).gone([task.task_id for task in tasks])
+    for task in tasks:
+        if tables := kept.get(task.task_id):
+            rows.gone[task.key] = {name: list(keys) for name, keys in tables.items()}
 
 
 def orphans(

@@ -143,7 +143,7 @@ UPDATE olvido.kept_erasures SET erasures = $erasures, tasks = $tasks WHERE batch
 
 -- name: keep_gone
 -- The keys of the rows that tasks have deleted.
-INSERT OR IGNORE INTO olvido.deleted_keys
+INSERT OR REPLACE INTO olvido.deleted_keys
 SELECT unnest($task_ids::UUID[]), unnest($generations::INTEGER[]), unnest($gone::VARCHAR[]);
 
 -- name: gone_of

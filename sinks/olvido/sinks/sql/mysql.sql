@@ -235,11 +235,12 @@ UPDATE olvido_kept_erasures SET erasures = %(erasures)s, tasks = %(tasks)s WHERE
 
 -- name: keep_gone
 -- The keys of the rows that tasks have deleted.
-INSERT IGNORE INTO olvido_deleted_keys (task_id, generation, gone)
+INSERT INTO olvido_deleted_keys (task_id, generation, gone)
 SELECT task_id, generation, gone
 FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
     task_id CHAR(36) PATH '$.task_ids', generation INT PATH '$.generations', gone LONGTEXT PATH '$.gone')) AS w
-ORDER BY task_id, generation;
+ORDER BY task_id, generation
+ON DUPLICATE KEY UPDATE gone = VALUES(gone);
 
 -- name: gone_of
 -- The keys of deleted rows that these tasks have kept, by generation.

@@ -223,7 +223,7 @@ INSERT INTO olvido.deleted_keys (task_id, generation, gone)
 SELECT task_id, generation, gone::jsonb
 FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[], %(gone)s::text[]) AS t (task_id, generation, gone)
 ORDER BY task_id, generation
-ON CONFLICT DO NOTHING;
+ON CONFLICT (task_id, generation) DO UPDATE SET gone = excluded.gone;
 
 -- name: gone_of
 -- The keys of deleted rows that these tasks have kept, by generation.

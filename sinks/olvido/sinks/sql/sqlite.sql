@@ -166,7 +166,7 @@ UPDATE olvido_kept_erasures SET erasures = :erasures, tasks = :tasks WHERE batch
 
 -- name: keep_gone
 -- The keys of the rows that tasks have deleted.
-INSERT OR IGNORE INTO olvido_deleted_keys (task_id, generation, gone)
+INSERT OR REPLACE INTO olvido_deleted_keys (task_id, generation, gone)
 SELECT value ->> 'task_ids', value ->> 'generations', value ->> 'gone' FROM json_each(:given);
 
 -- name: gone_of

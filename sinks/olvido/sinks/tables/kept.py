@@ -48,13 +48,17 @@ class KeptErasures:
             "keep_batch", {}, batch_id=str(uuid4()), sink=self._sink, applied_at=self._session.at,
             erasures=len(tasks), tasks=written(tasks),
         )  # fmt: skip
-        if keys := [task.key for task in tasks if gone.get(task.key)]:
+        self.keep_gone({task.key: gone[task.key] for task in tasks if gone.get(task.key)})
+
+    def keep_gone(self, gone: Mapping[IdempotencyKey, DeletedKeys]) -> None:
+        """Keep by task the keys of what was dealt with, in place of those that its chunks have kept."""
+        if gone:
             self._session.named(
-                "keep_gone", keys_of(keys) | {"gone": [json.dumps(gone[key]) for key in keys]}
+                "keep_gone", keys_of(list(gone)) | {"gone": [json.dumps(keys) for keys in gone.values()]}
             )
 
     def gone(self, task_ids: Sequence[UUID]) -> Mapping[UUID, DeletedKeys]:
-        """Of tasks with generations that are kept: the keys of the rows that those have deleted, by table."""
+        """Of tasks with generations or chunks that are kept: the keys of what those dealt with, by table."""
         found = self._gone(task_ids)
         return {task_id: found[task_id, number] for task_id, number in sorted(found)}  # the newest comes last
 

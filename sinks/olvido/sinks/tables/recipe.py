@@ -13,6 +13,7 @@ from olvido.core.rights.names import Action
 from olvido.core.tasks import IdempotencyKey
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.rights.marks import mark
+from olvido.sinks.rights.orphans import recall_keys
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.registry import IN_TABLES
 from olvido.sinks.rights.target import Target
@@ -55,6 +56,7 @@ def _answers(target: Target, new: Sequence[OpenedTask]) -> Mapping[IdempotencyKe
         for task in tasks:
             # What was done of it in chunks is counted with the rest.
             task.counts.update(unfinished.get(task.task.key, {}))
+        recall_keys(target.rows, [task.task for task in tasks if task.task.key in unfinished])
     groups: dict[Action, list[TaskProgress]] = defaultdict(list)
     for task in tasks:
         groups[task.task.action].append(task)

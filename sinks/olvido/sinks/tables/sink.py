@@ -237,6 +237,8 @@ class ChunkingTableSink(RehearsingTableSink):
                 counts = erase_chunk(one, self._target(rows))
             if counts:
                 rows.journal.save_progress(one.task.key, counts)
+                if self._look_again:
+                    KeptErasures(rows.session, self._settings.name).keep_gone(rows.gone)
             return bool(counts)
 
         return self._acting(erase, limit)
