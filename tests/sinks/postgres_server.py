@@ -77,6 +77,23 @@ class PostgresServer:
             self._process.wait(timeout=30)
             self._process = None
 
+    def copy(self, folder: Path) -> None:
+        """Copy its data, as a backup does. It must stand still: use :meth:`stop` with SIGINT."""
+        shutil.copytree(self._folder / "data", folder, copy_function=shutil.copy)
+
+    def put_back(self, folder: Path) -> None:
+        """Put a copy in place of its data, to be recovered as from an archive: on a timeline of its own."""
+        data = self._folder / "data"
+        shutil.rmtree(data)
+        shutil.copytree(folder, data, copy_function=shutil.copy)
+        data.chmod(0o700)
+        (data / "recovery.signal").touch()
+        with (data / "postgresql.auto.conf").open("a") as settings:
+            settings.write("restore_command = 'false'\n")
+        for path in (data, *data.rglob("*")):
+            if self._run_as:
+                os.chown(path, self._run_as["user"], self._run_as["group"])
+
     def _answers(self) -> bool:
         try:
             with closing(psycopg2.connect(self.dsn, connect_timeout=2)):

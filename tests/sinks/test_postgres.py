@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from signal import SIGINT
 from typing import Any
 
 import psycopg2
@@ -754,6 +755,36 @@ def test_what_was_answered_is_there_after_the_server_was_killed_at_the_commit(
     with closing(psycopg2.connect(shop.dsn)) as admin, admin.cursor() as cur:
         admin.autocommit = True
         cur.execute("ALTER SYSTEM RESET ALL")
+
+
+def test_a_backup_that_was_put_back_is_noticed_with_the_instant_up_to_which_nothing_is_lost(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog
+) -> None:
+    shop = PostgresTarget(emptied(own_server.dsn), monkeypatch)
+    shop.add("customers", a_customer(1), a_customer(2))
+    with a_sink() as sink:
+        sink.apply([an_erasure(customer_id="C-1")])
+        sink.ping()
+        assert sink.lineage().left_at is None
+    [(seen_at,)] = shop.run("SELECT last_seen_at FROM olvido.lineages")
+    own_server.stop(signal=SIGINT)
+    own_server.copy(tmp_path / "backup")
+    own_server.start()
+    with a_sink() as sink:
+        sink.apply([an_erasure(customer_id="C-2")])
+        assert sink.lineage().left_at is None
+        own_server.stop(signal=SIGINT)
+        own_server.put_back(tmp_path / "backup")
+        own_server.start()
+        assert [row[0] for row in shop.rows("customers")] == [2]
+        with pytest.raises(Unavailable):
+            sink.ping()
+        # It goes on, as a sink does after a fail-over, and is asked before it has noted anything.
+        assert sink.lineage().left_at == seen_at
+        sink.ping()
+        sink.ping()
+        assert sink.lineage().left_at == seen_at
+    assert caplog.text.count("failed over or was restored") == 1
 
 
 def test_the_journal_and_the_tables_of_olvido_hold_no_identity(shop: PostgresTarget) -> None:

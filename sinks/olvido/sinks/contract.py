@@ -265,6 +265,29 @@ class Planting(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Which history a target goes on with, by what its server says of itself."""
+
+    name: str  # for PostgreSQL the cluster's identifier and the timeline
+    # When the target was last seen with another one; None if it never was. What it had committed by then it
+    # has still; what came after may be lost, by a fail-over or since a backup was put back.
+    left_at: datetime | None
+
+
+@runtime_checkable
+class TellingLineage(Protocol):
+    """What a sink has besides, if its target's server tells when it failed over or a backup was put back."""
+
+    def lineage(self) -> Lineage | None:
+        """Ask the target; None if it does not tell. Changes nothing in it.
+
+        Raises:
+            Unavailable: the target does not answer.
+        """
+        ...
+
+
 class SinkFactory(Protocol):
     """Makes a sink of one kind out of its section in olvido.toml."""
 

@@ -131,6 +131,10 @@ def _row(finding: "Finding") -> dict[str, Any]:
         FindingRemedy.FIND_SILENT_SINK: "find the sink that does not answer: olvido status",
         FindingRemedy.DECIDE_DEAD_LETTERS: "olvido dead-letters list --group-by cause",
         FindingRemedy.DECIDE_HELD: "olvido brake list",
+        FindingRemedy.DECLARE_RESTORE: "olvido restore declare "
+        f"--sink {finding.about} --backup-taken-at {finding.since:%Y-%m-%dT%H:%M:%SZ} --dry-run"
+        if finding.since
+        else "",
         FindingRemedy.AS_TOLD: finding.about,
     }
     return {

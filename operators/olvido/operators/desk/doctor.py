@@ -13,6 +13,7 @@ from pathlib import Path
 from olvido.broker import groups as broker_groups
 from olvido.broker.login import login_of
 from olvido.core.errors import ConfigError, OlvidoError, Unavailable
+from olvido.core.sinks import OperationKind
 from olvido.ledger import schema
 from olvido.ledger.clocks import check_clock
 from olvido.ledger.figures import Figures
@@ -21,6 +22,7 @@ from olvido.operators.desk import topics as desk_topics
 from olvido.operators.desk.brake import waiting
 from olvido.operators.desk.health import OWED_TOO_LONG, erasures_wait, letters_wait
 from olvido.operators.desk.ledger import database
+from olvido.operators.desk.sink_operations import newest
 from olvido.operators.desk.text import counted
 from olvido.operators.settings import deployment, private_keys, with_lines
 from olvido.schemas.privacy.handle_key import HandleKey
@@ -30,6 +32,7 @@ from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KeysSection
 from olvido.schemas.tls import ends_of
 from olvido.schemas.topics import readers_of
+from olvido.sinks.contract import TellingLineage
 from olvido.sinks.plugins import load_sink
 
 AT_ONCE = 8  # checks; each mostly waits
@@ -49,6 +52,7 @@ class FindingRemedy(StrEnum):
     FIND_SILENT_SINK = "find_silent_sink"
     DECIDE_DEAD_LETTERS = "decide_dead_letters"
     DECIDE_HELD = "decide_held"  # two people, about the erasures above a limit
+    DECLARE_RESTORE = "declare_restore"  # of a sink, with what it did from an instant on
     AS_TOLD = "as_told"  # the part that found the fault says what to do
 
 
@@ -58,7 +62,8 @@ class Finding:
 
     text: str
     remedy: FindingRemedy | None = None  # none where all is well
-    about: str = ""  # what the remedy is for: a group, a folder, or what is to be done itself
+    about: str = ""  # what the remedy is for: a group, a folder, a sink, or what is to be done itself
+    since: datetime | None = None  # the instant that the remedy speaks of, if it speaks of one
     slow: tuple[str, ...] = ()  # what is right and takes long, a sentence for each
 
     @property
@@ -222,9 +227,23 @@ def _check_sink(declared: Deployment, name: str) -> Sequence[Finding]:
     sink = load_sink(declared, name)
     try:
         slow = sink.check()
+        lineage = sink.lineage() if isinstance(sink, TellingLineage) else None
     finally:
         sink.close()
-    return [Finding(text=f"sink {name}: target answers and fits its data map", slow=tuple(slow))]
+    fits = Finding(text=f"sink {name}: target answers and fits its data map", slow=tuple(slow))
+    if lineage is None or lineage.left_at is None:
+        return [fits]
+    return [fits, _of_lineage(declared, name, lineage.left_at)]
+
+
+def _of_lineage(declared: Deployment, sink: str, left_at: datetime) -> Finding:
+    """A fail-over loses what the replica did not have yet, as a backup loses what came after it."""
+    text = f"sink {sink}: its target failed over or was restored after {left_at:%Y-%m-%d %H:%M:%S}Z"
+    restores = newest(declared, OperationKind.RESTORE, sink=sink, limit=1)
+    if restores and restores[0].began_at >= left_at:
+        return Finding(text=f"{text}, and {restores[0].name} is declared")
+    text += ": what it did since may be lost, and people be back"
+    return Finding(text=text, remedy=FindingRemedy.DECLARE_RESTORE, about=sink, since=left_at)
 
 
 def _check_readers(declared: Deployment) -> Sequence[Finding]:

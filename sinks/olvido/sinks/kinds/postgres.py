@@ -21,7 +21,7 @@ from olvido.core.errors import ConfigError, Refused, Unavailable
 from olvido.core.looks import LOOK_AGAIN
 from olvido.core.sql import array_of
 from olvido.schemas.settings.deployment import Secret
-from olvido.sinks.contract import SinkSettings
+from olvido.sinks.contract import Lineage, SinkSettings
 from olvido.sinks.kinds.postgres_catalogue import look, quoted
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import SectionPart, fault, read_section
@@ -114,6 +114,7 @@ class PostgresSink(ChunkingTableSink):
         """See :meth:`olvido.sinks.contract.Sink.install`."""
         try:
             self._prepare(self._connected())
+            self._note_lineage()
         except errors.InsufficientPrivilege:
             raise fault(
                 f"sinks.{self._settings.name}",
@@ -126,6 +127,45 @@ class PostgresSink(ChunkingTableSink):
     def ping(self) -> None:
         """See :meth:`olvido.sinks.contract.Sink.ping`. It reads the catalogue, as :meth:`check` does."""
         self.check()
+        if self._statements is None:
+            return  # nothing is installed yet
+        try:
+            self._note_lineage()  # a connection outlives no fail-over, but this process does
+        except psycopg2.Error as error:
+            raise self._fault(error) from None
+
+    def lineage(self) -> Lineage | None:
+        """See :meth:`olvido.sinks.contract.TellingLineage.lineage`."""
+        try:
+            with self._reading(self._connected()) as (cur, _):
+                told = _lineages(cur)
+        except psycopg2.Error as error:
+            raise self._fault(error) from None
+        return told and _told(*told)
+
+    def _note_lineage(self) -> None:
+        """Keep with the journal that the target goes on with its lineage; say so if it was another before."""
+        conn = self._connected()
+        try:
+            with conn.cursor() as cur:
+                at = self._begin(cur)
+                told = _lineages(cur)
+                if told is None:
+                    return
+                name, seen = told
+                cur.execute(queries("postgres")["note_lineage"], {"lineage": name, "at": at})
+            conn.commit()
+        except _CONFLICTS:
+            return  # another member of the group has noted it
+        finally:
+            self._roll_back(conn)
+        left_at = _told(name, seen).left_at
+        if name not in seen and left_at is not None:
+            log.warning(
+                "sink %s: its target failed over or was restored; what it did after %s may be lost: "
+                "olvido doctor says what to do",
+                self._settings.name, left_at.isoformat(timespec="seconds"),
+            )  # fmt: skip
 
     def _acting(self, act: Callable[[TableRows], T], limit: int | None = None) -> T:
         for attempt in range(1, ATTEMPTS_MAX + 1):
@@ -308,6 +348,27 @@ class PostgresSink(ChunkingTableSink):
         return Unavailable(
             f"sink {self._settings.name}: PostgreSQL does not answer ({reason}); it is asked again"
         )
+
+
+def _lineages(cur: cursor) -> tuple[str, Mapping[str, datetime]] | None:
+    """What the server says of its history, and when those that were noted were last seen; None if it says none.
+
+    The transaction may be of no more use after it: the caller rolls it back.
+    """
+    try:
+        cur.execute(queries("postgres")["lineage"])
+    except (errors.InsufficientPrivilege, errors.UndefinedFunction, errors.FeatureNotSupported):
+        return None  # a service that is not quite PostgreSQL
+    [(name, is_installed)] = cur.fetchall()
+    if not is_installed:
+        return name, {}
+    cur.execute(queries("postgres")["lineages"])
+    return name, dict(cur.fetchall())
+
+
+def _told(name: str, seen: Mapping[str, datetime]) -> Lineage:
+    others = [last_seen_at for noted, last_seen_at in seen.items() if noted != name]
+    return Lineage(name=name, left_at=max(others).astimezone(UTC) if others else None)
 
 
 class _PostgresSession:

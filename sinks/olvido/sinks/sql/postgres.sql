@@ -20,14 +20,16 @@ SELECT now(), CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'rem
 -- Whether all of Olvido's own tables are there.
 SELECT bool_and(to_regclass(name) IS NOT NULL)
 FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words',
-    'olvido.shared_rows', 'olvido.kept_erasures', 'olvido.deleted_keys', 'olvido.kept_decisions']) AS t (name);
+    'olvido.shared_rows', 'olvido.kept_erasures', 'olvido.deleted_keys', 'olvido.kept_decisions', 'olvido.lineages'])
+    AS t (name);
 
 -- name: usable
 -- Whether this role may do with Olvido's own tables what the sink does.
 SELECT bool_and(has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
     AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE'))
 FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words',
-    'olvido.shared_rows', 'olvido.kept_erasures', 'olvido.deleted_keys', 'olvido.kept_decisions']) AS t (name);
+    'olvido.shared_rows', 'olvido.kept_erasures', 'olvido.deleted_keys', 'olvido.kept_decisions', 'olvido.lineages'])
+    AS t (name);
 
 -- name: install
 -- Olvido's own tables in the target: the journal of tasks, what people said, and the boxes of erasures until their
@@ -104,6 +106,26 @@ CREATE TABLE IF NOT EXISTS olvido.kept_decisions (
 );
 CREATE INDEX IF NOT EXISTS kept_decisions_due ON olvido.kept_decisions (sink, due_at);
 CREATE INDEX IF NOT EXISTS kept_decisions_of ON olvido.kept_decisions (subject_id);
+CREATE TABLE IF NOT EXISTS olvido.lineages (
+    lineage text PRIMARY KEY,  -- which cluster, and which timeline of it
+    first_seen_at timestamptz NOT NULL,
+    last_seen_at timestamptz NOT NULL
+);
+
+-- name: lineage
+-- Which cluster this is and which timeline it writes. Both change when a replica is promoted or a backup put back.
+SELECT system_identifier || '/' || ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
+    to_regclass('olvido.lineages') IS NOT NULL
+FROM pg_control_system();
+
+-- name: note_lineage
+-- Note that the target goes on with a lineage; another process may note the same at this moment.
+INSERT INTO olvido.lineages (lineage, first_seen_at, last_seen_at) VALUES (%(lineage)s, %(at)s, %(at)s)
+ON CONFLICT (lineage) DO UPDATE SET last_seen_at = greatest(lineages.last_seen_at, excluded.last_seen_at);
+
+-- name: lineages
+-- Those that were noted, the one that was seen last first.
+SELECT lineage, last_seen_at FROM olvido.lineages ORDER BY last_seen_at DESC, first_seen_at DESC;
 
 -- name: remembered
 -- The answers given before.
