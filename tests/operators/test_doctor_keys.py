@@ -37,6 +37,12 @@ def test_keys_are_made_so_that_doctor_is_content(declared: Deployment, tmp_path:
     [
         (lambda keys: keys.handle_file, 0o640, "the handle key .* can be read by others", "chmod 600"),
         (lambda keys: keys.signing_file, 0o604, "the signing key .* can be read by others", "chmod 600"),
+        (
+            lambda _: ".olvido/keys/signing/sink-crm/signing.key",
+            0o640,
+            "the signing key .* by others",
+            "chmod 600",
+        ),
         (lambda keys: keys.public_dir, 0o777, "anybody here can change .*choose who opens", "chmod o-w"),
     ],
 )

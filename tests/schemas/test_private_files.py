@@ -2,11 +2,16 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from key_files import KeyFiles
 
 from olvido.schemas import private_files
+from olvido.schemas.privacy.handle_key import HandleKey, create_handle_key
+from olvido.schemas.privacy.principal_keys import Signer
+from olvido.schemas.privacy.region_keys import private_key
 from olvido.schemas.private_files import write_private
 
 
@@ -40,3 +45,21 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside_it(tmp_path
         write_private(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1)])
+def test_a_secret_that_others_can_read_is_warned_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, warned: int
+):
+    keys = KeyFiles(tmp_path)
+    create_handle_key(tmp_path / "handle.key")
+    reading: dict[Path, Callable[[Path], object]] = {
+        tmp_path / "handle.key": HandleKey.load,
+        keys.signing_file("sink-crm"): Signer.load,
+        next(keys.private.glob("cn-*.pem")): lambda path: private_key(path.parent, path.stem),
+    }
+    for path, read in reading.items():
+        path.chmod(mode)
+        read(path)
+        read(path)
+        assert caplog.text.count(f"chmod 600 {path}") == warned, path

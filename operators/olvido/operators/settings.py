@@ -109,6 +109,11 @@ def own_signing_file(declared: "Deployment", principal: str) -> Path:
     return own if own.exists() else declared.keys.signing_file
 
 
+def signing_files(directory: Path) -> list[Path]:
+    """The keys of all principals that are there for the processes of the stack."""
+    return sorted((directory / STATE / "keys" / "signing").glob("*/signing.key"))
+
+
 def signing_file(principal: str, directory: Path | None = None) -> Path:
     """The key that a principal signs with, for the processes that the stack starts."""
     return (directory or project()) / STATE / "keys" / "signing" / principal / "signing.key"

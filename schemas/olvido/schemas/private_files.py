@@ -1,8 +1,15 @@
 """Files of keys and secrets: there whole, or not at all; readable by their owner alone unless public."""
 
+import logging
 import os
+import stat
 import tempfile
+from functools import lru_cache
 from pathlib import Path
+
+log = logging.getLogger("olvido.schemas")
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def write_private(path: Path, content: bytes | str, *, new: bool = False) -> bool:
@@ -20,6 +27,29 @@ def write_private(path: Path, content: bytes | str, *, new: bool = False) -> boo
         OSError: it cannot be written. Then nothing is left of it.
     """
     return _write(path, content, new=new, mode=0o600)
+
+
+def read_private(path: Path) -> bytes:
+    """Read a secret, and warn once of a file that others than its owner can read.
+
+    It is no fault: a file that a cluster mounts may be open to the process's group.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if is_open_to_others(path):
+        _warn_of(path)
+    return path.read_bytes()
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Whether others than its owner may do something with a file."""
+    return bool(path.stat().st_mode & OTHERS)
+
+
+@lru_cache
+def _warn_of(path: Path) -> None:
+    log.warning("%s holds a secret and can be read by others: chmod 600 %s", path, path)
 
 
 def write_new(path: Path, content: bytes) -> None:

@@ -24,10 +24,11 @@ from olvido.operators.desk.health import OWED_TOO_LONG, erasures_wait, letters_w
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.sink_operations import newest
 from olvido.operators.desk.text import counted
-from olvido.operators.settings import deployment, private_keys, with_lines
+from olvido.operators.settings import deployment, private_keys, signing_files, with_lines
 from olvido.schemas.privacy.handle_key import HandleKey
 from olvido.schemas.privacy.opening import Opener
 from olvido.schemas.privacy.sealing import Sealer
+from olvido.schemas.private_files import is_open_to_others
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KeysSection
 from olvido.schemas.tls import ends_of
@@ -36,7 +37,6 @@ from olvido.sinks.contract import TellingLineage
 from olvido.sinks.plugins import load_sink
 
 AT_ONCE = 8  # checks; each mostly waits
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
 CERTIFICATE_LEFT_MIN = timedelta(days=30)
 KAFKA, REGISTRY, LEDGER = "kafka", "registry", "ledger"
 
@@ -179,9 +179,11 @@ def _check_producer_keys(declared: Deployment, directory: Path) -> str:
 
 
 def _check_modes(keys: KeysSection, directory: Path) -> None:
-    for name, file in (("handle key", keys.handle_file), ("signing key", keys.signing_file)):
-        place = directory / file
-        if place.exists() and place.stat().st_mode & OTHERS:
+    # With the settings' own those of the other principals, which `olvido keys create` makes here.
+    signing = {directory / keys.signing_file, *signing_files(directory)}
+    secrets = {directory / keys.handle_file: "handle key", **dict.fromkeys(sorted(signing), "signing key")}
+    for place, name in secrets.items():
+        if place.exists() and is_open_to_others(place):
             text = f"the {name} {place} can be read by others"
             raise _Wrong(text, FindingRemedy.AS_TOLD, f"chmod 600 {place}")
     public = directory / keys.public_dir
@@ -216,7 +218,7 @@ def _check_region_key(region: str, directory: Path) -> str:
     if not folder.exists():
         return f"private keys of {region} are not on this machine"
     Opener(region, folder)
-    loose = [path.name for path in folder.glob("*.pem") if path.stat().st_mode & 0o077]
+    loose = [path.name for path in folder.glob("*.pem") if is_open_to_others(path)]
     if loose:
         text = f"private key {loose[0]} of {region} can be read by others"
         raise _Wrong(text, FindingRemedy.CLOSE_KEYS, str(folder))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from olvido.core.errors import ConfigError
 from olvido.core.subject import Handle, Identity
-from olvido.schemas.private_files import write_new
+from olvido.schemas.private_files import read_private, write_new
 
 
 class HandleKey:
@@ -25,7 +25,7 @@ class HandleKey:
             ConfigError: the file is missing or not of that form.
         """
         try:
-            version, encoded = path.read_text(encoding="ascii").split()
+            version, encoded = read_private(path).decode("ascii").split()
             secret = base64.urlsafe_b64decode(encoded)
             number = int(version.removeprefix("h"))
         except (OSError, ValueError):

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from olvido.core.errors import ConfigError
 from olvido.core.principals import PrincipalKey
-from olvido.schemas.private_files import write_private, write_public
+from olvido.schemas.private_files import read_private, write_private, write_public
 
 logger = logging.getLogger("olvido.schemas")
 
@@ -49,7 +49,7 @@ class Signer:
             ConfigError: the file is missing or not of that form.
         """
         try:
-            principal, encoded = path.read_text(encoding="ascii").split()
+            principal, encoded = read_private(path).decode("ascii").split()
             return cls(principal, Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(encoded)))
         except (OSError, ValueError):
             raise ConfigError(

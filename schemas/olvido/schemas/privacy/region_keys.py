@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from olvido.core.errors import ConfigError
-from olvido.schemas.private_files import write_new, write_public
+from olvido.schemas.private_files import read_private, write_new, write_public
 
 logger = logging.getLogger("olvido.schemas")
 
@@ -104,7 +104,7 @@ def private_key(folder: Path, key_id: str) -> X25519PrivateKey | None:
     path = folder / f"{key_id}.pem"
     if not path.exists():
         return None
-    key = load_pem_private_key(path.read_bytes(), password=None)
+    key = load_pem_private_key(read_private(path), password=None)
     if not isinstance(key, X25519PrivateKey):
         raise ConfigError(f"keys.private_dir: {path} is not an X25519 key")
     return key
