@@ -214,7 +214,7 @@ class Rig:
 
     def _settle(self, journal: Journal, *, patient: bool) -> bool:
         """Wait until all that was accepted is answered, everywhere; if not patient, until nothing moves."""
-        connection = psycopg2.connect(self.stage.chain.stack.dsn("ledger"))
+        connection = psycopg2.connect(self.stage.chain.stack.ledger_owner_dsn)
         connection.autocommit = True
         ids = [(told.id,) for told in journal.read()]
         deadline = time.monotonic() + SETTLE_S_MAX

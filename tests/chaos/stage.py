@@ -28,7 +28,7 @@ from olvido.ledger.store import Ledger
 from olvido.operators.desk.prepare import prepare
 from olvido.operators.local.program import Program
 from olvido.operators.local.programs import programs_of
-from olvido.operators.local.stack import Stack, temporary_stack
+from olvido.operators.local.stack import LEDGER_OWNER_VARIABLE, Stack, temporary_stack
 from olvido.operators.local.state import choose_port
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import (
@@ -299,6 +299,9 @@ def _behind_proxies(stack: Stack, proxies: Proxies) -> dict[str, str]:
     """Every address, with a proxy's port in it. Kafka itself has to name its proxy to its clients."""
     addresses = {}
     for variable, address in stack.environment.items():
+        if variable == LEDGER_OWNER_VARIABLE:  # only the tables are made with it, before any fault
+            addresses[variable] = address
+            continue
         name = re.sub(r"^OLVIDO_|_+(BOOTSTRAP_SERVERS|URL|DSN)$", "", variable).lower()
         port = int(re.findall(r":(\d+)", address.rpartition("@")[2])[0])
         addresses[variable] = address.replace(f":{port}", f":{proxies.add(name, port)}")

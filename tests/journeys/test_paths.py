@@ -229,6 +229,7 @@ def test_no_process_but_a_regions_sinks_is_given_its_private_key(chain):
         for region in (CONTROL, *chain.deployment.regions):
             given = str(private_keys(region, folder)) in environment
             assert given == (regions.get(name) == region), (name, region)
+        assert "OLVIDO_LEDGER__OWNER_DSN" not in environment, name
         if name.startswith("sink-"):
             assert "OLVIDO_LEDGER__DSN" not in environment, name
         elif name in {"processors", "recorder"}:

@@ -25,7 +25,13 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from psycopg2.extensions import parse_dsn
 
+from olvido.core.acts import Verb
 from olvido.core.errors import ConfigError
+from olvido.ledger import schema
+from olvido.ledger.acts import Acts
+from olvido.ledger.connection import Database
+from olvido.operators.desk import ledger
+from olvido.operators.desk.acts import new_act
 from olvido.operators.local import java, kafka, postgres, registry, stack
 from olvido.operators.local.errors import PartFailed, StackError
 from olvido.operators.local.parts import CACHE_VARIABLE, MIRROR_VARIABLE, cache_folder, load_lock
@@ -36,6 +42,7 @@ from olvido.operators.local.state import HOST, State, StateFolder, write_env
 from olvido.operators.local.supervisor import Supervisor
 from olvido.operators.local.training import train
 from olvido.operators.settings import read_env
+from olvido.schemas.settings.deployment import Deployment, LedgerSection
 
 NOTHING: frozenset[str] = frozenset()
 POSTGRES = frozenset({"postgres"})
@@ -80,7 +87,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(postgres, "prepare", prepare)
     monkeypatch.setattr(postgres, "program", program)
-    monkeypatch.setattr(postgres, "ensure_databases", lambda _state, _names: None)
+    monkeypatch.setattr(postgres, "ensure_databases", lambda *_: None)
     monkeypatch.setattr(stack, "postgres_refuses", lambda dsn: None if answers(dsn) else "no connection")
 
 
@@ -304,18 +311,18 @@ def test_a_program_killed_with_sigkill_is_started_again(project: Path) -> None:
 def test_what_was_committed_survives_each_way_to_end_postgresql(project: Path) -> None:
     """Killed, orphaned, and after a reboot whose pids belong to somebody else, who must live."""
     running = up(project, parts=POSTGRES)
-    query(running.ledger_dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+    query(running.ledger_owner_dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
     killed = the("postgres", running.status()).pid
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
     until(lambda: the("postgres", running.status()).pid not in (None, killed))
     up(project, parts=POSTGRES)
-    assert query(running.ledger_dsn, "SELECT answer FROM kept") == [(42,)]
+    assert query(running.ledger_owner_dsn, "SELECT answer FROM kept") == [(42,)]
 
     os.kill(int((running.folder.run / "supervisord.pid").read_text()), signal.SIGKILL)
     until(lambda: not running.supervisor.alive())
     up(project, parts=POSTGRES)
-    assert query(running.ledger_dsn, "SELECT answer FROM kept") == [(42,)]
+    assert query(running.ledger_owner_dsn, "SELECT answer FROM kept") == [(42,)]
 
     home = Path(StateFolder(project=project).load().postgres_home)
     stack.down(project)
@@ -326,7 +333,7 @@ def test_what_was_committed_survives_each_way_to_end_postgresql(project: Path) -
             lock.write_text(f"{stranger.pid}\n{home / 'data'}\n1700000000\n0\n\n{HOST}\n0 0\nready\n")
             lock.chmod(0o644)
         again = up(project, parts=POSTGRES)
-        assert query(again.ledger_dsn, "SELECT answer FROM kept") == [(42,)]
+        assert query(again.ledger_owner_dsn, "SELECT answer FROM kept") == [(42,)]
         assert stranger.poll() is None
     finally:
         stranger.kill()
@@ -569,10 +576,26 @@ def test_the_role_of_one_database_cannot_connect_to_another(shared: Stack) -> No
     assert refused == {
         (role, name): True for role in stack.DATABASE_VARIABLES for name in names if role != name
     }
-    rights = query(
-        shared.ledger_dsn, "SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user"
-    )
-    assert rights == [(False, False)]
+    for dsn in (shared.ledger_dsn, shared.ledger_owner_dsn):
+        rights = query(
+            dsn, "SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user"
+        )
+        assert rights == [(False, False, False)]
+
+
+def test_processes_work_with_the_ledger_and_cannot_change_an_act_on_record(
+    shared: Stack, deployment: Deployment
+) -> None:
+    """Whoever owns the tables could; `olvido up` gives that login to no process."""
+    logins = LedgerSection(dsn=shared.ledger_dsn, owner_dsn=shared.ledger_owner_dsn)
+    declared = deployment.model_copy(update={"ledger": logins})
+    assert ledger.migrate(declared) == tuple(schema.names())
+    assert ledger.migrate(declared) == ()
+    schema.check(shared.ledger_dsn)
+    Acts(Database(shared.ledger_dsn, application="tests")).record(new_act(Verb.REDRIVE, "OPS-17"))
+    for statement in ("UPDATE acts SET who = 'x'", "ALTER TABLE acts DISABLE TRIGGER ALL"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            query(shared.ledger_dsn, statement)
 
 
 def test_ensuring_a_database_again_changes_nothing_and_a_new_password_replaces_the_old(shared: Stack) -> None:
@@ -598,7 +621,7 @@ def test_the_programs_of_a_closed_folder_run_from_a_copy(tmp_path: Path) -> None
 
 def test_no_secret_is_on_a_command_line_or_in_a_file_that_others_can_read(shared: Stack) -> None:
     secrets = list(shared.folder.load().passwords.values())
-    assert len(secrets) == 5
+    assert len(secrets) == 6
 
     lines = [" ".join(process.cmdline()) for process in shared.supervisor.orphans()]
     open_to_others = [
@@ -631,7 +654,7 @@ def test_a_program_is_given_the_addresses_it_may_have_and_no_others(
 
     def given(name: str) -> dict[str, str]:
         heard: dict[str, str] = json.loads(running.folder.log(name).read_text())
-        return {key: value for key, value in heard.items() if key in stack.DATABASE_VARIABLES.values()}
+        return {key: value for key, value in heard.items() if key in stack.ADDRESS_VARIABLES}
 
     assert given("all") == dict(running.environment)
     assert given("one") == {"OLVIDO_CRM_DSN": running.dsn("crm")}

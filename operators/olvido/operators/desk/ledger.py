@@ -23,6 +23,8 @@ def database(declared: Deployment) -> Database:
 def migrate(declared: Deployment) -> tuple[str, ...]:
     """Bring the ledger to the form that this version works with; a repeat changes nothing.
 
+    Where an owner of its tables is given, the login of processes is given what it may do, and no more.
+
     Returns:
         The migrations that were applied.
 
@@ -30,7 +32,13 @@ def migrate(declared: Deployment) -> tuple[str, ...]:
         ConfigError: its address is not given.
         Unavailable: it does not answer.
     """
-    return tuple(schema.migrate(declared.ledger_dsn))
+    owner = declared.ledger_owner_dsn
+    if owner is None:
+        return tuple(schema.migrate(declared.ledger_dsn))
+    applied = schema.migrate(owner)
+    # Killed before this line, processes may not use a new table. The repeat applies nothing, and lets them.
+    writer.admit(owner, declared.ledger_dsn)
+    return tuple(applied)
 
 
 def grants(role: str) -> str:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from olvido.broker import topics as broker_topics
 from olvido.broker.runtime.patience import patiently
-from olvido.ledger import schema
-from olvido.operators.desk import keys
+from olvido.operators.desk import keys, ledger
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment
 
@@ -25,7 +24,7 @@ def prepare(deployment: Deployment, directory: Path, say: Callable[[str], None])
     if made:
         say(f"keys made: {', '.join(made)}")
     stop = threading.Event()
-    applied = patiently("ledger", lambda: schema.migrate(deployment.ledger_dsn), stop)
+    applied = patiently("ledger", lambda: ledger.migrate(deployment), stop)
     if applied:
         say(f"ledger migrated: {', '.join(applied)}")
     registry = Registry(deployment.registry)

@@ -12,7 +12,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +23,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped, unused-ignore]
 import psycopg2
 from psycopg2 import sql
+from psycopg2.extensions import cursor
 
 from olvido.operators.local.errors import PartFailed, StackError, last_lines
 from olvido.operators.local.probes import postgres_refuses
@@ -134,25 +135,30 @@ def ensure_database(admin_dsn: str, name: str, owner_role: str, password: str) -
     with closing(psycopg2.connect(admin_dsn)) as connection:
         connection.autocommit = True  # CREATE DATABASE wants no transaction
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (owner_role,))
-            verb = "ALTER" if cursor.fetchone() else "CREATE"
+            _ensure_role(cursor, owner_role, password)
             role, database = sql.Identifier(owner_role), sql.Identifier(name)
-            rights = sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}")
-            cursor.execute(rights.format(sql.SQL(verb), role, sql.Literal(password)))
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
             if cursor.fetchone() is None:
                 cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, role))
             cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
 
 
-def ensure_databases(state: State, names: Iterable[str]) -> None:
-    """Have a database and a role of each name, and shut the superuser's own databases to all roles."""
-    missing = [name for name in names if postgres_refuses(dsn(state, name, name)) is not None]
+def ensure_databases(state: State, names: Iterable[str], guests: Mapping[str, str]) -> None:
+    """Have a database and a role of each name, and shut the superuser's own databases to all roles.
+
+    Args:
+        state: has their passwords.
+        names: of the databases and their owners.
+        guests: by database, a role that may connect to it and owns nothing.
+    """
+    wanted = [*((name, name) for name in names), *guests.items()]
+    missing = [one for one in wanted if postgres_refuses(dsn(state, one[1], one[0])) is not None]
     if not missing:
         return
     try:
-        for name in missing:
-            ensure_database(admin_dsn(state), name, name, state.passwords[name])
+        for name, role in missing:
+            ensure = ensure_database if role == name else ensure_guest
+            ensure(admin_dsn(state), name, role, state.passwords[role])
         with (
             closing(psycopg2.connect(admin_dsn(state))) as connection,
             connection,
@@ -160,7 +166,24 @@ def ensure_databases(state: State, names: Iterable[str]) -> None:
         ):
             cursor.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
     except psycopg2.Error as error:
-        raise PartFailed(f"PostgreSQL refused to make the databases {', '.join(missing)}: {error}") from error
+        named = ", ".join(sorted({name for name, _ in missing}))
+        raise PartFailed(f"PostgreSQL refused to make the databases {named}: {error}") from error
+
+
+def ensure_guest(admin_dsn: str, name: str, role: str, password: str) -> None:
+    """Have a role that may connect to a database and owns nothing of it. Doing it again changes nothing."""
+    with closing(psycopg2.connect(admin_dsn)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        _ensure_role(cursor, role, password)
+        grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
+        cursor.execute(grant.format(sql.Identifier(name), sql.Identifier(role)))
+
+
+def _ensure_role(cursor: cursor, name: str, password: str) -> None:
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,))
+    verb = "ALTER" if cursor.fetchone() else "CREATE"
+    rights = sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}")
+    cursor.execute(rights.format(sql.SQL(verb), sql.Identifier(name), sql.Literal(password)))
 
 
 @cache

@@ -79,7 +79,10 @@ def programs_of(deployment: Deployment, directory: Path) -> list[Program]:
 def secrets_of(deployment: Deployment) -> frozenset[str]:
     """Every environment variable that olvido.toml names for a secret: each process is given its own alone."""
     registry = deployment.registry
-    shared = [registry.password, registry.key_password, deployment.ledger.dsn, *_options(deployment)]
+    ledger = deployment.ledger
+    shared = [
+        registry.password, registry.key_password, ledger.dsn, ledger.owner_dsn, *_options(deployment)
+    ]  # fmt: skip
     return _named_of(shared).union(*(_secrets_of(dict(sink.own)) for sink in deployment.sinks.values()))
 
 

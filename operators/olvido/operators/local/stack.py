@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from olvido.core.errors import ConfigError, InvalidInput, did_you_mean
+from olvido.ledger.writer import WRITER
 from olvido.operators.local import kafka, postgres, registry
 from olvido.operators.local.errors import PartFailed, StackError, tail
 from olvido.operators.local.locks import locked
@@ -47,8 +48,10 @@ from olvido.operators.local.supervisor import UP_STATES, Supervisor
 from olvido.operators.settings import STACK_ENV, read_env
 
 LEDGER_VARIABLE = "OLVIDO_LEDGER__DSN"
+LEDGER_OWNER_VARIABLE = "OLVIDO_LEDGER__OWNER_DSN"
 ADMIN_VARIABLE = "OLVIDO_POSTGRES_ADMIN_DSN"
-# Each database has a role of its own name, which can reach no other.
+# Each database belongs to a role of its own name, which can reach no other. A role that owns nothing of the
+# ledger works with it.
 DATABASE_VARIABLES = {
     "ledger": LEDGER_VARIABLE,
     "crm": "OLVIDO_CRM_DSN",
@@ -56,7 +59,7 @@ DATABASE_VARIABLES = {
 }
 # Each program gets those that it may have from its own section, and never from our shell.
 ADDRESS_VARIABLES = frozenset(
-    {KAFKA_VARIABLE, REGISTRY_VARIABLE, ADMIN_VARIABLE, *DATABASE_VARIABLES.values()}
+    {KAFKA_VARIABLE, REGISTRY_VARIABLE, ADMIN_VARIABLE, LEDGER_OWNER_VARIABLE, *DATABASE_VARIABLES.values()}
 )
 # For a look at olvido.toml before the first `up`, which alone knows the addresses.
 STAND_INS = {
@@ -99,8 +102,13 @@ class Stack:
 
     @property
     def ledger_dsn(self) -> str:
-        """Where the ledger is."""
+        """Where the ledger is, for processes and operators."""
         return self.environment[LEDGER_VARIABLE]
+
+    @property
+    def ledger_owner_dsn(self) -> str:
+        """Where the ledger is, for whoever makes its tables. Given to no process."""
+        return self.environment[LEDGER_OWNER_VARIABLE]
 
     def dsn(self, database: str) -> str:
         """Where `ledger`, `crm` or `store_sg` is."""
@@ -277,7 +285,7 @@ def _download_settings() -> dict[str, str]:
 
 def _given(environ: Mapping[str, str], state: State, remembered: Mapping[str, str]) -> dict[str, str]:
     """The addresses that somebody gave; not our own, which a caller may have loaded from stack.env."""
-    names = (KAFKA_VARIABLE, REGISTRY_VARIABLE, *DATABASE_VARIABLES.values())
+    names = (KAFKA_VARIABLE, REGISTRY_VARIABLE, LEDGER_OWNER_VARIABLE, *DATABASE_VARIABLES.values())
     ours = {name: value for name, value in remembered.items() if name not in state.given}
     return {name: environ[name] for name in names if environ.get(name) and environ[name] != ours.get(name)}
 
@@ -349,7 +357,7 @@ class _Starting:
         if "postgres" not in wanted:
             return
         state = self.state
-        for role in (postgres.SUPERUSER, registry.DATABASE, *DATABASE_VARIABLES):
+        for role in (postgres.SUPERUSER, registry.DATABASE, WRITER, *DATABASE_VARIABLES):
             state = state.with_password(role)
         if not state.postgres_home:
             state = replace(state, postgres_home=str(postgres.choose_home(self.folder)))
@@ -382,7 +390,7 @@ class _Starting:
             answers=lambda: postgres_refuses(postgres.admin_dsn(self.state)) is None,
         )
         names = list(DATABASE_VARIABLES)
-        postgres.ensure_databases(self.state, [*names, registry.DATABASE])
+        postgres.ensure_databases(self.state, [*names, registry.DATABASE], {"ledger": WRITER})
         if registry_home is None:
             return
         self._start_part(
@@ -477,6 +485,9 @@ def _finish(starting: _Starting, wanted: frozenset[str], given: Mapping[str, str
         addresses[REGISTRY_VARIABLE] = registry.address(state)
     if "postgres" in wanted:
         addresses |= {name: postgres.dsn(state, role, role) for role, name in DATABASE_VARIABLES.items()}
+        if LEDGER_VARIABLE not in given:
+            addresses[LEDGER_OWNER_VARIABLE] = addresses[LEDGER_VARIABLE]
+            addresses[LEDGER_VARIABLE] = postgres.dsn(state, WRITER, "ledger")
         write_env(
             folder.path / ADMIN_ENV,
             {ADMIN_VARIABLE: postgres.admin_dsn(state)},

@@ -242,6 +242,7 @@ class LedgerSection(_Section):
     """The ledger database. Only processors, the recorder and operators are given its address."""
 
     dsn: str | Secret | None = None
+    owner_dsn: str | Secret | None = None  # who makes its tables, where that is another login
     # How long what was read stays beside its facts. By default, as long as the topics hold it.
     keep_events_days: int = Field(default=YEAR.days, ge=1)
     keep_dead_letters_days: int = Field(default=YEAR.days, ge=1)
@@ -574,6 +575,17 @@ class Deployment(Connections):
         if not self.ledger.dsn:
             raise ConfigError("ledger.dsn is not set: give OLVIDO_LEDGER__DSN, or run: olvido up")
         return self.ledger.dsn
+
+    @property
+    def ledger_owner_dsn(self) -> str | None:
+        """The ledger's address with the login that owns its tables; None if one login is for everything.
+
+        Raises:
+            ConfigError: it cannot be read from where it is said to be.
+        """
+        if isinstance(self.ledger.owner_dsn, Secret):
+            return self.ledger.owner_dsn.read(key="ledger.owner_dsn")
+        return self.ledger.owner_dsn
 
 
 def not_encrypted(server: str) -> str:
