@@ -42,6 +42,11 @@ type (
 	identity = [3]string      // kind, value as given, normalised
 )
 
+type entry struct { // of a map
+	key   string
+	value any
+}
+
 type vectors struct {
 	Keys       map[string]hexed
 	Normalised []struct{ Kind, Given, Normalised, Handle string }
@@ -92,6 +97,7 @@ func main() {
 	for _, kind := range []string{"privacy_request", "consent_change"} {
 		written[kind] = hex.EncodeToString(writeRecord(kind, known.Keys, schemas))
 	}
+	written["verification"] = hex.EncodeToString(writeVerification(known.Keys, schemas))
 	must(0, json.NewEncoder(os.Stdout).Encode(map[string]any{"checked": checked, "written": written}))
 }
 
@@ -110,14 +116,14 @@ func checkRecord(kind string, known vector, keys map[string]hexed, schemas strin
 	session := schemaOf(schemas, "session").decode(header)
 	same(kind+" version", session["version"], int64(2))
 	same(kind+" key id", session["key_id"], keyID(public))
-	boxes := []any{found["box"]}
+	boxes, _ := found["boxes"].([]any) // a verification, a receipt and a later look have none
 	if kind != "task" {
-		boxes = found["boxes"].([]any)
 		body := known.Record[len(sealPart(seal)):]
 		data := tagData(kind, header, body)
 		same(kind+" tag data", data, []byte(known.TagData))
 		open(kind+" tag", sessionKey(session, control, keys), seal["nonce"], seal["tag"], data)
 	} else {
+		boxes = []any{found["box"]}
 		same("task id", found["task_id"], taskID(found))
 	}
 	same(kind+" boxes", len(boxes), len(known.Asked))
@@ -197,7 +203,7 @@ func writeRecord(kind string, keys map[string]hexed, schemas string) []byte {
 		event["policy_version"] = "7"
 	}
 	sessionKeys := map[string][]byte{}
-	header := newSession(now, []string{"cn", control, "sg"}, sessionKeys, keys, schemas)
+	header := newSession(now, "producer", []string{"cn", control, "sg"}, sessionKeys, keys, schemas)
 	boxes := []any{}
 	for _, one := range event["regions"].([]any) {
 		region, nonce := one.(string), drawn(12)
@@ -208,20 +214,40 @@ func writeRecord(kind string, keys map[string]hexed, schemas string) []byte {
 		})
 	}
 	event["boxes"] = boxes
-	body := schemaOf(schemas, kind).encode(event)[1:] // without the seal, which is null yet: one byte
+	return sealed(kind, event, header, sessionKeys[control], keys, schemas)
+}
+
+// It is for no region: its session has the control plane alone.
+func writeVerification(keys map[string]hexed, schemas string) []byte {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	sessionKeys := map[string][]byte{}
+	header := newSession(now, "verifier", []string{control}, sessionKeys, keys, schemas)
+	word := value{
+		"seal": nil, "event_id": "01935d0e-5b6a-7c3d-8e4f-0123456789af",
+		"request_id": "01935d0e-5b6a-7c3d-8e4f-0123456789ad",
+		"subject_id": handle(keys["handle"], "email", normalise("email", "Zoë@Bücher.example")),
+		"verified":   value{"method": "email_link", "verified_at": now.UnixMicro()},
+	}
+	return sealed("verification", word, header, sessionKeys[control], keys, schemas)
+}
+
+func sealed(
+	kind string, record value, header, controlKey []byte, keys map[string]hexed, schemas string,
+) []byte {
+	body := schemaOf(schemas, kind).encode(record)[1:] // without the seal, which is null yet: one byte
 	nonce := drawn(12)
 	seal := value{
 		"header":    header,
 		"signature": ed25519.Sign(ed25519.NewKeyFromSeed(keys["signing"]), signed(header)),
 		"nonce":     nonce,
-		"tag":       gcm(sessionKeys[control]).Seal(nil, nonce, nil, tagData(kind, header, body)),
+		"tag":       gcm(controlKey).Seal(nil, nonce, nil, tagData(kind, header, body)),
 	}
 	return append(sealPart(seal), body...)
 }
 
 // A header for these names, which stand in their order. The key of each is put into sessionKeys.
 func newSession(
-	now time.Time, names []string, sessionKeys map[string][]byte, keys map[string]hexed, schemas string,
+	now time.Time, principal string, names []string, sessionKeys map[string][]byte, keys map[string]hexed, schemas string,
 ) []byte {
 	recipients := []any{}
 	for _, name := range names {
@@ -233,7 +259,7 @@ func newSession(
 	}
 	public := ed25519.NewKeyFromSeed(keys["signing"]).Public().(ed25519.PublicKey)
 	return schemaOf(schemas, "session").encode(value{
-		"version": int64(2), "principal": "producer", "key_id": keyID(public), "not_before": now.UnixMicro(),
+		"version": int64(2), "principal": principal, "key_id": keyID(public), "not_before": now.UnixMicro(),
 		"not_after": now.Add(15 * time.Minute).UnixMicro(), "recipients": recipients,
 	})
 }
@@ -557,6 +583,19 @@ func (s schema) read(rest *[]byte, of any) any {
 			}
 		}
 		return found
+	case "map": // in the order in which it is written
+		found := []entry{}
+		for left := number(rest); left > 0; left-- {
+			key := text(taken(rest, number(rest)), false)
+			if slices.ContainsFunc(found, func(one entry) bool { return one.key == key }) {
+				fail("%s: twice in a map", key)
+			}
+			found = append(found, entry{key, s.read(rest, more["values"])})
+			if left == 1 {
+				same("end of a map", number(rest), int64(0))
+			}
+		}
+		return found
 	case "union":
 		if member := number(rest); member == 0 {
 			return nil
@@ -604,6 +643,16 @@ func (s schema) append(out []byte, of, given any) []byte {
 		out = binary.AppendVarint(out, int64(len(items)))
 		for _, item := range items {
 			out = s.append(out, more["items"], item)
+		}
+		return append(out, 0)
+	case "map":
+		entries := given.([]entry)
+		if len(entries) == 0 {
+			return append(out, 0)
+		}
+		out = binary.AppendVarint(out, int64(len(entries)))
+		for _, one := range entries {
+			out = s.append(appendBytes(out, []byte(one.key)), more["values"], one.value)
 		}
 		return append(out, 0)
 	case "union":

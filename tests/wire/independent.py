@@ -190,9 +190,9 @@ def sealed(
     began: Any,
     ends: Any,
 ) -> bytes:
-    """A record without its frame: a request or a consent change, with its boxes and its seal."""
+    """A record without its frame, with its seal; of a request and a consent change with its boxes, too."""
     keys, recipients = {}, []
-    for region in sorted({CONTROL, *value["regions"]}):
+    for region in sorted({CONTROL, *value.get("regions", ())}):
         region_key_id, public_key = public_keys[region]
         keys[region] = os.urandom(32)
         wrapped = HPKE.encrypt(
@@ -208,14 +208,16 @@ def sealed(
         },
     )  # fmt: skip
     boxes = []
-    for region in value["regions"]:
+    for region in value.get("regions", ()):
         nonce = os.urandom(12)
         data = asked_digest(header, value, region)
         boxes.append({
             "region": region, "key_id": public_keys[region][0], "wrapped_key": b"", "nonce": nonce,
             "ciphertext": AESGCM(keys[region]).encrypt(nonce, packed(identities), data),
         })  # fmt: skip
-    body = avro(kind, {**value, "boxes": boxes, "seal": None})[1:]
+    if boxes:
+        value = {**value, "boxes": boxes}
+    body = avro(kind, {**value, "seal": None})[1:]
     nonce = os.urandom(12)
     seal = {
         "header": header,

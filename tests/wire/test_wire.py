@@ -9,11 +9,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from conftest import PROJECT
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from key_files import principals_of
 from schemas.codecs import MemoryRegistry
 from values import CATALOGUE, an_erasure
 from wire import independent
@@ -22,13 +24,21 @@ from olvido.broker.partitioning import partition_of
 from olvido.core.asked import asked_digests
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, Decision, PrivacyRequest
+from olvido.core.ids import receipt_id, task_id
 from olvido.core.plan import plan_tasks
-from olvido.core.principals import Principal, Role
-from olvido.core.rights.names import Right
+from olvido.core.rights.names import Action, Right
 from olvido.core.rights.registry import RIGHTS
 from olvido.core.sessions import CONTROL
 from olvido.core.subject import Handle, IdentityKind
-from olvido.schemas.codec import Codec, consents_codec, requests_codec, tasks_codec
+from olvido.schemas.codec import (
+    Codec,
+    consents_codec,
+    looks_codec,
+    receipts_codec,
+    requests_codec,
+    tasks_codec,
+    verifications_codec,
+)
 from olvido.schemas.privacy.handle_key import HandleKey
 from olvido.schemas.privacy.identities import normalise
 from olvido.schemas.privacy.opening import Opener
@@ -36,7 +46,7 @@ from olvido.schemas.privacy.principal_keys import KeyRing, key_id_of, signed_byt
 from olvido.schemas.privacy.sealing import record_binding
 from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.sealed_records import body_in, session_in
-from olvido.schemas.topics import CONSENTS, REQUESTS, tasks_topic
+from olvido.schemas.topics import CONSENTS, LOOKS, RECEIPTS, REQUESTS, VERIFICATIONS, tasks_topic
 
 HERE = Path(__file__).parent
 VECTORS: dict[str, Any] = json.loads((HERE / "vectors.json").read_text(encoding="utf-8"))
@@ -44,17 +54,25 @@ KEYS = {name: bytes.fromhex(text) for name, text in VECTORS["keys"].items()}
 SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(KEYS["signing"]).public_key().public_bytes_raw()
 NOW = datetime(2026, 11, 23, 12, 1, tzinfo=UTC)
 WRITTEN = [pytest.param(kind, id=kind) for kind in VECTORS["records"]]
+# All sign with the one key of the vectors.
+PRINCIPALS = {
+    "privacy_request": "producer", "consent_change": "producer", "task": "producer",
+    "verification": "verifier", "receipt": "sink-crm", "later_look": "sink-crm",
+}  # fmt: skip
 
 
 def registry() -> MemoryRegistry:
     made = MemoryRegistry("wire")
-    for topic in (REQUESTS, CONSENTS, tasks_topic("crm")):
+    for topic in (REQUESTS, CONSENTS, VERIFICATIONS, RECEIPTS, LOOKS, tasks_topic("crm")):
         made.register(topic.subject, topic.schema)
     return made
 
 
 def codec_of(kind: str) -> Codec[Any]:
-    of = {"privacy_request": requests_codec, "consent_change": consents_codec}
+    of: dict[str, Callable[[MemoryRegistry], Codec[Any]]] = {
+        "privacy_request": requests_codec, "consent_change": consents_codec,
+        "verification": verifications_codec, "receipt": receipts_codec, "later_look": looks_codec,
+    }  # fmt: skip
     return of[kind](registry()) if kind in of else tasks_codec(registry(), "crm")
 
 
@@ -74,14 +92,23 @@ class OurSide:
             pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
             (folder / f"{region}-2026-11.pem").write_bytes(pem)
         self.folder = folder
-        principal = Principal(
-            name="producer", role=Role.PRODUCER, rights=frozenset(RIGHTS), purposes=CATALOGUE.purposes,
-            regions=CATALOGUE.regions, identities=frozenset(IdentityKind),
-        )  # fmt: skip
         self.seals = ControlSeals(
-            {"producer": principal}, KeyRing(folder, {"producer": (SIGNING_KEY,)}), Opener(CONTROL, folder),
-            accept_unsigned_until=datetime.min.replace(tzinfo=UTC),
+            principals_of(CATALOGUE), KeyRing(folder, dict.fromkeys(PRINCIPALS.values(), (SIGNING_KEY,))),
+            Opener(CONTROL, folder), accept_unsigned_until=datetime.min.replace(tzinfo=UTC),
         )  # fmt: skip
+
+    def check(self, kind: str, value: Any, data: bytes) -> None:
+        match kind:
+            case "task":
+                self.seals.check_task(value, NOW)
+            case "verification":
+                self.seals.check_verification(value, data, NOW)
+            case "receipt":
+                self.seals.check_receipt(value, data, NOW)
+            case "later_look":
+                self.seals.check_look(value, data, NOW)
+            case _:
+                self.seals.check_source(value, data, NOW)
 
     def opened(self, asked: Any, box: Any) -> Any:
         return Opener(box.region, self.folder).open(box, asked)
@@ -119,20 +146,18 @@ def test_the_product_computes_what_stands_in_the_vectors(kind: str, ours: OurSid
     assert event.seal.header.hex() == vector["header"]
     assert signed_bytes(event.seal.header).hex() == vector["signed"]
     session = session_in(event.seal.header)
-    assert (session.principal, session.key_id) == ("producer", key_id_of(SIGNING_KEY))
-    boxes = [event.box] if kind == "task" else event.boxes
-    digests = asked_digests(event, header=event.seal.header)
-    assert {box.region: digests(box.region).hex() for box in boxes} == vector["asked"]
+    assert (session.principal, session.key_id) == (PRINCIPALS[kind], key_id_of(SIGNING_KEY))
+    boxes = [event.box] if kind == "task" else getattr(event, "boxes", ())
+    digests = {box.region: asked_digests(event, header=event.seal.header)(box.region).hex() for box in boxes}
+    assert digests == vector["asked"]
     for box in boxes:
         assert [[one.kind.value, one.value, one.normalised] for one in ours.opened(event, box)] == (
             vector["identities"]
         )
-    if kind == "task":
-        ours.seals.check_task(event, NOW)
-    else:
+    if kind != "task":
         binding = record_binding(kind, event.seal.header, body_in(data, event.seal))
         assert binding.hex() == vector["tag_data"]
-        ours.seals.check_source(event, data, NOW)
+    ours.check(kind, event, data)
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
@@ -144,7 +169,7 @@ def test_the_reader_of_another_make_computes_it_too(kind: str) -> None:
         assert independent.checked(kind, data, signing_key=SIGNING_KEY, control_key=KEYS[CONTROL]) == value
     header = value["seal"]["header"]
     assert header.hex() == vector["header"]
-    for box in [value["box"]] if kind == "task" else value["boxes"]:
+    for box in [value["box"]] if kind == "task" else value.get("boxes", ()):
         assert independent.asked_digest(header, value, box["region"]).hex() == vector["asked"][box["region"]]
         identities = independent.opened(value, box, signing_key=SIGNING_KEY, region_key=KEYS[box["region"]])
         assert identities == vector["identities"]
@@ -173,8 +198,13 @@ def asked_by_another_make(kind: str) -> bytes:
             "event_id": "01935d0e-5b6a-7c3d-8e4f-0123456789ac", "purpose": "marketing",
             "decision": "WITHDRAWN", "occurred_at": at, "policy_version": "7",
         }  # fmt: skip
+    return sealed_by_another_make(kind, value, identities)
+
+
+def sealed_by_another_make(kind: str, value: dict[str, Any], identities: list[list[str]]) -> bytes:
+    at = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     return independent.sealed(
-        kind, value, identities, principal="producer", signing_seed=KEYS["signing"],
+        kind, value, identities, principal=PRINCIPALS[kind], signing_seed=KEYS["signing"],
         public_keys={
             region: (
                 f"{region}-2026-11",
@@ -191,6 +221,36 @@ def test_what_a_producer_of_another_make_writes_is_taken_and_opens_at_our_sinks(
     kind: str, ours: OurSide
 ) -> None:
     taken_and_opened(kind, asked_by_another_make(kind), ours)
+
+
+SUBJECT = independent.handle(KEYS["handle"], 1, "customer_id", "C-1042")
+REQUEST_ID, AT = "01935d0e-5b6a-7c3d-8e4f-0123456789ab", datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+TASK_ID = str(task_id(UUID(REQUEST_ID), "crm", Action.ERASE))
+# What verifiers and sinks of another make write: for no region, and without a box.
+SAID: dict[str, dict[str, Any]] = {
+    "verification": {
+        "event_id": "01935d0e-5b6a-7c3d-8e4f-0123456789ba", "request_id": REQUEST_ID, "subject_id": SUBJECT,
+        "verified": {"method": "email_link", "verified_at": AT},
+    },
+    "receipt": {
+        "receipt_id": str(receipt_id(UUID(TASK_ID), 0)), "task_id": TASK_ID, "generation": 0, "sink": "crm",
+        "action": "ERASE", "request_id": REQUEST_ID, "event_id": None, "subject_id": SUBJECT,
+        "outcome": "erased", "counts": {"customers.deleted": 1, "orders.kept": 300}, "detail": "",
+        "applied_at": AT, "verified_at": None,
+    },
+    "later_look": {
+        "look_id": "01935d0e-5b6a-5c3d-8e4f-0123456789bb", "sink": "crm", "after_s": 3600, "applied_from": AT,
+        "applied_to": AT, "looked_at": AT + timedelta(minutes=1), "looked": 2, "forgotten": 0,
+        "not_verified": [{"request_id": REQUEST_ID, "generation": 0, "result": "found_again"}],
+        "decisions": 0, "reapplied": 0,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_what_verifiers_and_sinks_of_another_make_write_is_taken(kind: str, ours: OurSide) -> None:
+    data = record(kind, sealed_by_another_make(kind, SAID[kind], []))
+    ours.check(kind, codec_of(kind).decode(data), data)
 
 
 def taken_and_opened(kind: str, body: bytes, ours: OurSide) -> None:
@@ -296,6 +356,8 @@ def test_a_program_in_go_checks_every_vector_and_what_it_writes_is_taken(in_go: 
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert answer["checked"] == {name: len(VECTORS[name]) for name in ("normalised", "partitions", "records")}
+    said = record("verification", bytes.fromhex(answer["written"].pop("verification")))
+    ours.check("verification", codec_of("verification").decode(said), said)
     assert set(answer["written"]) == {"privacy_request", "consent_change"}
     for kind, text in answer["written"].items():
         taken_and_opened(kind, bytes.fromhex(text), ours)
