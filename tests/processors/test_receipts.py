@@ -1,6 +1,7 @@
 """Which receipt of a task stands, and which is refused; on a real ledger and registry."""
 
 from datetime import timedelta
+from hashlib import sha256
 
 import psycopg2
 import pytest
@@ -8,13 +9,16 @@ from processors.town import HOUR, Town
 from values import NOW, a_change, an_erasure, an_id
 
 from olvido.core.causes import Cause
+from olvido.core.dead_letters import DeadLetter
 from olvido.core.looks import LookResult
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import receipt_for
 from olvido.core.tasks import Task
+from olvido.ledger.letters import Letters
 from olvido.schemas.codec import dead_letters_codec
 
 DAY = timedelta(days=1)
+REFUSED = Cause.NOT_IN_SCOPE
 LONG_AGO = NOW.replace(year=2001)
 
 
@@ -132,3 +136,39 @@ def test_a_restore_knows_receipts_that_an_older_version_recorded(town, ledger_ds
         cursor.execute("update tasks set answered_at = null")
     assert town.declare(since=taken_at).tasks == 1
     assert town.declare(sink="marketing", since=town.now + HOUR, name="r2").tasks == 0
+
+
+def a_letter(
+    number: int, *, group: str = "olvido.sink.crm", topic: str = "olvido.tasks.crm.v1"
+) -> DeadLetter:
+    return DeadLetter(
+        dead_letter_id=an_id(700 + number), group=group, topic=topic, partition=0, offset=number,
+        cause=Cause.CANNOT_OPEN, field="box", reason="", sha256=sha256(b"x").digest(), size=1, attempts=1,
+        failed_at=NOW, task_id=None, generation=0,
+    )  # fmt: skip
+
+
+def test_a_dead_letter_about_a_record_that_its_reader_does_not_read_is_not_kept(town):
+    """Its writer would have an operator write the record again, to any topic: an old state, a payment."""
+    forged = [
+        a_letter(1, topic="olvido.request-status.v1"),
+        a_letter(2, group="olvido.processors", topic="olvido.request-status.v1"),
+        a_letter(3, group="payments", topic="payments"),
+        a_letter(4, topic="olvido.tasks.marketing.v1"),
+        a_letter(5, group="olvido.sink.", topic="olvido.canaries.v1"),
+    ]
+    own = [
+        a_letter(6),
+        a_letter(7, group="olvido.sink.gone", topic="olvido.tasks.gone.v1"),
+        a_letter(8, group="olvido.processors", topic="olvido.verifications.v1"),
+        a_letter(9, group="olvido.recorder", topic="olvido.dead-letters.v1"),
+    ]
+    town.record_letters([*forged, *own])
+    kept = [one.letter for one in Letters(town.ledger.database).newest(limit=100)]
+    assert {one.dead_letter_id for one in own} == {
+        one.dead_letter_id for one in kept if one.cause is not REFUSED
+    }
+    assert [(one.topic, one.field) for one in kept if one.cause is REFUSED] == (
+        [("olvido.dead-letters.v1", "topic")] * len(forged)
+    )
+    assert causes(town) == []

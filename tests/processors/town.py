@@ -13,6 +13,7 @@ from olvido.broker.contract import Received
 from olvido.broker.partitioning import partition_of
 from olvido.core.acts import Act, Verb
 from olvido.core.catalogue import Catalogue
+from olvido.core.dead_letters import DeadLetter
 from olvido.core.events import ConsentChange, PrivacyRequest
 from olvido.core.looks import LaterLook, LookResult, NotVerified, look_of
 from olvido.core.outcomes import Outcome
@@ -167,8 +168,19 @@ class Town:
         handle = LooksHandler(self.registry, self.ledger, self.emission(), self.seals, clock=self.clock)
         handle([self._read(handle.codec, look) for look in looks])
 
+    def record_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Have the recorder read dead letters."""
+        handle = ReceiptsHandler(self.registry, self.ledger, self.emission(), self.seals, clock=self.clock)
+        handle([self._read(handle.dead_letters_codec, letter) for letter in letters])
+
     def _read(self, codec: Codec, value) -> Received:
-        key = (value.sink if isinstance(value, LaterLook) else value.subject_id).encode()
+        match value:
+            case LaterLook():
+                key = value.sink.encode()
+            case DeadLetter():
+                key = str(value.dead_letter_id).encode()
+            case _:
+                key = value.subject_id.encode()
         partitions = KafkaSection().partitions_of(codec.topic.name)
         return received(
             next(self.offsets), partition=partition_of(key, partitions), topic=codec.topic.name, key=key,

@@ -14,7 +14,7 @@ from olvido.core.status import RequestStatus, status_of
 from olvido.ledger.recording import task_key
 from olvido.ledger.rows import Outcomes, RequestHead, StateRow, TaskKey, unreadable_row
 from olvido.schemas.privacy.seals import ControlSeals
-from olvido.schemas.topics import RECORDER_GROUP
+from olvido.schemas.topics import RECORDER_GROUP, reads
 
 _FIELDS = {Cause.UNKNOWN_TASK: "task_id", Cause.CONFLICT: "outcome"}
 
@@ -57,6 +57,22 @@ def signed(
         else:
             good.append(read)
     return good, tuple(letters)
+
+
+def placed(batch: Sequence[Read[DeadLetter]], now: datetime) -> tuple[list[DeadLetter], list[DeadLetter]]:
+    """The dead letters about a record that their reader reads, and those that the others become.
+
+    Nobody seals a dead letter, and redriving one writes its record anew as an operator. So whoever may write
+    them must not have one written to a topic of his choice.
+    """
+    good, letters = list[DeadLetter](), list[DeadLetter]()
+    for read in batch:
+        if reads(read.value.group, read.value.topic):
+            good.append(read.value)
+        else:
+            refused = Refused(Cause.NOT_IN_SCOPE, field="topic", reason="its reader does not read that topic")
+            letters.append(dead_letter_of(read.received, refused, group=RECORDER_GROUP, now=now))
+    return good, letters
 
 
 def standing(batch: Sequence[Read[Receipt]]) -> tuple[Receipt, ...]:

@@ -151,6 +151,11 @@ def readers_of(sinks: Iterable[str]) -> dict[str, list[str]]:
     }
 
 
+def reads(group: str, topic: str) -> bool:
+    """Whether a consumer group has a topic to read; that of a sink that is not declared any more as well."""
+    return topic in readers_of([group.removeprefix(sink_group(""))]).get(group, ())
+
+
 def topics_of(catalogue: Catalogue) -> tuple[Topic, ...]:
     """All topics a deployment has."""
     return (*FIXED, CANARIES, *(tasks_topic(sink.name) for sink in catalogue.sinks))

@@ -51,13 +51,15 @@ class ReceiptsHandler:
         )
         read, unsigned = receipts.signed(read, self._seals, now)
         letters += unsigned
-        kept, unreadable = read_batch(
+        told, unreadable = read_batch(
             dead,
             self.dead_letters_codec,
             key_of=lambda letter: str(letter.dead_letter_id),
             group=RECORDER_GROUP,
             now=now,
         )
+        kept, misplaced = receipts.placed(told, now)
+        unreadable += misplaced
         request_ids = {item.value.request_id for item in read if item.value.request_id is not None}
         traces = (item.traceparent for item in read)
         with (
@@ -73,9 +75,7 @@ class ReceiptsHandler:
             recording.write_states(rows, now=now)
             # Our own refusals are written here as well as published below: a dead letter about the
             # dead-letters topic that went round by that topic could go round for ever.
-            recording.write_dead_letters(
-                latest([*(item.value for item in kept), *letters, *unreadable, *refused])
-            )
+            recording.write_dead_letters(latest([*kept, *letters, *unreadable, *refused]))
             publication_id = recording.begin_publication(Snapshot(statuses=statuses).about)
             recording.add_progress(handled(batch))
         # Killed from here on: the batch comes again. Should another process have done it meanwhile, the

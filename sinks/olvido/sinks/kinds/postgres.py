@@ -351,7 +351,7 @@ class PostgresSink(ChunkingTableSink):
 
 
 def _lineages(cur: cursor) -> tuple[str, Mapping[str, datetime]] | None:
-    """What the server says of its history, and when those that were noted were last seen; None if it says none.
+    """What the server says of its history, beside what was noted of it; None if it says nothing.
 
     The transaction may be of no more use after it: the caller rolls it back.
     """
