@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -16,12 +17,13 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
 import psycopg2
 import pytest
+from authority import Authority
 from confluent_kafka.admin import AdminClient, NewTopic
 from psycopg2.extensions import parse_dsn
 
@@ -112,8 +114,12 @@ def project(tmp_path: Path) -> Iterator[Path]:
     stack.down(tmp_path, purge=True)
 
 
-def up(project: Path, *programs: Program, parts: frozenset[str] = NOTHING, **environ: str) -> Stack:
-    return stack.up(project, programs, parts=parts, environ=ENVIRON | environ, usual_ports=False)
+def up(
+    project: Path, *programs: Program, parts: frozenset[str] = NOTHING, logs_in: bool = False, **environ: str
+) -> Stack:
+    return stack.up(
+        project, programs, parts=parts, environ=ENVIRON | environ, usual_ports=False, logs_in=logs_in
+    )
 
 
 def a_sleeper(name: str = "sleeper") -> Program:
@@ -540,6 +546,29 @@ def test_an_address_that_is_given_and_dead_is_an_error(project: Path, variable: 
     assert "unset" in str(failed.value)
     assert "a-secret" not in str(failed.value)
     assert stack.status(project) == []
+
+
+def test_a_broker_that_is_logged_in_to_is_given_by_its_address(project: Path, tmp_path: Path) -> None:
+    """Whatever olvido.toml says of the login: the one that would be started here knows none."""
+    with pytest.raises(ConfigError, match=f"give its address in {stack.KAFKA_VARIABLE}"):
+        up(project, parts=stack.PARTS, logs_in=True)
+    assert stack.status(project) == []
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*Authority(tmp_path, "authority").issue("broker"))
+    with socket.create_server((HOST, 0)) as server, ThreadPoolExecutor(1) as thread:
+        thread.submit(_shake_hands, server, context)
+        address = f"{HOST}:{server.getsockname()[1]}"
+        ours = up(project, parts=NOTHING, logs_in=True, **{stack.KAFKA_VARIABLE: address})
+        assert [(status.name, status.state) for status in ours.status()] == [(stack.KAFKA_VARIABLE, "given")]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def _shake_hands(server: socket.socket, context: ssl.SSLContext) -> None:
+    with suppress(OSError):  # whoever asks in clear is no fault, and at last there is no server
+        while True:
+            client, _ = server.accept()
+            with suppress(OSError), client:
+                context.wrap_socket(client, server_side=True).close()
 
 
 def test_a_given_part_is_used_and_not_started(project: Path, shared: Stack) -> None:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from olvido.operators.local.probes import connects, kafka_answers, postgres_refuses, registry_answers
+from olvido.operators.local.probes import (
+    connects,
+    kafka_answers,
+    postgres_refuses,
+    registry_answers,
+    speaks_tls,
+)
 from olvido.operators.local.state import StateFolder
 from olvido.operators.local.supervisor import ProcessStatus, Supervisor
 from olvido.operators.settings import STACK_ENV, read_env
@@ -80,17 +86,17 @@ def _given_status(variable: str, value: str) -> PartStatus:
 def refusal_of(name: str, value: str) -> str | None:
     """Why no part answers at an address that somebody gave by a variable; None if one does."""
     if name == KAFKA_VARIABLE:
-        if "security.protocol" in os.environ.get(KAFKA_OPTIONS_VARIABLE, ""):
-            # Logging in is for those who know how: here it is only tried whether somebody listens.
-            return None if connects(value) else "no connection"
-        if kafka_answers(value):
+        # Logging in is for those who know how: here it is only tried whether somebody is there.
+        if kafka_answers(value) or speaks_tls(value):
             return None
-        if connects(value):
-            return (
-                "what listens there is no Kafka in clear; for TLS or SASL give "
-                f'{KAFKA_OPTIONS_VARIABLE}={{"security.protocol": …}}'
-            )
-        return "no connection"
+        if not connects(value):
+            return "no connection"
+        if "security.protocol" in os.environ.get(KAFKA_OPTIONS_VARIABLE, ""):
+            return None
+        return (
+            "what listens there speaks neither Kafka in clear nor TLS; for SASL without TLS give "
+            f'{KAFKA_OPTIONS_VARIABLE}={{"security.protocol": "SASL_PLAINTEXT", …}}'
+        )
     if name == REGISTRY_VARIABLE:
         return None if registry_answers(value) else "GET /subjects gave no list of subjects"
     return postgres_refuses(value)

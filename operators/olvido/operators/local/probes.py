@@ -1,6 +1,7 @@
 """Does it answer? One question for each part, in its own protocol, without its client library."""
 
 import socket
+import ssl
 import struct
 import urllib.error
 import urllib.request
@@ -39,6 +40,25 @@ def connects(address: str) -> bool:
         host, _, port = server.strip().rpartition(":")
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S_MAX):
+                return True
+        except (OSError, ValueError):
+            continue
+    return False
+
+
+def speaks_tls(address: str) -> bool:
+    """Whether one of `host:port[,host:port…]` speaks TLS, whoever it is. Nothing is said to it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    for server in address.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S_MAX) as connection:
+                context.wrap_socket(connection, server_hostname=host.strip("[]")).close()
+                return True
+        except ssl.SSLError as error:
+            if "ALERT" in (error.reason or ""):  # it wants a certificate of ours
                 return True
         except (OSError, ValueError):
             continue

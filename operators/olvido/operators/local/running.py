@@ -17,7 +17,7 @@ from olvido.operators.local.programs import programs_of, secrets_of
 from olvido.operators.local.shop import open_shop, stand_ins
 from olvido.operators.local.stack import Stack
 from olvido.operators.settings import deployment, load_stack_env, process_of
-from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.settings.deployment import PROTOCOL, Deployment
 from olvido.schemas.topics import readers_of
 
 READERS_S_MAX = 40.0  # 3 to 6 s on an idle machine
@@ -34,7 +34,9 @@ def start(directory: Path, console: Console, *, parts_only: bool = False) -> Sta
         ConfigError: olvido.toml, an address or a topic is not as it may be; the message has the fix.
     """
 
-    hidden = frozenset[str]() if parts_only else secrets_of(_checked_map(directory))
+    declared = None if parts_only else _checked_map(directory)
+    hidden = frozenset[str]() if declared is None else secrets_of(declared)
+    logs_in = declared is not None and PROTOCOL in declared.kafka.options
 
     def programs(parts: Stack) -> list[Program]:
         # The addresses of the embedded parts are known only now. What the caller's environment
@@ -46,7 +48,7 @@ def start(directory: Path, console: Console, *, parts_only: bool = False) -> Sta
         prepare(declared, directory, lambda text: console.print(text, markup=False))
         return [*shop, *programs_of(declared, directory)]
 
-    started = stack.up(directory, programs, console, parts_only=parts_only, hidden=hidden)
+    started = stack.up(directory, programs, console, parts_only=parts_only, hidden=hidden, logs_in=logs_in)
     if not parts_only:
         wait_for_readers(console, started)
     return started

@@ -147,6 +147,7 @@ def up(
     usual_ports: bool = True,
     owner: str = "",
     hidden: frozenset[str] = frozenset(),
+    logs_in: bool = False,
 ) -> Stack:
     """Have the stack of a project up and healthy. What runs already is left alone.
 
@@ -162,6 +163,7 @@ def up(
         usual_ports: prefer 9092, 8081 and 5432, at the first `up`.
         owner: `this_process()` if the stack must end when the calling process does.
         hidden: variables of our environment that no program inherits, but where it is given them.
+        logs_in: whether the programs log in to their broker, which the one that is started here cannot do.
 
     Raises:
         ConfigError: an address was given and nothing answers there.
@@ -176,6 +178,11 @@ def up(
         state = folder.load_or_make(usual_ports=usual_ports)
         given = _given(given_by, state, read_env(folder.path / STACK_ENV))
         _check_given(given)
+        if logs_in and KAFKA_VARIABLE not in given:
+            raise ConfigError(
+                "kafka.options: security.protocol is for a broker of your own, and the one that is started here "
+                f"knows no login: give its address in {KAFKA_VARIABLE}, or leave security.protocol out"
+            )
         wanted = _wanted(parts, given)
         state = replace(state, given=tuple(sorted(given)))
         folder.save(state)
