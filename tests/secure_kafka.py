@@ -66,6 +66,16 @@ class SecureKafka:
         options = {**self.options(process), **changes}
         return KafkaSection(bootstrap_servers=f"{HOST}:{self.wire.port}", options=options, partitions=1)
 
+    def section_by_token(self, process: str, url: str) -> KafkaSection:
+        """The settings of a process that shows a token, which it fetches with its user and password."""
+        options = {
+            "security.protocol": "SASL_SSL", "ssl.ca.location": str(self.authority.file),
+            "sasl.mechanisms": "OAUTHBEARER", "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.token.endpoint.url": url, "sasl.oauthbearer.client.id": user(process),
+            "sasl.oauthbearer.client.secret": Secret(file=self.password_file(process)),
+        }  # fmt: skip
+        return KafkaSection(bootstrap_servers=f"{HOST}:{self.wire.port}", options=options, partitions=1)
+
     def password_file(self, process: str) -> Path:
         """Where a process reads its password."""
         return self.folder / f"{process}.password"
@@ -192,7 +202,12 @@ def _secure(folder: Path, state: State, authority: Authority, wire: Wire) -> str
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS",  # only the listeners of the loopback know such a one
         "allow.everyone.if.no.acl.found": "false",
-        "sasl.enabled.mechanisms": MECHANISM,
+        "sasl.enabled.mechanisms": f"{MECHANISM},OAUTHBEARER",
+        # Of tokens its validator for trials is used, which asks for no signature.
+        "listener.name.secure.oauthbearer.sasl.jaas.config": (
+            "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
+            'unsecuredLoginStringClaim_sub="broker";'
+        ),
         "listener.name.secure.scram-sha-512.sasl.jaas.config": (
             "org.apache.kafka.common.security.scram.ScramLoginModule required;"
         ),

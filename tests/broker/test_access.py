@@ -16,6 +16,7 @@ from confluent_kafka.admin import NewTopic
 from processors.kafka_login import as_faust
 from ruamel.yaml import YAML
 from secure_kafka import MECHANISM, SecureKafka, allow, secure_kafka, user, with_kafka
+from token_server import TokenServer, unsecured_token
 
 from olvido.broker.asking import asking
 from olvido.broker.contract import Record
@@ -50,6 +51,7 @@ from olvido.schemas.topics import (
     PROCESSORS_GROUP,
     RECEIPTS,
     RECORDER_GROUP,
+    REQUEST_STATUS,
     REQUESTS,
     sink_group,
     tasks_topic,
@@ -226,6 +228,30 @@ def test_no_byte_of_a_password_and_of_a_record_is_on_the_wire(secure: SecureKafk
     assert [name for name, password in secure.passwords.items() if password.encode() in heard] == []
     assert secret not in heard
     assert user(UPSTREAM).encode() not in heard
+
+
+def test_both_clients_log_in_by_tokens_and_have_the_rights_of_their_own_users(secure: SecureKafka):
+    secrets = {user(process): secure.passwords[process] for process in (PROCESSORS, RECORDER)}
+    with TokenServer(secrets, 3600, unsecured_token) as tokens:
+        recorder = secure.section_by_token(RECORDER, tokens.url)
+        with KafkaPublisher(recorder, client_id="tests") as publisher:
+            publisher.publish([Record(REQUEST_STATUS.name, b"k", b"v")])
+            with pytest.raises(Unavailable, match="olvido generate acls"):
+                publisher.publish([Record(TASKS, b"k", b"v")])
+        consumer = open_consumer(recorder, group=RECORDER_GROUP, client_id="tests")
+        consumer.subscribe([RECEIPTS.name])
+        message = consumer.poll(READ_S_MAX)
+        consumer.close()
+        assert (message.error(), message.topic()) == (None, RECEIPTS.name)
+        assert reach(recorder).brokers == 1
+        asyncio.run(as_faust(secure.section_by_token(PROCESSORS, tokens.url)))
+        asked = {authorization for authorization, _ in tokens.asked}
+    assert len(asked) == len(secrets)  # each client with its own secret
+    with TokenServer({}, 3600, unsecured_token) as tokens:  # knows nobody
+        recorder = secure.section_by_token(RECORDER, tokens.url)
+        with pytest.raises(Unavailable, match=r"no token to show: .*sasl\.oauthbearer\.client\.secret"):
+            reach(recorder)
+    assert b"eyJ" not in secure.wire.heard  # how a token begins
 
 
 def test_a_login_that_is_wrong_is_told_by_the_setting_to_mend(secure: SecureKafka, tmp_path: Path):

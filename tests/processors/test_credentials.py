@@ -1,20 +1,17 @@
 """The processors on Faust log in as olvido.toml says, or do not start: never with less than it asks for."""
 
 import asyncio
-import base64
 import contextlib
-import json
 import re
 import ssl
-import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from aiokafka.errors import KafkaError
 from authority import Authority
 from processors.kafka_login import Listener, as_faust
+from token_server import TokenServer
 
 from olvido.broker.asking import admin_client
 from olvido.broker.kafka import KafkaPublisher, open_consumer
@@ -261,48 +258,13 @@ def test_nothing_goes_to_another_machine_in_clear_unless_that_is_said(
     login_of(kafka.model_copy(update={"bootstrap_servers": "[::1]:9092, 127.0.0.9:1, localhost:9092"}))
 
 
-RIGHT = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
-
-
-class TokenServer:
-    """Gives tokens to who knows the secret, and counts them."""
-
-    def __init__(self, life_s: float) -> None:
-        self.asked: list[tuple[str, str]] = []
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                form = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                owner.asked.append((self.headers["Authorization"], form))
-                right = self.headers["Authorization"] == RIGHT
-                body = json.dumps(
-                    {"access_token": f"token-{len(owner.asked)}", "expires_in": life_s}
-                ).encode()
-                self.send_response(200 if right else 401)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Print nothing."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/token"
-
-    def __enter__(self) -> "TokenServer":
-        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self._thread.join()
-        self.server.server_close()
+def a_token_server(life_s: float) -> TokenServer:
+    return TokenServer({USER: PASSWORD}, life_s, lambda _, number: f"token-{number}")
 
 
 def test_a_token_is_fetched_with_the_secret_and_shown_to_the_broker_alone(authority: Authority):
     listener = a_listener()
-    with TokenServer(life_s=3600) as tokens:
+    with a_token_server(3600) as tokens:
         options = {
             **TOKENS, "ssl.ca.location": str(authority.file),
             "sasl.oauthbearer.token.endpoint.url": tokens.url, "sasl.oauthbearer.scope": "kafka",
@@ -315,7 +277,7 @@ def test_a_token_is_fetched_with_the_secret_and_shown_to_the_broker_alone(author
 
 def test_a_token_is_kept_for_most_of_its_life_and_no_longer():
     async def two(life_s: float) -> list[str]:
-        with TokenServer(life_s) as tokens:
+        with a_token_server(life_s) as tokens:
             options = {**TOKENS, "sasl.oauthbearer.token.endpoint.url": tokens.url}
             provider = Tokens(login_of(KafkaSection(options=options)).options)
             return [await provider.token(), await provider.token()]
@@ -326,7 +288,7 @@ def test_a_token_is_kept_for_most_of_its_life_and_no_longer():
 
 def test_a_wrong_secret_is_named_by_its_option_and_not_shown(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("KAFKA_PASSWORD", "not-the-secret")
-    with TokenServer(60) as tokens:
+    with a_token_server(60) as tokens:
         options = {**TOKENS, "sasl.oauthbearer.token.endpoint.url": tokens.url}
         provider = Tokens(login_of(KafkaSection(options=options)).options)
         with pytest.raises(Unavailable, match=r"401: .*sasl\.oauthbearer\.client\.secret") as refused:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from olvido.broker.login import PASSWORD, USER, Login
+from olvido.broker.login import CLIENT_ID, CLIENT_SECRET, OAUTHBEARER, PASSWORD, TOKEN_URL, USER, Login
 from olvido.schemas.settings.deployment import KafkaSection, host_and_port
 from olvido.schemas.tls import NAMES_ANOTHER, distrust_of
 
@@ -42,7 +42,7 @@ def fault_of_login(kafka: KafkaSection, login: Login, ask: Callable[..., AdminCl
         return ""  # nobody listens: no login would help
     if found or login.mechanism is None:
         return found
-    return _of_user(ask)
+    return _of_user(login.mechanism, ask)
 
 
 def _of_clear(connection: socket.socket) -> str:
@@ -67,12 +67,15 @@ def _of_certificate(connection: socket.socket, host: str, context: ssl.SSLContex
         return ""
 
 
-def _of_user(ask: Callable[..., AdminClient]) -> str:
+def _of_user(mechanism: str, ask: Callable[..., AdminClient]) -> str:
     refused: list[KafkaError] = []
     admin = ask(error_cb=refused.append)
     with contextlib.suppress(KafkaException):
         admin.list_topics(timeout=LOOK_S_MAX)
     admin.poll(0)  # brings the errors that came meanwhile
     if any(error.code() == KafkaError._AUTHENTICATION for error in refused):
+        if mechanism == OAUTHBEARER:
+            names = f"{TOKEN_URL}, {CLIENT_ID} and {CLIENT_SECRET}"
+            return f"it refuses the login, or there is no token to show: check kafka.options {names}"
         return f"it refuses the login: check kafka.options {USER}, {PASSWORD} and sasl.mechanisms"
     return ""

@@ -180,7 +180,7 @@ def up(
         _check_given(given)
         if logs_in and KAFKA_VARIABLE not in given:
             raise ConfigError(
-                "kafka.options: security.protocol is for a broker of your own, and the one that is started here "
+                "kafka.options: security.protocol is for a broker of your own, and the one that is run here "
                 f"knows no login: give its address in {KAFKA_VARIABLE}, or leave security.protocol out"
             )
         wanted = _wanted(parts, given)
