@@ -1,15 +1,23 @@
 """What doctor finds about targets that failed over or were restored."""
 
+import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg2
 import pytest
+from processors.town import Town
+from values import an_erasure
 
+from olvido.core.subject import IdentityKind
 from olvido.operators.cli.stack import _row
 from olvido.operators.desk import doctor, restore
 from olvido.operators.settings import deployment
+from olvido.schemas.privacy.identities import normalise
 from olvido.schemas.settings.deployment import Deployment
+from olvido.sinks.contract import OpenedTask
 from olvido.sinks.plugins import load_sink
 
 TOML = """
@@ -55,6 +63,12 @@ def run(dsn: str, statement: str, *values: object) -> None:
     connection.close()
 
 
+def declare(declared: Deployment, since: datetime) -> str:
+    one = restore.Restore(sink="crm", backup_taken_at=since, since=since, declared_at=datetime.now(UTC))
+    restore.declare(declared, one, "OPS-17")
+    return one.name
+
+
 def of_crm(declared: Deployment) -> list[doctor.Finding]:
     return list(doctor._findings(lambda: doctor._check_sink(declared, "crm")))
 
@@ -74,7 +88,42 @@ def test_a_fail_over_is_found_until_a_restore_is_declared(declared: Deployment, 
     assert _row(finding)["fix"] == (
         "olvido restore declare --sink crm --backup-taken-at 2026-11-20T03:00:07Z --dry-run"
     )
-    one = restore.Restore(sink="crm", backup_taken_at=LEFT_AT, since=LEFT_AT, declared_at=datetime.now(UTC))
-    restore.declare(declared, one, "OPS-17")
+    name = declare(declared, LEFT_AT)
     assert [finding.good for finding in of_crm(declared)] == [True, True]
-    assert one.name in of_crm(declared)[1].text
+    assert name in of_crm(declared)[1].text
+
+
+def test_a_target_that_forgot_what_it_answered_is_found_whatever_its_kind(
+    declared: Deployment, ledger_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry
+):
+    """A file tells nothing of its history; but what was put back in its place has another memory."""
+    file = tmp_path / "crm.sqlite"
+    monkeypatch.setenv("OLVIDO_TARGET", str(file))
+    section = TOML.replace('"postgres"', '"sqlite"').replace("dsn =", "look_again = []\nfile =")
+    (tmp_path / "olvido.toml").write_text(section)
+    declared = deployment()
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("create table customers (id integer primary key, mail text, created_at text)")
+    ana = normalise(IdentityKind.EMAIL, "ana@example.es")
+    town = Town(registry, ledger_dsn)
+    with closing(load_sink(declared, "crm")) as sink:
+        for number in (1, 2):
+            [task] = [one for one in town.ask(an_erasure(number)) if one.sink == "crm"]
+            with closing(sqlite3.connect(file)) as connection, connection:
+                values = (number, "ana@example.es", "2020-01-01 00:00:00")
+                connection.execute("insert into customers values (?, ?, ?)", values)
+            sink.apply([OpenedTask(task=task, identities=(ana,))])
+            town.answer([task])
+            if number == 1:
+                shutil.copy(file, tmp_path / "backup")
+    assert [finding.good for finding in memory(declared)] == [True]
+    shutil.copy(tmp_path / "backup", file)
+    [finding] = memory(declared)
+    assert (finding.good, finding.about) == (False, "crm")
+    assert "does not remember 1 of its newest 2 answers" in finding.text
+    declare(declared, finding.since)
+    assert memory(declared) == []  # all of it is asked again
+
+
+def memory(declared: Deployment) -> list[doctor.Finding]:
+    return list(doctor._findings(lambda: doctor._check_memory(declared, "crm")))

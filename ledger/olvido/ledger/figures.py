@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from olvido.core.requests import ANSWER_WITHIN
+from olvido.core.tasks import IdempotencyKey
 from olvido.ledger.connection import Database
+from olvido.ledger.restores import LASTING
 
 Record = Mapping[str, Any]
 
@@ -111,6 +113,11 @@ class Figures:
     def times_to_apply(self) -> list[Record]:
         """For each sink the 50th, 95th and 99th percentile of its time to apply, in seconds."""
         return self._records("times_to_apply", limit=RECENT)
+
+    def newest_answers(self, sink: str) -> dict[IdempotencyKey, datetime]:
+        """When a sink answered each of the newest requests, by its task; where something was done."""
+        rows = self._records("newest_answers", sink=sink, actions=LASTING, limit=RECENT)
+        return {(row["task_id"], row["generation"]): row["answered_at"] for row in rows}
 
     def operation_names(self, *, limit: int) -> list[str]:
         """The names of replays, restores and backfills, newest first."""

@@ -15,7 +15,7 @@ from olvido.ledger.connection import Database, Transaction
 from olvido.ledger.sink_operations import AlreadyOpen, begin, find_open, note_position
 
 _REOPENED = step(RequestState.FULFILLED, Event.OWED).value  # as from every state that sinks were asked in
-_LASTING = [action.value for action, asked in ACTIONS.items() if asked.lasting]
+LASTING = [action.value for action, asked in ACTIONS.items() if asked.lasting]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def _issue(
     transaction: Transaction, sink: str, *, since: datetime, now: datetime, operation_id: UUID | None
 ) -> AskedAgain:
     rows = transaction.rows(
-        "issue_again", sink=sink, actions=_LASTING, since=since, now=now, operation_id=operation_id,
+        "issue_again", sink=sink, actions=LASTING, since=since, now=now, operation_id=operation_id,
         dry_run=operation_id is None, reopened=_REOPENED,
     )  # fmt: skip
     return AskedAgain(

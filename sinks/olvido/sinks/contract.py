@@ -4,7 +4,7 @@ A third party adds a kind of sink by the entry-point group ``olvido.sinks``: the
 point names a :class:`SinkFactory`, its name is the ``kind`` in olvido.toml.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
@@ -13,7 +13,7 @@ from olvido.core.canary_people import PlantedRow
 from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
 from olvido.core.subject import Identity, IdentityKind
-from olvido.core.tasks import Task
+from olvido.core.tasks import IdempotencyKey, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +112,19 @@ class Remembering(Protocol):
 
     def remembered(self, batch: Sequence[Task]) -> Sequence[Receipt | None]:
         """The receipt of the first time for each task, in their order, or None. Changes nothing.
+
+        Raises:
+            Unavailable: the target does not answer.
+        """
+        ...
+
+
+@runtime_checkable
+class Knowing(Protocol):
+    """What a sink has besides, if its memory can be asked for many tasks at once, by their keys alone."""
+
+    def known(self, keys: Collection[IdempotencyKey]) -> Set[IdempotencyKey]:
+        """Those of the tasks that were done. What it answered once and does not know, a restore has undone.
 
         Raises:
             Unavailable: the target does not answer.

@@ -13,7 +13,7 @@ from string import Template
 
 from olvido.core.lifecycle import NOT_ASKED
 from olvido.core.looks import VERIFIABLE
-from olvido.core.outcomes import LEFT_OVER, NOT_FINAL
+from olvido.core.outcomes import LEFT_OVER, NO_EFFECT, NOT_FINAL
 from olvido.core.sql import statements
 
 
@@ -24,6 +24,7 @@ def _written(values: Iterable[StrEnum]) -> str:
 GROUPS = {
     "not_final": _written(NOT_FINAL),
     "left_over": _written(LEFT_OVER),
+    "no_effect": _written(NO_EFFECT),
     "open": _written(NOT_FINAL | LEFT_OVER),
     "not_asked": _written(NOT_ASKED),
     "verifiable": _written(VERIFIABLE),

@@ -54,6 +54,16 @@ join tasks t on t.source_id = r.request_id
 where t.outcome is not null and t.outcome not in ${not_final} and t.generation = 0
 group by t.sink order by t.sink;
 
+-- name: newest_answers
+-- What a sink has answered to the newest requests, of what a restore would ask again: its target must remember it.
+select t.task_id, t.generation, greatest(t.answered_at, t.applied_at) as answered_at
+from (select request_id from requests order by received_at desc, request_id limit %(limit)s) r
+join tasks t on t.source_id = r.request_id
+where t.sink = %(sink)s and t.action = any(%(actions)s::text[])
+  and t.outcome is not null and t.outcome not in ${no_effect}
+  and not exists (select from tasks n where n.source_id = t.source_id and n.sink = t.sink
+                  and n.generation > t.generation);
+
 -- name: story_of_tasks
 -- The tasks of a request as they came about, with the restore, backfill or replay that asked for them.
 select t.sink, t.action, t.generation, t.task_id, t.outcome, t.counts, t.attempts, t.parked, t.sent_at, t.due_at,

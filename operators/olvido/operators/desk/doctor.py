@@ -3,6 +3,7 @@
 import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -33,7 +34,7 @@ from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KeysSection
 from olvido.schemas.tls import ends_of
 from olvido.schemas.topics import readers_of
-from olvido.sinks.contract import TellingLineage
+from olvido.sinks.contract import Knowing, TellingLineage
 from olvido.sinks.plugins import load_sink
 
 AT_ONCE = 8  # checks; each mostly waits
@@ -96,6 +97,7 @@ def examine(directory: Path) -> list[Finding]:
             for region in declared.regions
         ),
         *((frozenset(), lambda name=name: _check_sink(declared, name)) for name in declared.sinks),
+        *((frozenset({LEDGER}), lambda name=name: _check_memory(declared, name)) for name in declared.sinks),
         (frozenset({KAFKA}), lambda: _check_readers(declared)),
         (frozenset({LEDGER}), lambda: _check_acts(declared)),
         (frozenset({LEDGER}), lambda: _check_figures(declared)),
@@ -241,11 +243,39 @@ def _check_sink(declared: Deployment, name: str) -> Sequence[Finding]:
 def _of_lineage(declared: Deployment, sink: str, left_at: datetime) -> Finding:
     """A fail-over loses what the replica did not have yet, as a backup loses what came after it."""
     text = f"sink {sink}: its target failed over or was restored after {left_at:%Y-%m-%d %H:%M:%S}Z"
-    restores = newest(declared, OperationKind.RESTORE, sink=sink, limit=1)
-    if restores and restores[0].began_at >= left_at:
-        return Finding(text=f"{text}, and {restores[0].name} is declared")
+    if name := _declared_since(declared, sink, left_at):
+        return Finding(text=f"{text}, and {name} is declared")
     text += ": what it did since may be lost, and people be back"
     return Finding(text=text, remedy=FindingRemedy.DECLARE_RESTORE, about=sink, since=left_at)
+
+
+def _check_memory(declared: Deployment, sink: str) -> Sequence[Finding]:
+    """Whether a target remembers what it has answered: whatever was put back in its place does not.
+
+    What it does not know is asked again by a restore, and by then is none of its newest answers.
+    """
+    answers = Figures(database(declared)).newest_answers(sink)
+    try:
+        with closing(load_sink(declared, sink)) as target:
+            if not answers or not isinstance(target, Knowing):
+                return []
+            lost = answers.keys() - target.known(answers)
+    except (ConfigError, Unavailable):
+        return []  # the check of the target says so
+    newest_ones = f"its newest {counted(len(answers), 'answer')}"
+    if not lost:
+        return [Finding(text=f"sink {sink}: the target remembers {newest_ones}")]
+    since = min(answers[key] for key in lost)
+    text = (
+        f"sink {sink}: the target does not remember {len(lost)} of {newest_ones}, the first of "
+        f"{since:%Y-%m-%d %H:%M:%S}Z: it was restored or failed over, and people may be back"
+    )
+    return [Finding(text=text, remedy=FindingRemedy.DECLARE_RESTORE, about=sink, since=since)]
+
+
+def _declared_since(declared: Deployment, sink: str, at: datetime) -> str | None:
+    restores = newest(declared, OperationKind.RESTORE, sink=sink, limit=1)
+    return restores[0].name if restores and restores[0].began_at >= at else None
 
 
 def _check_readers(declared: Deployment) -> Sequence[Finding]:

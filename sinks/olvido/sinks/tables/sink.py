@@ -5,7 +5,7 @@ A kind of database opens the transactions; what is done inside them is here, and
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Annotated, TypeVar
@@ -18,7 +18,7 @@ from olvido.core.errors import Refused
 from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
 from olvido.core.rights.names import Action
-from olvido.core.tasks import Task
+from olvido.core.tasks import IdempotencyKey, Task
 from olvido.sinks.contract import OpenedTask, Reapplied, Rehearsal, SinkSettings, StandingPeople, Swept
 from olvido.sinks.looks import LookTransaction, to_keep
 from olvido.sinks.reapplying import (
@@ -103,6 +103,11 @@ class TableSink(ABC):
                         )  # fmt: skip
                     return Reapplied(looked=0, reapplied=0, more=True)
                 limit //= 2
+
+    def known(self, keys: Collection[IdempotencyKey]) -> Set[IdempotencyKey]:
+        """See :meth:`olvido.sinks.contract.Knowing.known`."""
+        with self._committed() as rows:
+            return rows.journal.known(list(keys))
 
     def plant(self, rows: Sequence[PlantedRow]) -> None:
         """See :meth:`olvido.sinks.contract.Planting.plant`."""
