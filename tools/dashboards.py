@@ -64,7 +64,7 @@ ALERTS = (
         expr="absent(olvido_tasks_owed)",
         lasting="5m",
         severity="page",
-        summary="Nobody tells what is owed",
+        summary="Nothing reports what is owed",
         description="The recorder reads lag, what is owed and dead. Without it those alerts are blind.",
     ),
     Alert(
@@ -374,7 +374,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         ),
     ),
     (
-        "What went otherwise",
+        "What was not done as asked",
         (
             Panel(
                 title="Dead letters",

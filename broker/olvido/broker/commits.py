@@ -71,7 +71,7 @@ class Commits:
         self._settle(error, partitions)
 
     def give_up(self) -> None:
-        """The broker answers no more: what is on its way counts as failed."""
+        """The broker does not answer any more: what is on its way counts as failed."""
         self.failed += self._unanswered
 
     def _offsets(self) -> list[TopicPartition]:

@@ -60,7 +60,7 @@ class Publisher(Protocol):
     def publish(self, records: Sequence[Record]) -> None:
         """Write all of them and wait for every delivery report.
 
-        A repeat writes them again: readers tell them by their ids.
+        A repeat writes them again: readers recognise them by their ids.
 
         Raises:
             Unavailable: the broker did not confirm all in time; some may be there.

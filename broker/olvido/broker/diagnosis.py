@@ -29,7 +29,7 @@ def fault_of_login(kafka: KafkaSection, login: Login, ask: Callable[..., AdminCl
     Args:
         kafka: where the broker is.
         login: how we log in.
-        ask: makes an admin client that tells its errors to what is given as ``error_cb``.
+        ask: makes an admin client that reports its errors to what is given as ``error_cb``.
     """
     host, port = host_and_port(kafka.servers[0])
     try:

@@ -93,7 +93,7 @@ class KafkaPublisher:
     def publish(self, records: Sequence[Record]) -> None:
         """Write all of them and wait for every delivery report.
 
-        A repeat writes them again: readers tell them by their ids.
+        A repeat writes them again: readers recognise them by their ids.
 
         Raises:
             Unavailable: the broker did not confirm all in time; some may be there.
@@ -295,7 +295,7 @@ _HINTS = {
     "_UNKNOWN_TOPIC": "; make it with: olvido topics apply",
     "_UNKNOWN_PARTITION": "; compare with: olvido topics diff",
     "TOPIC_AUTHORIZATION_FAILED": _NOT_ALLOWED,
-    "CLUSTER_AUTHORIZATION_FAILED": _NOT_ALLOWED,  # of whoever may write to no topic at all
+    "CLUSTER_AUTHORIZATION_FAILED": _NOT_ALLOWED,  # of a login that may write to no topic at all
 }
 _PERHAPS_LOGIN = {"_MSG_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_AUTHENTICATION", "_SSL"}
 

@@ -1,7 +1,7 @@
 """How every client logs in to Kafka: one reading of the settings, for librdkafka and for Faust's driver.
 
 The options of olvido.toml are librdkafka's. What two clients would each read for itself, one of them would
-read otherwise, and log in with less than was asked for. So both get what stands here, and an option that has
+read differently, and log in with less than was asked for. So both get what stands here. An option that has
 no effect, contradicts another or names a file that cannot be used is refused by its name; none is dropped.
 """
 

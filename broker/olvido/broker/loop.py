@@ -47,7 +47,7 @@ class Counters:
     batches: int = 0
     retries: int = 0  # batches that were brought again
     paused_s: float = 0.0
-    dropped: int = 0  # records that were read, and left to whoever their partition went to
+    dropped: int = 0  # records that were read, and left to the reader that has their partition now
 
 
 class Loop:
@@ -75,7 +75,7 @@ class Loop:
             batch_max: how many records a batch holds at most.
             within_s: how long to wait for a batch to fill.
             on_idle: called when there was nothing to read, about every ``within_s``.
-            activity: is told what is in hand and which partitions are read.
+            activity: is given what is in hand and which partitions are read.
             canaries: whether to read, beside each partition of the first topic, the canaries of that number.
                 They are committed with the batch they came in, and the handler never sees them.
 
@@ -103,7 +103,7 @@ class Loop:
         """Read and handle until ``stop`` is set; then finish the batch at hand, commit and leave the group.
 
         What the handler raises, other than ``Unavailable``, is raised here after the group is left:
-        the batch is not committed and comes again to whoever reads next.
+        the batch is not committed and comes again to the next reader.
         """
         consumer = open_consumer(
             self._kafka, group=self._group, client_id=self._group, more={"on_commit": self.commits.on_answer}
@@ -159,7 +159,7 @@ class Loop:
     def _finish(self, consumer: Consumer, batch: Sequence[Received], began: float) -> None:
         self.commits.handled(batch)
         # The handler's work is durable. A crash before the broker has this commit brings the batch
-        # again, and the handler tells by its ids; a crash after it brings the next one.
+        # again, and the handler recognises it by its ids; a crash after it brings the next one.
         self.commits.send(consumer)
         work = Counter(record.topic for record in batch if record.topic != CANARIES.name)
         if work:
@@ -180,7 +180,7 @@ class Loop:
             # To close it would wait for these answers for as long as the broker is away (librdkafka#3740).
             # What they would have committed comes again; the group learns by a time-out that we are gone.
             self.commits.give_up()
-            logger.warning("%s: the broker does not answer; left without a word", self._group)
+            logger.warning("%s: the broker does not answer; left the group without telling it", self._group)
         else:
             consumer.close()
 

@@ -17,7 +17,7 @@ from olvido.core.offsets import Partition
 from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import Topic
 
-COMMIT_LOST = 0.2  # how often chaos loses a commit: the batch was handled and comes again, cut otherwise
+COMMIT_LOST = 0.2  # how often chaos loses a commit: the batch was handled, and comes again in another cut
 
 
 def _never() -> datetime:

@@ -1,6 +1,6 @@
 """The brake: how many erasures may start in an hour. What is above it waits until two people decide.
 
-An erasure cannot be undone. Whoever may write requests, or holds a producer's key, could ask for everybody's.
+An erasure cannot be undone. Anybody who may write requests, or has a producer's key, could ask for all.
 """
 
 from collections.abc import Iterable, Mapping

@@ -190,7 +190,7 @@ _EXPLAINED = {
     Cause.OUTSIDE_SESSION: _Explained(
         "its instant is after the end of its session, or the session is too long or not yet begun",
         LetterRemedy.SEND_ANEW,
-        "mend the clock of whoever wrote it and have it sent anew, then discard this",
+        "mend the clock of the process that wrote it and have it sent anew, then discard this",
     ),
     Cause.NOT_IN_SCOPE: _Explained(
         "its principal may not say this: the scope that olvido.toml gives it is narrower",

@@ -67,7 +67,7 @@ class DeadLetter:
     cause: Cause
     field: str  # the name of the field at fault, or empty
     reason: str
-    sha256: bytes  # of the value, so that redriving can tell it is still the same record
+    sha256: bytes  # of the value, so that a redrive sees whether it is still the same record
     size: int
     attempts: int
     failed_at: datetime
@@ -79,7 +79,7 @@ class DeadLetter:
 def latest(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
     """Of several refusals of one record the one of most attempts; of equals the first.
 
-    So a refusal that is told again, in whichever order, never undoes a later one.
+    So a refusal that is recorded again, in whichever order, never undoes a later one.
     """
     standing: dict[UUID, DeadLetter] = {}
     for letter in letters:

@@ -70,7 +70,7 @@ class InvalidInput(OlvidoError, ValueError):
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """A hint to append to an error: the nearest word, or all there are."""
+    """A hint to append to an error: the nearest of the names that there are, or all of them."""
     known = sorted(words)
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f" (there are: {', '.join(known) or 'none'})"

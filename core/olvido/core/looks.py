@@ -28,7 +28,7 @@ class LookResult(StrEnum):
     """Why a look does not verify an erasure. What a look does not name was searched for, and not found."""
 
     FOUND_AGAIN = "found_again"  # rows that the erasure would have taken: it is asked for again
-    UNDECIDED = "undecided"  # rows name the person, and whose or how old they are cannot be said
+    UNDECIDED = "undecided"  # rows name the person, and nobody knows whose or how old they are
     NOT_LOOKED = "not_looked"  # its box cannot be opened, so nobody searched
 
 
@@ -54,7 +54,7 @@ class LaterLook:
     applied_to: datetime
     looked_at: datetime
     looked: int  # how many were searched for
-    forgotten: int  # how many were not, since the key of their boxes is destroyed: they are looked at no more
+    forgotten: int  # how many were not, since the key of their boxes is destroyed: no look comes back to them
     not_verified: tuple[NotVerified, ...]
     decisions: int = 0  # withdrawals, objections and restrictions that were looked at; then no erasures were
     reapplied: int = 0  # of those, how many were applied again to rows that came later

@@ -73,7 +73,7 @@ class Principal:
             self._refuse("handles", "a kind of identity is not in its identities")
 
     def check_verifies(self) -> None:
-        """Check that its word that it is really the person counts.
+        """Check that the principal may verify: say that it is really the person who asked.
 
         Raises:
             Refused: ``NOT_IN_SCOPE``.

@@ -21,7 +21,7 @@ def rate_of(text: str) -> float:
 class Pace:
     """Keeps to a rate by spreading evenly: nothing that was not used is saved up.
 
-    So whoever begins anew, after a crash too, never goes over the rate by more than one taking.
+    So a process that begins anew, after a crash too, never goes over the rate by more than one taking.
     """
 
     def __init__(self, rate: float) -> None:

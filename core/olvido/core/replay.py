@@ -1,6 +1,6 @@
 """A replay: what is selected, what that comes to, how far it is, and what may be done with it next.
 
-The same tasks go out again with the same ids and the same generation, so whoever did the work
+The same tasks go out again with the same ids and the same generation, so a sink that did the work
 answers from memory. Pure values and rules; who counts and who sends is elsewhere.
 """
 

@@ -16,7 +16,7 @@ class Standing(StrEnum):
 
     LIVE = "live"
     JOINING = "joining"  # it does not know yet what was decided before it came
-    UNSAFE = "unsafe"  # it holds again what was erased, or forgot what people said
+    UNSAFE = "unsafe"  # it holds again what was erased, or has lost decisions of people
 
 
 def standing_of(open_operations: Iterable[OperationKind]) -> Standing:

@@ -1,6 +1,6 @@
 """The record of what operators did. The database itself refuses to change or delete a row of it.
 
-Whoever owns the tables can do it all the same. So each act is linked to the one before it by a digest. An
+The owner of the tables can do it all the same. So each act is linked to the one before it by a digest. An
 owner who changes one has to compute all later links anew: the last link is then not the one that was noted.
 """
 

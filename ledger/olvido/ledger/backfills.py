@@ -38,7 +38,7 @@ class BackfillPhase(StrEnum):
     """What is looked through, in this order."""
 
     REQUESTS = "requests"
-    CONSENTS = "consents"  # the standing words only
+    CONSENTS = "consents"  # those that stand only
     LATE_REQUESTS = "late_requests"  # what came in meanwhile
     LATE_CONSENTS = "late_consents"
     END = "end"
@@ -68,7 +68,7 @@ class BackfillSource:
     source_id: UUID
     action: Action
     received_at: datetime
-    event: bytes | None  # None where the ledger has it no more
+    event: bytes | None  # None where the ledger has deleted it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,8 +76,8 @@ class Brake:
     def withdraw(self, act: Act, request_id: UUID) -> RequestState | None:
         """Withdraw a request that no sink was asked for; the state it has then, None if there is none.
 
-        Whoever starts it at the same moment takes turns with us: then it is withdrawn, or it has started
-        and nothing is done.
+        A process that starts it at the same moment takes turns with us: then it is withdrawn, or it has
+        started and nothing is done.
         """
         with self._database.transaction() as transaction:
             heads, _ = states.lock(transaction, [request_id])

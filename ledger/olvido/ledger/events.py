@@ -46,8 +46,9 @@ class Events:
 def insert(transaction: Transaction, topic: str, events: Sequence[tuple[UUID, bytes]]) -> None:
     """Keep events, each with the id of its new request or consent change.
 
-    Ids of both are one space. Whoever saves a request and whoever saves a consent change look for the other
-    kind beforehand; if both save one id at once, the second waits here for the first, and looks again.
+    Ids of both are one space. The process that saves a request looks for a consent change of its id
+    beforehand, and the other way round; if both save one id at once, the second waits here for the first,
+    and looks again.
 
     Raises:
         Overtaken: one of the ids is there by now.

@@ -39,10 +39,10 @@ class Figures:
         marks: Sequence[bytes] = (),
         limit: int,
     ) -> list[Record]:
-        """Requests, the one that was received last first: upstream makes the ids, and they tell no time.
+        """Requests, the one that was received last first: upstream makes the ids, in no order of time.
 
         Args:
-            now: to tell what is overdue by.
+            now: by it a request is overdue or not.
             state: only those in this state.
             right: only of this right.
             sink: only those that have a task for this sink; together with ``outcome``, of that outcome.
@@ -89,7 +89,7 @@ class Figures:
         return {row["sink"]: row["tasks"] for row in self._records("parked_by_sink")}
 
     def story(self, request_id: UUID) -> Mapping[str, list[Record]]:
-        """What there is to tell of one request besides the request itself: all read at one instant."""
+        """What is known of one request besides the request itself: all read at one instant."""
         with self._database.transaction() as transaction:
             return {
                 "verifications": transaction.records("story_of_verification", id=request_id),

@@ -109,7 +109,7 @@ def insert(transaction: Transaction, rows: Sequence[HeldRow], now: datetime) -> 
 
 
 def admit(transaction: Transaction, starts: Sequence[Start], limits: Limits) -> None:
-    """Count erasures that start in this transaction. It is its last act: whoever starts others waits for it.
+    """Count erasures that start in this transaction. It is its last act: others that start some wait for it.
 
     Raises:
         Braked: some are above a limit.

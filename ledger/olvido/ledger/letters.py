@@ -44,7 +44,7 @@ class LetterSelection:
 
 EVERY = LetterSelection()
 _TASK = ("source_id", "task_id", "generation")  # what names a letter's task
-_AS_SEEN = {"id": "dead_letter_id", "attempt": "attempts"}  # a letter, as whoever decides has seen it
+_AS_SEEN = {"id": "dead_letter_id", "attempt": "attempts"}  # a letter, as the person who decides has seen it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class KeptLetter:
 def keep(transaction: Transaction, letters: Sequence[DeadLetter]) -> None:
     """Keep dead letters, each id at most once among them; the tasks among them are parked.
 
-    One that is told again changes nothing: neither a task that was redriven since is parked anew,
+    One that is recorded again changes nothing: neither a task that was redriven since is parked anew,
     nor a letter that was discarded opened.
     """
     if not letters:
@@ -135,7 +135,7 @@ class Letters:
     def redriven(self, letters: Sequence[DeadLetter], *, now: datetime, due_after: timedelta) -> int:
         """Note that letters were sent again; returns how many had not been refused again by then.
 
-        Their tasks are parked no more: should the record be lost, the reconciler sends the task.
+        Their tasks are not parked any more: should the record be lost, the reconciler sends the task.
 
         Args:
             letters: as they were when they were sent.

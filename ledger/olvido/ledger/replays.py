@@ -55,7 +55,7 @@ class ReplaySource:
     partition: int
     offset: int
     on_topic: bool  # whether the topic may still hold it
-    event: bytes | None  # None where the ledger has it no more
+    event: bytes | None  # None where the ledger has deleted it
     tasks: Mapping[str, tuple[int, Outcome | None]]  # by sink: generation and outcome
 
 
@@ -70,7 +70,7 @@ class ForgottenTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """What a plan selects, before anything is said about quotas and times."""
+    """What a plan selects, before quotas and times are worked out."""
 
     records: Mapping[Partition, tuple[int, int]]  # how many, and the first offset
     tasks: Mapping[OfSink, tuple[int, int]]  # how many, and how many nobody has answered for good

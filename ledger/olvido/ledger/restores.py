@@ -22,7 +22,7 @@ LASTING = [action.value for action, asked in ACTIONS.items() if asked.lasting]
 class AskedAgain:
     """What is asked of a sink again."""
 
-    answered: Mapping[Action, int]  # it said that they were done, and the backup does not have them
+    answered: Mapping[Action, int]  # its receipts say that they were done, and the backup does not have them
     unanswered: int  # sent and not answered: they may have been done before the backup was put back
 
     @property
@@ -73,7 +73,7 @@ class Restores:
 
         Raises:
             AlreadyOpen: a restore of this sink from this backup is not at its end.
-            Unavailable: the ledger does not answer. Whether it was declared, a repeat tells.
+            Unavailable: the ledger does not answer. Whether it was declared, a repeat shows.
         """
         with self._database.transaction() as transaction:
             transaction.rows("patiently")

@@ -53,8 +53,8 @@ class Retention:
         deleted = 0
         for _ in range(BATCHES_MAX):
             with self._database.transaction() as transaction:
-                # Whoever begins a restore, a backfill or a replay holds this lock until it is committed: what
-                # it will need is either to be seen here, or nothing is deleted.
+                # What begins a restore, a backfill or a replay holds this lock until it is committed: what it
+                # will need is either to be seen here, or nothing is deleted.
                 if not transaction.rows("try_to_forget")[0][0]:
                     return deleted
                 letters = transaction.run(

@@ -32,7 +32,7 @@ Outcomes = Mapping[str, Outcome | None]  # by sink: what it has come to; None wh
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a record was read: what tells a redelivery from a duplicate."""
+    """Where a record was read: by this a redelivery and a duplicate differ."""
 
     partition: int
     offset: int
@@ -211,7 +211,7 @@ class OwedTask:
     attempts: int
     operation_id: UUID | None  # the restore or backfill that asked for it
     subject_id: str
-    event: bytes | None  # as it was read; None where the ledger has it no more
+    event: bytes | None  # as it was read; None where the ledger has deleted it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Restores and backfills as operators look at them: what is open, how far it is, what is left over.
 
 Their state has one writer. The reconciler ends an operation whose last receipt is in; an
-operator closes one whose rest a person takes over. Whoever looks reads what they wrote.
+operator closes one whose rest a person takes over. Every view reads what they wrote.
 """
 
 import json

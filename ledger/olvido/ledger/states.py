@@ -1,4 +1,4 @@
-"""Where requests stand: locked, and written by one statement, whoever moves them."""
+"""Where requests stand: locked, and written by one statement, whichever process moves them."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from olvido.ledger.rows import RequestHead, StateRow, head_of, readable
 
 
 def lock(transaction: Transaction, request_ids: Iterable[UUID]) -> tuple[dict[UUID, RequestHead], set[UUID]]:
-    """Lock some requests, in one order everywhere: whoever moves them takes turns, and none deadlocks.
+    """Lock some requests, in one order everywhere: processes that move them take turns, and none deadlocks.
 
     Returns:
         Those that can be read, by their ids; and the ids of the others.

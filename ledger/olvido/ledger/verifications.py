@@ -50,7 +50,7 @@ class Verifications:
 
         Args:
             verifications: the verifications.
-            started: the requests that wait no more.
+            started: the requests that no longer wait.
             new_tasks: their tasks.
             now: when.
             due_after: how long a receipt may take.
@@ -101,7 +101,7 @@ class Verifications:
         return [_row(row) for row in rows]
 
     def end_awaiting(self, request_ids: Sequence[UUID]) -> None:
-        """Requests whose start was published wait no more."""
+        """Requests whose start was published no longer wait."""
         if request_ids:
             with self._database.transaction() as transaction:
                 transaction.run("delete_awaiting", ids=list(request_ids))

@@ -1,4 +1,4 @@
-"""Where the `olvido` script starts: a clear word where the command line was not installed."""
+"""Where the `olvido` script starts: it says so where the command line was not installed."""
 
 import sys
 from typing import NoReturn

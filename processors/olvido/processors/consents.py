@@ -1,4 +1,4 @@
-"""Consent changes: the latest word for each (handle, purpose), and a task for every sink that acts on it."""
+"""Consent changes: the latest decision for each (handle, purpose), and a task for every sink concerned."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass

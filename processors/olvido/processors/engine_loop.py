@@ -1,4 +1,4 @@
-"""Runs the processors on the plain loop, without Faust, until they are told to stop."""
+"""Runs the processors on the plain loop, without Faust, until they are asked to stop."""
 
 import logging
 import os

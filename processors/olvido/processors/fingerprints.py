@@ -37,7 +37,7 @@ class Fingerprints:
     def run_once(self, *, limit: int = ROWS_MAX) -> int:
         """Rewrite some of what is left; returns how many events that were.
 
-        An event that cannot be read stays as it is: whoever needs it answers that it is unreadable.
+        An event that cannot be read stays as it is: the step that needs it answers that it is unreadable.
 
         Raises:
             Unavailable: the ledger or the registry does not answer.

@@ -82,7 +82,7 @@ class Parts:
         self.first_after = timedelta(seconds=deployment.reconciler.first_after_s)
 
     def ask(self) -> dict[str, Callable[[], object]]:
-        """What tells whether each part answers, beside the broker."""
+        """Checks whether each part answers, beside the broker."""
         return {
             "ledger": lambda: check_clock(self.ledger.database, utc_now()),
             "registry": self.registry.reach,

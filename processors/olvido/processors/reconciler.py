@@ -40,7 +40,7 @@ AHEAD_MAX = 5000
 # What part of the time that a receipt may take a reader may lag, and is still taken for one that keeps up.
 # There is always something unread where records come without a pause: that alone must not put a look off.
 LAG_PART = 4
-NO_EVENT = "the ledger has its event no more"
+NO_EVENT = "the ledger has deleted its event"
 NOT_ASKED = "olvido.toml does not ask this of the sink any more"
 
 
@@ -70,7 +70,7 @@ class Reconciler:
             seal: seals what is answered where no sink can be asked.
             clock: says when it is.
             first_after: how long a receipt may take before its task is sent again, at first.
-            unread: tells how far the sinks and the recorder are.
+            unread: gives how far the sinks and the recorder are.
         """
         self._events = StoredEvents(registry)
         self._ledger = ledger

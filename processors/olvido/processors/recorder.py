@@ -1,4 +1,4 @@
-"""Runs the recorder until it is told to stop."""
+"""Runs the recorder until it is asked to stop."""
 
 import logging
 import threading

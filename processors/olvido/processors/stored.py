@@ -2,7 +2,7 @@
 
 A stored event may be one that nobody can read any more: the row is damaged, or an earlier version of Olvido
 kept it under the id of a registry that is gone. That is an answer like any other. It concerns one request or
-consent change, so it is returned and never raised, and whoever reads a batch goes on with the next event.
+consent change, so it is returned and never raised, and the reader of a batch goes on with the next event.
 """
 
 from collections.abc import Sequence

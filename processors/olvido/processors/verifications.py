@@ -61,7 +61,7 @@ class Released:
     statuses: tuple[RequestStatus, ...]
     dead_letters: tuple[DeadLetter, ...]
     unreadable: Mapping[UUID, Refused]  # requests that wait on: why their event is not read
-    held: tuple[HeldRow, ...] = ()  # of those that wait no more: no sink is asked yet
+    held: tuple[HeldRow, ...] = ()  # of those that no longer wait: no sink is asked yet
     starts: tuple[Start, ...] = ()  # the erasures that start
 
 
@@ -76,9 +76,9 @@ def step(
 ) -> Released:
     """Decide on a batch of verifications. The first verification of a request and subject stands.
 
-    One that comes before its request is kept, whoever it is about; one about another subject than
-    the request's is a dead letter once the request is known. So nobody's word releases somebody
-    else's request, nor keeps out the word that does. The redelivery law holds as for requests.
+    One that comes before its request is kept, whatever subject it is about; one about another subject
+    than the request's is a dead letter once the request is known. So no verification releases another
+    person's request, nor keeps out the one that does. The redelivery law holds as for requests.
     A request whose stored event cannot be read stays as it is, with its verification kept: it starts
     when the event can be read again.
     """

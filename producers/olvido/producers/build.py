@@ -170,7 +170,7 @@ class Builder:
         subject_id: str | None,
         event_id: UUID | str | None,
     ) -> Verification:
-        """A verifier's word about a request that was sent before.
+        """A verification of a request that was sent before.
 
         Raises:
             InvalidInput: naming the argument, never its value.

@@ -32,7 +32,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """An event in its envelope, and what will be told once it has arrived."""
+    """An event in its envelope, and what the caller gets once it has arrived."""
 
     accepted: Accepted
     record: Record
@@ -151,9 +151,9 @@ class Emitter(Generic[Answer]):
         """Say that a person agreed to a purpose.
 
         Args:
-            identities: by kind, such as ``{"email": …}``: the word holds for each of them.
+            identities: by kind, such as ``{"email": …}``: the decision holds for each of them.
             purpose: one that the deployment declares.
-            occurred_at: when the person decided, with a time zone. It decides which word is the
+            occurred_at: when the person decided, with a time zone. It decides which decision is the
                 later one, so there is no default.
             policy_version: the privacy policy the person was shown.
             regions: where the person's data may live; all regions, if not given.
@@ -196,7 +196,7 @@ class Emitter(Generic[Answer]):
             method: how it was made sure of, such as ``"e-mail link"``; never a document's number.
             verified_at: when, with a time zone.
             identities: the same as the request's; or else
-            subject_id: what :class:`Accepted` said.
+            subject_id: as :class:`Accepted` gave it.
             event_id: give the same with a retry. Made here, if not given.
             traceparent: the W3C trace context to hand on.
 

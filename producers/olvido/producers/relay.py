@@ -222,7 +222,7 @@ def _record(topic: str, key: str, value: bytes, headers: str) -> Record:
     Raises:
         Refused: its topic is none that upstream services write to, or its headers are no outbox's.
     """
-    # Whoever may write to the caller's table could otherwise write tasks and receipts with the relay's login.
+    # Or anybody who may write to the caller's table could write tasks and receipts with the relay's login.
     if topic not in _UPSTREAM:
         raise Refused(Cause.NON_CANONICAL, field="topic", reason="upstream services write to no such topic")
     try:

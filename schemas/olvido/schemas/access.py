@@ -103,7 +103,7 @@ def _of_groups(catalogue: Catalogue) -> Iterator[Rule]:
         yield Rule(OPERATORS, Resource.GROUP, group, KafkaOperation.DESCRIBE)
         for topic in topics:
             yield Rule(PROCESSORS, Resource.TOPIC, topic, KafkaOperation.DESCRIBE)
-    for process in (PROCESSORS, RECORDER, OPERATORS):  # whoever reads again what was committed over
+    for process in (PROCESSORS, RECORDER, OPERATORS):  # those that read again what was committed over
         yield Rule(process, Resource.GROUP, READ_RANGE_GROUP, KafkaOperation.DESCRIBE)
     yield Rule(OPERATORS, Resource.GROUP, FOLLOW_GROUP, KafkaOperation.DESCRIBE)
 

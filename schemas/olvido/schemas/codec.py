@@ -3,7 +3,7 @@
 Strictly: only ids of schemas that ship with this version, under the topic's own subject, at most
 64 KiB, all bytes read, and encoding what was read gives the same bytes again. So no
 negative index, overlong number, int beyond 32 bits or trailing byte passes, and no other schema,
-whoever registered it, is ever decoded (fastavro dies of some).
+by whichever login it was registered, is ever decoded (fastavro dies of some).
 
 A function made for our own schema reads what that schema wrote, and takes just those bytes. fastavro reads
 what that function does not take, to find out what is wrong with it, and what an earlier version wrote.

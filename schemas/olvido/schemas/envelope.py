@@ -25,7 +25,7 @@ def headers_of(
     """The headers of one record.
 
     Args:
-        event_id: the id of what the record tells.
+        event_id: the id of the event that the record holds.
         event_type: such as ``olvido.privacy_request.v1``.
         source: who emits it, a URI reference.
         at: when it happened.

@@ -13,7 +13,7 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def write_private(path: Path, content: bytes | str, *, new: bool = False) -> bool:
-    """Write a file with mode 0600, in one step for whoever reads it.
+    """Write a file with mode 0600, in one step for its readers.
 
     Args:
         path: where; its folder is there.
@@ -60,7 +60,7 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def write_public(path: Path, content: bytes | str) -> None:
-    """Write what everybody may read, in one step for whoever reads it."""
+    """Write what everybody may read, in one step for its readers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, content, new=False, mode=0o644)
 

@@ -1,6 +1,6 @@
 """The schemas that ship with Olvido: the one that is written to each topic, and the earlier ones it may hold.
 
-Nothing is decoded with any other schema. Whoever may register schemas could otherwise give a record one that
+Nothing is decoded with any other schema. A login that may register schemas could give a record one that
 nests without end, or an array of a billion items of no bytes, and each process that reads it would die of it.
 """
 

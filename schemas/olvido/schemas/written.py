@@ -18,7 +18,7 @@ from uuid import UUID
 
 from olvido.schemas.shapes import ENUMS, RECORDS, Shape
 
-_UINT_MAX = 2**32 - 1  # of 32 bits, before the sign is told from the number
+_UINT_MAX = 2**32 - 1  # of 32 bits, before sign and number are taken apart
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UUID = re.compile(rb"\x48([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})")
 
@@ -87,7 +87,7 @@ def _longer(data: bytes, at: int, low: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=256)
 def _instant(instant: datetime) -> bytes:
-    """An instant as Avro writes it. Kept, since all receipts of a batch tell the same one twice."""
+    """An instant as Avro writes it. Kept, since all receipts of a batch hold the same one twice."""
     since = instant - _EPOCH
     return zigzag((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
 

@@ -29,7 +29,7 @@ class OpenedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkSettings:
-    """What every sink is told, whatever its kind."""
+    """What every sink is given, whatever its kind."""
 
     name: str
     region: str

@@ -1,4 +1,4 @@
-"""The kinds of sink there are: entry points of the group ``olvido.sinks``, whoever wrote them."""
+"""The kinds of sink there are: entry points of the group ``olvido.sinks``, ours and others'."""
 
 from importlib.metadata import EntryPoint, entry_points
 
@@ -38,7 +38,7 @@ def make_sink(kind: str, settings: SinkSettings) -> Sink:
 
 
 def settings_of(deployment: Deployment, name: str) -> SinkSettings:
-    """What a sink of the deployment is told."""
+    """What a sink of the deployment is given."""
     section = deployment.sinks[name]
     return SinkSettings(
         name=name,

@@ -1,4 +1,4 @@
-"""Puts one sink's process together out of olvido.toml, and runs it until told to stop."""
+"""Puts one sink's process together out of olvido.toml, and runs it until it is asked to stop."""
 
 import logging
 import threading
@@ -84,7 +84,7 @@ def run_sink(deployment: Deployment, name: str, stop: threading.Event) -> None:
                 canaries=True,
             ).run(stop)
     except Stopped:
-        log.info("sink %s was told to stop before it could start", name)
+        log.info("sink %s was asked to stop before it could start", name)
     finally:
         sink.close()
         publisher.close()

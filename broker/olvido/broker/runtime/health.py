@@ -56,7 +56,7 @@ class ReaderHealth:
             topics: what it reads; the canaries are looked at as well.
             activity: of its readers.
             apart: whether each topic is read on its own (:class:`~olvido.broker.runtime.movement.Movement`).
-            on_look: told after each look what stands still.
+            on_look: called after each look with what stands still.
             clock: a monotonic one.
         """
         self._kafka = kafka

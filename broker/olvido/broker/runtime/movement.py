@@ -30,7 +30,7 @@ class Activity:
         self._tried_at: dict[str, float] = {}
 
     def add_reader(self, assigned: Callable[[], Collection[Partition]]) -> None:
-        """Count a reader in, by what tells which partitions it reads."""
+        """Count a reader in, by a function that gives the partitions it reads."""
         self._readers.append(assigned)
 
     def assigned(self) -> set[Partition]:

@@ -1,4 +1,4 @@
-"""Waiting for what is down: with back-off and jitter, one clear line each time, until told to stop."""
+"""Waiting for what is down: with back-off and jitter, one clear line each time, until it is asked to stop."""
 
 import logging
 import random
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """We were told to stop while we waited."""
+    """Somebody asked us to stop while we waited."""
 
 
 def delays() -> Iterator[float]:

@@ -12,7 +12,7 @@ from olvido.core.rights.what import OfRequest, Particulars
 
 @dataclass(frozen=True, slots=True)
 class Unknown(OfRequest):
-    """What it means is not known here, so it keeps what the wire said as it came."""
+    """What it means is not known here, so it keeps what was on the wire as it came."""
 
     purposes: tuple[str, ...] = ()
     decision: Decision | None = None
@@ -30,5 +30,5 @@ class Unknown(OfRequest):
 
     @property
     def particulars(self) -> Particulars:
-        """What the wire said."""
+        """What was on the wire."""
         return Particulars(self.purposes, self.decision, self.policy_version)

@@ -30,7 +30,7 @@ from (
 order by c.handle, c.purpose;
 
 -- name: consent_changes_after
--- Consent changes that came in lately and are the standing word for somebody, in the order of their ids.
+-- Consent changes that came in lately and stand for somebody, in the order of their ids.
 select c.event_id, c.received_at, e.event
 from consent_changes c left join events e on e.source_id = c.event_id
 where c.event_id > %(after)s and c.purpose = any(%(purposes)s::text[]) and c.received_at >= %(since)s

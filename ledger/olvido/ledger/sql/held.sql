@@ -10,7 +10,7 @@ where minute >= date_trunc('minute', clock_timestamp()) - interval '60 minutes'
 group by asked_by;
 
 -- name: count_erasures
--- Count erasures that start now, and forget what counts no more.
+-- Count erasures that start now, and delete those that no longer count.
 with gone as (
     delete from erasures_started where minute < date_trunc('minute', clock_timestamp()) - interval '60 minutes'
 )

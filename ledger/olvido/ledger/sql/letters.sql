@@ -1,6 +1,6 @@
 -- name: upsert_dead_letters
 -- Keep dead letters; of one that is there already the refusal of more attempts stands, and is open again.
--- Returns those that are new or changed: a refusal that is told again does nothing.
+-- Returns those that are new or changed: a refusal that is recorded again does nothing.
 insert into dead_letters (dead_letter_id, group_, topic, partition_, offset_, cause, field, reason, sha256,
                           size, attempts, failed_at, task_id, generation, source_id)
 select * from unnest(%(ids)s::uuid[], %(groups)s::text[], %(topics)s::text[], %(partitions)s::int[],

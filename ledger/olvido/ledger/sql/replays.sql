@@ -37,7 +37,7 @@ from sources_of(%(plan)s::jsonb) s join tasks_of(%(plan)s::jsonb) t on t.source_
 group by s.topic, s.partition_, t.sink;
 
 -- name: count_forgotten
--- How many of them nobody can issue: the event is in neither place, or its box is sealed to a key that is no more.
+-- How many of them nobody can issue: the event is in neither place, or its box is sealed to a key that was destroyed.
 select s.topic, s.partition_, t.sink, count(*) as forgotten,
        count(*) filter (where t.outcome is null or t.outcome in ${not_final}) as new
 from sources_of(%(plan)s::jsonb) s

@@ -23,5 +23,5 @@ order by a.request_id
 limit %(limit)s;
 
 -- name: delete_awaiting
--- Requests that wait no more.
+-- Requests that no longer wait.
 delete from awaiting where request_id = any(%(ids)s::uuid[]);

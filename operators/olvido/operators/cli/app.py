@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = command.main(
             args=None if arguments is None else list(arguments), prog_name="olvido", standalone_mode=False
         )
-        sys.stdout.flush()  # here, where a full disk can still be told
+        sys.stdout.flush()  # here, where a full disk can still be reported
         sys.exit(code if isinstance(code, int) else 0)
     except NoTopic as error:
         _complain(f"{error}; make it with: olvido topics apply", Exit.USAGE)

@@ -88,7 +88,7 @@ def or_none(names: Callable[[], Iterable[str]]) -> list[str]:
     """The names, or none if something is wrong."""
     try:
         return list(names())
-    except Exception:  # noqa: BLE001 - whatever it is, `olvido doctor` is where it is told
+    except Exception:  # noqa: BLE001 - whatever it is, `olvido doctor` says it
         return []
 
 

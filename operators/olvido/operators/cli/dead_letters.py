@@ -240,7 +240,7 @@ def redrive(
     limit: Oldest = 1000,
     rate: Annotated[str, typer.Option(help="How many at most, such as 50/s or 600/min.")] = "50/s",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
     past_limit: Annotated[
         bool,

@@ -1,4 +1,4 @@
-"""The exit codes of every command, in one place; docs/configuration.md tells them to people."""
+"""The exit codes of every command, in one place; docs/configuration.md lists them."""
 
 from enum import IntEnum
 

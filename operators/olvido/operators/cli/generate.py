@@ -16,7 +16,7 @@ from olvido.operators.settings import CANARY_PEOPLE, project
 FOLDER = Path(__file__).parents[1] / "monitoring"
 RULES, DASHBOARD = "olvido-rules.yml", "olvido-dashboard.json"
 JOB = "olvido"
-PORT = 9464  # what each process serves on, where nobody says otherwise
+PORT = 9464  # what each process serves on, where no other port is given
 SCRAPE_S = 15
 
 

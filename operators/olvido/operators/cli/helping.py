@@ -16,7 +16,7 @@ EXAMPLES = "Examples:\n"
 LINE_MAX = 74  # of 80: two of margin on either side, two for a backslash
 CHOICES_MAX = 40  # letters; more values than fit beside an option's name are listed in its help
 PAGE = "docs/operations.md"
-PAGES = {  # of a command or a group, by its words or the first of them; the others are told in PAGE
+PAGES = {  # of a command or a group, by its words or the first of them; the others are in PAGE
     "audit": "docs/operations.md#who-did-what",
     "backfill": "docs/backfill.md",
     "completion": "docs/operations.md#completion",
@@ -67,7 +67,7 @@ def _page(words: Words) -> str:
 
 
 def _name_as_typed(command: Any) -> None:  # noqa: ANN401
-    """Have a fault in an argument told by the name that was typed: a use case knows no options."""
+    """Have a fault in an argument named as it was typed: a use case knows no options."""
     invoke = command.invoke
 
     def invoked(context: Any) -> Any:  # noqa: ANN401
@@ -108,7 +108,7 @@ def show_misuse(error: Exception) -> bool:
     """Say on stderr what was wrong with a flag, an argument or a command, and what was meant perhaps.
 
     Returns:
-        Whether it was that. Anything else is for somebody else to tell.
+        Whether it was that. Anything else the caller has to report.
     """
     show = getattr(error, "show", None)
     if show is None:

@@ -31,7 +31,7 @@ def set_up(*, level: str) -> None:
     """Have everything that is logged from now on leave in one form. A repeat replaces the form.
 
     Args:
-        level: the least that is said, such as ``WARNING``.
+        level: the lowest that is logged, such as ``WARNING``.
 
     Raises:
         ConfigError: ``OLVIDO_LOG_FORMAT`` is neither of the two.
@@ -51,7 +51,7 @@ def set_up(*, level: str) -> None:
 
 
 def as_a_service() -> None:
-    """A service tells what it does, whatever -v says."""
+    """A service logs what it does, whatever -v says."""
     logging.getLogger().setLevel("INFO")
     _quieten()
 

@@ -24,7 +24,7 @@ from olvido.operators.desk.text import printable, text_of
 
 
 class _Console(Console):
-    """Prints no sign that could move the cursor or turn a line around, whoever wrote it.
+    """Prints no sign that could move the cursor or turn a line around, wherever it came from.
 
     Where a reader has gone, as in `| head`, the caller hears of it: that is no failure.
     """
@@ -146,7 +146,7 @@ def print_json(value: object) -> None:
 
 
 def _json(value: object, *, indent: int | None = None) -> str:
-    """A value as JSON, with JSON's own escapes for what is no sign: the same value to whoever reads it."""
+    """A value as JSON, with JSON's own escapes for what is no sign: the same value to every reader."""
     text = json.dumps(value, default=plain, ensure_ascii=False, indent=indent)
     return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
 
@@ -212,7 +212,7 @@ def paper_width() -> int:
 def _paper() -> Console:
     """Where tables go: the terminal, or paper that is wide enough.
 
-    So what is piped into `grep` keeps each record on its line; COLUMNS says otherwise.
+    So what is piped into `grep` keeps each record on its line, unless COLUMNS is set.
     """
     if console.is_terminal or "COLUMNS" in os.environ:
         return console
@@ -241,7 +241,7 @@ def yaml_of(value: object) -> str:
 
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
-    # Or all that is not ASCII is escaped: whoever reads it finds the same value.
+    # Or all that is not ASCII is escaped: every reader finds the same value.
     yaml.allow_unicode = _json(value) == json.dumps(value, default=plain, ensure_ascii=False)
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # it says None, and means bool
     text = StringIO()

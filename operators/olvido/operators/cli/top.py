@@ -74,7 +74,7 @@ class Watcher:
         self.changed = threading.Event()
 
     def watch(self, every_s: float, count: int | None, ended: threading.Event) -> None:
-        """Look until told to end, or so many times."""
+        """Look until a person ends it, or so many times."""
         looks = 0
         while not ended.is_set():
             began = time.monotonic()

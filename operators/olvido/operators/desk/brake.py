@@ -45,7 +45,7 @@ class WhichHeld:
     def check(self) -> None:
         """
         Raises:
-            InvalidInput: none of the three was said, or more than one.
+            InvalidInput: none of the three was given, or more than one.
         """
         if sum((bool(self.ids), self.asked_by is not None, self.every)) != 1:
             raise InvalidInput("ids", "say which: some by their ids, those of one who asked, or all")
@@ -71,7 +71,7 @@ def decide(declared: Deployment, which: WhichHeld, decision: HeldDecision, reaso
     """Decide about erasures above a limit. It has its effect when a second person decides the same.
 
     Raises:
-        InvalidInput: it is not said which, or the reason cannot be recorded.
+        InvalidInput: none is named, or the reason cannot be recorded.
     """
     which.check()
     selected = {

@@ -1,6 +1,6 @@
 """A support bundle: what somebody else needs to see what is wrong here, and nothing of any person.
 
-Every text goes through one function on its way in, whoever wrote it. What is missing, is said.
+Every text goes through one function on its way in, wherever it came from. The bundle names what is missing.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Whether olvido.toml can be used, told from the file alone: no system is asked."""
+"""Whether olvido.toml can be used, judged by the file alone: no system is asked."""
 
 from olvido.core.errors import ConfigError
 from olvido.operators.settings import deployment

@@ -315,7 +315,7 @@ class Redriving:
                 yield found.letter, self._fate(found, past_limit=past_limit)
 
     def send(self, letters: Sequence[DeadLetter], *, past_limit: bool) -> Iterator[tuple[DeadLetter, Fate]]:
-        """Send the records of letters again, and tell what became of each.
+        """Send the records of letters again, and give what became of each.
 
         It may be cut short at any point. A repeat takes up what is still open.
 
@@ -337,7 +337,7 @@ class Redriving:
         time.sleep(self._pace.take(len(batch), time.monotonic()))
         self._publisher.publish([_again(found) for found in batch])
         # Killed here, the records were sent and their letters are open: they are sent once more, with
-        # the same attempt in their headers, and readers tell them by their ids. Marked first, a letter
+        # the same attempt in their headers, and readers recognise them by their ids. Marked first, a letter
         # that was never sent would count as redriven, and nobody would look at it again.
         self._letters.redriven(
             [found.letter for found in batch], now=datetime.now(UTC), due_after=self._due_after

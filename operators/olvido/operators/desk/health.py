@@ -101,7 +101,7 @@ class Problem:
     """Something that is wrong."""
 
     text: str
-    operation: OpenOperation | None = None  # the restore or backfill that tells more
+    operation: OpenOperation | None = None  # the restore or backfill that shows more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Privacy requests: found, shown with what each sink has answered, and told as a story."""
+"""Privacy requests: found, shown with what each sink has answered, or moment by moment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

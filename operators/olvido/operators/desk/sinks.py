@@ -28,7 +28,7 @@ class SinkRow:
     """One sink as things stand."""
 
     sink: str
-    kind: str  # empty where olvido.toml has it no more
+    kind: str  # empty where it is not in olvido.toml any more
     region: str
     standing: Standing
     operation: OpenOperation | None  # the restore or backfill that says so

@@ -20,7 +20,7 @@ class PartFailed(StackError):
 
 
 def tail(log: Path, *, lines: int = LOG_LINES_SHOWN) -> str:
-    """Give the last lines of a log, indented, or a word that there are none."""
+    """Give the last lines of a log, indented, or say that there are none."""
     try:
         text = log.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -29,6 +29,6 @@ def tail(log: Path, *, lines: int = LOG_LINES_SHOWN) -> str:
 
 
 def last_lines(text: str, *, lines: int = LOG_LINES_SHOWN) -> str:
-    """Give the end of what a program said, indented, or a word that it said nothing."""
+    """Give the end of what a program said, indented, or say that it printed nothing."""
     last = text.splitlines()[-lines:]
     return "\n".join(f"  {line}" for line in last) if last else "  (nothing)"

@@ -65,7 +65,7 @@ def prepare(folder: StateFolder, state: State, *, jars: Path) -> None:
     The tool takes as much CPU as half a start of the broker, so it runs once for each version; what it made
     is copied, with ids of its own. The storage gets its name when it is whole: an `up` that is interrupted
     here begins again.
-    Raises PartFailed with what the tool said.
+    Raises PartFailed with what the tool printed.
     """
     home = _home(folder)
     (home / "tmp").mkdir(parents=True, exist_ok=True)

@@ -54,7 +54,7 @@ def _acquire(path: Path, *, what: str, console: Console | None, wait_s: float) -
 
 
 def _is_still_that_file(handle: int, path: Path) -> bool:
-    """`down --purge` deletes the folder with the lock in it: whoever waited must look again."""
+    """`down --purge` deletes the folder with the lock in it: a process that waited must look again."""
     try:
         return os.fstat(handle).st_ino == path.stat().st_ino
     except FileNotFoundError:

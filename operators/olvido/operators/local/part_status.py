@@ -29,7 +29,7 @@ class PartStatus:
     name: str
     kind: str  # `part`, `process`, or `given` for a part that runs elsewhere
     state: (
-        str  # supervisord's word in lower case; `given`, `silent`; `stopped`, `orphaned` when it does not run
+        str  # supervisord's name in lower case; `given`, `silent`; `stopped`, `orphaned` when it does not run
     )
     pid: int | None = None
     address: str = ""
@@ -41,7 +41,7 @@ class PartStatus:
 
 
 def status(directory: Path) -> list[PartStatus]:
-    """Tell how each part and program is; empty when there never was an `up`. Changes nothing."""
+    """How each part and program is; empty when there never was an `up`. Changes nothing."""
     folder = StateFolder(project=directory)
     if not folder.exists():
         return []

@@ -45,7 +45,7 @@ SILENCE_S_MAX = 30  # without a byte
 ATTEMPTS_MAX = 6  # of one file, each goes on where the last one broke; pauses double from 0.5 s: 15 s in all
 PAUSE_FIRST_S = 0.5
 
-Advance = Callable[[int], None]  # told how many bytes arrived (or, negative, were thrown away)
+Advance = Callable[[int], None]  # is given how many bytes arrived (or, negative, were thrown away)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

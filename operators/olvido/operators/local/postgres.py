@@ -112,7 +112,7 @@ def prepare(state: State) -> None:
     """Make the data folder, if it never was, and clear what a killed server left behind.
 
     The folder gets its name when it is whole: an `up` that is interrupted here begins again.
-    Raises PartFailed with what initdb said.
+    Raises PartFailed with what initdb printed.
     """
     data = _data(state)
     if not data.exists():

@@ -22,7 +22,7 @@ from olvido.schemas.topics import readers_of
 
 READERS_S_MAX = 40.0  # 3 to 6 s on an idle machine
 LOOK_AGAIN_AFTER_S = 0.3
-TRIES = 2  # of a process that ends by itself; then it is said what is wrong with it
+TRIES = 2  # of a process that ends by itself; then `up` says what is wrong with it
 COMPLAINT = "olvido: "  # how a command that ends by an error begins its last line
 BAD_LEVELS = ("warning", "error", "critical")
 
@@ -97,7 +97,7 @@ def wait_for_readers(console: Console, running: Stack) -> None:
 
 
 def last_error(log: Path) -> str:
-    """The last error or warning in a process's log, or what the process said when it ended; empty if none."""
+    """The last error or warning in a process's log, or what it printed when it ended; empty if none."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:

@@ -39,7 +39,7 @@ def open_shop(stack: Stack, directory: Path, console: Console) -> list[Program]:
         The shop's own process; nothing where there is no shop to open.
 
     Raises:
-        StackError: the shop's own program could not make its systems; the message ends with what it said.
+        StackError: the shop's own program could not make its systems; the message ends with what it printed.
     """
     ours = not (stack.given & set(DATABASE_VARIABLES.values()))
     if not ours or not shop_folder(directory).is_dir():

@@ -156,7 +156,7 @@ def up(
         programs: what to run beside the parts: a list, or a function that is called when the parts are
             healthy and gives the list (it may create topics and tables first). Each is given stack.env in its
             environment. Programs of an earlier `up` that are not named any more are stopped.
-        console: told what happens, a line each, and shown the progress of downloads.
+        console: where each step is printed, a line each, and the progress of downloads.
         parts_only: leave programs as they are.
         parts: which parts to start; the registry brings PostgreSQL.
         environ: where given addresses are looked for; the process's environment if None.

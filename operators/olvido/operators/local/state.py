@@ -193,8 +193,8 @@ def choose_port(usual: int | None, *, taken: frozenset[int] = frozenset()) -> in
 def _claim(port: int) -> bool:
     """Whether a port is ours to give: another `up` may have chosen it, and its part not listen on it yet.
 
-    A claim is a file that nobody deletes; one that is older than any start counts no more. Killed before the
-    part listens: the port is passed over for that long, and there are thousands of others.
+    A claim is a file that nobody deletes; one that is older than any start no longer counts. Killed before
+    the part listens: the port is passed over for that long, and there are thousands of others.
     """
     claims = Path(tempfile.gettempdir()) / f"olvido-ports-{os.getuid()}"
     claim = claims / str(port)

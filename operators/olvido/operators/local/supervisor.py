@@ -44,7 +44,7 @@ class ProcessStatus:
     """What supervisord says of one program."""
 
     name: str
-    state: str  # supervisord's word, in lower case: running, starting, backoff, stopped, exited, …
+    state: str  # supervisord's name for it, in lower case: running, starting, backoff, stopped, exited, …
     pid: int | None
     uptime: timedelta | None
     restarts: int
@@ -149,7 +149,7 @@ class Supervisor:
                 raise StackError(f"the supervisor knows no program {name!r}") from fault
             if fault.faultCode in (NO_FILE, NOT_EXECUTABLE):
                 raise StackError(f"{name} can't be run: {fault.faultString}") from fault
-            # ALREADY_STARTED is what was wanted; SPAWN_ERROR is told by status() and tried again.
+            # ALREADY_STARTED is what was wanted; SPAWN_ERROR is shown by status() and tried again.
 
     def stop(self, name: str) -> None:
         """Stop a program and wait for its end. A stopped one stays stopped until start()."""
@@ -165,7 +165,7 @@ class Supervisor:
         self.start(name)
 
     def status(self) -> dict[str, ProcessStatus]:
-        """Tell how each program is; empty when the supervisor does not run."""
+        """How each program is; empty when the supervisor does not run."""
         try:
             processes = self._call("supervisor.getAllProcessInfo")
             restarts = self._call("olvido.restarts")

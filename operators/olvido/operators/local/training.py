@@ -3,7 +3,7 @@
 A part starts, does what a stack has it do, and ends; then Java writes down what it had loaded and linked: an
 AOT cache (JEP 483, 514), which is kept beside the part's jars. The two runs take 25 s of CPU. `olvido up`
 does not do them: they would slow the first start by more than the next five gain, and the demo beside them.
-Whoever starts stacks all day does them once a machine, as `make test` does:
+A person who starts stacks all day does them once a machine, as `make test` does:
 
     python -m olvido.operators.local.training
 """

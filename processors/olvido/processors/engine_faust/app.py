@@ -57,7 +57,7 @@ def build_app(
         kafka: where the broker is.
         group: the consumer group; also Faust's app id.
         handlers: by topic name.
-        activity: is told what is in hand and which partitions are read.
+        activity: is given what is in hand and which partitions are read.
 
     Raises:
         ConfigError: an option about the login that Faust's driver cannot keep.

@@ -19,7 +19,7 @@ class Stream(faust.Stream):  # type: ignore[misc]  # Faust is untyped to us
         """Hand over what has come, each time it is asked: at least one event, and none acknowledged.
 
         Of events that were fetched before partitions moved none is handed over, as in Faust's own
-        iteration: whoever reads those partitions now is brought them again.
+        iteration: the process that reads those partitions now gets them again.
 
         Args:
             most: how many events a batch holds at most.

@@ -26,7 +26,7 @@ from olvido.schemas.registry import Registry
 
 logger = logging.getLogger("olvido.processors")
 
-HELD_MAX = 500  # in one transaction: whoever starts others waits for it
+HELD_MAX = 500  # in one transaction: one that starts others waits for it
 
 
 class HeldRequests:

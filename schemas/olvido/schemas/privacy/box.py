@@ -21,7 +21,7 @@ from olvido.core.errors import Refused
 from olvido.core.events import SealedBox
 from olvido.core.subject import Identity, IdentityKind
 
-PAD_TO = 256  # sizes tell how many identities there are; steps of 256 bytes tell little
+PAD_TO = 256  # sizes show how many identities there are; steps of 256 bytes show little
 
 _SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 _KINDS = {kind.value: kind for kind in IdentityKind}

@@ -11,7 +11,7 @@ from olvido.schemas.private_files import read_private, write_new
 
 
 class HandleKey:
-    """The secret that turns identities into handles. Whoever lacks it cannot guess them."""
+    """The secret that turns identities into handles. Without it nobody can guess them."""
 
     def __init__(self, version: int, secret: bytes) -> None:
         self._prefix = f"h{version}_"

@@ -2,7 +2,7 @@
 
 A principal has one private key, in a file of its own. Of each key that it ever had there is a public half in
 the folder of public keys, ``<principal>.<key id>.pub``, and beside it ``.revoked`` with an instant, once
-nobody may sign with it any more. A key's id follows from the key: whoever copies files cannot mix them up.
+nobody may sign with it any more. A key's id follows from the key: nobody who copies files can mix them up.
 """
 
 import base64
@@ -119,7 +119,7 @@ def principal_keys(
 ) -> Mapping[KeyOf, PrincipalKey]:
     """All public keys of principals: those of the folder, and those that olvido.toml has.
 
-    A file that cannot be read, as when it is half copied, is passed over: whoever signs with that key is
+    A file that cannot be read, as when it is half copied, is passed over: what was signed with that key is
     refused until it can be. A revocation that cannot be read is one since ever.
     """
     found = {

@@ -197,7 +197,7 @@ class ControlSeals(Seals):
         return principal is not None and principal.may_verify
 
     def check_verification(self, verification: Verification, data: bytes, now: datetime) -> None:
-        """Check that somebody confirms who asks whose word counts.
+        """Check that the principal that verifies may do so, and is not the one that asked.
 
         Raises:
             Refused: see :meth:`check_source`.

@@ -50,7 +50,7 @@ from olvido.schemas.settings.lines import line_of
 from olvido.schemas.topics import CANARIES, NO_SINKS, YEAR, topics_of
 
 FILE_NAME = "olvido.toml"
-# Principals that a deployment has, unless it declares them otherwise.
+# Principals that a deployment has, unless it declares its own.
 PRODUCER, DESK, CANARY_PEOPLE = "producer", "desk", "canary-people"
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 # What a person may set for every deployment they look at: where things are, and how it is shown to them.
@@ -357,7 +357,7 @@ class Connections(BaseSettings):
     keys: KeysSection = KeysSection()
     metrics: MetricsSection = MetricsSection()
     identity_order: tuple[IdentityKind, ...] = tuple(IdentityKind)
-    purposes: tuple[str, ...] = ()  # the deployment's; empty where an upstream service is not told them
+    purposes: tuple[str, ...] = ()  # the deployment's; empty where an upstream service does not know them
     source: str = "olvido"  # the CloudEvents source of what this process emits
 
     @classmethod
@@ -568,7 +568,7 @@ class Deployment(Connections):
         """The ledger's address.
 
         Raises:
-            ConfigError: it is not given, or cannot be read from where it is said to be.
+            ConfigError: it is not given, or cannot be read from the place that is named.
         """
         if isinstance(self.ledger.dsn, Secret):
             return self.ledger.dsn.read(key="ledger.dsn")

@@ -1,4 +1,4 @@
-"""What the values of a column are, told from a sample: e-mail addresses, phone numbers, personal numbers.
+"""What the values of a column are, judged by a sample: e-mail addresses, phone numbers, personal numbers.
 
 Pure: a sample goes in, and a share comes out; no value does. Random digits pass for phone numbers and for
 numbers with one check digit often enough (a third of all runs of nine digits is a Spanish phone number), so

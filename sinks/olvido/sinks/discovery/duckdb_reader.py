@@ -130,7 +130,7 @@ class DuckDBReader:
                     raise self._unavailable(type(error).__name__) from None
                 if time.monotonic() > give_up_at:
                     raise self._unavailable("another process has it open") from None
-            self._pause(0.1)  # nobody tells us when it is closed
+            self._pause(0.1)  # nothing reports when it is closed
 
     def _unavailable(self, why: str) -> Unavailable:
         return Unavailable(f"sink {self._sink}: the file cannot be read now ({why})")

@@ -122,7 +122,7 @@ class PostgresReader:
         whole = sql.SQL("SELECT {} FROM {}").format(chosen, _table(table.name))
         if (table.rows or 0) > SMALL_ROWS:
             # Rows of some thirty blocks at least, and of these as many as are wanted: the first of them alone
-            # would be one block's. The same blocks each time: who asks twice is told of the same rows.
+            # would be one block's. The same blocks each time: asked twice, it reads the same rows.
             percent = sql.Literal(100.0 * SPREAD_ROWS / (table.rows or 1))
             some = sql.SQL(" TABLESAMPLE SYSTEM ({}) REPEATABLE (7) ORDER BY random() LIMIT {}")
             cur.execute(whole + some.format(percent, sql.Literal(rows)))

@@ -13,7 +13,7 @@ from olvido.sinks.tables.fit import check_fit
 from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.shape import Column, ForeignKey, TableShape, TargetShape, TypeFamily
 
-TEXT_MAX = 2000  # characters of a value that is asked for: MariaDB cuts a longer one without a word
+TEXT_MAX = 2000  # characters of a value that is asked for: MariaDB cuts a longer one silently
 BYTES = ("binary", "varbinary")
 _SIZES = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})

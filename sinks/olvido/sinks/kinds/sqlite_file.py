@@ -1,7 +1,7 @@
 """An SQLite file of an application's: opened for one piece of work, and rid of the bytes that it destroyed.
 
-The application has the file open, too. Whoever writes holds the file alone, so a batch waits a moment for the
-others and gives up with ``Unavailable``.
+The application has the file open, too. A process that writes holds the file alone, so a batch waits a moment
+for the others and gives up with ``Unavailable``.
 """
 
 import re

@@ -33,7 +33,7 @@ class Issuer:
     ) -> None:
         """
         Args:
-            kafka: where events are read that the ledger has no more.
+            kafka: where events are read that the ledger has deleted.
             registry: holds the schemas of the events.
             catalogue: the sinks there are.
             destroyed: by sink, the ids of keys that its region has destroyed.

@@ -119,7 +119,7 @@ def check_same(deployment: Deployment, replays: Replays, plan: Plan) -> None:
         raise InvalidInput("plan", f"was made against another ledger database; {fix}")
     gone = sorted(set(plan.issued) - set(deployment.sinks))
     if gone:
-        raise InvalidInput("plan", f"names sinks that olvido.toml has no more: {', '.join(gone)}; plan anew")
+        raise InvalidInput("plan", f"names sinks that olvido.toml lacks: {', '.join(gone)}; plan anew")
 
 
 def _windows(

@@ -197,7 +197,7 @@ def _save(replays: Replays, made: Plan, name: str | None, *, now: datetime) -> s
     while True:
         operation_id = uuid7()
         called = name or f"replay-{now:%Y%m%d}-{str(operation_id)[-4:]}"
-        # A crash after this line leaves a plan that nobody was told of; it does nothing by itself.
+        # A crash after this line leaves a plan whose name nobody saw; it does nothing by itself.
         if replays.save(operation_id, called, made, now=now):
             return called
         if name is not None:

@@ -93,7 +93,7 @@ class Runner:
             registry: holds the schemas.
             destroyed: by sink, keys that its region has destroyed.
             rate: tasks a second, all sinks together.
-            bar: is told how far it is.
+            bar: is given how far it is.
         """
         self._deployment = deployment
         self._replay = replay

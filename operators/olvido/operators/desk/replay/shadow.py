@@ -91,7 +91,7 @@ class Rehearser:
             registry: holds the schemas.
             destroyed: by sink, keys that its region has destroyed.
             private_dirs: by region, where its private keys would be.
-            bar: is told how far it is.
+            bar: is given how far it is.
         """
         self._deployment = deployment
         self._plan: Plan = replay.plan
