@@ -73,7 +73,7 @@ select %(sinks)s * (select count(*) from consent_changes where event_id between 
 # Deferred to the commit: what is seen then is there for others a moment later.
 WITNESS = """
 create table {table} (who {kind} not null, at timestamptz not null);
-create function {table}_now() returns trigger language plpgsql as
+create function {table}_now() returns trigger security definer language plpgsql as
     $$ begin insert into public.{table} values (new.{column}, clock_timestamp()); return null; end $$;
 create constraint trigger {table} after update on {of} deferrable initially deferred for each row
     when ({when}) execute function {table}_now();
@@ -123,7 +123,7 @@ def main() -> None:
     arguments = parser.parse_args()
     parts = arguments.part or (() if arguments.minutes else PARTS)
     figures: list[Comparison | Curve] = []
-    with staged() as stage, opened(stage.deployment.ledger_dsn) as ledger:
+    with staged() as stage, opened(stage.stack.ledger_owner_dsn) as ledger:
         if {"rate", "footprint"} & set(parts):
             rates, memory = backlogs(stage, ledger, arguments.runs, arguments.requests)
             figures += [rates] if "rate" in parts else []

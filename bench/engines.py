@@ -27,8 +27,7 @@ from stage import HANDLED
 
 from olvido.broker import topics
 from olvido.core.sessions import CONTROL
-from olvido.ledger import schema
-from olvido.operators.desk import keys
+from olvido.operators.desk import keys, ledger
 from olvido.operators.local.stack import Stack, temporary_stack
 from olvido.operators.settings import private_keys, signing_file
 from olvido.producers import Producer
@@ -66,7 +65,7 @@ def main() -> None:
         os.environ.update(environ)
         deployment = Deployment.load()
         topics.apply(deployment.kafka, Registry(deployment.registry), deployment.catalogue)
-        schema.migrate(deployment.ledger_dsn)
+        ledger.migrate(deployment)
         keys.create(deployment, Path(folder))
         _emit(deployment, Path(folder), arguments.requests)
         figures: dict[str, list[float]] = {name: [] for name in contestants}
@@ -125,7 +124,7 @@ def _emit(deployment: Deployment, folder: Path, count: int) -> None:
 
 def _start_anew(deployment: Deployment) -> None:
     """An empty ledger and no committed offsets."""
-    with psycopg2.connect(deployment.ledger_dsn) as connection, connection.cursor() as cursor:
+    with psycopg2.connect(deployment.ledger_owner_dsn) as connection, connection.cursor() as cursor:
         cursor.execute(FORGET)
     client = AdminClient({"bootstrap.servers": deployment.kafka.bootstrap_servers})
     deadline = time.monotonic() + LEAVE_S_MAX

@@ -229,7 +229,7 @@ def at_work(
 @contextlib.contextmanager
 def ledger_of(stage: Measured) -> Iterator[Cursor]:
     """A cursor on the ledger, each statement a transaction."""
-    with contextlib.closing(psycopg2.connect(stage.deployment.ledger_dsn)) as connection:
+    with contextlib.closing(psycopg2.connect(stage.stack.ledger_owner_dsn)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             yield cursor

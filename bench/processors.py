@@ -19,10 +19,10 @@ from olvido.broker import topics
 from olvido.broker.contract import Received, Record
 from olvido.broker.kafka import KafkaPublisher
 from olvido.core.sessions import CONTROL
-from olvido.ledger import schema
 from olvido.ledger.connection import Database
 from olvido.ledger.store import Ledger
 from olvido.operators.desk import keys
+from olvido.operators.desk import ledger as desk_ledger
 from olvido.operators.local.stack import temporary_stack
 from olvido.operators.settings import private_keys
 from olvido.processors.emission import Emission
@@ -59,7 +59,7 @@ def main() -> None:
         deployment = Deployment.load(PROJECT / "olvido.toml")
         registry = Registry(deployment.registry)
         topics.apply(deployment.kafka, registry, deployment.catalogue)
-        schema.migrate(deployment.ledger_dsn)
+        desk_ledger.migrate(deployment)
         keys.create(deployment, Path(folder))
         batches = _batches(deployment, registry, Path(folder), arguments.requests)
         half = len(batches) // 2

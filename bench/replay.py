@@ -111,7 +111,7 @@ def id_at(at: datetime) -> UUID:
 
 def fill(deployment: Deployment, requests: int) -> None:
     """Put the year onto the topic, into the ledger and into the journals, chunk by chunk."""
-    ledger = psycopg2.connect(deployment.ledger_dsn)
+    ledger = psycopg2.connect(deployment.ledger_owner_dsn)
     journals = {sink: psycopg2.connect(os.environ[variable(sink)]) for sink in SINKS}
     ends = dict.fromkeys(range(deployment.kafka.partitions_of(REQUESTS.name)), 0)
     began = datetime.now(UTC) - YEAR
