@@ -146,15 +146,23 @@ def shown(town: Town, number: int, sink: str = "crm"):
     return [(row["verified_at"], row["found_again_at"]) for row in rows]
 
 
+def verified(town: Town) -> dict[object, int]:
+    """As the list of requests has it: at how many sinks each is verified."""
+    rows = town.ledger.figures.requests(now=town.now, limit=10)
+    return {row["request_id"]: row["verified"] for row in rows}
+
+
 def test_verified_is_what_a_later_look_says_and_not_that_it_was_read_back(town):
     tasks = town.ask(an_erasure(1))
     town.record([replace(receipt_for(task, Outcome.ERASED, applied_at=town.now), verified_at=town.now)
                  for task in tasks])  # fmt: skip
     assert shown(town, 1) == [(None, None)]
+    assert verified(town) == {an_id(1): 0}
     assert town.ledger.figures.tasks(an_id(1))[0]["read_back_at"] == town.now
     town.now += HOUR
     town.look_again(of_crm(tasks))
     assert shown(town, 1) == [(town.now, None)]
+    assert verified(town) == {an_id(1): 1}
     assert shown(town, 1, "marketing") == [(None, None)]  # another sink's looks say nothing of it
 
 
@@ -173,6 +181,7 @@ def test_of_many_that_a_look_speaks_of_those_it_names_are_not_verified(town):
     assert shown(town, 1) == [(town.now, None)]
     assert shown(town, 2) == [(first, None)]
     assert shown(town, 3) == [(first, town.now), (None, None)]
+    assert verified(town) == {an_id(1): 1, an_id(2): 1, an_id(3): 0}  # of the third it is asked anew
     story = [
         (row["generation"], row["looked_at"], row["result"])
         for row in town.ledger.figures.story(an_id(3))["looks"]

@@ -1,8 +1,13 @@
 -- name: find_requests
 -- Requests, the one that was received last first, and which of them wait for longer than the law allows. Of a person: those of a
 -- subject, and those whose stored event names one of their handles. No index has that; it reads what it skips.
+-- `verified` counts the sinks whose later look found nothing of the newest task. It is worked out for what is listed alone.
 select r.request_id, r.right_, r.subject_id, r.state, r.tasks, r.answered, r.requested_at, r.received_at,
-       r.finished_at, r.finished_at is null and r.requested_at < %(due_before)s as overdue
+       r.finished_at, r.finished_at is null and r.requested_at < %(due_before)s as overdue,
+       (select count(*)
+        from (select distinct on (sink) * from tasks where source_id = r.request_id order by sink, generation desc) t
+        ${looked_at}
+        where t.outcome in ${verifiable} and looked.verified_at is not null) as verified
 from requests r
 where (%(state)s::text is null or r.state = %(state)s)
   and (%(right)s::text is null or r.right_ = %(right)s)

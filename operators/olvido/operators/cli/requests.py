@@ -124,9 +124,22 @@ def list_requests(
 
     declared, now = deployment(), datetime.now(UTC)
     found = find(declared, narrowed.filter(declared, person, now), now=now, limit=limit)
-    rows = [{**record_of(one), "sinks": f"{one.answered}/{one.tasks}"} for one in found]
+    rows = [
+        {
+            **record_of(one),
+            "sinks": f"{one.answered}/{one.tasks}",
+            "verified": f"{one.verified}/{one.tasks}",
+        }
+        for one in found
+    ]
     wide = console.width >= WIDTH_WITH_INSTANTS
-    columns = ("request_id", "right", "state", "sinks", *(("requested_at", "overdue") if wide else ()))
+    columns = (
+        "request_id",
+        "right",
+        "state",
+        "sinks",
+        *(("verified", "requested_at", "overdue") if wide else ()),
+    )
     show(
         rows, columns, output=output, empty="no such requests; make one with: olvido request erase --email …"
     )

@@ -76,7 +76,8 @@ def _done(task: "TaskView") -> Iterator[Moment]:
         return
     counts = f" ({text_of(task.counts)})" if task.counts else ""
     again = f", generation {task.generation}" if task.generation else ""
-    yield Moment(at=task.applied_at, what=f"{task.outcome}{counts}{again}", sink=task.sink)
+    back = ", read back" if task.read_back_at is not None else ""
+    yield Moment(at=task.applied_at, what=f"{task.outcome}{counts}{again}{back}", sink=task.sink)
 
 
 _LOOKED = {

@@ -54,6 +54,7 @@ class Listed(Request):
     """One of many."""
 
     overdue: bool
+    verified: int  # at how many sinks a later look found nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
