@@ -23,6 +23,7 @@ from olvido.core.outcomes import Outcome
 from olvido.core.rights.names import Action
 from olvido.core.subject import IdentityKind
 from olvido.sinks.contract import OpenedTask
+from olvido.sinks.kinds import postgres_catalogue
 from olvido.sinks.rights.target import JOINT
 from olvido.sinks.tables.engine import only_in_others, stands_in
 
@@ -1071,6 +1072,20 @@ def test_an_address_that_only_mentions_her_leaves_and_the_row_stays(database: Da
     assert world.changes == {
         "invitations": ([(1, "bea", "Ana@x.example", "open")], [(1, "bea", None, "open")])
     }
+
+
+def test_a_text_with_json_in_it_is_refused_where_the_server_cannot_say_what_is_json(
+    postgres_database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row that is none would have stopped the sink for everybody, as in PostgreSQL before 16."""
+    monkeypatch.setattr(postgres_catalogue, "TELLS_JSON", 10**9)
+    schema = "CREATE TABLE events (id bigint PRIMARY KEY, said text, held jsonb)"
+    events = {"key": "id", "identities": {"email": {"column": "said", "json": "mail"}}, "erase": "delete"}
+    assert "ALTER TABLE events ALTER said TYPE jsonb USING said::jsonb" in refused(
+        postgres_database, schema, {"events": events}
+    )
+    events["identities"] = {"email": {"column": "held", "json": "mail"}}
+    postgres_database.sink({"events": events}).close()
 
 
 # --- 14. consent in a child or join table -------------------------------------------------------------

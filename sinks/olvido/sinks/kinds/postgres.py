@@ -26,7 +26,7 @@ from olvido.sinks.kinds.postgres_catalogue import look, quoted
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import SectionPart, fault, read_section
 from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
-from olvido.sinks.tables.dialect import GIVEN, ROW
+from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.map_rules import read_data_map
@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CONNECT_S = 5
-TELLS_JSON = 160_000  # the first version of PostgreSQL that has IS JSON
 ATTEMPTS_MAX = 3  # of a batch that met a concurrent change of the same rows, before it waits
 _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected, errors.ForeignKeyViolation)
 # Classes of SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -223,8 +222,7 @@ class PostgresSink(ChunkingTableSink):
             raise self._fault(error) from None
 
     def _look(self, cur: cursor) -> Statements:
-        dialect = _PostgresDialect(tells_json=cur.connection.server_version >= TELLS_JSON)
-        return Statements(dialect, self._map, look(cur, self._map))
+        return Statements(_DIALECT, self._map, look(cur, self._map))
 
     def _prepare(self, conn: connection) -> Statements:
         """Have the journal there, and know the tables."""
@@ -401,13 +399,6 @@ class _PostgresDialect:
     returning = True
     keys_by_row = False
 
-    def __init__(self, *, tells_json: bool) -> None:
-        """
-        Args:
-            tells_json: whether the server can say if a text is JSON, as it does from version 16 on.
-        """
-        self._tells_json = tells_json
-
     def quoted(self, *names: str) -> str:
         # psycopg2 takes a % for the beginning of a parameter.
         return quoted(".".join(names)).replace("%", "%%")
@@ -442,8 +433,7 @@ class _PostgresDialect:
         literal = array_of(list(path)).replace("'", "''").replace("%", "%%")
         text = f"({expression}::jsonb #>> '{literal}')"
         # One row that is no JSON would stop the search for everybody.
-        checked = self._tells_json and column.family is TypeFamily.TEXT
-        return f"CASE WHEN {expression} IS JSON THEN {text} END" if checked else text
+        return f"CASE WHEN {expression} IS JSON THEN {text} END" if column.family is TypeFamily.TEXT else text
 
     def elements(self, expression: str, column: Column) -> str:
         return f"array_to_string({expression}, ' ')" if column.full.endswith("[]") else f"{expression}::text"
@@ -478,6 +468,9 @@ class _PostgresDialect:
 
     def contains(self, expression: str, element: str, column: Column) -> str:
         return f"{element}::{column.full.removesuffix('[]')} = ANY ({expression})"
+
+
+_DIALECT: Dialect = _PostgresDialect()
 
 
 def _one(cur: cursor) -> tuple[Any, ...]:

@@ -27,6 +27,7 @@ FAMILIES: Mapping[str, TypeFamily] = {
     "date": TypeFamily.DATE,
     **dict.fromkeys(("bool", "bytea", "inet", "macaddr", "char", "oid"), TypeFamily.EXACT),
 }
+TELLS_JSON = 160_000  # the first version of PostgreSQL that has IS JSON
 _LIMITS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
 _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 # Where a row is, within one transaction: a table with partitions has several rows at one ctid.
@@ -54,7 +55,23 @@ def look(cur: cursor, data_map: DataMap) -> TargetShape:
     _check_tables(cur, names, data_map)
     catalogue = _read(cur, names, data_map)
     notes = check_fit(data_map, catalogue)
+    if cur.connection.server_version < TELLS_JSON:
+        _check_texts(data_map, catalogue)
     return TargetShape(tables=catalogue.tables, notes=notes)
+
+
+def _check_texts(data_map: DataMap, catalogue: TargetShape) -> None:
+    """A server that cannot say whether a text is JSON fails at one row that is none, for everybody."""
+    for name, table in data_map.tables.items():
+        for kind, columns in table.identities.items():
+            for one in columns:
+                if one.json_path and catalogue.column(name, one.column).family is TypeFamily.TEXT:
+                    raise fault(
+                        f"sinks.{data_map.sink}.tables.{name}.identities.{kind.value}.json",
+                        f"column {one.column!r} is a text, and this server cannot say which rows are JSON: "
+                        f"ALTER TABLE {name} ALTER {one.column} TYPE jsonb USING {one.column}::jsonb, or "
+                        "take PostgreSQL 16 or newer",
+                    )
 
 
 def _check_tables(cur: cursor, names: Mapping[str, str], data_map: DataMap) -> None:
