@@ -567,6 +567,319 @@ CASES = {
         Outcome.ERASED,
         {"users": ([X], []), "prefs": ([X.title()], [])},
     ),
+    # The only identity is a key that PostgreSQL fills up with blanks, and another one is its first letter.
+    "Northwind": Case(
+        ("postgres",),
+        """
+        CREATE TABLE customers (customer_id bpchar NOT NULL PRIMARY KEY, company_name varchar(40));
+        INSERT INTO customers VALUES ('XIMRI', 'Comercial X'), ('X', 'Another');
+        CREATE TABLE customer_demo (customer_id bpchar NOT NULL REFERENCES customers, type_id bpchar,
+            PRIMARY KEY (customer_id, type_id));
+        INSERT INTO customer_demo VALUES ('XIMRI', 'a'), ('XIMRI', 'b'), ('X', 'a');
+        CREATE TABLE orders (order_id smallint PRIMARY KEY, customer_id bpchar REFERENCES customers,
+            ship_name varchar(40));
+        INSERT INTO orders VALUES (1, 'XIMRI', 'Comercial X'), (2, 'X', 'Another');
+        """,
+        {
+            "customers": {
+                "key": "customer_id", "identities": {"customer_id": "customer_id"}, "erase": "delete",
+            },
+            "customer_demo": {
+                "parent": {"table": "customers", "column": "customer_id"}, "erase": "delete",
+            },
+            "orders": {
+                "key": "order_id", "parent": {"table": "customers", "column": "customer_id"},
+                "erase": "anonymise", "null": ["ship_name"], "unlink": True,
+            },
+        },
+        {"customer_id": "XIMRI"},
+        Outcome.ANONYMISED,
+        {"customers": (["XIMRI"], []), "customer_demo": (["XIMRI", "XIMRI"], []), "orders": ([1], [
+            (1, None, None)])},
+    ),
+    # The address is in a child of the account; words of the person are edited by others.
+    "Discourse": Case(
+        ("postgres",),
+        f"""
+        CREATE TABLE users (id int PRIMARY KEY, username_lower varchar(60) NOT NULL UNIQUE);
+        INSERT INTO users VALUES (7, 'ximena'), (8, 'hugo');
+        CREATE TABLE user_emails (id int PRIMARY KEY, user_id int NOT NULL, email varchar(513) NOT NULL);
+        CREATE UNIQUE INDEX ON user_emails (lower(email));
+        INSERT INTO user_emails VALUES (1, 7, '{X}'), (2, 7, 'xime@correo.example'), (3, 8, '{H}');
+        CREATE TABLE posts (id int PRIMARY KEY, user_id int, raw text NOT NULL, raw_email text);
+        INSERT INTO posts VALUES (1, 7, 'hers', 'From: her'), (2, 8, 'his', NULL);
+        CREATE TABLE post_revisions (id int PRIMARY KEY, user_id int, post_id int, modifications text);
+        INSERT INTO post_revisions VALUES (1, 8, 1, 'her words'), (2, 7, 2, 'his words'), (3, 8, 2, 'his');
+        CREATE TABLE user_histories (id int PRIMARY KEY, acting_user_id int, target_user_id int,
+            email varchar);
+        INSERT INTO user_histories VALUES (1, 8, 7, '{X}'), (2, 7, 8, NULL);
+        """,
+        {
+            "users": {
+                "key": "id", "person": "username_lower", "identities": {"customer_id": "username_lower"},
+                "erase": "delete",
+            },
+            "user_emails": {
+                "parent": {"table": "users", "column": "user_id", "climb": True},
+                "identities": {"email": "email"}, "erase": "delete",
+            },
+            "posts": {
+                "key": "id", "parent": {"table": "users", "column": "user_id"}, "erase": "anonymise",
+                "set": {"raw": ""}, "null": ["raw_email"], "unlink": True,
+            },
+            "post_revisions": {
+                "key": "id", "parent": {"table": "posts", "column": "post_id"}, "erase": "delete",
+                "mentions": [{"table": "users", "column": "user_id"}],
+            },
+            "user_histories": {
+                "key": "id", "parent": {"table": "users", "column": "target_user_id"},
+                "identities": {"email": "email"}, "erase": "anonymise", "null": ["email"], "unlink": True,
+                "mentions": [{"table": "users", "column": "acting_user_id"}],
+            },
+        },
+        {"email": X},
+        Outcome.ANONYMISED,
+        {
+            "users": ([7], []), "user_emails": ([1, 2], []),
+            "posts": ([1], [(1, None, "", None)]),
+            "post_revisions": ([1, 2], [(2, None, 2, "his words")]),
+            "user_histories": ([1, 2], [(1, 8, None, None), (2, None, 8, None)]),
+        },
+    ),
+    # The login hangs on the account; boosts go with what they boost, and with them what mentions them.
+    "Mastodon": Case(
+        ("postgres",),
+        f"""
+        CREATE TABLE accounts (id bigint PRIMARY KEY, username varchar NOT NULL,
+            moved_to_account_id bigint REFERENCES accounts ON DELETE SET NULL);
+        INSERT INTO accounts VALUES (7, 'ximena', NULL), (8, 'hugo', 7), (9, 'yago', NULL);
+        CREATE TABLE users (id bigint PRIMARY KEY, email varchar NOT NULL UNIQUE, unconfirmed_email varchar,
+            account_id bigint NOT NULL REFERENCES accounts ON DELETE CASCADE);
+        INSERT INTO users VALUES (1, 'old@correo.example', '{X}', 7), (2, '{H}', NULL, 8);
+        CREATE TABLE statuses (id bigint PRIMARY KEY, text text,
+            account_id bigint NOT NULL REFERENCES accounts ON DELETE CASCADE,
+            in_reply_to_id bigint REFERENCES statuses ON DELETE SET NULL,
+            reblog_of_id bigint REFERENCES statuses ON DELETE CASCADE);
+        INSERT INTO statuses VALUES (1, 'hers', 7, NULL, NULL), (2, 'his answer', 8, 1, NULL),
+            (3, '', 8, NULL, 1), (4, 'his', 8, NULL, NULL), (5, '', 9, NULL, 3);
+        CREATE TABLE mentions (id bigint PRIMARY KEY,
+            status_id bigint NOT NULL REFERENCES statuses ON DELETE CASCADE,
+            account_id bigint NOT NULL REFERENCES accounts ON DELETE CASCADE);
+        INSERT INTO mentions VALUES (1, 4, 7), (2, 1, 8), (3, 4, 9), (4, 5, 9);
+        CREATE TABLE account_conversations (id bigint PRIMARY KEY,
+            account_id bigint REFERENCES accounts ON DELETE CASCADE, participants bigint[] NOT NULL);
+        INSERT INTO account_conversations VALUES (1, 7, '{{8}}'), (2, 8, '{{7,9}}'), (3, 9, '{{8}}');
+        CREATE TABLE blocks (id bigint PRIMARY KEY, hash varchar NOT NULL,
+            account_id bigint REFERENCES accounts ON DELETE CASCADE);
+        INSERT INTO blocks VALUES (1, 'banned', 7);
+        """,
+        {
+            "accounts": {
+                "key": "id", "erase": "delete",
+                "mentions": [{"table": "accounts", "column": "moved_to_account_id"}],
+            },
+            "users": {
+                "parent": {"table": "accounts", "column": "account_id", "climb": True}, "erase": "delete",
+                "identities": {"email": ["email", "unconfirmed_email"]},
+            },
+            "statuses": {
+                "key": "id", "parent": {"table": "accounts", "column": "account_id"}, "erase": "delete",
+                "mentions": [{"table": "statuses", "column": "in_reply_to_id"}],
+                "cascades": ["statuses.reblog_of_id", "mentions.status_id"],
+            },
+            "mentions": {"parent": {"table": "accounts", "column": "account_id"}, "erase": "delete"},
+            "account_conversations": {
+                "parent": {"table": "accounts", "column": "account_id"}, "erase": "delete",
+                "mentions": [{"table": "accounts", "column": "participants", "array": True}],
+            },
+            "blocks": {"mentions": [{"table": "accounts", "column": "account_id"}]},
+        },
+        {"email": X},
+        Outcome.ERASED,
+        {
+            "accounts": ([7, 8], [(8, "hugo", None)]), "users": ([1], []),
+            "statuses": ([1, 2, 3, 5], [(2, "his answer", 8, None, None)]), "mentions": ([1, 2, 4], []),
+            "account_conversations": ([1, 2], [(2, 8, [9])]), "blocks": ([1], [(1, "banned", None)]),
+        },
+    ),
+    # Guests by their address; a number that points at another table for each type; a home of several.
+    "Solidus": Case(
+        ("postgres",),
+        f"""
+        CREATE TABLE users (id int PRIMARY KEY, email varchar, home_id int);
+        INSERT INTO users VALUES (7, '{X}', 70), (8, '{H}', 78);
+        CREATE TABLE orders (id int PRIMARY KEY, user_id int, email varchar, home_id int, made_at timestamp);
+        INSERT INTO orders VALUES (1, 7, '{X}', 70, '2026-01-01'), (2, NULL, '{X.upper()}', 71, '2026-01-01'),
+            (3, 8, '{H}', 78, '2026-01-01'), (4, 7, '{X}', 78, '2026-07-01'), (5, 7, NULL, 78, '2026-01-01');
+        CREATE TABLE payments (id int PRIMARY KEY, order_id int, source_type varchar, source_id int);
+        INSERT INTO payments VALUES (1, 1, 'Card', 1), (2, 2, 'Card', 2), (3, 3, 'Card', 3),
+            (4, 1, 'Voucher', 3);
+        CREATE TABLE cards (id int PRIMARY KEY, name varchar);
+        INSERT INTO cards VALUES (1, 'Ximena'), (2, 'Ximena as a guest'), (3, 'Hugo');
+        CREATE TABLE log_entries (id int PRIMARY KEY, source_type varchar, source_id int);
+        INSERT INTO log_entries VALUES (1, 'Payment', 1), (2, 'Refund', 1), (3, 'Payment', 3);
+        CREATE TABLE homes (id int PRIMARY KEY, street varchar);
+        INSERT INTO homes VALUES (70, 'hers'), (71, 'a guest''s'), (78, 'of both');
+        """,
+        {
+            "users": {"key": "id", "person": "email", "identities": {"email": "email"}, "erase": "delete"},
+            "orders": {
+                "key": "id", "parent": {"table": "users", "column": "user_id"}, "created": "made_at",
+                "identities": {"email": "email"}, "erase": "anonymise", "null": ["email", "home_id"],
+                "unlink": True,
+            },
+            "payments": {
+                "key": "id", "parent": {"table": "orders", "column": "order_id"}, "erase": "retain",
+                "ground": "law",
+            },
+            "log_entries": {
+                "parent": {"table": "payments", "column": "source_id", "where": {"source_type": "Payment"}},
+                "erase": "delete",
+            },
+            "cards": {
+                "key": "id", "erase": "delete", "pointed_at_by": [
+                    {"table": "payments", "column": "source_id", "where": {"source_type": "Card"}}],
+            },
+            "homes": {
+                "key": "id", "erase": "delete", "shared_by": [
+                    {"table": "users", "column": "home_id"}, {"table": "orders", "column": "home_id"}],
+            },
+        },
+        {"email": X},
+        Outcome.RETAINED,
+        {
+            "users": ([7], []),
+            "orders": ([1, 2, 5], ...), "cards": ([1, 2], []), "log_entries": ([1], []),
+            "homes": ([70, 71], []),
+        },
+    ),
+    # A ghost for what must have an author, a log with partitions, names of which one column must be filled.
+    "GitLab": Case(
+        ("postgres",),
+        f"""
+        CREATE TABLE users (id bigint PRIMARY KEY, username varchar UNIQUE, email varchar NOT NULL);
+        INSERT INTO users VALUES (7, 'ximena', '{X}'), (8, 'hugo', '{H}'), (1, 'ghost', 'g@correo.example');
+        CREATE TABLE follows (follower_id bigint REFERENCES users ON DELETE CASCADE,
+            followee_id bigint REFERENCES users ON DELETE CASCADE, PRIMARY KEY (follower_id, followee_id));
+        INSERT INTO follows VALUES (7, 8), (8, 7), (8, 1);
+        CREATE TABLE notes (id bigint PRIMARY KEY, note text, author_id bigint, updated_by_id bigint);
+        INSERT INTO notes VALUES (1, 'hers', 7, 8), (2, 'his', 8, 7);
+        CREATE TABLE members (id bigint PRIMARY KEY, user_id bigint REFERENCES users ON DELETE CASCADE,
+            invite_email varchar);
+        INSERT INTO members VALUES (1, 7, NULL), (2, NULL, '{X}'), (3, 8, '{X}');
+        CREATE TABLE audit_events (id bigint NOT NULL, author_id bigint NOT NULL, author_name text,
+            made_at timestamp NOT NULL, PRIMARY KEY (id, made_at)) PARTITION BY RANGE (made_at);
+        CREATE TABLE audit_old PARTITION OF audit_events FOR VALUES FROM ('2000-01-01') TO ('2026-05-01');
+        CREATE TABLE audit_new PARTITION OF audit_events FOR VALUES FROM ('2026-05-01') TO ('2030-01-01');
+        INSERT INTO audit_events VALUES (1, 7, 'X', '2026-01-01'), (1, 7, 'X', '2026-05-02'),
+            (2, 8, 'H', '2026-01-01');
+        CREATE TABLE commit_users (id bigint PRIMARY KEY, name text, email text,
+            CHECK (COALESCE(name, '') <> '' OR COALESCE(email, '') <> ''), UNIQUE (name, email));
+        INSERT INTO commit_users VALUES (1, 'X', '{X}'), (2, 'Ximena', '{X}'), (3, 'H', '{H}');
+        """,
+        {
+            "users": {
+                "key": "id", "person": "username", "identities": {"customer_id": "username",
+                "email": "email"}, "erase": "delete",
+                "cascades": ["follows.follower_id", "follows.followee_id"],
+            },
+            "notes": {
+                "key": "id", "parent": {"table": "users", "column": "author_id"}, "erase": "anonymise",
+                "set": {"note": ""}, "unlink": 1,
+                "mentions": [{"table": "users", "column": "updated_by_id", "set": 1}],
+            },
+            "members": {
+                "key": "id", "parent": {"table": "users", "column": "user_id"}, "erase": "delete",
+                "identities": {"email": "invite_email"},
+            },
+            "audit_events": {
+                "parent": {"table": "users", "column": "author_id"}, "erase": "anonymise",
+                "null": ["author_name"], "unlink": 1,
+            },
+            "commit_users": {
+                "key": "id", "identities": {"email": "email"}, "erase": "anonymise",
+                "set": {"email": "deleted-{key}@commits.invalid"}, "null": ["name"],
+            },
+        },
+        {"customer_id": "ximena", "email": X},
+        Outcome.AMBIGUOUS,  # his membership was taken up from an invitation to her
+        {
+            "users": ([7], []), "follows": ([7, 8], []),
+            "notes": ([1, 2], [(1, "", 1, 8), (2, "his", 8, 1)]), "members": ([1, 2], []),
+            "audit_events": ([1, 1], ...), "audit_old": ([1], ...), "audit_new": ([1], ...),
+            "commit_users": ([1, 2], [(1, None, "deleted-1@commits.invalid"),
+                (2, None, "deleted-2@commits.invalid")]),
+        },
+    ),
+    # Consent in a join table; what is counted stays, and names nobody.
+    "listmonk": Case(
+        ("postgres",),
+        f"""
+        CREATE TYPE status AS ENUM ('enabled', 'disabled', 'blocklisted');
+        CREATE TABLE subscribers (id int PRIMARY KEY, email text NOT NULL, status status NOT NULL);
+        CREATE UNIQUE INDEX ON subscribers (lower(email));
+        INSERT INTO subscribers VALUES (7, '{X}', 'enabled'), (8, '{H}', 'enabled');
+        CREATE TABLE subscriber_lists (subscriber_id int REFERENCES subscribers ON DELETE CASCADE
+            ON UPDATE CASCADE, list_id int, PRIMARY KEY (subscriber_id, list_id));
+        INSERT INTO subscriber_lists VALUES (7, 1), (7, 2), (8, 1);
+        CREATE TABLE campaign_views (campaign_id int NOT NULL,
+            subscriber_id int NULL REFERENCES subscribers ON DELETE SET NULL);
+        INSERT INTO campaign_views VALUES (1, 7), (1, 8), (2, 7);
+        """,
+        {
+            "subscribers": {
+                "key": "id", "person": "email", "identities": {"email": "email"}, "erase": "delete",
+            },
+            "subscriber_lists": {
+                "key": ["subscriber_id", "list_id"], "erase": "delete",
+                "parent": {"table": "subscribers", "column": "subscriber_id"},
+            },
+            "campaign_views": {"mentions": [{"table": "subscribers", "column": "subscriber_id"}]},
+        },
+        {"email": X.title()},
+        Outcome.ERASED,
+        {
+            "subscribers": ([7], []), "subscriber_lists": ([7, 7], []),
+            "campaign_views": ([1, 2], [(1, None), (2, None)]),
+        },
+    ),
+    # As Prisma writes names.
+    "Cal.com": Case(
+        ("postgres",),
+        f"""
+        CREATE TABLE users (id int PRIMARY KEY, email text NOT NULL UNIQUE);
+        INSERT INTO users VALUES (7, '{X}'), (8, '{H}');
+        CREATE TABLE "EventType" (id int PRIMARY KEY, "userId" int REFERENCES users ON DELETE CASCADE);
+        INSERT INTO "EventType" VALUES (1, 7), (2, 8);
+        CREATE TABLE "Booking" (id int PRIMARY KEY, "userId" int REFERENCES users ON DELETE SET NULL,
+            "eventTypeId" int REFERENCES "EventType" ON DELETE SET NULL);
+        INSERT INTO "Booking" VALUES (1, 7, 1), (2, 8, 2);
+        CREATE TABLE "Attendee" (id int PRIMARY KEY, email text NOT NULL,
+            "bookingId" int REFERENCES "Booking" ON DELETE CASCADE);
+        INSERT INTO "Attendee" VALUES (1, '{H}', 1), (2, 'g@correo.example', 2);
+        CREATE TABLE "Credential" (id int PRIMARY KEY, key jsonb NOT NULL,
+            "userId" int REFERENCES users ON DELETE CASCADE);
+        INSERT INTO "Credential" VALUES (1, '{{"mail": "{X}"}}', 7), (2, '{{}}', 8);
+        """,
+        {
+            "users": {"key": "id", "identities": {"email": "email"}, "erase": "delete"},
+            "EventType": {
+                "key": "id", "parent": {"table": "users", "column": "userId"}, "erase": "delete",
+            },
+            "Booking": {
+                "key": "id", "parent": {"table": "users", "column": "userId"}, "erase": "delete",
+                "mentions": [{"table": "EventType", "column": "eventTypeId"}],
+                "cascades": ["Attendee.bookingId"],
+            },
+            "Credential": {"parent": {"table": "users", "column": "userId"}, "erase": "delete"},
+        },
+        {"email": X},
+        Outcome.ERASED,
+        {
+            "users": ([7], []), "EventType": ([1], []), "Booking": ([1], []), "Attendee": ([1], []),
+            "Credential": ([1], []),
+        },
+    ),
 }  # fmt: skip
 BYTES = {"sqlite": ("x'0727'", "x'0827'"), "duckdb": ("'\\x07\\x27'::BLOB", "'\\x08\\x27'::BLOB")}
 

@@ -416,7 +416,8 @@ ORDER BY 1, 2;
 
 -- name: references
 -- Every foreign key that points at these tables, or at what inherits from them, whatever it does on a deletion
--- and whenever it is checked: who points (its name in the data map, if it is there), by which columns, at which;
+-- and whenever it is checked: who points (its name in the data map if it is there, and its own as a map would
+-- name it), by which columns, at which;
 -- and what points at those in their turn.
 -- Of the copies that partitions have of a key, those of another pointing table are left out: theirs is there.
 WITH RECURSIVE family (name, relid) AS (
@@ -424,12 +425,14 @@ WITH RECURSIVE family (name, relid) AS (
     UNION
     SELECT f.name, i.inhrelid FROM family AS f JOIN pg_inherits AS i ON i.inhparent = f.relid
 )
-SELECT DISTINCT pointed.name, pointing.name, k.conrelid::regclass::text, k.confdeltype::text,
+SELECT DISTINCT pointed.name, pointing.name, array_to_string(parse_ident(k.conrelid::regclass::text), '.'),
+    k.confdeltype::text,
     array(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS c (number, place)
           JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.number ORDER BY c.place),
     array(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS c (number, place)
           JOIN pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = c.number ORDER BY c.place),
-    array(SELECT o.conrelid::regclass::text || '.' || a.attname::text FROM pg_constraint AS o
+    array(SELECT array_to_string(parse_ident(o.conrelid::regclass::text), '.') || '.' || a.attname::text
+          FROM pg_constraint AS o
           JOIN pg_attribute AS a ON a.attrelid = o.conrelid AND a.attnum = o.conkey[1]
           WHERE o.confrelid = k.conrelid AND o.contype = 'f' ORDER BY 1)
 FROM family AS pointed
