@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from costs import pytest_collection_modifyitems, pytest_terminal_summary  # noqa: F401 - hooks of all tests
-from emptied import database, emptied
+from emptied import MigratedDatabase, database, emptied
 from hypothesis import settings
 from leaks.captured import people_in
 from not_tried import (  # noqa: F401 - as above
@@ -179,21 +179,27 @@ def postgres_admin_dsn(parts: Parts) -> str:
 
 
 @pytest.fixture(scope="session")
-def ledger_database(postgres_admin_dsn: str) -> Iterator[str]:
+def ledger_database(postgres_admin_dsn: str) -> Iterator[MigratedDatabase]:
     """The database that ledgers are in, one after another."""
     with database(postgres_admin_dsn, "ledger") as dsn:
-        yield dsn
+        yield MigratedDatabase(dsn, schema.migrate)
 
 
 @pytest.fixture
-def ledger_dsn(ledger_database: str) -> str:
+def empty_dsn(ledger_database: MigratedDatabase) -> str:
     """An empty database."""
     desk_ledger._at.cache_clear()  # it keeps a connection for its process, and emptying ends all of them
-    return emptied(ledger_database)
+    return emptied(ledger_database.dsn)
+
+
+@pytest.fixture
+def ledger_dsn(ledger_database: MigratedDatabase) -> str:
+    """A migrated ledger's database, with nothing in it."""
+    desk_ledger._at.cache_clear()
+    return ledger_database.anew()
 
 
 @pytest.fixture
 def ledger(ledger_dsn: str) -> Ledger:
     """A migrated ledger."""
-    schema.migrate(ledger_dsn)
     return Ledger(Database(ledger_dsn, application="tests"))

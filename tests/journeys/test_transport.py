@@ -139,7 +139,7 @@ def state_of(dsn: str, request: UUID) -> str:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, parts: Parts, ledger_dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(tmp_path: Path, parts: Parts, empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     for name in [name for name in os.environ if name.startswith("OLVIDO_") and "CACHE" not in name]:
         if name != "OLVIDO_MAVEN_MIRROR":
             monkeypatch.delenv(name)
@@ -147,7 +147,7 @@ def stage(tmp_path: Path, parts: Parts, ledger_dsn: str, monkeypatch: pytest.Mon
     declared = Deployment.load(tmp_path / "first.toml")
     with secure_kafka(tmp_path / "broker", declared.catalogue) as secure:
         allow(secure, rules_of(declared.catalogue))
-        stage = Stage(tmp_path, secure, parts, ledger_dsn)
+        stage = Stage(tmp_path, secure, parts, empty_dsn)
         keys.create(declared, tmp_path)
         with sqlite3.connect(tmp_path / "crm.db") as crm:
             crm.execute("create table customers (id integer primary key, email text collate nocase)")

@@ -93,10 +93,10 @@ def test_acts_that_are_recorded_at_once_are_one_chain(acts, ledger_dsn):
     assert (acts.chain().acts, acts.chain().broken_at) == (40, None)
 
 
-def test_acts_of_before_the_chain_are_linked_by_the_migration(ledger_dsn):
+def test_acts_of_before_the_chain_are_linked_by_the_migration(empty_dsn):
     [last] = [name for name in schema.names() if name.endswith("acts_chain.sql")]
     older = [name for name in schema.names() if name < last]
-    with psycopg2.connect(ledger_dsn) as connection, connection.cursor() as cursor:
+    with psycopg2.connect(empty_dsn) as connection, connection.cursor() as cursor:
         for name in older:
             cursor.execute((files("olvido.ledger") / "migrations" / name).read_text())
         for n in (2, 1):
@@ -106,7 +106,7 @@ def test_acts_of_before_the_chain_are_linked_by_the_migration(ledger_dsn):
             )
         cursor.execute((files("olvido.ledger") / "migrations" / last).read_text())
     connection.close()
-    acts = Acts(Database(ledger_dsn, application="test"))
+    acts = Acts(Database(empty_dsn, application="test"))
     acts.record(an_act(3))
     assert (acts.chain().acts, acts.chain().broken_at) == (3, None)
 

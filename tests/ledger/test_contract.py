@@ -31,7 +31,6 @@ from olvido.core.looks import LookResult, NotVerified, look_of
 from olvido.core.offsets import OffsetRange
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import receipt_for
-from olvido.ledger import schema
 from olvido.ledger.connection import Database, Overtaken
 from olvido.ledger.progress import ranges_of
 from olvido.ledger.restores import Restores
@@ -66,7 +65,6 @@ def _memory() -> Kept:
 
 
 def _postgres(dsn: str) -> Kept:
-    schema.migrate(dsn)
     return Kept(Ledger(Database(dsn, application="tests")), Database(dsn, application="tests"))
 
 

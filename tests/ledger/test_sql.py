@@ -27,10 +27,10 @@ def test_no_query_names_an_outcome_or_a_state(name: str):
     assert named & {*map(str, Outcome), *map(str, RequestState)} == set()
 
 
-def test_partial_indexes_are_for_the_same_outcomes(ledger_dsn: str):
+def test_partial_indexes_are_for_the_same_outcomes(empty_dsn: str):
     """They stand in migrations, which are applied once: a group that changes needs another migration."""
-    schema.migrate(ledger_dsn)
-    with psycopg2.connect(ledger_dsn) as connection, connection.cursor() as cursor:
+    schema.migrate(empty_dsn)
+    with psycopg2.connect(empty_dsn) as connection, connection.cursor() as cursor:
         cursor.execute(
             "select c.relname, pg_get_expr(i.indpred, i.indrelid) from pg_index i "
             "join pg_class c on c.oid = i.indexrelid "
@@ -50,10 +50,10 @@ def test_partial_indexes_are_for_the_same_outcomes(ledger_dsn: str):
         ("story_of_dead_letters", {"id": str(UUID(int=1))}, "dead_letters_of_a_source"),
     ],
 )
-def test_a_query_is_answered_by_its_index(ledger_dsn: str, query: str, values: dict[str, Any], index: str):
+def test_a_query_is_answered_by_its_index(empty_dsn: str, query: str, values: dict[str, Any], index: str):
     """The text of the query implies the condition of the index, which holds only such rows."""
-    schema.migrate(ledger_dsn)
-    with psycopg2.connect(ledger_dsn) as connection, connection.cursor() as cursor:
+    schema.migrate(empty_dsn)
+    with psycopg2.connect(empty_dsn) as connection, connection.cursor() as cursor:
         cursor.execute("set enable_seqscan = off")
         cursor.execute(f"explain {QUERIES[query]}", values)
         plan = "\n".join(line for (line,) in cursor.fetchall())

@@ -43,16 +43,16 @@ def saved_requests(ledger: Ledger, batch) -> Planned[RequestRow]:
     return output
 
 
-def test_migrating_twice_changes_nothing_the_second_time(ledger_dsn):
-    assert schema.migrate(ledger_dsn) == schema.names()
-    assert schema.migrate(ledger_dsn) == []
-    schema.check(ledger_dsn)
+def test_migrating_twice_changes_nothing_the_second_time(empty_dsn):
+    assert schema.migrate(empty_dsn) == schema.names()
+    assert schema.migrate(empty_dsn) == []
+    schema.check(empty_dsn)
 
 
-def test_a_ledger_without_its_migrations_is_refused_with_the_fix(ledger_dsn):
+def test_a_ledger_without_its_migrations_is_refused_with_the_fix(empty_dsn):
     """B62"""
     with pytest.raises(ConfigError, match="olvido ledger migrate"):
-        schema.check(ledger_dsn)
+        schema.check(empty_dsn)
 
 
 def test_the_redelivery_law_holds_through_the_database(ledger):

@@ -41,10 +41,10 @@ def sink() -> str:
 @pytest.fixture
 def project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kafka_section: KafkaSection, registry: Registry,
-    parts, ledger_dsn: str, sink: str,
+    parts, empty_dsn: str, sink: str,
 ) -> Path:  # fmt: skip
     """A project with one sink, whose target has the table but not the column that the data map names."""
-    with psycopg2.connect(ledger_dsn) as connection, connection.cursor() as cursor:
+    with psycopg2.connect(empty_dsn) as connection, connection.cursor() as cursor:
         cursor.execute("create table customers (id bigint primary key, created_at timestamptz)")
     path = tmp_path / "olvido.toml"
     path.write_text(TOML.format(sink=sink))
@@ -53,12 +53,12 @@ def project(
         "OLVIDO_ENV_FILES": "none",
         "OLVIDO_KAFKA__BOOTSTRAP_SERVERS": kafka_section.bootstrap_servers,
         "OLVIDO_REGISTRY__URL": parts.registry_url,
-        "OLVIDO_LEDGER__DSN": ledger_dsn,
+        "OLVIDO_LEDGER__DSN": empty_dsn,
         "OLVIDO_KEYS__HANDLE_FILE": str(tmp_path / ".olvido" / "keys" / "handle.key"),
         "OLVIDO_KEYS__PUBLIC_DIR": str(tmp_path / ".olvido" / "keys" / "public"),
         "OLVIDO_KEYS__SIGNING_FILE": str(signing_file(principal_of(sink), tmp_path)),
         "OLVIDO_KEYS__PRIVATE_DIR": str(tmp_path / ".olvido" / "keys" / "private" / "cn"),
-        "TARGET_DSN": ledger_dsn,
+        "TARGET_DSN": empty_dsn,
     }.items():
         monkeypatch.setenv(name, value)
     keys.create(Deployment.load(path), tmp_path)
@@ -81,9 +81,9 @@ def test_a_data_map_that_names_a_column_which_is_not_there_is_refused(project: P
 
 
 def test_a_topic_of_another_number_of_partitions_is_read_by_nobody(
-    project: Path, sink: str, kafka_section: KafkaSection, ledger_dsn: str
+    project: Path, sink: str, kafka_section: KafkaSection, empty_dsn: str
 ):
-    with psycopg2.connect(ledger_dsn) as connection, connection.cursor() as cursor:
+    with psycopg2.connect(empty_dsn) as connection, connection.cursor() as cursor:
         cursor.execute("alter table customers add column mail text")  # the target is as the data map says
     topic = tasks_topic(sink).name
     client = AdminClient({"bootstrap.servers": kafka_section.bootstrap_servers})

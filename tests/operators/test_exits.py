@@ -49,9 +49,9 @@ def test_what_is_not_there_is_another_thing_than_what_is_wrong(ledger, ledger_ds
 
 @pytest.mark.parametrize("command", [("audit",), ("requests", "list"), ("run", "recorder")])
 def test_a_ledger_of_an_older_form_is_refused_with_the_command_that_mends_it(
-    ledger_dsn: str, kafka_section, command: tuple[str, ...]
+    empty_dsn: str, kafka_section, command: tuple[str, ...]
 ):
-    done = olvido(*command, **{**NOBODY, "OLVIDO_LEDGER__DSN": ledger_dsn})
+    done = olvido(*command, **{**NOBODY, "OLVIDO_LEDGER__DSN": empty_dsn})
     assert (done.returncode, done.stdout) == (Exit.USAGE, "")
     assert "olvido ledger migrate" in done.stderr
 

@@ -22,7 +22,6 @@ from olvido.core.events import ConsentChange, PrivacyRequest
 from olvido.core.lifecycle import RequestState
 from olvido.core.looks import LaterLook, LookResult, NotVerified, look_of
 from olvido.core.tasks import Task
-from olvido.ledger import schema
 from olvido.ledger.rows import About
 from olvido.processors.figures import Observer
 from olvido.processors.handlers.recorded import RecordedHandler
@@ -66,7 +65,6 @@ DAMAGES = {
 
 @pytest.fixture
 def town(ledger_dsn: str) -> Town:
-    schema.migrate(ledger_dsn)
     return Town(RegistryTwin(topics_of(CATALOGUE)), ledger_dsn)
 
 

@@ -8,7 +8,6 @@ from processors.town import MINUTE, Town
 from simulation.registry_twin import RegistryTwin
 from values import CATALOGUE, a_change, an_erasure
 
-from olvido.ledger import schema
 from olvido.processors.fingerprints import Fingerprints
 from olvido.schemas.codec import SINGLE_OBJECT, consents_codec, requests_codec
 from olvido.schemas.topics import topics_of
@@ -19,7 +18,6 @@ TOPICS = list(topics_of(CATALOGUE))
 
 @pytest.fixture
 def town(ledger_dsn: str) -> Town:
-    schema.migrate(ledger_dsn)
     return Town(RegistryTwin(TOPICS), ledger_dsn)
 
 

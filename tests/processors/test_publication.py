@@ -8,7 +8,6 @@ from values import Journal, a_change, an_erasure
 
 from olvido.core.events import Decision
 from olvido.core.lifecycle import RequestState
-from olvido.ledger import schema
 from olvido.processors import publication
 from olvido.processors.publication import Publication
 from olvido.schemas.codec import consent_state_codec
@@ -39,7 +38,6 @@ class StandsStill(Journal):
 
 @pytest.fixture
 def town(registry, ledger_dsn) -> Town:
-    schema.migrate(ledger_dsn)
     return Town(registry, ledger_dsn, sent=StandsStill())
 
 

@@ -19,7 +19,6 @@ from olvido.core.acts import Verb
 from olvido.core.causes import Cause
 from olvido.core.lifecycle import RequestState
 from olvido.core.outcomes import Outcome
-from olvido.ledger import schema
 from olvido.operators.desk.backfill import Backfill
 from olvido.processors import requests, stored
 from olvido.processors.handlers.verifications import VerificationsHandler
@@ -66,7 +65,6 @@ EVERY_DAMAGE = pytest.mark.parametrize(
 
 @pytest.fixture
 def town(ledger_dsn: str) -> Town:
-    schema.migrate(ledger_dsn)
     return Town(RegistryTwin(topics_of(WITH_ADS)), ledger_dsn)
 
 
