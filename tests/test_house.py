@@ -117,10 +117,15 @@ def of_the_terminal(tree: ast.AST) -> Iterator[str]:
 
 
 @cache
+def tree_of(path: Path) -> ast.Module:
+    """A module as Python reads it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def parsed() -> Mapping[Path, ast.Module]:
     """Every module of the rooms, as Python reads it, by its path in the project."""
     return {
-        path.relative_to(PROJECT): ast.parse(path.read_text(encoding="utf-8"))
+        path.relative_to(PROJECT): tree_of(path)
         for path in tracked()
         if path.suffix == ".py" and path.relative_to(PROJECT).parts[1:2] == ("olvido",)
     }
@@ -187,11 +192,7 @@ def test_the_desk_prints_nothing_asks_nothing_and_knows_no_exit_code():
     """Its use cases have other faces than the command line: values in, values out."""
     desk = sorted((PROJECT / "operators" / "olvido" / "operators" / "desk").rglob("*.py"))
     assert {"requests", "keys", "config", "bundle", "top", "health", "topics"} <= {path.stem for path in desk}
-    found = [
-        f"{path.stem}: {what}"
-        for path in desk
-        for what in of_the_terminal(ast.parse(path.read_text(encoding="utf-8")))
-    ]
+    found = [f"{path.stem}: {what}" for path in desk for what in of_the_terminal(tree_of(path))]
     assert found == []
 
 
@@ -220,7 +221,7 @@ def imported() -> set[str]:
     found: set[str] = set()
     for path in tracked():
         if path.suffix == ".py" and path.relative_to(PROJECT).parts[0] in ROOMS:
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for node in ast.walk(tree_of(path)):
                 if isinstance(node, ast.Import):
                     found |= {alias.name.partition(".")[0] for alias in node.names}
                 elif isinstance(node, ast.ImportFrom) and node.module:
@@ -291,8 +292,11 @@ def complaint_about(words: list[str]) -> str | None:
             return None
 
 
+whole_command = cache(typer.main.get_command)
+
+
 def _cli_complaint(arguments: list[str]) -> str | None:
-    command, path = typer.main.get_command(app), ["olvido"]
+    command, path = whole_command(app), ["olvido"]
     while commands := getattr(command, "commands", None):
         if not arguments or arguments[0].startswith("-"):
             return None  # a group by itself shows its help

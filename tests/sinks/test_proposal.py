@@ -43,14 +43,20 @@ WORDS = (
 # A data map takes no name with a dot inside, or with what cannot be printed.
 odd = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="."), min_size=1, max_size=9)
 names = st.one_of(st.sampled_from(WORDS), st.sampled_from([f"{word}s" for word in WORDS]), odd)
+# Made once: Hypothesis looks through each new strategy.
+names_of_tables = st.lists(names, min_size=1, max_size=5, unique=True)
+names_of_columns = st.lists(names, min_size=1, max_size=6, unique=True)
+families, flags = st.sampled_from(Family), st.booleans()
+kinds_of_values = st.sampled_from(sorted(VALUES))
+deletions = st.sampled_from(["NO ACTION", "CASCADE", "SET NULL"])
 
 
 @st.composite
 def tables(draw: st.DrawFn) -> list[tuple[LiveTable, Sample]]:
     """A few tables with keys, columns, references and values of any kind."""
-    chosen = draw(st.lists(names, min_size=1, max_size=5, unique=True))
+    chosen = draw(names_of_tables)
     made: list[tuple[LiveTable, Sample]] = []
-    columns_of = {table: draw(st.lists(names, min_size=1, max_size=6, unique=True)) for table in chosen}
+    columns_of = {table: draw(names_of_columns) for table in chosen}
     keys = {table: tuple(draw(st.lists(st.sampled_from(columns), max_size=2, unique=True)))
             for table, columns in columns_of.items()}  # fmt: skip
     for table, columns in columns_of.items():
@@ -59,7 +65,7 @@ def tables(draw: st.DrawFn) -> list[tuple[LiveTable, Sample]]:
                 columns=tuple(draw(st.permutations(columns))[: len(keys[to])]),
                 table=to,
                 keys=keys[to],
-                on_delete=draw(st.sampled_from(["NO ACTION", "CASCADE", "SET NULL"])),
+                on_delete=draw(deletions),
             )
             for to in draw(st.lists(st.sampled_from(chosen), max_size=3))
             if keys[to] and len(keys[to]) <= len(columns)
@@ -70,15 +76,15 @@ def tables(draw: st.DrawFn) -> list[tuple[LiveTable, Sample]]:
                 LiveColumn(
                     name=column,
                     type="text",
-                    family=draw(st.sampled_from(Family)),
-                    not_null=draw(st.booleans()),
+                    family=draw(families),
+                    not_null=draw(flags),
                 )
                 for column in columns
             ),
             key=keys[table],
             references=tuple(references),
         )
-        values = {column: VALUES[draw(st.sampled_from(sorted(VALUES)))] for column in columns}
+        values = {column: VALUES[draw(kinds_of_values)] for column in columns}
         made.append((live, Sample(values=values)))
     return made
 
