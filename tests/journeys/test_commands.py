@@ -86,7 +86,7 @@ def test_each_end_has_its_exit_code_and_says_what_to_do(chain, arguments, code, 
             'regions = ["cn"]\npurposes = ["m"]\nsinkz = 1',
             "sinkz: there is no such key; did you mean 'sinks'",
         ),
-        ('regions = ["cn"]\npurposes = ["m"]', "sinks: Field required"),
+        ('regions = ["cn"]\npurposes = ["m"]', "sinks: is missing; give it"),
         (
             'regions = ["cn"]\npurposes = ["m"]\n[sinks.a]\nkind = "postgres"\nregion = "sg"\n'
             'identities = ["email"]',

@@ -47,6 +47,7 @@ from olvido.core.rights.registry import RIGHTS
 from olvido.core.sessions import CONTROL
 from olvido.core.subject import IdentityKind
 from olvido.schemas.settings.lines import line_of
+from olvido.schemas.settings.wording import wrong_with
 from olvido.schemas.topics import CANARIES, NO_SINKS, YEAR, topics_of
 
 FILE_NAME = "olvido.toml"
@@ -684,8 +685,10 @@ def _validated(
     try:
         return cls.model_validate(content) if above else cls(**content)
     except SettingsError as error:
-        # A list or table in the environment must be JSON; the message names the field, not the value.
-        fault = ConfigError(f"the environment: {error}; lists are written as JSON there")
+        # The message names the field, not the value.
+        named = re.search(r'field "(\w+)"', str(error))
+        variable = f"OLVIDO_{named[1].upper()}" if named else "a variable"
+        fault = ConfigError(f'the environment: {variable}: lists and tables are JSON there, such as ["news"]')
     except ValidationError as error:
         fault = _first_fault(error, cls, origin, text, above)
     # Out of the block: pydantic's error holds the values, and would be this one's context.
@@ -696,16 +699,14 @@ def _first_fault(
     error: ValidationError, cls: type[BaseModel], origin: str, text: str, above: tuple[str, ...]
 ) -> ConfigError:
     # A key that is misspelt explains the one that is missing: it comes first.
-    found = error.errors(include_input=False, include_url=False, include_context=False)
+    found = error.errors(include_input=False, include_url=False)
     first = min(found, key=lambda one: one["type"] != "extra_forbidden")
     key = (*above, *(str(part) for part in first["loc"]))
-    if first["type"] == "extra_forbidden":
-        hint = did_you_mean(key[-1], _fields_at(cls, first["loc"][:-1]))
-        return _fault(origin, text, key, f"there is no such key{hint}")
-    variable = variable_of(key)
+    wrong = wrong_with(first, cls)
+    variable = None if first["type"] == "extra_forbidden" else variable_of(key)
     if variable is not None:
-        return ConfigError(f"the environment: {'.'.join(key)} ({variable}): {first['msg']}")
-    return _fault(origin, text, key, first["msg"])
+        return ConfigError(f"the environment: {'.'.join(key)} ({variable}): {wrong}")
+    return _fault(origin, text, key, wrong)
 
 
 def variable_of(key: Sequence[str]) -> str | None:
@@ -719,11 +720,3 @@ def _fault(origin: str, text: str, key: tuple[str, ...], what: str) -> ConfigErr
     line = line_of(text, key)
     place = origin if line is None else f"{origin}:{line}"
     return ConfigError(f"{place}: {'.'.join(key) or 'the file'}: {what}")
-
-
-def _fields_at(cls: type[BaseModel], path: tuple[int | str, ...]) -> tuple[str, ...]:
-    model: Any = cls
-    for part in path:
-        field = model.model_fields.get(str(part)) if hasattr(model, "model_fields") else None
-        model = field.annotation if field is not None else None
-    return tuple(getattr(model, "model_fields", {}))
