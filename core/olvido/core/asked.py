@@ -19,7 +19,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def asked_digests(asked: Source | Task, *, header: bytes) -> Callable[[str], bytes]:
-    """What gives the additional data of each region's box.
+    """A function that gives the additional data of each region's box.
 
     Args:
         asked: a request, a consent change, or a task of one.

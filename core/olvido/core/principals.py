@@ -47,7 +47,7 @@ class Principal:
     purposes: Set[str]
     regions: Set[str]
     identities: Set[IdentityKind]
-    may_verify: bool = False  # what it says of its own requests counts as a verification
+    may_verify: bool = False  # a verification in a request of its own counts
     sinks: Set[str] = frozenset()  # those it answers for
 
     def check_asks(self, asked: PrivacyRequest | ConsentChange | Task, regions: Set[str]) -> None:
@@ -58,7 +58,7 @@ class Principal:
             regions: all regions that are asked.
 
         Raises:
-            Refused: ``NOT_IN_SCOPE``, naming what it may not.
+            Refused: ``NOT_IN_SCOPE``, naming what is outside its scope.
         """
         what = asked.what if isinstance(asked, Task) else what_of(asked)
         if self.role is not Role.PRODUCER:
@@ -86,7 +86,7 @@ class Principal:
 
         Args:
             sink: the sink's name.
-            outcome: what it says; None for a later look.
+            outcome: of its receipt; None for a later look.
 
         Raises:
             Refused: ``NOT_IN_SCOPE``.
@@ -104,7 +104,7 @@ Principals = Mapping[str, Principal]
 
 
 def _purposes(asked: PrivacyRequest | ConsentChange | Task, what: What) -> tuple[str, ...]:
-    """What a request names as well where its right takes none: nobody asks past the scope."""
+    """The purposes that are named: by a request also where its right takes none."""
     return asked.purposes if isinstance(asked, PrivacyRequest) else what.particulars.purposes
 
 

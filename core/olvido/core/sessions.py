@@ -13,7 +13,7 @@ from olvido.core.errors import Refused
 from olvido.core.events import CLOCK_SKEW_MAX
 
 VERSION = 2
-CONTROL = "control"  # who checks what is asked before it becomes tasks: processors and recorder
+CONTROL = "control"  # processors and recorder, which check what is asked before it becomes tasks
 SESSION_MAX = timedelta(minutes=15)
 
 
@@ -43,7 +43,7 @@ class SignedSession:
         return tuple(one.region for one in self.recipients if one.region != CONTROL)
 
     def recipient(self, region: str) -> Recipient:
-        """Who has a name.
+        """The recipient of a name.
 
         Raises:
             Refused: ``CANNOT_OPEN``: the session was not sealed to it.
@@ -71,14 +71,14 @@ def check_form(session: SignedSession) -> None:
 
 
 def check_asked_at(session: SignedSession, at: datetime) -> None:
-    """Check that nothing is asked in a session that is of an instant after its end.
+    """Check that what is asked in a session is not of an instant after its end.
 
     A session's key that somebody finds later is of no use for anything newer than the session. How long a
     record is on its way says nothing: an outbox may stand still for days.
 
     Args:
         session: whose form is good.
-        at: what the record is about: of an erasure the fence.
+        at: the instant that the record is about; of an erasure, the fence.
 
     Raises:
         Refused: ``OUTSIDE_SESSION``.

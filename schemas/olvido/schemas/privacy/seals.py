@@ -42,7 +42,7 @@ class Seals:
         Args:
             principals: those that are declared, by name.
             keys: their public keys.
-            accept_unsigned_until: until when what nobody signed is taken.
+            accept_unsigned_until: until when unsigned records are accepted.
             on_unsigned: called for each such record, so that it is counted.
         """
         self._principals = principals
@@ -66,7 +66,7 @@ class Seals:
         """Check that the principal of a task's event may ask for the task. Opening its box proves the rest.
 
         Raises:
-            Refused: one of the causes about who says it.
+            Refused: one of the causes about a principal.
         """
         if task.seal is None:
             return self._unsigned(now)
@@ -170,7 +170,7 @@ class ControlSeals(Seals):
         )
 
     def check_source(self, source: PrivacyRequest | ConsentChange, data: bytes, now: datetime) -> None:
-        """Check that a principal asks for just this, and may.
+        """Check that a principal has asked for just this, and may ask for it.
 
         Args:
             source: a request or a consent change.
@@ -178,7 +178,7 @@ class ControlSeals(Seals):
             now: our clock.
 
         Raises:
-            Refused: one of the causes about who says it; ``CANNOT_OPEN`` where the record was altered.
+            Refused: one of the causes about a principal; ``CANNOT_OPEN`` where the record was altered.
         """
         if source.seal is None:
             return self._unsigned(now)
@@ -192,12 +192,12 @@ class ControlSeals(Seals):
     def may_verify(self, request: PrivacyRequest) -> bool:
         """Whether what a request says of its own verification counts. The request was found good."""
         if request.seal is None:
-            return True  # taken as it was taken before there were seals, as long as it is taken at all
+            return True  # accepted as before there were seals, for as long as it is accepted at all
         principal = self._principals.get(session_in(request.seal.header).principal)
         return principal is not None and principal.may_verify
 
     def check_verification(self, verification: Verification, data: bytes, now: datetime) -> None:
-        """Check that the principal that verifies may do so, and is not the one that asked.
+        """Check that the principal that verifies may do so.
 
         Raises:
             Refused: see :meth:`check_source`.
@@ -210,20 +210,20 @@ class ControlSeals(Seals):
         return None
 
     def check_receipt(self, receipt: Receipt, data: bytes, now: datetime) -> None:
-        """Check that somebody answers who may answer for that sink.
+        """Check that the principal that answers may answer for that sink.
 
         Raises:
             Refused: see :meth:`check_source`.
         """
         if receipt.seal is None:
             return self._unsigned(now)
-        # What it did may be long ago, or by the target's clock, so its instant says nothing of its session.
+        # The sink did it long ago, or dates it by the target's clock: that proves nothing of its session.
         _, principal = self._sealed(receipt, receipt.seal, data, now)
         principal.check_answers(receipt.sink, receipt.outcome)
         return None
 
     def check_look(self, look: LaterLook, data: bytes, now: datetime) -> None:
-        """Check that a later look is by somebody who may answer for that sink.
+        """Check that the principal of a later look may answer for that sink.
 
         Raises:
             Refused: see :meth:`check_source`.
