@@ -52,7 +52,7 @@ def asking(kafka: KafkaSection) -> Iterator[AdminClient]:
 
 
 def silent(kafka: KafkaSection, what: str) -> Unavailable:
-    """That the broker gave no answer; with the setting to mend, where it is the login that is wrong."""
+    """The error for a broker that gave no answer; it names the setting to mend where the login is wrong."""
     if _NOT_ALLOWED in what.lower():
         return Unavailable(
             f"Kafka at {kafka.bootstrap_servers} does not allow it to this process: {what}; "

@@ -275,7 +275,7 @@ _EXPLAINED = {
     Cause.CONFLICT: _Explained(
         "the task has another final receipt already; the first stands",
         LetterRemedy.DISCARD,
-        "find out who answered a second time and what is so in the target, then discard this",
+        "find out which process answered a second time and what the target holds, then discard this",
     ),
 }
 assert set(_EXPLAINED) == set(Cause)

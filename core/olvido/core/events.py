@@ -34,7 +34,7 @@ class SealedBox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
-    """Who wrote a record, and that nobody changed it: a session that was signed, and a tag by its key.
+    """Proves who wrote a record, and that nobody changed it: a session that was signed, and a tag by its key.
 
     A task carries the seal of the event it comes from.
     """
@@ -47,7 +47,7 @@ class Seal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """That it is really this person: by what method and when, never the documents."""
+    """A check that it is really this person: its method and when, never the documents."""
 
     method: str
     verified_at: datetime

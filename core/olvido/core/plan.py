@@ -1,4 +1,4 @@
-"""Who must do what: one event in, one task per sink concerned out.
+"""Which sinks must do what: one event in, one task per sink concerned out.
 
 Pure, and the same input always gives the same tasks with the same ids.
 """

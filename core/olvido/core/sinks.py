@@ -12,7 +12,7 @@ class OperationKind(StrEnum):
 
 
 class Standing(StrEnum):
-    """Whether what was decided is so in a system."""
+    """Whether a system holds what people decided."""
 
     LIVE = "live"
     JOINING = "joining"  # it does not know yet what was decided before it came

@@ -26,7 +26,7 @@ class RequestFacts(Protocol):
 
     @property
     def subject_id(self) -> str:
-        """Who asks, as a handle."""
+        """The person who asks, as a handle."""
         ...
 
     @property

@@ -66,7 +66,7 @@ class KnownRequest:
 
     @property
     def owed(self) -> frozenset[str]:
-        """Whose first task has no receipt: nobody knows whether it was sent, whatever later ones came to."""
+        """The sinks whose first task has no receipt: nobody knows whether it was sent."""
         return frozenset(sink for sink, outcomes in self.generations.items() if outcomes[0] is None)
 
 

@@ -58,7 +58,7 @@ class SinkOperations:
         return [*readable(rows, _open)]
 
     def standings(self) -> dict[str, tuple[Standing, OpenOperation]]:
-        """The sinks that are not live, each with the oldest operation that says so."""
+        """The sinks that are not live, each with the oldest operation for which it is not."""
         by_sink: dict[str, list[OpenOperation]] = {}
         for operation in self.open():
             by_sink.setdefault(operation.sink, []).append(operation)

@@ -1,4 +1,4 @@
-"""Where the `olvido` script starts: it says so where the command line was not installed."""
+"""Where the `olvido` script starts: it names the extra to install where the command line is not there."""
 
 import sys
 from typing import NoReturn

@@ -145,7 +145,7 @@ def _verified(
 
 
 def asked_by(request: PrivacyRequest) -> str:
-    """Who asked: the principal of its seal, which was checked. All that nobody signed count as one."""
+    """The principal that asked, by the seal that was checked. All unsigned requests count as one's."""
     return NOT_SIGNED if request.seal is None else _principal_of(request.seal.header)
 
 

@@ -77,7 +77,7 @@ def schema() -> None:
 
 
 class AclFormat(StrEnum):
-    """Who is to apply the rules."""
+    """The tool that is to apply the rules."""
 
     KAFKA = "kafka"
     STRIMZI = "strimzi"

@@ -1,4 +1,4 @@
-"""`olvido sinks …`: each system, and whether what was decided is so in it."""
+"""`olvido sinks …`: each system, and whether it holds what people decided."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -59,7 +59,7 @@ class TailOptions:
         typer.Option(
             "--filter",
             metavar="FIELD=GLOB",
-            help="Only records where a field, as it is shown, is so; repeat.",
+            help="Only records where a field has this value, as it is shown; repeat.",
         ),
     ] = None
 

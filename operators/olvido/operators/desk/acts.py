@@ -14,7 +14,7 @@ OPERATOR = "OLVIDO_OPERATOR"  # a note beside the login, for a login that severa
 
 
 def who() -> str:
-    """Who acts, for the record: the login that the operating system knows, and not what the caller says."""
+    """The person who acts: the login that the operating system knows, and not what the caller says."""
     # Not getpass: it believes LOGNAME and USER of the environment.
     uid = os.getuid()
     try:

@@ -69,7 +69,7 @@ class Legible:
         self._forms = re.compile(rf"{HANDLE_FORM}|(?:{regions})-\d{{4}}-\d\d(?:-\d\d)?")
 
     def text(self, text: str) -> str:
-        """A text as it stands, or how long it is; one that is nearly a declared word says so."""
+        """A text as it stands, or how long it is; one that is nearly a declared name is marked."""
         if not text or text in self._words or self._forms.fullmatch(text) or self._is_count(text):
             return text
         near = get_close_matches(text, self._words, n=1, cutoff=0.75)
@@ -156,7 +156,7 @@ class Legible:
         return lines
 
     def _is_count(self, text: str) -> bool:
-        """Whether it is a receipt's word for rows, such as ``customers.deleted``."""
+        """Whether it is a receipt's name for rows, such as ``customers.deleted``."""
         table, _, verb = text.rpartition(".")
         return table in self._tables and verb.isalpha()
 

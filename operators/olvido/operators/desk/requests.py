@@ -83,7 +83,7 @@ class TaskView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationView:
-    """That it is really this person."""
+    """A check that it is really this person."""
 
     method: str
     verified_at: datetime

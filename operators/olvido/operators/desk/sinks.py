@@ -31,7 +31,7 @@ class SinkRow:
     kind: str  # empty where it is not in olvido.toml any more
     region: str
     standing: Standing
-    operation: OpenOperation | None  # the restore or backfill that says so
+    operation: OpenOperation | None  # the restore or backfill for which it is not live
     owed: SinkLoad
     looked_at: datetime | None  # when it last looked again for people it erased
     reapplied: int  # decisions that it applied again, to rows that came after them
@@ -93,6 +93,6 @@ def owed_by_sink(declared: Deployment) -> dict[str, SinkLoad]:
 
 
 def not_live(declared: Deployment, sinks: Iterable[str]) -> list[tuple[Standing, OpenOperation]]:
-    """For each of these sinks that is not live what says so: its earlier receipts do not hold there now."""
+    """The operation for which each of these sinks is not live: its earlier receipts do not hold there now."""
     standings = SinkOperations(database(declared)).standings()
     return [standings[sink] for sink in sorted(standings.keys() & set(sinks))]

@@ -112,7 +112,7 @@ class Tail:
             yield Line(record=masked, revealed=tuple(self._open(seen)) if is_open else None)
 
     def _open(self, seen: Seen) -> list[str]:
-        """Who the record is about, or why that is not shown."""
+        """The person that the record is about, or why that is not shown."""
         assert self._opener is not None
         if not self._left:
             self.held_back += 1

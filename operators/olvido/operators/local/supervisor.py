@@ -67,7 +67,7 @@ class Supervisor:
         return self.folder.log("supervisord")
 
     def alive(self) -> bool:
-        """Whether it answers, be it only that it is shutting down."""
+        """Whether it answers, even if it is shutting down."""
         try:
             self._call("supervisor.getState")
         except OSError:

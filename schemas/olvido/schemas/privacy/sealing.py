@@ -111,7 +111,7 @@ class Sealer:
 
     @property
     def principal(self) -> str:
-        """Who writes."""
+        """The principal that writes."""
         return self._signer.principal
 
     def sealed_source(self, source: S, identities: Sequence[Identity]) -> S:

@@ -256,7 +256,7 @@ class VerificationSection(_Section):
 
 
 class PrincipalSection(_Section):
-    """Who may write, and what. What is not given is all that the deployment has."""
+    """A principal, and what it may write. What is not given is all that the deployment has."""
 
     role: Role
     # Base64 or hexadecimal, of 32 bytes. Those in the folder of public keys, under its name, count as well.
@@ -522,7 +522,7 @@ class Deployment(Connections):
 
     @property
     def all_principals(self) -> dict[str, Principal]:
-        """Who may write: those that are declared, and those that every deployment has beside them."""
+        """The principals that may write: those that are declared, and those that every deployment has."""
         sections = {
             PRODUCER: PrincipalSection(role=Role.PRODUCER),
             "verifier": PrincipalSection(role=Role.VERIFIER),
@@ -590,7 +590,7 @@ class Deployment(Connections):
 
 
 def not_encrypted(server: str) -> str:
-    """That a broker would be spoken to in clear, and what to do about it."""
+    """The error for a broker that would be spoken to in clear; it says what to do."""
     return (
         f"{server} is another machine, and what goes there would be readable by all who are in between: "
         'write "security.protocol" = "SASL_SSL" (or "SSL") in kafka.options; only where nobody else is in '

@@ -79,7 +79,7 @@ class Dialect(Protocol):
         ...
 
     def within(self, text: str, part: str) -> str:
-        """That a text contains another one."""
+        """The condition that a text contains another one."""
         ...
 
     def value(self, column: Column) -> str:
@@ -87,7 +87,7 @@ class Dialect(Protocol):
         ...
 
     def differs(self, held: str, value: str, column: Column) -> str:
-        """That a column holds another value than it was set to, NULL being a value like any other."""
+        """The condition that a column is not what it was set to, NULL being a value like any other."""
         ...
 
     def joined(self, parts: Sequence[str]) -> str:
@@ -111,7 +111,7 @@ class Dialect(Protocol):
         ...
 
     def contains(self, expression: str, element: str, column: Column) -> str | None:
-        """That an array has an element; None if there are no arrays."""
+        """The condition that an array has an element; None if there are no arrays."""
         ...
 
 

@@ -279,7 +279,7 @@ def _referred(place: str, name: str, tables: Mapping[str, Table]) -> Table:
 
 
 def _check_columns(place: str, columns: tuple[str, ...], name: str, pointed: Table) -> None:
-    """That as many columns point as the key has that they point at."""
+    """Refuse a pointer with fewer or more columns than the key has that it points at."""
     if not pointed.key:
         raise fault(place, f"points at {name}, which has no key; name it under tables.{name}.key")
     if len(columns) != len(pointed.key):
