@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 from processors.town import Town
-from values import an_erasure
+from simulation.registry_twin import RegistryTwin
+from values import CATALOGUE, an_erasure
 
 from olvido.core.subject import IdentityKind
 from olvido.operators.cli.stack import _row
@@ -17,6 +18,7 @@ from olvido.operators.desk import doctor, restore
 from olvido.operators.settings import deployment
 from olvido.schemas.privacy.identities import normalise
 from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.topics import topics_of
 from olvido.sinks.contract import OpenedTask
 from olvido.sinks.plugins import load_sink
 
@@ -94,7 +96,7 @@ def test_a_fail_over_is_found_until_a_restore_is_declared(declared: Deployment, 
 
 
 def test_a_target_that_forgot_what_it_answered_is_found_whatever_its_kind(
-    declared: Deployment, ledger_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry
+    declared: Deployment, ledger_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """A file tells nothing of its history; but what was put back in its place has another memory."""
     file = tmp_path / "crm.sqlite"
@@ -105,7 +107,7 @@ def test_a_target_that_forgot_what_it_answered_is_found_whatever_its_kind(
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("create table customers (id integer primary key, mail text, created_at text)")
     ana = normalise(IdentityKind.EMAIL, "ana@example.es")
-    town = Town(registry, ledger_dsn)
+    town = Town(RegistryTwin(topics_of(CATALOGUE)), ledger_dsn)
     with closing(load_sink(declared, "crm")) as sink:
         for number in (1, 2):
             [task] = [one for one in town.ask(an_erasure(number)) if one.sink == "crm"]
