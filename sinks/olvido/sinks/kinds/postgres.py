@@ -41,6 +41,13 @@ T = TypeVar("T")
 CONNECT_S = 5
 ATTEMPTS_MAX = 3  # of a batch that met a concurrent change of the same rows, before it waits
 _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected, errors.ForeignKeyViolation)
+# A service that is not quite PostgreSQL does not tell its history, and nor does a replica.
+_NOT_TOLD = (
+    errors.InsufficientPrivilege,
+    errors.UndefinedFunction,
+    errors.FeatureNotSupported,
+    errors.ObjectNotInPrerequisiteState,
+)
 # Classes of SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _PASSING = ("08", "25", "28", "40", "53", "57P", "58")  # the connection, the server, its transactions
 _SLOW = frozenset({"57014", "55P03"})  # a statement, or a lock, took longer than it may
@@ -355,8 +362,8 @@ def _lineages(cur: cursor) -> tuple[str, Mapping[str, datetime]] | None:
     """
     try:
         cur.execute(queries("postgres")["lineage"])
-    except (errors.InsufficientPrivilege, errors.UndefinedFunction, errors.FeatureNotSupported):
-        return None  # a service that is not quite PostgreSQL
+    except _NOT_TOLD:
+        return None
     [(name, is_installed)] = cur.fetchall()
     if not is_installed:
         return name, {}
