@@ -31,7 +31,15 @@ from olvido.core.subject import IdentityKind
 from olvido.operators.local.stack import temporary_stack
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KafkaSection
-from olvido.schemas.topics import CANARIES, REQUEST_STATUS, REQUESTS, tasks_topic, topics_of
+from olvido.schemas.topics import (
+    CANARIES,
+    REQUEST_STATUS,
+    REQUESTS,
+    UPSTREAM,
+    VERIFICATIONS,
+    tasks_topic,
+    topics_of,
+)
 
 NOBODY = KafkaSection(bootstrap_servers="127.0.0.1:1")  # no broker ever listens there
 
@@ -224,6 +232,42 @@ def test_nobody_starts_to_read_a_topic_that_loses_or_mixes_up_records(
         broker_topics.check_fit(kafka_section, [tasks_topic(sink)])
     assert f"{tasks_topic(sink).name}: {says}" in str(told.value)
     assert str(told.value).endswith(fix)
+
+
+def test_what_upstream_writes_has_the_brokers_time_and_nobody_reads_it_otherwise(
+    kafka_section: KafkaSection, registry: Registry, deployment: Deployment
+) -> None:
+    """Whoever writes a record would say when it was taken, and what it states is judged by that."""
+    name, told = "message.timestamp.type", VERIFICATIONS.name
+    assert {settings(kafka_section, topic.name)[name] for topic in UPSTREAM} == {"LogAppendTime"}
+    change_setting(kafka_section, told, name, "CreateTime")
+    try:
+        with pytest.raises(ConfigError, match=r"message\.timestamp\.type is CreateTime") as raised:
+            broker_topics.check_fit(kafka_section, UPSTREAM)
+        assert str(raised.value).endswith("; run: olvido topics apply")
+        [difference] = broker_topics.diff(kafka_section, registry, deployment.catalogue)
+        assert (difference.topic, difference.what, difference.remedy) == (told, name, Repair.MEND)
+    finally:
+        broker_topics.apply(kafka_section, registry, deployment.catalogue)
+    broker_topics.check_fit(kafka_section, UPSTREAM)
+
+
+def test_a_time_that_the_writer_sets_is_not_taken_for_the_brokers(
+    kafka_section: KafkaSection, make_topic: MakeTopic
+) -> None:
+    topic, old = make_topic(1), 1_000_000_000_000
+    writer = Producer({"bootstrap.servers": kafka_section.bootstrap_servers})
+    change_setting(kafka_section, topic, "message.timestamp.type", "CreateTime")
+    writer.produce(topic, b"v", timestamp=old)
+    assert writer.flush(10) == 0
+    change_setting(kafka_section, topic, "message.timestamp.type", "LogAppendTime")
+    before = datetime.now(UTC)
+    writer.produce(topic, b"v", timestamp=old)
+    assert writer.flush(10) == 0
+    [first, second] = broker_ranges.read_range(kafka_section, topic, 0, [(0, 2)])
+    assert (first.timestamp_ms, first.appended_at) == (old, None)
+    assert second.appended_at is not None
+    assert abs(second.appended_at - before) < timedelta(hours=1)
 
 
 def test_a_topic_that_keeps_longer_or_is_not_there_yet_stops_nobody(

@@ -28,9 +28,14 @@ def with_header(record: Received, *values: bytes | None) -> Received:
     return replace(record, headers=tuple((REDRIVE_HEADER, value) for value in values))
 
 
-@given(st.integers(0, 10**9 - 1), st.integers(0, 10**18 - 1), st.integers(1, 999))
-def test_the_header_says_what_was_put_into_it(partition, offset, attempts):
-    redrive = Redrive(Offset("olvido.requests.v1", partition, offset), attempts)
+@given(
+    st.integers(0, 10**9 - 1),
+    st.integers(0, 10**18 - 1),
+    st.integers(1, 999),
+    st.none() | st.just(NOW),
+)
+def test_the_header_says_what_was_put_into_it(partition, offset, attempts, appended_at):
+    redrive = Redrive(Offset("olvido.requests.v1", partition, offset), attempts, appended_at)
     assert Redrive.parse(redrive.header()) == redrive
 
 
@@ -52,7 +57,8 @@ def test_a_redriven_record_that_is_refused_again_is_the_same_letter_with_one_att
     "values",
     [
         (b"",), (None,), (b"t/2/7",), (b"t/2/7/0",), (b"t/2/7/-1",), (b"t/2/7/1000",), (b"t/2/x/1",),
-        (b"t/2/7/1\n",), (b"other/2/7/1",), (b"t/2/7/1", b"t/2/8/1"), (b"t/99999999999/7/1",),
+        (b"t/2/7/1\n",), (b"t/2/7/1/",), (b"t/2/7/1/-5",), (b"t/2/7/1/9999999999999999",),
+        (b"other/2/7/1",), (b"t/2/7/1", b"t/2/8/1"), (b"t/99999999999/7/1",),
         ("t/٢/7/1".encode(),),
     ],
 )  # fmt: skip

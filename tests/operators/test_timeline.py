@@ -28,7 +28,7 @@ def a_task(sink: str, **changes):
 LONG = "a-sink-with-a-name-as-long-as-names-may-b"
 REQUEST = Request(
     request_id=UUID(int=2), right="ERASE", subject_id="h1_x", state="fulfilled", tasks=4, answered=3,
-    requested_at=NOW, received_at=after(1), finished_at=after(700),
+    requested_at=NOW, appended_at=after(0.2), late=False, received_at=after(1), finished_at=after(700),
 )  # fmt: skip
 STORY = Story(
     request=REQUEST,
@@ -101,3 +101,10 @@ def test_a_request_that_nobody_has_seen_to_yet_is_drawn_as_well(capsys):
     waiting = replace(REQUEST, state="identity_pending", finished_at=None)
     draw(Story(request=waiting, verifications=(), tasks=(), looks=(), dead_letters=()), now=after(9))
     assert "received here" in capsys.readouterr().out
+
+
+def test_a_request_that_came_late_says_when_the_broker_took_it():
+    late = replace(STORY, request=replace(REQUEST, appended_at=after(0.7), late=True))
+    moments = [moment.what for moment in moments_of(late)]
+    assert moments.index("taken by the broker, late") < moments.index("received here")
+    assert "taken by the broker, late" not in [moment.what for moment in moments_of(STORY)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from olvido.broker.contract import Received
 from olvido.broker.runtime.movement import Activity
-from olvido.processors.engine_faust.app import build_app
+from olvido.processors.engine_faust.app import LOG_APPEND_TIME, build_app
 from olvido.schemas.settings.deployment import KafkaSection
 
 TOPIC = "olvido.requests.v1"
@@ -54,7 +54,10 @@ class Town:
         await asyncio.Event().wait()
 
     def _event(self, offset: int) -> Any:
-        message = SimpleNamespace(topic=TOPIC, partition=0, offset=offset, key=b"k", value=b"v", headers=())
+        message = SimpleNamespace(
+            topic=TOPIC, partition=0, offset=offset, key=b"k", value=b"v", headers=(), timestamp=1.001,
+            timestamp_type=LOG_APPEND_TIME,
+        )  # fmt: skip
         return SimpleNamespace(message=message, ack=lambda: self.happened.append(f"ack {offset}"))
 
     async def until(self, what: str) -> None:

@@ -38,6 +38,7 @@ def saved(known: requests.KnownRequests, output: Planned[RequestRow]) -> request
             subject_id=row.subject_id,
             state=RequestState(row.state),
             generations={task.sink: [None] for task in output.tasks if task.request_id == row.request_id},
+            appended_at=row.appended_at,
         )
         for row in output.rows
     }
@@ -305,7 +306,10 @@ def kept(known: consents.KnownConsents, output: Planned[ConsentRow]) -> consents
     return consents.KnownConsents(
         changes={
             **known.changes,
-            **{row.event_id: KnownChange(digest=row.digest, place=row.place) for row in output.rows},
+            **{
+                row.event_id: KnownChange(digest=row.digest, place=row.place, appended_at=row.appended_at)
+                for row in output.rows
+            },
         },
         states={**known.states, **{(state.handle, state.purpose): state for state in output.states}},
     )
@@ -401,7 +405,10 @@ def test_a_consent_change_that_was_saved_is_not_refused_by_a_clock_that_is_behin
     nothing = consents.KnownConsents(changes={}, states={})
     first = consents.step(batch, nothing, CATALOGUE, UNSIGNED, NOW)
     known = consents.KnownConsents(
-        changes={row.event_id: KnownChange(digest=row.digest, place=row.place) for row in first.rows},
+        changes={
+            row.event_id: KnownChange(digest=row.digest, place=row.place, appended_at=row.appended_at)
+            for row in first.rows
+        },
         states={(state.handle, state.purpose): state for state in first.states},
     )
     again = consents.step(batch, known, CATALOGUE, UNSIGNED, EARLY)

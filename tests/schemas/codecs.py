@@ -54,7 +54,8 @@ def raw_of(value: object) -> Any:
             purposes = [what.purpose] if isinstance(what, Consent) else getattr(what, "purposes", ())
             decision = raw_of(getattr(what, "decision", None))
             version = getattr(what, "policy_version", "")
-            return {**flat, "purposes": list(purposes), "decision": decision, "policy_version": version}
+            flat |= {"purposes": list(purposes), "decision": decision, "policy_version": version}
+            return flat | {"appended_at": value.appended_at}
         case RequestStatus(outcomes=outcomes):
             return {**_fields(value), "answered": len(outcomes)}
         case _ if is_dataclass(value):
@@ -64,7 +65,9 @@ def raw_of(value: object) -> Any:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {one.name: raw_of(getattr(value, one.name)) for one in fields(value)}
+    """Of an event not when the broker took it: its record cannot say that."""
+    on_the_wire = (one.name for one in fields(value) if one.name != "appended_at")
+    return {name: raw_of(getattr(value, name)) for name in on_the_wire}
 
 
 def forged(schema: str, data: bytes, **changes: object) -> bytes:

@@ -134,6 +134,7 @@ def tasks(sink: str = "crm") -> st.SearchStrategy[Task]:
             handles=some(handles),
             box=boxes,
             seal=seals,
+            appended_at=st.none() | instants,
         )
 
     return of(st.builds(RequestId, uuids), of_requests) | of(st.builds(ConsentChangeId, uuids), of_changes)

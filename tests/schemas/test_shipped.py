@@ -23,7 +23,7 @@ RELEASED = {
     "privacy_request": ("4c34f70e3674c588", "9fb92d8bc6881949"),
     "receipt": ("683ead9326d67fc3", "2c4359167d2fbe8d", "9fd97881214c280a"),
     "request_status": ("f6f50df297f512f2", "b7ee0cd054796449"),
-    "task": ("e13db38f366c21db", "7c7c0ed4b7547b0d"),
+    "task": ("d94ad8b13e2985b4", "e13db38f366c21db", "7c7c0ed4b7547b0d"),
     "verification": ("6af0e41c4fb44a0a", "1f0279dd39f7d831"),
 }
 

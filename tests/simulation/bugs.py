@@ -1,4 +1,4 @@
-"""Seventeen bugs that people write, each as a collaborator that a world is given in place of the right one.
+"""Eighteen bugs that people write, each as a collaborator that a world is given in place of the right one.
 
 The product has no switch for any of them. A simulation that does not go red for each is worth nothing.
 """
@@ -20,7 +20,7 @@ from olvido.broker.contract import Received, Record
 from olvido.core import asked
 from olvido.core.consents import ConsentState
 from olvido.core.errors import Unavailable
-from olvido.core.events import SealedBox
+from olvido.core.events import ConsentChange, SealedBox
 from olvido.core.plan import plan_tasks
 from olvido.core.principals import Principal
 from olvido.core.receipts import Receipt
@@ -163,6 +163,12 @@ BUGS: Mapping[str, Makers] = {
     "unsigned accepted": Makers(patches=((Seals, "_unsigned", lambda self, now: None),)),
     "digest without handles": Makers(patches=((asked, "_texts", _without_handles),)),
     "scope ignored": Makers(patches=((Principal, "check_asks", lambda self, asked, regions: None),)),
+    "a clock ahead is believed": Makers(
+        patches=(
+            (ConsentChange, "effective_at", property(lambda change: change.occurred_at)),
+            (Task, "effective_at", property(lambda task: task.occurred_at)),
+        )
+    ),
     "told and not looked after": replace(
         SLOW_TO_TELL, patches=((Publication, "send", _tells_and_looks_away),)
     ),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, TopicPartition
 from simulation.process import Process
 
 from olvido.broker.contract import Lag, Received, Record
@@ -179,7 +179,7 @@ class MessageTwin:
         return self.record.value
 
     def timestamp(self) -> tuple[int, int]:
-        return (TIMESTAMP_CREATE_TIME, self.record.timestamp_ms)
+        return (TIMESTAMP_LOG_APPEND_TIME, self.record.timestamp_ms)
 
     def headers(self) -> Any:
         return list(self.record.headers)

@@ -8,7 +8,7 @@ import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastavro import schemaless_reader
@@ -250,6 +250,15 @@ class _Check:
         item = self.at.get((topic, row["source_partition"], row["source_offset"]))
         return None if item is None else item.told
 
+    def _word(self, event_id: str) -> tuple[str, int, str]:
+        """The place of a consent change in the order: nothing was decided after the broker took it."""
+        row, told = self.rows_of["consent"][event_id], self._standing("consent", event_id)
+        assert told is not None
+        [record] = self.world.broker.read(CONSENTS, row["source_partition"], row["source_offset"], 1)
+        taken_at = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
+        at = min(datetime.fromisoformat(told["occurred_at"]), taken_at)
+        return (_text(at), int(told["decision"] == "WITHDRAWN"), told["id"])
+
     def _handled(self, what: str, topic: str) -> Iterator[Violation]:
         """Each record of a topic stands, repeats what stands, or is a dead letter."""
         for place, item in sorted(self.at.items()):
@@ -369,9 +378,9 @@ class _Check:
                 )
             for handle in told["handles"]:
                 pair = (handle, told["purpose"])
-                latest[pair] = max(latest.get(pair, ("", 0, "")), _word(told))
+                latest[pair] = max(latest.get(pair, ("", 0, "")), self._word(told["id"]))
         held = {
-            pair: (row["occurred_at"].isoformat(), int(row["decision"] == "WITHDRAWN"), str(row["event_id"]))
+            pair: (_text(row["occurred_at"]), int(row["decision"] == "WITHDRAWN"), str(row["event_id"]))
             for pair, row in self.tables.consents.items()
         }
         for pair in sorted(set(latest) | set(held)):
@@ -393,14 +402,14 @@ class _Check:
                 for handle in told["handles"]:
                     pair = (handle, told["purpose"])
                     if said[-1] in {"consent_applied", "suppressed", "superseded"}:
-                        sure[pair] = max(sure.get(pair, ("", 0, "")), _word(told))
+                        sure[pair] = max(sure.get(pair, ("", 0, "")), self._word(told["id"]))
                     else:  # forgotten or refused: it may have been done before
-                        maybe[pair].add(_word(told))
+                        maybe[pair].add(self._word(told["id"]))
             words = self.world.targets[system.name].words
             for pair, expected in sorted(sure.items()):
                 word = words.get(pair)
                 held = word and (
-                    word.occurred_at.isoformat(), int(word.decision.value == "WITHDRAWN"), str(word.event_id)
+                    _text(word.occurred_at), int(word.decision.value == "WITHDRAWN"), str(word.event_id)
                 )  # fmt: skip
                 if held != expected and not (held is not None and held > expected and held in maybe[pair]):
                     yield Violation("consent order", f"{system.name} holds {held} of {pair}, not {expected}")
@@ -488,7 +497,8 @@ class _Check:
             if told is None or told["right"] != "ERASE":
                 continue
             person = self.people.get((told["id"], told["subject"]), set())
-            fence = self.tables.requests[request_id]["requested_at"]
+            row = self.tables.requests[request_id]
+            fence = min(row["requested_at"], row["appended_at"])
             for sink, said in self._generations(str(request_id)).items():
                 if said[-1] not in {"erased", "anonymised", "not_found"}:
                     continue
@@ -681,8 +691,9 @@ def _content(told: Mapping[str, Any]) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _word(told: Mapping[str, Any]) -> tuple[str, int, str]:
-    return (told["occurred_at"], int(told["decision"] == "WITHDRAWN"), told["id"])
+def _text(instant: datetime) -> str:
+    """An instant as a text whose order is that of time."""
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _said(generations: list[str | None]) -> str | None:

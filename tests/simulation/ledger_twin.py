@@ -122,7 +122,7 @@ class TransactionTwin:
     def _requests_known(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
         names = ("digest", "source_partition", "source_offset", "subject_id", "state")
         for request_id, row in _found(self._tables.requests, ids):
-            yield (request_id, *_values(row, *names), self._generations(request_id))
+            yield (request_id, *_values(row, *names), self._generations(request_id), row["appended_at"])
 
     def _generations(self, source_id: UUID) -> str:
         """What each sink has answered, the oldest generation first."""
@@ -281,7 +281,7 @@ class TransactionTwin:
 
     def _consent_changes_known(self, ids: Sequence[UUID]) -> Iterator[tuple[Any, ...]]:
         for event_id, row in _found(self._tables.consent_changes, ids):
-            yield (event_id, *_values(row, "digest", "source_partition", "source_offset"))
+            yield (event_id, *_values(row, "digest", "source_partition", "source_offset", "appended_at"))
 
     def _consents_known(self, handles: Sequence[str], purposes: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         for key, row in _found(self._tables.consents, list(zip(handles, purposes, strict=True))):

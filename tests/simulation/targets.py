@@ -211,7 +211,7 @@ class SinkTwin:
 
     def fence(self, task: Task) -> datetime | None:
         """What is newer than this is not touched."""
-        return task.occurred_at
+        return task.effective_at
 
     def later(self, one: ConsentState, other: ConsentState) -> ConsentState:
         """The word that holds."""
@@ -260,7 +260,7 @@ class SinkTwin:
         named = [row for row in rows if fence is None or row.created_at <= fence]
         old = [row for row in named if not row.others]
         change = _Change(
-            receipt_for(task, Outcome.NOT_FOUND, applied_at=now), one.identities, task.occurred_at
+            receipt_for(task, Outcome.NOT_FOUND, applied_at=now), one.identities, task.effective_at
         )
         lies = bool(old) and self.process.faults.strikes("sink_lies")
         for row in old:
@@ -310,7 +310,7 @@ class SinkTwin:
             pair = (handle.value, consent.purpose)
             word = ConsentState(
                 handle=handle.value, purpose=consent.purpose, decision=consent.decision,
-                occurred_at=consent.occurred_at, event_id=task.source_id,
+                occurred_at=task.effective_at, event_id=task.source_id,
                 policy_version=consent.policy_version,
             )  # fmt: skip
             known = self.target.words.get(pair)

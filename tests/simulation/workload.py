@@ -218,7 +218,7 @@ class _Author:
              Right.RESTRICT, Right.OBJECT)
         )  # fmt: skip
         at_s = rng.random() * self._horizon_s
-        requested_at = BEGIN + timedelta(seconds=round(at_s) - rng.choice((0, 1, 600)))
+        requested_at = BEGIN + timedelta(seconds=round(at_s) - rng.choice((0, 1, 600, -60)))
         verified = Verified(method="login", verified_at=requested_at) if rng.random() < 0.2 else None
         request = PrivacyRequest(
             request_id=request_id,
@@ -248,13 +248,18 @@ class _Author:
             handles=person.handles,
             regions=regions,
             boxes=(),
-            # Few instants, so that two words at one instant are common and late ones too.
-            occurred_at=BEGIN - timedelta(seconds=rng.choice((0, 10, 20, 3600))),
+            occurred_at=self._decided_at(at_s),
             policy_version="2026-01",
         )
         change = self._sealed(change, person)
         self._emit_change(change, at_s)
         return change
+
+    def _decided_at(self, at_s: float) -> datetime:
+        """Few instants, so that two at one instant are common, and late ones too; or by a clock ahead."""
+        if self._rng.random() < 0.3:
+            return BEGIN + timedelta(seconds=round(at_s) + self._rng.choice((30, 120, 240)))
+        return BEGIN - timedelta(seconds=self._rng.choice((0, 10, 20, 3600)))
 
     def _verify(self, request: PrivacyRequest) -> None:
         rng = self._rng

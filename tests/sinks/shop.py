@@ -138,6 +138,7 @@ def a_task(
     decision: Decision | None = None,
     purposes: tuple[str, ...] = (),
     sink: str = SINK,
+    appended_at: datetime | None = None,
 ) -> OpenedTask:
     """A task with its box opened."""
     source_id = source_id or UUID(int=next(_numbers))
@@ -151,6 +152,7 @@ def a_task(
         subject_id=handles[0].value,
         handles=handles,
         box=NO_BOX,
+        appended_at=appended_at,
     )
     return OpenedTask(task=task, identities=tuple(person))
 
@@ -172,13 +174,20 @@ def what_of(action: Action, at: datetime, decision: Decision | None, purposes: t
 
 
 def an_erasure(*, at: datetime = ASKED_AT, generation: int = 0, source_id: UUID | None = None,
-               **person: str) -> OpenedTask:  # fmt: skip
+               appended_at: datetime | None = None, **person: str) -> OpenedTask:  # fmt: skip
     """An erasure of whom the keywords name."""
-    return a_task(Action.ERASE, identities(**person), at=at, generation=generation, source_id=source_id)
+    return a_task(
+        Action.ERASE,
+        identities(**person),
+        at=at,
+        generation=generation,
+        source_id=source_id,
+        appended_at=appended_at,
+    )
 
 
 def a_consent(decision: Decision, *, at: datetime = ASKED_AT, source_id: UUID | None = None,
-              **person: str) -> OpenedTask:  # fmt: skip
+              appended_at: datetime | None = None, **person: str) -> OpenedTask:  # fmt: skip
     """A consent change about marketing, of whom the keywords name."""
     return a_task(
         Action.CONSENT,
@@ -187,6 +196,7 @@ def a_consent(decision: Decision, *, at: datetime = ASKED_AT, source_id: UUID | 
         source_id=source_id,
         decision=decision,
         purposes=("marketing",),
+        appended_at=appended_at,
     )
 
 

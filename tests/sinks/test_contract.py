@@ -213,6 +213,33 @@ def test_a_decision_is_known_before_its_person_is(target: Target, sink: Sink) ->
     assert late.outcome is Outcome.SUPERSEDED
 
 
+def test_a_grant_from_a_clock_ahead_does_not_undo_a_later_withdrawal(target: Target, sink: Sink) -> None:
+    """Review B15 (e19): dated four minutes ahead of when the broker took it, withdrawn a minute later."""
+    target.add("customers", *THREE)
+    minute = timedelta(minutes=1)
+    for number, order in ((1, 1), (2, -1)):
+        grant = a_consent(GRANTED, at=ASKED_AT + 4 * minute, appended_at=ASKED_AT, customer_id=f"C-{number}")
+        withdrawal = a_consent(
+            WITHDRAWN, at=ASKED_AT + minute, appended_at=ASKED_AT + minute, customer_id=f"C-{number}"
+        )
+        for task in [grant, withdrawal][::order]:
+            sink.apply([task])
+    assert allowed(target) == {"C-1": False, "C-2": False, "C-3": True}
+
+
+def test_what_a_person_did_after_the_broker_took_the_erasure_stays(target: Target, sink: Sink) -> None:
+    """The clock that dates it is four minutes ahead."""
+    without_lookups(target)
+    minute = timedelta(minutes=1)
+    target.add(
+        "customers",
+        a_customer(1, created_at=ASKED_AT - minute),
+        a_customer(2, created_at=ASKED_AT + minute, customer_no="C-1"),
+    )
+    sink.apply([an_erasure(customer_id="C-1", at=ASKED_AT + 4 * minute, appended_at=ASKED_AT)])
+    assert [row[0] for row in target.rows("customers")] == [2]
+
+
 def test_an_objection_stands_over_a_later_grant(target: Target, sink: Sink) -> None:
     target.add("customers", *THREE)
     [objection] = sink.apply([an_objection(customer_id="C-1")])
@@ -276,21 +303,29 @@ def test_killed_between_effect_and_receipt_a_task_has_one_effect(target: Target,
     assert len(target.rows("customers")) == 3
 
 
-decisions = st.tuples(st.sampled_from([GRANTED, WITHDRAWN]), st.integers(0, 4), st.integers(1, 3))
+# What is decided, when, of whom, and how long after that the broker takes it: before it, by a clock ahead.
+decisions = st.tuples(
+    st.sampled_from([GRANTED, WITHDRAWN]), st.integers(0, 4), st.integers(1, 3), st.sampled_from([-2, 0, 1])
+)
 
 
 @given(said=st.lists(decisions, min_size=1, max_size=6), data=st.data())
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_repetition_and_cutting_of_consents_leaves_the_same_columns(
-    target: Target, said: list[tuple[Decision, int, int]], data: st.DataObject
+    target: Target, said: list[tuple[Decision, int, int, int]], data: st.DataObject
 ) -> None:
     """The decisions are those of three people; each has the columns of the latest."""
     numbers = sorted({row[0] for row in target.rows("customers")} or {0})
     base = numbers[-1] + 1
     target.add("customers", *(a_customer(base + number) for number in (1, 2, 3)))
     tasks = [
-        a_consent(decision, at=LONG_AGO + timedelta(hours=hour), customer_id=f"C-{base + number}")
-        for decision, hour, number in said
+        a_consent(
+            decision,
+            at=LONG_AGO + timedelta(hours=hour),
+            appended_at=LONG_AGO + timedelta(hours=hour + after),
+            customer_id=f"C-{base + number}",
+        )
+        for decision, hour, number, after in said
     ]
     order = data.draw(st.permutations(tasks + tasks[:2]))
     cut = data.draw(st.integers(0, len(order)))
@@ -300,8 +335,9 @@ def test_any_order_repetition_and_cutting_of_consents_leaves_the_same_columns(
             sink.apply(list({one.task.key: one for one in batch}.values()))  # as the runner brings them
     sink.close()
     latest: dict[int, tuple[int, bool]] = {}
-    for decision, hour, number in said:
-        latest[number] = max((hour, decision is WITHDRAWN), latest.get(number, (-1, False)))
+    for decision, hour, number, after in said:
+        effective = min(hour, hour + after)
+        latest[number] = max((effective, decision is WITHDRAWN), latest.get(number, (-9, False)))
     expected = {f"C-{base + n}": not latest[n][1] if n in latest else True for n in (1, 2, 3)}
     assert {name: allows for name, allows in allowed(target).items() if name in expected} == expected
 

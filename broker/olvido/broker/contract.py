@@ -5,6 +5,7 @@ Two carriers keep this contract: ``kafka.py`` and, for simulation, ``memory.py``
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 
 from olvido.schemas.envelope import Headers
@@ -20,7 +21,13 @@ class Received:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
-    timestamp_ms: int = field(default=0, compare=False)  # when the broker took it; 0 where nobody says
+    timestamp_ms: int = field(default=0, compare=False)  # 0 where nobody says
+    by_broker: bool = field(default=False, compare=False)  # the broker set the timestamp, not the writer
+
+    @property
+    def appended_at(self) -> datetime | None:
+        """When the broker took it; None where that is not known, since the topic has its writers' times."""
+        return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC) if self.by_broker else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,14 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import (
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+)
 from confluent_kafka.admin import AdminClient
 
 from olvido.broker import diagnosis
@@ -344,8 +351,11 @@ def received(message: Message) -> Received:
     given = message.headers() or []
     pairs = given.items() if isinstance(given, dict) else given
     headers = tuple([(name, value.encode() if isinstance(value, str) else value) for name, value in pairs])
-    _, timestamp_ms = message.timestamp()
-    return Received(topic, partition, offset, message.key(), message.value(), headers, max(0, timestamp_ms))
+    kind, timestamp_ms = message.timestamp()
+    return Received(
+        topic, partition, offset, message.key(), message.value(), headers, max(0, timestamp_ms),
+        by_broker=kind == TIMESTAMP_LOG_APPEND_TIME,
+    )  # fmt: skip
 
 
 def _merged(kafka: KafkaSection, own: Options, fixed: Options) -> Options:

@@ -140,9 +140,9 @@ class MemoryBroker:
         with self._lock:
             log = self._logs[record.topic, number]
             written_ms = int(self._clock().timestamp() * 1000)
-            log.append(
-                Received(record.topic, number, len(log), record.key, record.value, record.headers, written_ms)
-            )
+            told = self._clock is not _never
+            place = (record.topic, number, len(log))
+            log.append(Received(*place, record.key, record.value, record.headers, written_ms, by_broker=told))
             return number, len(log) - 1
 
     def _next_batch(

@@ -136,6 +136,20 @@ def redrive_of(received: Received) -> Redrive:
             return Redrive(Offset(received.topic, received.partition, received.offset), attempts=0)
 
 
+def first_appended_at(received: Received, taken_at: datetime) -> datetime:
+    """When the broker took a record that may have been redriven: when it took it first.
+
+    Whoever writes records can write that header, but only an earlier time has an effect, and so early an
+    instant can be stated in the record itself.
+
+    Args:
+        received: the record.
+        taken_at: when the broker took it the last time.
+    """
+    first = redrive_of(received).appended_at
+    return taken_at if first is None else min(first, taken_at)
+
+
 def sent_headers(received: Received) -> tuple[tuple[str, bytes | None], ...]:
     """A record's headers as its writer sent them: without the one that redriving adds.
 

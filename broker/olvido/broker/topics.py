@@ -29,9 +29,11 @@ from olvido.core.catalogue import Catalogue
 from olvido.core.errors import ConfigError
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import KafkaSection
-from olvido.schemas.topics import CANARIES, Cleanup, Topic, topics_of
+from olvido.schemas.topics import CANARIES, UPSTREAM, Cleanup, Topic, topics_of
 
 DAY = timedelta(days=1)
+# The settings without which records are lost, or their writers' clocks are believed.
+_LOSSY = frozenset({"cleanup.policy", "retention.ms", "message.timestamp.type"})
 FOR_EVER = "-1"  # as the broker writes a retention without an end
 
 # The broker's own default. It limits what is compressed together and not one record, so less would refuse
@@ -83,7 +85,8 @@ def check_fit(kafka: KafkaSection, topics: Sequence[Topic]) -> None:
     are lost or overtake each other, and nobody would notice. One that is not there yet is waited for.
 
     Raises:
-        ConfigError: another number of partitions, a shorter retention, or compaction; with the fix.
+        ConfigError: another number of partitions, a shorter retention, compaction, or timestamps that whoever
+            writes a record sets; with the fix.
         Unavailable: the broker does not answer.
     """
     with asking(kafka) as admin:
@@ -99,7 +102,7 @@ def check_fit(kafka: KafkaSection, topics: Sequence[Topic]) -> None:
     for topic in there:
         known = settings.get(topic.name)
         for one in _topic_differences(topic, metadata[topic.name], known or {}, kafka):
-            if one.what == "partitions" or (known and one.what in {"cleanup.policy", "retention.ms"}):
+            if one.what == "partitions" or (known and one.what in _LOSSY):
                 raise ConfigError(f"{one}; {one.fix}")
 
 
@@ -160,6 +163,9 @@ def settings_for(topic: Topic, kafka: KafkaSection) -> dict[str, str]:
         "min.insync.replicas": str(max(1, min(2, kafka.replication_factor - 1))),
         "unclean.leader.election.enable": "false",
     }
+    if topic in UPSTREAM:
+        # What upstream states of an instant is judged by when the broker took the record.
+        settings["message.timestamp.type"] = "LogAppendTime"
     if topic.retention is not None:
         settings["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
         if topic.retention < DAY:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from olvido.core.brake import Limits
+from olvido.core.instants import InstantLimits
 from olvido.core.rights.names import Right
 from olvido.core.subject import IdentityKind
 
@@ -26,6 +27,7 @@ class Catalogue:
     sinks: tuple[SinkEntry, ...]
     verification_required: frozenset[Right] = field(default_factory=frozenset)
     limits: Limits = field(default_factory=Limits)
+    instants: InstantLimits = field(default_factory=InstantLimits)
 
     def sink(self, name: str) -> SinkEntry | None:
         """The sink of that name, or None."""

@@ -203,7 +203,7 @@ _EXPLAINED = {
         "have the upstream service send it under an id of its own, then discard this",
     ),
     Cause.FUTURE: _Explained(
-        "the instant is more than five minutes ahead of our clock",
+        "the instant is further ahead of the time at which the broker took it than `instants.ahead_max_s`",
         LetterRemedy.REDRIVE,
         "mend the upstream clock; when that instant is past, redrive",
     ),

@@ -1,8 +1,10 @@
 """Which of two decisions about a purpose is the later one.
 
-State is kept per (handle, purpose). The order is total and a function of
-content only, so every permutation and repetition of the same changes ends in
-the same state: processor, sink and ledger alike.
+State is kept per (handle, purpose). The order is total and a function of the
+changes only, so every permutation and repetition of the same ones ends in the
+same state: processor, sink and ledger alike. The place of a change is what it
+states, and not later than the broker took it: a grant from a clock ahead does
+not stand over a withdrawal that the person made after it.
 """
 
 from dataclasses import dataclass
@@ -19,13 +21,13 @@ class ConsentState:
     handle: str
     purpose: str
     decision: Decision
-    occurred_at: datetime
+    occurred_at: datetime  # its place in the order: when the broker took the change at the latest
     event_id: UUID
     policy_version: str
 
 
 def order_key(occurred_at: datetime, decision: Decision, event_id: UUID) -> tuple[datetime, int, str]:
-    """The place of a change in the order; the greater is the later decision.
+    """The place of a change in the order, by its effective instant; the greater is the later decision.
 
     In the same instant a withdrawal is the later decision: the protective side wins.
     """
@@ -39,7 +41,7 @@ def states_of(change: ConsentChange) -> tuple[ConsentState, ...]:
             handle=handle.value,
             purpose=change.purpose,
             decision=change.decision,
-            occurred_at=change.occurred_at,
+            occurred_at=change.effective_at,
             event_id=change.event_id,
             policy_version=change.policy_version,
         )

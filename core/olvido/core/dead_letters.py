@@ -10,7 +10,7 @@ stood first. So a reader that has to refuse them again knows which dead letter i
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Self
 from uuid import UUID
@@ -22,7 +22,7 @@ ATTEMPTS_MAX = 5  # what was refused so often is not sent again by a cause or a 
 REDRIVE_HEADER = "olvido_redrive"
 
 # Bounded on purpose: anybody who may write to a topic may write this header.
-_REDRIVE = re.compile(rb"([a-zA-Z0-9._-]{1,249})/(\d{1,9})/(\d{1,18})/([1-9]\d{0,2})")
+_REDRIVE = re.compile(rb"([a-zA-Z0-9._-]{1,249})/(\d{1,9})/(\d{1,18})/([1-9]\d{0,2})(?:/(\d{1,15}))?")
 
 
 class LetterState(StrEnum):
@@ -39,11 +39,13 @@ class Redrive:
 
     origin: Offset
     attempts: int  # how often it had been refused by then
+    appended_at: datetime | None = None  # when the broker took it first
 
     def header(self) -> bytes:
         """The header's value."""
         origin = self.origin
-        return f"{origin.topic}/{origin.partition}/{origin.offset}/{self.attempts}".encode()
+        first = "" if self.appended_at is None else f"/{int(self.appended_at.timestamp() * 1000)}"
+        return f"{origin.topic}/{origin.partition}/{origin.offset}/{self.attempts}{first}".encode()
 
     @classmethod
     def parse(cls, value: bytes | None) -> Self | None:
@@ -51,8 +53,10 @@ class Redrive:
         found = _REDRIVE.fullmatch(value or b"")
         if found is None:
             return None
-        topic, partition, offset, attempts = found.groups()
-        return cls(Offset(topic.decode(), int(partition), int(offset)), int(attempts))
+        topic, partition, offset, attempts, first = found.groups()
+        origin = Offset(topic.decode(), int(partition), int(offset))
+        appended_at = None if first is None else datetime.fromtimestamp(int(first) / 1000, UTC)
+        return cls(origin, int(attempts), appended_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
+from olvido.core.instants import AHEAD_MAX, effective_at
 from olvido.core.rights.names import Right
 from olvido.core.subject import Handle
 
@@ -64,10 +65,16 @@ class PrivacyRequest:
     regions: tuple[str, ...]
     boxes: tuple[SealedBox, ...]
     purposes: tuple[str, ...]  # what an objection is against; empty for the other rights
-    requested_at: datetime  # also the fence of an erasure
+    requested_at: datetime  # as it is stated; also the fence of an erasure, see :attr:`effective_at`
     verification_required: bool
     verified: Verified | None
     seal: Seal | None = None  # None: of the form before there were seals
+    appended_at: datetime | None = None  # when the broker took it; None until it is read
+
+    @property
+    def effective_at(self) -> datetime:
+        """Since when it counts."""
+        return effective_at(self.requested_at, self.appended_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +91,12 @@ class ConsentChange:
     occurred_at: datetime
     policy_version: str
     seal: Seal | None = None  # None: of the form before there were seals
+    appended_at: datetime | None = None  # when the broker took it; None until it is read
+
+    @property
+    def effective_at(self) -> datetime:
+        """Its place in the order."""
+        return effective_at(self.occurred_at, self.appended_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +110,19 @@ class Verification:
     seal: Seal | None = None  # None: of the form before there were seals
 
 
-def check_instant(instant: datetime, now: datetime, *, field: str) -> None:
+def check_instant(instant: datetime, now: datetime, *, field: str, ahead_max: timedelta = AHEAD_MAX) -> None:
     """Check that an instant can be a fact about the past.
 
+    Args:
+        instant: what a record states.
+        now: when the broker took the record; where nobody says that, our own time.
+        field: the field that states it.
+        ahead_max: how far ahead it may be, since clocks differ.
+
     Raises:
-        Refused: ``BAD_TIME`` without a zone or before 2000; ``FUTURE`` more than five minutes ahead.
+        Refused: ``BAD_TIME`` without a zone or before 2000; ``FUTURE`` further ahead than that.
     """
     if instant.tzinfo is None or instant < EARLIEST:
         raise Refused(Cause.BAD_TIME, field=field)
-    if instant > now + CLOCK_SKEW_MAX:
+    if instant > now + ahead_max:
         raise Refused(Cause.FUTURE, field=field)

@@ -16,8 +16,13 @@ from olvido.core.subject import IdentityKind, check_handles
 from olvido.core.tasks import Task
 
 
-def check_request(request: PrivacyRequest, catalogue: Catalogue, now: datetime) -> None:
+def check_request(request: PrivacyRequest, catalogue: Catalogue, taken_at: datetime) -> None:
     """Check what a request means against the deployment.
+
+    Args:
+        request: the request.
+        catalogue: what the deployment declares.
+        taken_at: when the broker took its record; our own time where it does not say that.
 
     Raises:
         Refused: naming the field. An unknown region or purpose never falls back to a default.
@@ -25,20 +30,27 @@ def check_request(request: PrivacyRequest, catalogue: Catalogue, now: datetime) 
     if request.right is Right.UNKNOWN:
         raise Refused(Cause.UNKNOWN_RIGHT, field="right")
     check_handles(request.handles, request.subject_id)
-    check_instant(request.requested_at, now, field="requested_at")
+    ahead_max = catalogue.instants.ahead_max
+    check_instant(request.requested_at, taken_at, field="requested_at", ahead_max=ahead_max)
     _check_places(request.regions, request.boxes, catalogue)
     if not set(request.purposes) <= catalogue.purposes:
         raise Refused(Cause.UNKNOWN_PURPOSE, field="purposes")
 
 
-def check_consent(change: ConsentChange, catalogue: Catalogue, now: datetime) -> None:
+def check_consent(change: ConsentChange, catalogue: Catalogue, taken_at: datetime) -> None:
     """Check what a consent change means against the deployment.
+
+    Args:
+        change: the consent change.
+        catalogue: what the deployment declares.
+        taken_at: when the broker took its record; our own time where it does not say that.
 
     Raises:
         Refused: naming the field. An unknown purpose is never allowed by default.
     """
     check_handles(change.handles, change.subject_id)
-    check_instant(change.occurred_at, now, field="occurred_at")
+    ahead_max = catalogue.instants.ahead_max
+    check_instant(change.occurred_at, taken_at, field="occurred_at", ahead_max=ahead_max)
     _check_places(change.regions, change.boxes, catalogue)
     if change.purpose not in catalogue.purposes:
         raise Refused(Cause.UNKNOWN_PURPOSE, field="purpose")
@@ -66,6 +78,7 @@ def plan_tasks(source: Source, catalogue: Catalogue, *, generation: int = 0) -> 
             handles=source.handles,
             box=boxes[sink.region],
             seal=source.seal,
+            appended_at=source.appended_at,
         )
         for sink in catalogue.sinks
         if what.concerns(sink.purposes) and _concerns(sink, source.regions, kinds)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from olvido.core.events import Seal, SealedBox
+from olvido.core.instants import effective_at
 from olvido.core.rights.names import Action
 from olvido.core.rights.what import What
 from olvido.core.subject import Handle
@@ -44,6 +45,7 @@ class Task:
     handles: tuple[Handle, ...]
     box: SealedBox
     seal: Seal | None = None  # the seal of the event
+    appended_at: datetime | None = None  # when the broker took the event; no seal is over it
 
     @property
     def action(self) -> Action:
@@ -57,8 +59,16 @@ class Task:
 
     @property
     def occurred_at(self) -> datetime:
-        """When the person asked or decided."""
+        """When the person asked or decided, as upstream states it: that is sealed."""
         return self.what.at
+
+    @property
+    def effective_at(self) -> datetime:
+        """Since when it counts: the fence of an erasure, the place of a decision in the order.
+
+        Whoever can write tasks can only make it earlier than what is sealed.
+        """
+        return effective_at(self.what.at, self.appended_at)
 
     @property
     def source_id(self) -> UUID:

@@ -26,8 +26,10 @@ class Consents:
             states = consent_states.latest(transaction, keys)
             others = transaction.rows("request_ids", ids=list(ids))
         changes = {
-            event_id: KnownChange(digest=bytes(digest), place=Place(partition, offset))
-            for event_id, digest, partition, offset in rows
+            event_id: KnownChange(
+                digest=bytes(digest), place=Place(partition, offset), appended_at=appended_at
+            )
+            for event_id, digest, partition, offset, appended_at in rows
         }
         latest = {(state.handle, state.purpose): state for state in states}
         return changes, latest, {request_id for (request_id,) in others}
@@ -57,7 +59,7 @@ class Consents:
                     "insert_consent_changes",
                     **columns(
                         changes, "event_id", "purpose", "decision", "subject_id", "occurred_at", "digest",
-                        partition="place.partition", offset="place.offset",
+                        "appended_at", "late", partition="place.partition", offset="place.offset",
                     ),
                     received_ats=[now] * len(changes),
                 )  # fmt: skip

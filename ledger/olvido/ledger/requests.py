@@ -85,7 +85,7 @@ class Requests:
                     "insert_requests",
                     **columns(
                         requests, "request_id", "right", "subject_id", "requested_at", "state", "digest",
-                        "asked_by",
+                        "asked_by", "appended_at", "late",
                         partition="place.partition", offset="place.offset", task="tasks",
                     ),
                     received_ats=[now] * len(requests),
@@ -111,13 +111,14 @@ class Requests:
 
 
 def _known(row: Sequence[Any]) -> tuple[UUID, KnownRequest]:
-    request_id, digest, partition, offset, subject_id, state, generations = row
+    request_id, digest, partition, offset, subject_id, state, generations, appended_at = row
     return request_id, KnownRequest(
         digest=bytes(digest),
         place=Place(partition, offset),
         subject_id=subject_id,
         state=RequestState(state),
         generations=generations_in(generations),
+        appended_at=appended_at,
     )
 
 

@@ -44,6 +44,7 @@ class KnownChange:
 
     digest: bytes
     place: Place
+    appended_at: datetime | None = None  # when the broker took it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class KnownRequest:
     subject_id: str
     state: RequestState
     generations: Generations
+    appended_at: datetime | None = None  # when the broker took it
 
     @property
     def outcomes(self) -> Outcomes:
@@ -101,6 +103,8 @@ class RequestRow:
     event: bytes
     awaiting: bool
     asked_by: str = ""
+    appended_at: datetime | None = None  # when the broker took it
+    late: bool = False  # so long after what it states that it is shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +128,8 @@ class ConsentRow:
     digest: bytes
     place: Place
     event: bytes
+    appended_at: datetime | None = None  # when the broker took it
+    late: bool = False  # so long after what it states that it is shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

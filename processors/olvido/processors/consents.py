@@ -9,6 +9,7 @@ from olvido.broker.reading import Read
 from olvido.core.catalogue import Catalogue
 from olvido.core.consents import ConsentState, later, states_of
 from olvido.core.events import ConsentChange
+from olvido.core.instants import InstantLimits, is_late
 from olvido.core.plan import check_consent, plan_tasks
 from olvido.core.tasks import Task
 from olvido.ledger.rows import ConsentKey, ConsentRow, KnownChange
@@ -38,8 +39,8 @@ def step(
     the later one is decided where it is applied. The redelivery law holds as for requests.
     """
 
-    def check(read: Read[ConsentChange]) -> None:
-        check_consent(read.value, catalogue, now)
+    def check(read: Read[ConsentChange], taken_at: datetime) -> None:
+        check_consent(read.value, catalogue, taken_at)
         seals.check_source(read.value, sent(read), now)
 
     recognised = recognise(batch, known.changes, known.others, check=check, now=now)
@@ -51,7 +52,7 @@ def step(
         planned = plan_tasks(event.value, catalogue)
         tasks.extend(planned)
         if isinstance(event, New):
-            rows.append(_row(event))
+            rows.append(_row(event, catalogue.instants))
             new_tasks.extend(planned)
         for state in states_of(event.value):
             key = (state.handle, state.purpose)
@@ -72,7 +73,7 @@ def keys_of(batch: Sequence[Read[ConsentChange]]) -> list[tuple[str, str]]:
     return sorted({(handle.value, read.value.purpose) for read in batch for handle in read.value.handles})
 
 
-def _row(event: New[ConsentChange]) -> ConsentRow:
+def _row(event: New[ConsentChange], limits: InstantLimits) -> ConsentRow:
     change = event.value
     return ConsentRow(
         event_id=change.event_id,
@@ -83,4 +84,6 @@ def _row(event: New[ConsentChange]) -> ConsentRow:
         digest=event.digest,
         place=event.place,
         event=event.event,
+        appended_at=change.appended_at,
+        late=is_late(change.occurred_at, event.taken_at, limits.late_after),
     )

@@ -11,6 +11,7 @@ from olvido.core.brake import HeldFor
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import Refused
 from olvido.core.events import PrivacyRequest
+from olvido.core.instants import InstantLimits, is_late
 from olvido.core.lifecycle import FINAL_STATES, Event, RequestState, begin, event_of
 from olvido.core.plan import check_request, plan_tasks
 from olvido.core.requests import needs_verification
@@ -51,8 +52,8 @@ def step(
     nobody knows whether its tasks were sent.
     """
 
-    def check(read: Read[PrivacyRequest]) -> None:
-        check_request(read.value, catalogue, now)
+    def check(read: Read[PrivacyRequest], taken_at: datetime) -> None:
+        check_request(read.value, catalogue, taken_at)
         seals.check_source(read.value, sent(read), now)
 
     recognised = recognise(batch, known.requests, known.others, check=check, now=now)
@@ -68,7 +69,7 @@ def step(
                 planned, happened, row = _start(request, catalogue, now, braked)
                 state = begin(happened)
                 held.extend([row] if row else [])
-                rows.append(_row(event, state, len(planned)))
+                rows.append(_row(event, state, len(planned), catalogue.instants))
                 statuses.append(status_of(request, state, unanswered(planned)))
                 new_tasks.extend(planned)
                 tasks.extend(planned)
@@ -157,7 +158,7 @@ def _principal_of(header: bytes) -> str:
         return NOT_SIGNED
 
 
-def _row(event: New[PrivacyRequest], state: RequestState, tasks: int) -> RequestRow:
+def _row(event: New[PrivacyRequest], state: RequestState, tasks: int, limits: InstantLimits) -> RequestRow:
     request = event.value
     return RequestRow(
         request_id=request.request_id,
@@ -172,4 +173,6 @@ def _row(event: New[PrivacyRequest], state: RequestState, tasks: int) -> Request
         event=event.event,
         awaiting=state is RequestState.IDENTITY_PENDING,
         asked_by=asked_by(request),
+        appended_at=request.appended_at,
+        late=is_late(request.requested_at, event.taken_at, limits.late_after),
     )

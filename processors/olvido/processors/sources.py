@@ -4,12 +4,12 @@ It is the same for requests and for consent changes. What either asks for, their
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from olvido.broker.reading import Read, dead_letter_of
+from olvido.broker.reading import Read, dead_letter_of, first_appended_at
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
 from olvido.core.dead_letters import DeadLetter
@@ -36,6 +36,11 @@ class First(Protocol):
         """Where it was read."""
         ...
 
+    @property
+    def appended_at(self) -> datetime | None:
+        """When the broker took it; None of what was saved before this was kept."""
+        ...
+
 
 V = TypeVar("V", bound=PrivacyRequest | ConsentChange)
 F = TypeVar("F", bound=First)
@@ -50,6 +55,7 @@ class New(Generic[V]):
     place: Place
     digest: bytes
     event: bytes  # as it was read
+    taken_at: datetime  # when the broker took this record; ``value`` has when it took it first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +94,7 @@ def recognise(
     known: Mapping[UUID, F | Refused],
     others: Set[UUID],
     *,
-    check: Callable[[Read[V]], None],
+    check: Callable[[Read[V], datetime], None],
     now: datetime,
 ) -> Recognised[V, F]:
     """Recognise the events of a batch.
@@ -101,7 +107,7 @@ def recognise(
         known: what the ledger knows of their ids, or why that cannot be read.
         others: which of their ids an event of the other kind has.
         check: raises ``Refused`` for an event that does not fit the deployment, or that its principal may
-            not ask for.
+            not ask for. It is given when the broker took the event.
         now: when.
     """
     events: list[New[V] | Again[V, F]] = []
@@ -109,7 +115,8 @@ def recognise(
     letters: list[DeadLetter] = []
     duplicates = 0
     for read in batch:
-        value, source_id = read.value, id_of(read.value)
+        source_id, taken_at = id_of(read.value), taken(read, now)
+        value = replace(read.value, appended_at=first_appended_at(read.received, taken_at))
         place = Place(read.received.partition, read.received.offset)
         first = known.get(source_id)
         try:
@@ -120,20 +127,32 @@ def recognise(
                 raise Refused(Cause.ID_REUSE, field=_id_field(value))
             if not again:
                 # What was saved from here was found good, by whatever clock: ours may be behind that one.
-                check(read)
+                check(read, taken_at)
             digest = digests.get(source_id) if first is None else first.digest
             if digest is None:
                 digest = digests[source_id] = content_digest(value)
-                events.append(New(value=value, place=place, digest=digest, event=sent(read)))
+                events.append(
+                    New(value=value, place=place, digest=digest, event=sent(read), taken_at=taken_at)
+                )
             elif not same_content(value, digest):
                 raise Refused(Cause.ID_REUSE, field=_id_field(value))
             elif first is not None and again:
-                events.append(Again(value=value, first=first))
+                # As it was saved the first time: its tasks must ask for the same again.
+                as_saved = replace(read.value, appended_at=first.appended_at)
+                events.append(Again(value=as_saved, first=first))
             else:
                 duplicates += 1
         except Refused as refused:
             letters.append(dead_letter_of(read.received, refused, group=PROCESSORS_GROUP, now=now))
     return Recognised(events=tuple(events), dead_letters=tuple(letters), duplicates=duplicates)
+
+
+def taken(read: Read[V], now: datetime) -> datetime:
+    """When the broker took a record. Where its topic has its writers' times instead: when we handle it.
+
+    Nothing that it states can be later than either.
+    """
+    return read.received.appended_at or now
 
 
 def sent(read: Read[V]) -> bytes:

@@ -95,7 +95,7 @@ def step(
         stored = known.verifications.get(key)
         again = stored is not None and (stored.event_id, stored.place) == (verification.event_id, given.place)
         try:
-            request = _checked(given, known.requests.get(request_id), seals, now, again=again)
+            request = _checked(given, known.requests.get(request_id), catalogue, seals, now, again=again)
         except Refused as refused:
             if given.received is not None:
                 letters.append(dead_letter_of(given.received, refused, group=PROCESSORS_GROUP, now=now))
@@ -146,7 +146,13 @@ def _erasures(
 
 
 def _checked(
-    given: Given, request: KnownRequest | Refused | None, seals: ControlSeals, now: datetime, *, again: bool
+    given: Given,
+    request: KnownRequest | Refused | None,
+    catalogue: Catalogue,
+    seals: ControlSeals,
+    now: datetime,
+    *,
+    again: bool,
 ) -> KnownRequest | None:
     """The request of a verification, where it is known, once it was checked who verified whom, and when.
 
@@ -157,7 +163,10 @@ def _checked(
     if isinstance(request, Refused):
         raise request
     if not again:  # what was saved from here was found good, by a clock that may be ahead of ours
-        check_instant(given.verification.verified.verified_at, now, field="verified.verified_at")
+        verified_at = given.verification.verified.verified_at
+        taken_at = (given.received.appended_at if given.received is not None else None) or now
+        ahead_max = catalogue.instants.ahead_max
+        check_instant(verified_at, taken_at, field="verified.verified_at", ahead_max=ahead_max)
         if given.received is not None:
             seals.check_verification(given.verification, given.received.value or b"", now)
     if request is not None and request.subject_id != given.verification.subject_id:

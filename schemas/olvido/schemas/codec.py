@@ -13,7 +13,8 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -52,6 +53,9 @@ from olvido.schemas.written import UNREADABLE, NewerSymbol, reader_of, writer_of
 
 VALUE_BYTES_MAX = 64 * 1024  # a quarter of it is already thirty identities in eight regions
 SINGLE_OBJECT = b"\xc3\x01"  # how Avro's single-object encoding begins; the fingerprint and the body follow
+APPENDED = b"\x02"  # how an event is kept with the broker's time: eight bytes of microseconds, then the event
+APPENDED_BYTES = len(APPENDED) + 8
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ASK_AGAIN_AFTER_S = 30.0  # so often at most an id that is new here leads to questions, however many there are
 
 T = TypeVar("T")
@@ -91,20 +95,32 @@ class Codec(Generic[T]):
         assert data is not None
         return self._read(data, 5, self._version(schema_id))
 
-    def stored(self, data: bytes) -> bytes:
+    def stored(self, data: bytes, appended_at: datetime | None = None) -> bytes:
         """A record that was decoded, as it is kept: its schema's fingerprint in place of the registry's id.
 
         A registry that is made anew gives other ids, and all that was kept under the old ones would be lost.
+
+        Args:
+            data: the record.
+            appended_at: when the broker took it, which is kept with it.
         """
-        return SINGLE_OBJECT + self._version(_framed_id(data)).fingerprint + data[5:]
+        kept = SINGLE_OBJECT + self._version(_framed_id(data)).fingerprint + data[5:]
+        return kept if appended_at is None else APPENDED + _micros(appended_at).to_bytes(8, "big") + kept
 
     def decode_stored(self, kept: bytes) -> T:
         """Read strictly what ``stored`` gave; or a record as it was kept before, under the registry's id.
+
+        An event has its ``appended_at``, if that was kept with it.
 
         Raises:
             Refused: one of the causes about the wire.
             Unavailable: it stands under an id that is new here, and the registry does not answer.
         """
+        if kept.startswith(APPENDED):
+            value: Any = self.decode_stored(kept[APPENDED_BYTES:])
+            micros = int.from_bytes(kept[len(APPENDED) : APPENDED_BYTES], "big")
+            stamped: T = replace(value, appended_at=EPOCH + timedelta(microseconds=micros))
+            return stamped
         if not kept.startswith(SINGLE_OBJECT):
             return self.decode(kept)
         start = len(SINGLE_OBJECT) + FINGERPRINT_BYTES
@@ -167,6 +183,10 @@ class Codec(Generic[T]):
 def _made_for(schema: str) -> tuple[Callable[[bytes, int], Any], Callable[[Any], bytes]]:
     own = json.loads(schema_text(schema))
     return reader_of(own), writer_of(own)
+
+
+def _micros(instant: datetime) -> int:
+    return (instant - EPOCH) // timedelta(microseconds=1)
 
 
 def _framed_id(data: bytes | None) -> int:
@@ -329,6 +349,7 @@ _REST = (
     "purposes",
     "decision",
     "policy_version",
+    "appended_at",
 )
 _write_box = _writer_of_fields(["box"])
 _write_rest = _writer_of_fields(_REST)

@@ -62,6 +62,7 @@ def _task(
     purposes: tuple[str, ...],
     decision: Decision | None,
     policy_version: str,
+    appended_at: datetime | None,
 ) -> Task:
     """A task out of what the wire says: refused if it has what its action does not have.
 
@@ -79,6 +80,7 @@ def _task(
         handles=handles,
         box=box,
         seal=seal,
+        appended_at=appended_at,
     )
 
 

@@ -324,7 +324,7 @@ def _task(one: OpenedTask, key: str, kinds: Set[IdentityKind]) -> dict[str, obje
     return {
         "idempotency_key": key,
         "action": task.action.value,
-        "occurred_at": task.occurred_at.isoformat(),
+        "occurred_at": task.effective_at.isoformat(),
         "purposes": list(asked.purposes),
         "decision": asked.decision.value if asked.decision else None,
         "policy_version": asked.policy_version,
@@ -342,7 +342,7 @@ def _task(one: OpenedTask, key: str, kinds: Set[IdentityKind]) -> dict[str, obje
 def _lookup(one: OpenedTask, key: str, kinds: Set[IdentityKind]) -> dict[str, object]:
     return {
         "idempotency_key": key,
-        "occurred_at": one.task.occurred_at.isoformat(),
+        "occurred_at": one.task.effective_at.isoformat(),
         "identities": _identities(one, kinds),
     }
 

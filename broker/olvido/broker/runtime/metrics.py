@@ -84,6 +84,16 @@ UNSIGNED = Counter(
     "olvido_unsigned", "Records taken though no principal signed them: accept_unsigned_until allows it",
     ["group"], registry=REGISTRY,
 )  # fmt: skip
+LATE = Counter(
+    "olvido_late_events",
+    "Requests and consent changes that the broker took later than instants.late_after_s after their instant",
+    ["topic"], registry=REGISTRY,
+)  # fmt: skip
+UNTIMED = Counter(
+    "olvido_untimed_records",
+    "Records with their writer's time and not the broker's: the topic is not as it is declared", ["topic"],
+    registry=REGISTRY,
+)  # fmt: skip
 RECEIPTS = Counter("olvido_receipts", "Receipts that settled a task", ["sink", "outcome"], registry=REGISTRY)
 TIME_TO_ERASE = Histogram(
     "olvido_time_to_erase_seconds", "From the request to the moment a sink had carried out the erasure",

@@ -1,7 +1,6 @@
 """Erasure (GDPR art. 17)."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar
 
 from olvido.core.outcomes import Outcome
@@ -20,8 +19,3 @@ class Erase(OfRequest):
     lasting: ClassVar[bool] = True
     backfilled: ClassVar[bool] = True
     gone: ClassVar[frozenset[Outcome]] = done
-
-    @property
-    def fence(self) -> datetime:
-        """What the person did after this instant stays."""
-        return self.asked_at

@@ -3,7 +3,7 @@
 -- subject, and those whose stored event names one of their handles. No index has that; it reads what it skips.
 -- `verified` counts the sinks whose later look found nothing of the newest task. It is worked out for what is listed alone.
 select r.request_id, r.right_, r.subject_id, r.state, r.tasks, r.answered, r.requested_at, r.received_at,
-       r.finished_at, r.finished_at is null and r.requested_at < %(due_before)s as overdue,
+       r.appended_at, r.late, r.finished_at, r.finished_at is null and r.requested_at < %(due_before)s as overdue,
        (select count(*)
         from (select distinct on (sink) * from tasks where source_id = r.request_id order by sink, generation desc) t
         ${looked_at}
@@ -26,9 +26,11 @@ limit %(limit)s;
 
 -- name: consents_of
 -- What stands about each purpose for some handles.
-select handle, purpose, decision, occurred_at, event_id, policy_version
-from consents where handle = any(%(handles)s::text[])
-order by handle, purpose;
+select c.handle, c.purpose, c.decision, c.occurred_at, c.event_id, c.policy_version, coalesce(g.late, false) as late
+from consents c
+left join consent_changes g on g.event_id = c.event_id
+where c.handle = any(%(handles)s::text[])
+order by c.handle, c.purpose;
 
 -- name: operation_names
 -- The names of replays, restores and backfills, newest first.
@@ -110,7 +112,8 @@ select verb, count(*) as acts, max(at) as newest_at from acts group by verb orde
 
 -- name: show_request
 -- One request.
-select request_id, right_, subject_id, state, tasks, answered, requested_at, received_at, finished_at
+select request_id, right_, subject_id, state, tasks, answered, requested_at, appended_at, late, received_at,
+       finished_at
 from requests where request_id = %(id)s;
 
 -- name: show_tasks

@@ -1,7 +1,7 @@
 -- name: requests_known
 -- What is known of some request ids: digest, coordinates, where they stand and what their sinks have answered.
 select r.request_id, r.digest, r.source_partition, r.source_offset, r.subject_id, r.state,
-       coalesce(${generations}, '{}')
+       coalesce(${generations}, '{}'), r.appended_at
 from requests r
 where r.request_id = any(%(ids)s::uuid[]);
 
@@ -12,11 +12,12 @@ select event_id from consent_changes where event_id = any(%(ids)s::uuid[]);
 -- name: insert_requests
 -- Insert requests; one that is there already is left alone and not returned.
 insert into requests (request_id, right_, subject_id, requested_at, received_at, state, tasks,
-                      finished_at, digest, source_partition, source_offset, asked_by)
+                      finished_at, digest, source_partition, source_offset, asked_by, appended_at, late)
 select * from unnest(%(request_ids)s::uuid[], %(rights)s::text[], %(subject_ids)s::text[],
                      %(requested_ats)s::timestamptz[], %(received_ats)s::timestamptz[], %(states)s::text[],
                      %(tasks)s::int[], %(finished_ats)s::timestamptz[], %(digests)s::bytea[],
-                     %(partitions)s::int[], %(offsets)s::bigint[], %(asked_bys)s::text[])
+                     %(partitions)s::int[], %(offsets)s::bigint[], %(asked_bys)s::text[], %(appended_ats)s::timestamptz[],
+                     %(lates)s::bool[])
 on conflict do nothing
 returning request_id;
 

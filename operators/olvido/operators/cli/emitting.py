@@ -175,7 +175,7 @@ def consent_show(person: Identities, output: Form = Output.TABLE) -> None:
 
     declared = deployment()
     consents = consents_of(declared, handles_of(declared, person.required()))
-    columns = ("purpose", "decision", "occurred_at", "identity", "policy_version")
+    columns = ("purpose", "decision", "occurred_at", "identity", "policy_version", "late")
     show(consents, columns, output=output, empty="nothing is known of any consent of this person")
 
 

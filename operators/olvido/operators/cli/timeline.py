@@ -16,7 +16,7 @@ from olvido.operators.cli.output import console
 from olvido.operators.desk.text import span, text_of
 
 if TYPE_CHECKING:
-    from olvido.operators.desk.requests import Letter, LookView, Story, TaskView
+    from olvido.operators.desk.requests import Letter, LookView, Request, Story, TaskView
 
 BAR = 24  # columns for the longest
 NAME_MAX = 24
@@ -39,6 +39,7 @@ def moments_of(story: "Story") -> list[Moment]:
     request = story.request
     moments = [
         Moment(at=request.requested_at, what=f"asked for: {request.right}"),
+        *_late(request),
         Moment(at=request.received_at, what="received here"),
         *(
             Moment(at=row.verified_at, what=f"verified that it is this person ({row.method})")
@@ -52,6 +53,11 @@ def moments_of(story: "Story") -> list[Moment]:
     if request.finished_at is not None:
         moments.append(Moment(at=request.finished_at, what=f"finished: {request.state}"))
     return sorted(moments, key=lambda moment: moment.at)
+
+
+def _late(request: "Request") -> Iterator[Moment]:
+    if request.late and request.appended_at is not None:
+        yield Moment(at=request.appended_at, what="taken by the broker, late")
 
 
 def _sent(tasks: "Sequence[TaskView]") -> Iterator[Moment]:

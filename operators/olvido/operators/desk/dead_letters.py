@@ -386,7 +386,9 @@ def _again(found: LetterWithRecord) -> Record:
     """A record as it was, with a header that says where it stood first and how often it was refused."""
     record = found.record
     assert record is not None, "what is not there is not sent"
-    redrive = Redrive(redrive_of(record).origin, found.letter.attempts)
+    before = redrive_of(record)
+    # The broker takes it a second time. Its decision keeps its place among those made meanwhile.
+    redrive = Redrive(before.origin, found.letter.attempts, before.appended_at or record.appended_at)
     headers = [(name, content or b"") for name, content in sent_headers(record)]
     # A record without a key, which nobody can handle either, gets an empty one.
     return Record(

@@ -21,10 +21,11 @@ class StandingConsent:
     identity: str  # the kind of identity that it is kept under, such as email
     purpose: str
     decision: str
-    occurred_at: datetime
+    occurred_at: datetime  # its place in the order
     policy_version: str
     event_id: UUID
     handle: str
+    late: bool  # the broker took it so long after that a person should know
 
 
 def handles_of(declared: Deployment, identities: Mapping[str, str]) -> tuple[Handle, ...]:

@@ -44,7 +44,9 @@ class Request:
     state: str
     tasks: int
     answered: int
-    requested_at: datetime
+    requested_at: datetime  # as upstream states it
+    appended_at: datetime | None  # when the broker took it; None of what was saved before that was kept
+    late: bool  # the broker took it so long after that a person should know
     received_at: datetime
     finished_at: datetime | None
 

@@ -32,6 +32,7 @@ from olvido.schemas.topics import CANARIES
 logger = logging.getLogger("olvido.processors")
 
 RECORDS_MAX = 1000
+LOG_APPEND_TIME = 1  # of a record's timestamp_type: the broker set it
 WITHIN_S = 0.05
 PATIENCE = timedelta(minutes=4)  # below the group's patience with us; then a fresh start is cheaper
 EXIT_BUG = 70  # EX_SOFTWARE
@@ -185,5 +186,6 @@ def _received(message: Any) -> Received:  # noqa: ANN401
     headers = message.headers or ()
     pairs = headers.items() if isinstance(headers, dict) else headers
     return Received(
-        message.topic, message.partition, message.offset, message.key, message.value, tuple(pairs)
-    )
+        message.topic, message.partition, message.offset, message.key, message.value, tuple(pairs),
+        round(message.timestamp * 1000), by_broker=message.timestamp_type == LOG_APPEND_TIME,
+    )  # fmt: skip

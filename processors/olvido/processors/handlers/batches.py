@@ -17,6 +17,7 @@ from uuid import UUID
 
 from olvido.broker.contract import Received
 from olvido.broker.reading import Read, read_batch
+from olvido.broker.runtime.metrics import LATE, UNTIMED
 from olvido.broker.runtime.tracing import HandOn, following
 from olvido.core.brake import HeldFor
 from olvido.core.catalogue import Catalogue
@@ -77,6 +78,7 @@ class BatchHandler(ABC, Generic[V, R]):
             # Killed before its end: the batch comes again, or it is a hole, and all of it is published again.
             self._publication.send(prepared, handled=handled(batch))
         log_refusals(self.codec.topic.name, batch, planned.duplicates, [*letters, *planned.dead_letters])
+        count_times(self.codec.topic.name, batch, late=sum(row.late for row in planned.rows))
 
     @abstractmethod
     def plan(self, read: Sequence[Read[V]], now: datetime, braked: Mapping[UUID, HeldFor]) -> Planned[R]:
@@ -97,7 +99,7 @@ class BatchHandler(ABC, Generic[V, R]):
         """
 
     def _stored(self, rows: Sequence[R]) -> list[R]:
-        return [replace(row, event=self.codec.stored(row.event)) for row in rows]
+        return [replace(row, event=self.codec.stored(row.event, row.appended_at)) for row in rows]
 
     def _plan_and_save(
         self, read: Sequence[Read[V]], letters: Sequence[DeadLetter], now: datetime, hand_on: HandOn,
@@ -204,6 +206,19 @@ def until_not_overtaken(save: Callable[[Mapping[UUID, HeldFor]], T]) -> T:
         except Overtaken:
             continue
     raise Unavailable("another process keeps saving the same ids; it holds this partition by now")
+
+
+def count_times(topic: str, batch: Sequence[Received], *, late: int) -> None:
+    """Count what came late, and what the broker has written no time on: that can be mended, and is said."""
+    LATE.labels(topic).inc(late)
+    untimed = sum(record.appended_at is None for record in batch)
+    UNTIMED.labels(topic).inc(untimed)
+    if untimed:
+        logger.warning(
+            "%s: %d of %d have their writers' times and not the broker's; they count as taken now. "
+            "Run: olvido topics apply",
+            topic, untimed, len(batch),
+        )  # fmt: skip
 
 
 def log_refusals(

@@ -39,6 +39,7 @@ from olvido.core.brake import Limits
 from olvido.core.canary_people import ADDRESS
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, did_you_mean
+from olvido.core.instants import AHEAD_MAX, LATE_AFTER, InstantLimits
 from olvido.core.loopback import is_loopback
 from olvido.core.principals import Principal, Role
 from olvido.core.rates import rate_of
@@ -292,6 +293,14 @@ class BrakeSection(_Section):
     erase_after_s: float = Field(default=0.0, ge=0)  # a grace period before any sink is asked
 
 
+class InstantsSection(_Section):
+    """How far the instants that events state may be from the time at which the broker took them."""
+
+    # Other bounds count on that no clock is further ahead than this, so a deployment may only narrow it.
+    ahead_max_s: float = Field(default=AHEAD_MAX.total_seconds(), gt=0, le=AHEAD_MAX.total_seconds())
+    late_after_s: float = Field(default=LATE_AFTER.total_seconds(), gt=0)
+
+
 class ReconcilerSection(_Section):
     """How soon a task without a receipt is sent again, at first; the delay doubles."""
 
@@ -408,6 +417,7 @@ class Deployment(Connections):
     principals: dict[str, PrincipalSection] = Field(default_factory=dict)
     accept_unsigned_until: date | None = None  # until when what no principal signed is taken; None: it is not
     brake: BrakeSection = BrakeSection()
+    instants: InstantsSection = InstantsSection()
     reconciler: ReconcilerSection = ReconcilerSection()
     sinks: dict[str, SinkSection] = Field(min_length=1)
 
@@ -517,6 +527,10 @@ class Deployment(Connections):
                 erasures_per_hour_of_one=self.brake.erasures_per_hour_of_one,
                 erasures_per_hour=self.brake.erasures_per_hour,
                 erase_after=timedelta(seconds=self.brake.erase_after_s),
+            ),
+            instants=InstantLimits(
+                ahead_max=timedelta(seconds=self.instants.ahead_max_s),
+                late_after=timedelta(seconds=self.instants.late_after_s),
             ),
         )
 

@@ -94,7 +94,7 @@ def _states(task: Task) -> Iterator[ConsentState]:
             handle=handle.value,
             purpose=what.purpose,
             decision=what.decision,
-            occurred_at=what.occurred_at,
+            occurred_at=task.effective_at,
             event_id=task.source_id,
             policy_version=what.policy_version,
         )

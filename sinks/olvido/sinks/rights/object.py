@@ -22,7 +22,7 @@ class ObjectInTables:
                 for handle in task.task.handles:
                     objections.setdefault(
                         (handle.value, purpose),
-                        (handle.value, purpose, task.task.occurred_at, task.task.source_id),
+                        (handle.value, purpose, task.task.effective_at, task.task.source_id),
                     )
         if objections:
             target.rows.save_objections([objections[pair] for pair in sorted(objections)])
@@ -44,9 +44,8 @@ def _covered(task: TaskProgress, target: Target) -> Sequence[str]:
     used = [purpose for purpose in asked if purpose in target.purposes]
     covered = [purpose for purpose in used if target.data_map.objects_to(purpose)]
     missing = [purpose for purpose in used if purpose not in covered]
-    task.marks = tuple(
-        PurposeMark(purpose, Mark.OBJECTED, task.task.occurred_at, task.task.source_id) for purpose in covered
-    )
+    at, request_id = task.task.effective_at, task.task.source_id
+    task.marks = tuple(PurposeMark(purpose, Mark.OBJECTED, at, request_id) for purpose in covered)
     if not used:
         task.close(Outcome.NOT_FOUND, f"nothing here is used for {listed(asked)}")
     elif not covered:

@@ -51,8 +51,8 @@ class TaskProgress:
 
     @property
     def fence(self) -> datetime | None:
-        """Rows newer than this are not found."""
-        return self.task.what.fence if isinstance(self.task.what, Erase) else None
+        """Rows newer than this are not found: what the person did afterwards stays."""
+        return self.task.effective_at if isinstance(self.task.what, Erase) else None
 
     @property
     def erases(self) -> bool:

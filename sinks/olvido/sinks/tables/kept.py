@@ -181,7 +181,8 @@ def written(tasks: Sequence[Task]) -> str:
         "request_ids": [str(task.source_id) for task in tasks],
         "subject_ids": [task.subject_id for task in tasks],
         "handles": [[(one.kind, one.value) for one in task.handles] for task in tasks],
-        "asked_at": [task.occurred_at.isoformat() for task in tasks],  # the fence
+        "asked_at": [task.occurred_at.isoformat() for task in tasks],
+        "appended_at": [task.appended_at and task.appended_at.isoformat() for task in tasks],
         "regions": [box.region for box in boxes],
         "key_ids": [box.key_id for box in boxes],
         "wrapped_keys": [b64encode(box.wrapped_key).decode() for box in boxes],
@@ -195,6 +196,8 @@ def written(tasks: Sequence[Task]) -> str:
 def read(text: str, sink: str) -> Sequence[Task]:
     """The tasks that were written."""
     columns = json.loads(text)
+    # What was kept before this was has none.
+    appended_at = columns.get("appended_at") or [None] * len(columns["task_ids"])
     found = []
     for n, task_id in enumerate(columns["task_ids"]):
         task = Task(
@@ -215,6 +218,7 @@ def read(text: str, sink: str) -> Sequence[Task]:
                 ciphertext=b64decode(columns["ciphertexts"][n]),
             ),
             seal=seal_in(b64decode(columns["seals"][n])),
+            appended_at=utc(at) if (at := appended_at[n]) else None,
         )
         found.append(task)
     return found

@@ -96,6 +96,7 @@ def _written(task: Task) -> str:
             "source_id": str(task.source_id),
             "action": task.action.value,
             "at": task.occurred_at.isoformat(),
+            "appended_at": task.appended_at and task.appended_at.isoformat(),
             "purposes": list(asked.purposes),
             "decision": asked.decision and asked.decision.value,
             "policy_version": asked.policy_version,
@@ -115,6 +116,7 @@ def _read(text: str, sink: str) -> Task:
     decision = given["decision"] and Decision(given["decision"])
     particulars = Particulars(tuple(given["purposes"]), decision, given["policy_version"])
     wrapped_key, nonce, ciphertext = map(b64decode, given["box"])
+    appended_at = given.get("appended_at")  # what was kept before this was has none
     return Task(
         task_id=UUID(given["task_id"]),
         generation=given["generation"],
@@ -128,4 +130,5 @@ def _read(text: str, sink: str) -> Task:
             ciphertext=ciphertext,
         ),
         seal=seal_in(b64decode(given["seal"])),
+        appended_at=utc(appended_at) if appended_at else None,
     )  # fmt: skip

@@ -2,9 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
+from olvido.broker.contract import Received
 from olvido.broker.ranges import read_range
+from olvido.broker.reading import first_appended_at
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, PrivacyRequest
@@ -80,6 +83,15 @@ class Issuer:
         """
         return self._codecs[topic].decode(value)
 
+    def read_record(self, record: Received) -> Event:
+        """An event out of its record, with the time at which the broker took it first.
+
+        Raises:
+            Refused: it is none.
+        """
+        event, taken_at = self.read(record.topic, record.value), record.appended_at
+        return event if taken_at is None else replace(event, appended_at=first_appended_at(record, taken_at))
+
     def _planned(self, event: Event, source: ReplaySource) -> dict[str, Task]:
         generations = {generation for generation, _ in source.tasks.values()}
         return {
@@ -94,15 +106,16 @@ class Issuer:
         on_topic = self._on_topic([source for source in sources if source.event is None and source.on_topic])
         found: dict[UUID, Event | str] = {}
         for source in sources:
-            value = on_topic.get((source.topic, source.partition, source.offset))
-            if source.event is None and value is None:
+            record = on_topic.get((source.topic, source.partition, source.offset))
+            if source.event is None and record is None:
                 found[source.source_id] = "neither the ledger nor the topic holds the event any more"
                 continue
             try:
                 if source.event is not None:
                     event = self._codecs[source.topic].decode_stored(source.event)
                 else:
-                    event = self.read(source.topic, value)
+                    assert record is not None, "one of the two is there"
+                    event = self.read_record(record)
             except Refused as refused:
                 found[source.source_id] = f"the event cannot be read any more: {refused.cause.value}"
             else:
@@ -111,12 +124,12 @@ class Issuer:
                 found[source.source_id] = event if same else "the topic holds another event in its place"
         return found
 
-    def _on_topic(self, sources: Sequence[ReplaySource]) -> dict[tuple[str, int, int], bytes]:
+    def _on_topic(self, sources: Sequence[ReplaySource]) -> dict[tuple[str, int, int], Received]:
         by_place: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
         for one in ranges_of((source.topic, source.partition, source.offset) for source in sources):
             by_place[one.topic, one.partition].append((one.low, one.high))
         return {
-            (topic, partition, record.offset): record.value
+            (topic, partition, record.offset): record
             for (topic, partition), ranges in by_place.items()
             for record in read_range(self._kafka, topic, partition, ranges)
             if record.value is not None
