@@ -14,7 +14,7 @@ from uuid import UUID
 import psycopg2
 import pytest
 from sinks.looking import Boxes
-from sinks.shop import ASKED_AT, CHILD_OF_CUSTOMER, LATER, LONG_AGO, TABLES, a_customer
+from sinks.shop import ASKED_AT, CHILD_OF_CUSTOMER, LATER, LONG_AGO, TABLES, a_customer, a_task, identities
 from sinks.targets import PostgresTarget, make_sink
 from values import Journal
 
@@ -22,6 +22,7 @@ from olvido.broker.runtime.metrics import REGISTRY
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.core.looks import LaterLook, LookResult
 from olvido.core.outcomes import Outcome
+from olvido.core.rights.names import Action
 from olvido.sinks import looks
 from olvido.sinks.contract import OpenedTask
 from olvido.sinks.rights import erase, orphans
@@ -240,6 +241,25 @@ def test_a_row_that_hangs_on_a_deleted_one_without_a_foreign_key_is_found_and_er
     shop.target.run("INSERT INTO contacts VALUES (1, 1, 'once more')")
     shop.pass_time(HOUR)
     assert results(shop.step()) == {(AN_ID, 1): "found_again"}
+
+
+def test_with_a_row_that_hangs_on_a_deleted_one_goes_what_hangs_on_it(in_postgres: Shop):
+    """It was left behind, and nothing led to it any more."""
+    shop = in_postgres
+    shop.target.run("CREATE TABLE calls (id bigint PRIMARY KEY, contact_id bigint REFERENCES contacts)")
+    calls = {"key": "id", "parent": {"table": "contacts", "column": "contact_id"}, "erase": "delete"}
+    shop.sink = shop.another({**TABLES, "calls": calls})
+    shop.erase(shop.boxes.erasure(customer_id="C-1", source_id=AN_ID))
+    shop.target.run("INSERT INTO contacts VALUES (1, 1, 'put in while the erasure ran'), (3, 3, 'another')")
+    shop.target.run("INSERT INTO calls VALUES (1, 1), (2, 3)")
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {(AN_ID, 0): "found_again"}
+    another = a_task(Action.RESTRICT, identities(email="person2@example.com"))
+    again = shop.boxes.erasure(customer_id="C-1", source_id=AN_ID, generation=1)
+    [_, receipt] = shop.sink.apply([another, again])
+    assert receipt.outcome is Outcome.ERASED
+    assert receipt.counts == {"contacts.deleted": 1, "calls.deleted": 1}
+    assert shop.target.rows("calls") == [(2, 3)]
 
 
 EMPTIED = {"erase": "anonymise", "null": ["customer_no", "email", "phone"]}

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import lru_cache
 
 from olvido.core.causes import Cause
@@ -38,11 +39,11 @@ class EraseInTables:
         the map. Then the rows are read back, what is found again is erased once more, and the second time
         nothing may be.
         """
+        found = _with_orphans(tasks, found, target)
         asking = {task.n: task for task in tasks if task.n not in found.judgement.held}
         for task in tasks:
             if task.n not in asking:
                 task.nothing_done(HELD)
-        found.joint.update(_erase_orphans(asking, target))
         _Erasure(asking, found, target).carry_out()
         if any(target.acted_on(name) for name in target.data_map.tables):
             self._read_back(asking, found, target)
@@ -280,27 +281,36 @@ class _Erasure:
             self._rows.journal.forget_shared_rows(name, [row_key(key) for key in left])
 
 
-def _erase_orphans(asking: Mapping[int, TaskProgress], target: Target) -> Set[int]:
-    """What was found again may hang on rows that an earlier generation of the task has dealt with.
-
-    Returns:
-        The tasks with rows of that kind which may be of a new life, and stay.
-    """
-    again = [task for task in asking.values() if task.task.generation]
-    uncertain: set[int] = set()
+def _with_orphans(tasks: Sequence[TaskProgress], found: Found, target: Target) -> Found:
+    """Add what hangs on rows that earlier generations of the tasks have dealt with, and all below it."""
+    again = [task for task in tasks if task.task.generation and task.n not in found.judgement.held]
     if not again:
-        return uncertain
+        return found
     recall_keys(target.rows, [task.task for task in again])
+    asking = {task.n: task for task in again}
     gone = {task.n: target.rows.gone[task.task.key] for task in again if task.task.key in target.rows.gone}
+    uncertain: set[int] = set()
+    roots = {name: dict(rows) for name, rows in found.judgement.roots.items()}
+    added = False
     for way in orphans(target, gone, {n: asking[n].fence for n in gone}):
         if not way.certain:
             uncertain.update(way.owners)
-            continue
-        counts = target.rows.erase(way.table, way.number, way.reached)
-        for place, count in counts.items():
-            done = target.data_map.tables[way.table].erase.done
-            asking[way.owners[place]].count(f"{way.table}.{done}", count)
-    return uncertain
+        elif way.number is BY_KEY:
+            added = True
+            mine = roots.setdefault(way.table, {})
+            for n, child in zip(way.owners, way.children, strict=True):
+                owners = mine[child.key].owners if child.key in mine else ()
+                mine[child.key] = Row((tuple(sorted({*owners, n})),), child.shares)
+        else:
+            # Nothing hangs on these, or they would be known by their keys.
+            counts = target.rows.erase(way.table, way.number, way.reached)
+            for place, count in counts.items():
+                done = target.data_map.tables[way.table].erase.done
+                asking[way.owners[place]].count(f"{way.table}.{done}", count)
+    if added:
+        found = target.owned(found.tasks.values(), replace(found.judgement, roots=roots))
+    found.joint.update(uncertain)
+    return found
 
 
 def _close(asking: Mapping[int, TaskProgress], found: Found, target: Target) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from olvido.core.tasks import Task
 from olvido.sinks.rights.target import Target
 from olvido.sinks.tables.data_map import ErasureMethod
-from olvido.sinks.tables.engine import BY_KEY, Reached, TableRows
+from olvido.sinks.tables.engine import BY_KEY, Child, Reached, TableRows
 from olvido.sinks.tables.kept import DeletedKeys, KeptErasures
 
 KEYS_MAX = 1000  # of a person's rows in one table; of more nothing later can be said for certain
@@ -27,6 +27,7 @@ class Way(NamedTuple):
     owners: Sequence[int]  # whose the rows above were
     reached: Sequence[Reached]
     certain: bool  # that they are not of a new life
+    children: Sequence[Child] = ()  # the rows, each with its owner, where they are reached by their own keys
 
 
 class _Loose(NamedTuple):
@@ -92,7 +93,8 @@ def orphans(
         certain = way.deleted or target.rows.statements.leaves_newer(way.table, way.number)
         if by_key:
             whose = [owners[child.place] for child in children]
-            yield Way(way.table, BY_KEY, whose, [(child.key, None) for child in children], certain)
+            themselves = [(child.key, None) for child in children]
+            yield Way(way.table, BY_KEY, whose, themselves, certain, children)
             continue
         # By the row above, those that were emptied before would be counted once more.
         certain = certain and (way.deleted or table.erase is ErasureMethod.DELETE)

@@ -22,6 +22,7 @@ Owned = Mapping[str, Mapping[Key, Row]]  # by table, then by key
 class Found:
     """The rows of a batch: which name its people, and which are theirs."""
 
+    tasks: Mapping[int, TaskProgress]
     judgement: Judgement
     owned: Owned
     naming: Mapping[str, Set[int]]  # by table: the tasks that name a row of their own person there
@@ -166,7 +167,7 @@ class Target:
                     judgement.others.add(match.n)
         # Only now: a row at which theirs point may be theirs by another way.
         joint.update(n for name, rows in pointing.items() for n in _left_out(rows, owned[name]))
-        return Found(judgement, owned, naming, joint, common, held)
+        return Found(by_place, judgement, owned, naming, joint, common, held)
 
     def _add_children(
         self,
