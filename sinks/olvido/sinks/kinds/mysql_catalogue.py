@@ -17,7 +17,7 @@ TEXT_MAX = 2000  # characters of a value that is asked for: MariaDB cuts a longe
 BYTES = ("binary", "varbinary")
 _SIZES = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
-_FAMILIES: Mapping[str, TypeFamily] = {
+FAMILIES: Mapping[str, TypeFamily] = {
     **dict.fromkeys(_TEXTS, TypeFamily.TEXT),
     **dict.fromkeys(_SIZES, TypeFamily.INTEGER),
     "decimal": TypeFamily.NUMERIC,
@@ -151,7 +151,7 @@ def _columns(cur: Cursor, data_map: DataMap) -> Mapping[str, dict[str, Column]]:
 def _family(kind: str, charset: str | None) -> TypeFamily:
     if kind in _TEXTS and charset is None:
         return TypeFamily.OTHER
-    return TypeFamily.EXACT if kind == "enum" else _FAMILIES.get(kind, TypeFamily.OTHER)
+    return TypeFamily.EXACT if kind == "enum" else FAMILIES.get(kind, TypeFamily.OTHER)
 
 
 def _plain(kind: str, full: str, charset: str | None, collation: str | None) -> str:
