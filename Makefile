@@ -30,7 +30,7 @@ check: .venv/.ready ## formatter, linter, types, import directions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory -j 2 mypy pyright
+	@$(MAKE) --no-print-directory -j 3 mypy pyright $(BESIDE)
 
 mypy: .venv/.ready
 	$(BIN)/mypy $(ROOMS) examples tools
@@ -48,7 +48,14 @@ PYTEST := $(BIN)/pytest --numprocesses $(or $(WORKERS),4) $(if $(JUNIT),--junitx
 training: .venv/.ready
 	@$(BIN)/python -m olvido.operators.local.training
 
-test: check training ## everything that guards a change, on the real parts
+# Once a set-up: else each worker would compile all tests, and all of them the same ones at the same time. A file
+# that cannot be collected is an error of the run itself.
+.venv/.compiled-tests: .venv/.ready
+	@$(BIN)/pytest --collect-only --quiet > /dev/null || true
+	@touch $@
+
+test: BESIDE = training .venv/.compiled-tests
+test: check ## everything that guards a change, on the real parts
 	$(PYTEST) -m "not proof"
 
 proof: .venv/.ready training ## what proves at length: worlds, kills, bugs, demo, wheel
