@@ -31,7 +31,7 @@ def plant(name: str) -> None:
 
 def put_healers_off() -> None:
     """Without the reconciler, the offset audit and the watchdog, which begins anew who commits no more."""
-    from olvido.processors.audit import Audit
+    from olvido.processors.offset_audit import Audit
     from olvido.processors.reconciler import Reconciler
     from olvido.processors.watchdog import Watchdog
 

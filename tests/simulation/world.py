@@ -39,14 +39,14 @@ from olvido.core.errors import Unavailable
 from olvido.ledger.brake import Brake
 from olvido.ledger.restores import Restores
 from olvido.ledger.sink_operations import SinkOperations
-from olvido.processors import audit as audit_module
-from olvido.processors.audit import Audit
+from olvido.processors import offset_audit
 from olvido.processors.emission import Emission
 from olvido.processors.handlers import batches as batches_module
 from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
 from olvido.processors.handlers.held import HeldRequests
 from olvido.processors.handlers.recorded import RecordedHandler
 from olvido.processors.handlers.verifications import VerificationsHandler
+from olvido.processors.offset_audit import Audit
 from olvido.processors.publication import GIVEN_UP_AFTER, Publication
 from olvido.processors.reconciler import Reconciler
 from olvido.processors.watchdog import Watchdog
@@ -540,9 +540,9 @@ class World:
                 (codec_module, "time", self.scheduler),
                 (Codec, "decode", self._decoder()),
                 (runner_module, "time", self.scheduler),
-                (audit_module, "lag", lambda admin, *what: admin.lag(*what)),
-                (audit_module, "topic_ids", lambda *_: {}),  # no topic is ever made anew
-                (audit_module, "read_range", lambda admin, *what: admin.read_range(*what)),
+                (offset_audit, "lag", lambda admin, *what: admin.lag(*what)),
+                (offset_audit, "topic_ids", lambda *_: {}),  # no topic is ever made anew
+                (offset_audit, "read_range", lambda admin, *what: admin.read_range(*what)),
                 (batches_module, "ThreadPoolExecutor", _AtOnce),
                 *self.makers.patches,
             ):

@@ -17,12 +17,12 @@ from olvido.ledger.connection import Database
 from olvido.ledger.retention import Retention
 from olvido.ledger.sink_operations import SinkOperations
 from olvido.ledger.store import Ledger
-from olvido.processors.audit import Audit
 from olvido.processors.emission import Emission
 from olvido.processors.fingerprints import Fingerprints
 from olvido.processors.handlers.batches import ConsentsHandler, RequestsHandler
 from olvido.processors.handlers.held import HeldRequests
 from olvido.processors.handlers.verifications import VerificationsHandler
+from olvido.processors.offset_audit import Audit
 from olvido.processors.publication import Publication
 from olvido.processors.reconciler import Reconciler
 from olvido.processors.strays import LogsStrays

@@ -12,7 +12,7 @@ from olvido.broker.groups import topic_ids
 from olvido.broker.kafka import KafkaPublisher, open_consumer
 from olvido.core.offsets import OffsetRange
 from olvido.ledger.store import Ledger
-from olvido.processors.audit import Audit
+from olvido.processors.offset_audit import Audit
 from olvido.schemas.settings.deployment import KafkaSection
 
 WITHIN_S = 60
