@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from key_files import KeyFiles
 
+from olvido.core.errors import ConfigError
 from olvido.schemas import private_files
 from olvido.schemas.privacy.handle_key import HandleKey, create_handle_key
 from olvido.schemas.privacy.principal_keys import Signer
@@ -63,3 +64,18 @@ def test_a_secret_that_others_can_read_is_warned_of_once(
         read(path)
         read(path)
         assert caplog.text.count(f"chmod 600 {path}") == warned, path
+
+
+@pytest.mark.parametrize("load", [HandleKey.load, Signer.load])
+def test_a_key_that_is_there_and_cannot_be_used_is_not_to_be_made_anew(tmp_path: Path, load) -> None:
+    """With another handle key the same person gets another handle."""
+    broken, folder = tmp_path / "broken.key", tmp_path / "folder"
+    write_private(broken, "h1 geheim")
+    folder.mkdir(mode=0o700)
+    with pytest.raises(ConfigError, match=r"broken\.key is not .*; restore it from its backup$") as told:
+        load(broken)
+    assert "geheim" not in str(told.value)
+    with pytest.raises(ConfigError, match=r"folder cannot be read: Is a directory$"):
+        load(folder)
+    with pytest.raises(ConfigError, match=r"none is not there; make one with: olvido keys create$"):
+        load(tmp_path / "none")

@@ -267,7 +267,7 @@ def test_a_folder_without_keys_is_a_setting_to_mend(tmp_path: Path, keys: KeyFil
         Sealer(tmp_path, keys.signing_file())
     with pytest.raises(ConfigError, match=r"keys\.private_dir: .* holds no private key of region 'cn'"):
         Opener("cn", tmp_path)
-    with pytest.raises(ConfigError, match=r"keys\.signing_file: .* is not the readable key of a principal"):
+    with pytest.raises(ConfigError, match=r"keys\.signing_file: .* is not there; make one with: "):
         Sealer(keys.public, tmp_path / "none.key")
     create_region_key("cn", "2026-11", public_dir=tmp_path, private_dir=tmp_path / "private")
     with pytest.raises(ConfigError, match=r"keys\.public_dir: .* no public key of the control plane"):

@@ -7,6 +7,8 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from olvido.core.errors import ConfigError
+
 log = logging.getLogger("olvido.schemas")
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -40,6 +42,20 @@ def read_private(path: Path) -> bytes:
     if is_open_to_others(path):
         _warn_of(path)
     return path.read_bytes()
+
+
+def read_key(path: Path, *, setting: str) -> bytes:
+    """Read the file of a key that a setting names.
+
+    Raises:
+        ConfigError: it is not there, or cannot be read: only the first is mended by a new key.
+    """
+    try:
+        return read_private(path)
+    except FileNotFoundError:
+        raise ConfigError(f"{setting}: {path} is not there; make one with: olvido keys create") from None
+    except OSError as error:
+        raise ConfigError(f"{setting}: {path} cannot be read: {error.strerror}") from None
 
 
 def is_open_to_others(path: Path) -> bool:

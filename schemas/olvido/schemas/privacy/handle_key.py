@@ -7,7 +7,7 @@ from pathlib import Path
 
 from olvido.core.errors import ConfigError
 from olvido.core.subject import Handle, Identity
-from olvido.schemas.private_files import read_private, write_new
+from olvido.schemas.private_files import read_key, write_new
 
 
 class HandleKey:
@@ -22,15 +22,16 @@ class HandleKey:
         """Read the key file: one line, ``h<version> <base64url of 32 bytes>``.
 
         Raises:
-            ConfigError: the file is missing or not of that form.
+            ConfigError: the file is missing, cannot be read or is not of that form.
         """
+        content = read_key(path, setting="keys.handle_file")
         try:
-            version, encoded = read_private(path).decode("ascii").split()
+            version, encoded = content.decode("ascii").split()
             secret = base64.urlsafe_b64decode(encoded)
             number = int(version.removeprefix("h"))
-        except (OSError, ValueError):
+        except ValueError:  # its text holds the secret; and another key would make other handles
             raise ConfigError(
-                f"keys.handle_file: {path} is not a readable handle key; make one with: olvido keys create"
+                f"keys.handle_file: {path} is not a handle key; restore it from its backup"
             ) from None
         if len(secret) != 32:
             raise ConfigError(f"keys.handle_file: {path} does not hold 32 bytes; restore it from its backup")

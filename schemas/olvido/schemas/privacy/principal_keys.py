@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from olvido.core.errors import ConfigError
 from olvido.core.principals import PrincipalKey
-from olvido.schemas.private_files import read_private, write_private, write_public
+from olvido.schemas.private_files import read_key, write_private, write_public
 
 logger = logging.getLogger("olvido.schemas")
 
@@ -46,15 +46,15 @@ class Signer:
         """Read the key file: one line, ``<principal> <base64url of 32 bytes>``.
 
         Raises:
-            ConfigError: the file is missing or not of that form.
+            ConfigError: the file is missing, cannot be read or is not of that form.
         """
+        content = read_key(path, setting="keys.signing_file")
         try:
-            principal, encoded = read_private(path).decode("ascii").split()
+            principal, encoded = content.decode("ascii").split()
             return cls(principal, Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(encoded)))
-        except (OSError, ValueError):
+        except ValueError:  # its text holds the secret
             raise ConfigError(
-                f"keys.signing_file: {path} is not the readable key of a principal; "
-                "make one with: olvido keys create"
+                f"keys.signing_file: {path} is not the key of a principal; restore it from its backup"
             ) from None
 
     def sign(self, header: bytes) -> bytes:
