@@ -10,11 +10,13 @@ from shell import olvido
 
 from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher
+from olvido.broker.ranges import read_range
 from olvido.core.causes import Cause
 from olvido.core.sessions import CONTROL
 from olvido.ledger.letters import LetterSelection
 from olvido.operators.settings import private_keys
 from olvido.schemas.codec import requests_codec
+from olvido.schemas.topics import REQUESTS
 
 pytestmark = [
     pytest.mark.journey, pytest.mark.timeout(300), pytest.mark.xdist_group("journeys: mend"),
@@ -122,6 +124,24 @@ def test_withdrawing_marketing_suppresses_and_keeps_the_account(chain):
     assert told == [(False,)]
     state = chain.sql("ledger", "select decision from consents where handle = %s", (withdrawn.subject_id,))
     assert state == [("WITHDRAWN",)]
+
+
+def test_an_erasure_from_a_clock_ahead_has_the_brokers_time_for_its_fence(chain):
+    """What Faust read is the time that the broker wrote, to the millisecond, and not the producer's."""
+    [email] = chain.people("ahead", 1)
+    with chain.producer() as producer:
+        at = datetime.now(UTC) + timedelta(minutes=4)
+        accepted = producer.request_erasure(identities={"email": email}, regions=CN_SG, requested_at=at)
+    chain.until(lambda: state_of(chain, accepted.id) == "fulfilled", what="the request", within_s=30)
+    [(appended_at, partition, offset)] = chain.sql(
+        "ledger",
+        "select appended_at, source_partition, source_offset from requests where request_id = %s",
+        (str(accepted.id),),
+    )
+    [record] = read_range(chain.deployment.kafka, REQUESTS.name, partition, [(offset, offset + 1)])
+    assert record.by_broker
+    assert appended_at == record.appended_at < at
+    assert "have their writers' times" not in chain.logs()
 
 
 def test_a_person_nobody_knows_is_not_found_and_nothing_is_made_of_it(chain):

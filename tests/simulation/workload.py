@@ -44,6 +44,9 @@ from olvido.schemas.sealed_records import session_in
 REGIONS = ("cn", "sg")
 PURPOSES = ("analytics", "marketing")
 EPOCHS = ("2026-02", "2026-03")
+# How far ahead an upstream clock is of which nothing is refused: less than five minutes, since a repeat of a
+# record may come as much as four minutes before it.
+AHEAD_S_MAX = 50
 PLANTED = b"planted"  # is in every identity, and may be nowhere but in a target
 KINDS = (IdentityKind.CUSTOMER_ID, IdentityKind.EMAIL, IdentityKind.PHONE, IdentityKind.COOKIE_ID)
 
@@ -218,7 +221,7 @@ class _Author:
              Right.RESTRICT, Right.OBJECT)
         )  # fmt: skip
         at_s = rng.random() * self._horizon_s
-        requested_at = BEGIN + timedelta(seconds=round(at_s) - rng.choice((0, 1, 600, -60)))
+        requested_at = BEGIN + timedelta(seconds=round(at_s) - rng.choice((0, 1, 600, -AHEAD_S_MAX)))
         verified = Verified(method="login", verified_at=requested_at) if rng.random() < 0.2 else None
         request = PrivacyRequest(
             request_id=request_id,
@@ -258,7 +261,7 @@ class _Author:
     def _decided_at(self, at_s: float) -> datetime:
         """Few instants, so that two at one instant are common, and late ones too; or by a clock ahead."""
         if self._rng.random() < 0.3:
-            return BEGIN + timedelta(seconds=round(at_s) + self._rng.choice((30, 120, 240)))
+            return BEGIN + timedelta(seconds=round(at_s) + self._rng.choice((10, 30, AHEAD_S_MAX)))
         return BEGIN - timedelta(seconds=self._rng.choice((0, 10, 20, 3600)))
 
     def _verify(self, request: PrivacyRequest) -> None:
