@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
-import duckdb
 import psycopg2
+from sinks.duckdb_files import opened
 from sinks.mariadb_server import connected
 from sinks.shop import SINK, an_identity
 
@@ -84,10 +84,11 @@ class DuckDBDatabase:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        duckdb.connect(path).close()
+        with opened(path):
+            pass
 
     def run(self, script: str) -> Rows:
-        with duckdb.connect(self._path) as connection:
+        with opened(self._path) as connection:
             return connection.execute(_REFERENCE.sub("", script)).fetchall()
 
     def sink(

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-import duckdb
 import psycopg2
 import uvicorn
+from sinks.duckdb_files import opened
 from sinks.http_target import HttpTargetApp
 from sinks.shop import COLUMNS, DDL, INDEXES, TABLES, settings
 
@@ -101,7 +101,7 @@ class DuckDBTarget:
 
     def add(self, table: str, *rows: Mapping[str, Any]) -> None:
         places = ", ".join("?" for _ in COLUMNS[table])
-        with duckdb.connect(self.path) as connection:
+        with opened(self.path) as connection:
             for row in rows:
                 values = [row[column] for column in COLUMNS[table]]
                 connection.execute(f"INSERT INTO {table} VALUES ({places})", values)
@@ -110,7 +110,7 @@ class DuckDBTarget:
         return [tuple(_utc(value) for value in row) for row in self.run(f"SELECT * FROM {table} ORDER BY 1")]
 
     def run(self, query: str) -> Rows:
-        with duckdb.connect(self.path) as connection:
+        with opened(self.path) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             return connection.execute(query).fetchall()
 
