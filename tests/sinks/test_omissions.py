@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from sinks.databases import MySQLDatabase
 from sinks.people_targets import content, database, names_nobody, proposed, run, tables_of
 from sinks.shop import settings
 
@@ -19,11 +20,13 @@ from olvido.sinks.discovery.duckdb_reader import DuckDBReader
 from olvido.sinks.discovery.links import unwritten, written
 from olvido.sinks.discovery.live import TargetReader
 from olvido.sinks.discovery.mapped import mapped_tables
+from olvido.sinks.discovery.mysql_reader import MySQLReader
 from olvido.sinks.discovery.omissions import Omission, Omitted, omissions
 from olvido.sinks.discovery.postgres_reader import PostgresReader
 from olvido.sinks.discovery.reading import look_at
 from olvido.sinks.discovery.sqlite_reader import SqliteReader
 from olvido.sinks.discovery.writing import toml_of
+from olvido.sinks.kinds.mysql_address import Address
 from olvido.sinks.plugins import settings_of
 from olvido.sinks.tables.map_rules import read_data_map
 
@@ -270,3 +273,37 @@ def test_of_an_sqlite_file_an_index_without_regard_to_case_serves(tmp_path: Path
         assert fixes() == wanted[:1]
         connection.execute("CREATE INDEX by_mail ON contacts (email COLLATE NOCASE)")
         assert fixes() == []
+
+
+def test_in_mariadb_an_index_on_the_column_serves_where_its_collation_overlooks_case(mariadb_url: str):
+    database = MySQLDatabase(mariadb_url)
+    database.run("""
+        CREATE TABLE people (id int PRIMARY KEY, email varchar(80), old text,
+            exact varchar(80) COLLATE utf8mb4_bin);
+        CREATE TABLE `no``tes` (id int PRIMARY KEY, person_id int)
+    """)
+    tables = {
+        "people": {
+            "key": "id", "identities": {"email": ["email", "old", "exact"]}, "erase": "delete",
+        },
+        "no`tes": {"key": "id", "parent": {"table": "people", "column": "person_id"}, "erase": "delete"},
+    }  # fmt: skip
+    only_email = replace(settings({}), identities=(IdentityKind.EMAIL,))
+    given = mapped_tables(read_data_map(only_email, tables))
+
+    def fixes() -> list[str]:
+        reader = MySQLReader("crm", Address.of(mariadb_url))
+        seen = look_at(reader, reader.tables())
+        reader.close()
+        omitted = omissions(given, seen, [], kinds=only_email.identities, excused={}, dialect=reader.dialect)
+        return [one.fix for one in omitted]
+
+    wanted = [
+        "CREATE INDEX `no``tes_person_id` ON `no``tes` (person_id);",
+        "CREATE INDEX people_email ON people (email);",
+        "CREATE INDEX people_old ON people (old(100));",
+    ]
+    assert sorted(fixes()) == wanted
+    for statement in wanted:
+        database.run(statement)
+    assert fixes() == []

@@ -201,26 +201,40 @@ def _slow(live: LiveTable, table: MappedTable, dialect: str) -> Iterator[Omissio
     for column in table.looked_up:
         if column not in columns:
             continue
+        if dialect == "MariaDB" and column in table.folded and " COLLATE " in columns[column].type:
+            continue  # it has no index on an expression, so none serves there
         folded = column in table.folded and _folds(columns[column], dialect)
         expression = f"lower({column})" if folded else column
         if bare(expression) not in live.indexed:
-            inner = f"lower({_quoted(column)})" if folded else _quoted(column)
-            where = ".".join(map(_quoted, live.name.split(".", 1)))
             yield Omission(
                 omitted=Omitted.NO_INDEX,
                 table=table.name,
                 column=column,
                 text=f"no index begins with {expression} on {table.name}; each batch reads the whole table",
-                fix=_CREATE_INDEX[dialect].format(
-                    name=_quoted(f"{live.name}_{column}"), table=where, expression=inner
-                ),
+                fix=_create_index(live, columns[column], dialect, folded=folded),
                 place=("tables", table.name),
             )
 
 
+def _create_index(live: LiveTable, column: LiveColumn, dialect: str, *, folded: bool) -> str:
+    mark = "`" if dialect == "MariaDB" else '"'
+    inner = _quoted(column.name, mark)
+    if folded:
+        inner = f"lower({inner})"
+    elif dialect == "MariaDB" and re.match("(tiny|medium|long)?text", column.type):
+        inner += f"({_PREFIX})"
+    return _CREATE_INDEX[dialect].format(
+        name=_quoted(f"{live.name}_{column.name}", mark),
+        table=".".join(_quoted(part, mark) for part in live.name.split(".", 1)),
+        expression=inner,
+    )
+
+
+_PREFIX = 100  # characters of a text that MariaDB keeps in an index
 _CREATE_INDEX = {
     "PostgreSQL": "CREATE INDEX CONCURRENTLY ON {table} ({expression});",
     "SQLite": "CREATE INDEX {name} ON {table} ({expression});",
+    "MariaDB": "CREATE INDEX {name} ON {table} ({expression});",
 }
 
 
@@ -228,11 +242,12 @@ def _folds(column: LiveColumn, dialect: str) -> bool:
     """Whether the sink overlooks case in an e-mail column itself: citext does."""
     if dialect == "PostgreSQL":
         return re.match(r"text|character|bpchar|name", column.type) is not None
-    return column.family is Family.TEXT
+    return dialect == "SQLite" and column.family is Family.TEXT  # MariaDB's collation does
 
 
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+def _quoted(name: str, mark: str) -> str:
+    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name)
+    return name if plain else mark + name.replace(mark, mark * 2) + mark
 
 
 def _excuse(table: str, column: str) -> str:

@@ -17,8 +17,10 @@ WHERE table_schema = DATABASE() AND table_type <> 'VIEW' AND table_type <> 'SEQU
 ORDER BY table_name;
 
 -- name: columns
--- Their columns, and whether this role may read them.
-SELECT table_name, column_name, data_type, column_type, is_nullable = 'NO', privileges LIKE '%%select%%'
+-- Their columns, with a collation that tells the cases of letters apart, and whether this role may read them.
+SELECT table_name, column_name, data_type,
+    CONCAT(column_type, IF(COALESCE(collation_name, '_ci') LIKE '%%\_ci', '', CONCAT(' COLLATE ', collation_name))),
+    is_nullable = 'NO', privileges LIKE '%%select%%'
 FROM information_schema.columns
 WHERE table_schema = DATABASE()
 ORDER BY table_name, ordinal_position;
