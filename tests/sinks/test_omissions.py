@@ -307,3 +307,37 @@ def test_in_mariadb_an_index_on_the_column_serves_where_its_collation_overlooks_
     for statement in wanted:
         database.run(statement)
     assert fixes() == []
+
+
+def test_rows_that_point_elsewhere_contradict_a_map_that_says_they_all_point_at_one_table(tmp_path: Path):
+    """Those of a refund with the same number would have gone with a person's."""
+    path = tmp_path / "people.sqlite"
+    logs = {"parent": {"table": "people", "column": "subject_id", "where": {}}, "erase": "delete"}
+    tables = {"people": {"key": "id", "identities": {"email": "email"}, "erase": "delete"}, "logs": logs}
+    only_email = replace(settings({}), identities=(IdentityKind.EMAIL,))
+
+    def findings() -> list[tuple[str, str]]:
+        reader = SqliteReader("crm", path)
+        seen = look_at(reader, reader.tables())
+        given = mapped_tables(read_data_map(only_email, tables))
+        omitted = omissions(given, seen, [], kinds=only_email.identities, excused={}, dialect="")
+        return [(one.omitted.value, one.fix) for one in omitted]
+
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("""
+            CREATE TABLE people (id integer PRIMARY KEY, email text);
+            CREATE TABLE logs (subject_type text, subject_id integer);
+            INSERT INTO logs VALUES ('Person', 1), ('Person', 2);
+        """)
+        assert findings() == []
+        connection.execute("INSERT INTO logs VALUES ('Refund', 1)")
+        connection.commit()
+        assert findings() == [
+            (
+                "several types",
+                'give where = { subject_type = "…" }, what stands there for people, or '
+                'excuse it: "logs.subject_id" = "why"',
+            )
+        ]
+        logs["parent"] = {**logs["parent"], "where": {"subject_type": "Person"}}
+        assert findings() == []

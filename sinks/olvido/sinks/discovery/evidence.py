@@ -55,6 +55,7 @@ class SeenTable:
 
     table: LiveTable
     evidence: Mapping[str, Evidence] = field(default_factory=dict)  # by column
+    several: frozenset[str] = frozenset()  # the columns of which not all samples are one value
     why_not: str = ""  # its rows could not be read, so that names alone say something
 
     @property
@@ -79,7 +80,8 @@ def judge(table: LiveTable, sample: Sample) -> SeenTable:
     if found or about_people(table.name):
         found |= unclear
     ordered = {column.name: found[column.name] for column in table.columns if column.name in found}
-    return SeenTable(table=table, evidence=ordered, why_not=sample.why_not)
+    several = frozenset(name for name, values in sample.values.items() if len({*values}) > 1)
+    return SeenTable(table=table, evidence=ordered, several=several, why_not=sample.why_not)
 
 
 def personal_columns(seen: SeenTable, kinds: Iterable[Personal]) -> list[str]:

@@ -1,11 +1,11 @@
 """What a data map says of each table, as far as a look at the target needs it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
 from olvido.core.subject import IdentityKind
-from olvido.sinks.tables.data_map import DataMap, ErasureMethod
+from olvido.sinks.tables.data_map import DataMap, ErasureMethod, Mention, ParentReference, Pointer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +20,7 @@ class MappedTable:
     changed: frozenset[str]  # the columns that an erasure empties or sets
     marked: frozenset[str]  # the columns that consents, objections and restrictions set
     looked_up: tuple[str, ...]  # the columns that rows are found by, of several together the first
+    everywhere: Mapping[str, str]  # the columns that point at one table in every row, as where = {} says
     cascades: frozenset[str]  # "table.column": its rows go by the target's own rule with rows of this table
 
 
@@ -68,5 +69,23 @@ def _mapped(name: str, data_map: DataMap) -> MappedTable:
         changed=frozenset((*table.declared, *mentions)),
         marked=table.marked,
         looked_up=tuple(dict.fromkeys(column for column, _ in looked_up)),
+        everywhere=dict(_everywhere(name, data_map)),
         cascades=frozenset(table.cascades),
     )
+
+
+def _everywhere(name: str, data_map: DataMap) -> Iterator[tuple[str, str]]:
+    table = data_map.tables[name]
+    references: list[tuple[str, str | None, ParentReference | Mention | Pointer]] = [
+        *((parent.columns[-1], parent.table, parent) for parent in table.parents),
+        *((mention.column, mention.table, mention) for mention in table.mentions),
+        *(
+            (pointer.columns[-1], other, pointer)
+            for other, pointed in data_map.tables.items()
+            for pointer in pointed.pointed_at_by
+            if pointer.table == name
+        ),
+    ]
+    for column, to, reference in references:
+        if to is not None and "where" in reference.model_fields_set and not reference.where:
+            yield column, to

@@ -15,6 +15,7 @@ from olvido.sinks.discovery.links import Link
 from olvido.sinks.discovery.live import Family, LiveColumn, LiveTable, bare
 from olvido.sinks.discovery.mapped import MappedTable
 from olvido.sinks.tables.data_map import ErasureMethod
+from olvido.sinks.tables.fit import type_beside
 
 
 class Omitted(StrEnum):
@@ -27,6 +28,7 @@ class Omitted(StrEnum):
     STAYS = "stays in clear"
     NOT_SEARCHED = "not searched"
     NO_INDEX = "no index"
+    SEVERAL_TYPES = "several types"
     EXCUSE_GONE = "excuse for nothing"
 
 
@@ -76,6 +78,7 @@ def omissions(
             found += [
                 *_staying(one, table),
                 *_not_searched(one, table, kinds),
+                *_of_several_types(one, table),
                 *_slow(one.table, table, dialect),
             ]
     return [one for one in found if not _is_excused(one, excused, known)]
@@ -191,6 +194,22 @@ def _not_searched(one: SeenTable, table: MappedTable, kinds: Sequence[IdentityKi
                 text=f"{table.name}.{column} is not searched for a person's {kind.value}: {evidence.text}",
                 fix=f'add {kind.value} = "{column}" to identities, or ' + _excuse(table.name, column),
                 place=("tables", table.name, "identities"),
+            )
+
+
+def _of_several_types(one: SeenTable, table: MappedTable) -> Iterator[Omission]:
+    """Where the map says that every row points at one table, and the rows say that some point elsewhere."""
+    for column, to in table.everywhere.items():
+        beside = type_beside(column, one.table.by_name)
+        if beside is not None and beside in one.several:
+            yield Omission(
+                omitted=Omitted.SEVERAL_TYPES,
+                table=table.name,
+                column=column,
+                text=f"{table.name}.{column} points at {to}, says the map, and {beside} has several values",
+                fix=f'give where = {{ {beside} = "…" }}, what stands there for {to}, or '
+                + _excuse(table.name, column),
+                place=("tables", table.name),
             )
 
 

@@ -5,7 +5,7 @@ row is touched.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from olvido.sinks.forms import is_typed
 from olvido.sinks.section import fault
@@ -309,7 +309,7 @@ def _check_types_beside(place: str, name: str, table: Table, target: TargetShape
         *(("shared_by", one.table, name, one.columns, one) for one in table.shared_by),
     ]
     for key, pointing, pointed, columns, reference in references:
-        beside = _type_beside(columns[-1], target.tables[pointing])
+        beside = type_beside(columns[-1], target.tables[pointing].columns)
         if beside is None or "where" in reference.model_fields_set:
             continue  # where = {} says that every row points there
         if target.held_by_key(pointed, pointing, columns) is None:
@@ -323,13 +323,13 @@ def _check_types_beside(place: str, name: str, table: Table, target: TargetShape
             )
 
 
-def _type_beside(column: str, shape: TableShape) -> str | None:
+def type_beside(column: str, columns: Iterable[str]) -> str | None:
     """The column that says at which table another one points: ``subject_type`` beside ``subject_id``."""
     stem = re.sub(r"(?i)_?(id|key|uuid)$", "", column)
     wanted = {_bare_name(f"{stem}{end}") for end in ("type", "type_id", "kind")}
     if _bare_name(stem) == "object":
         wanted.add("contenttypeid")  # Django's generic foreign keys
-    return next((one for one in shape.columns if one != column and _bare_name(one) in wanted), None)
+    return next((one for one in columns if one != column and _bare_name(one) in wanted), None)
 
 
 def _bare_name(name: str) -> str:
