@@ -153,6 +153,14 @@ ALERTS = (
         description="Somebody asks for more erasures than usual. An attack, or people whose right waits.",
     ),
     Alert(
+        name="OlvidoErasuresAboveLimit",
+        expr="max by (sink) (olvido_tasks_above_limit) > 0",
+        lasting="1m",
+        severity="page",
+        summary="Erasures in {{ $labels.sink }} are above a limit and wait for two people",
+        description="One would take very many rows or people, or a batch much of a table. Each waits.",
+    ),
+    Alert(
         name="OlvidoDeadLetters",
         expr='max by (cause) (olvido_dead_letters{state="open"}) > 0',
         lasting="10m",

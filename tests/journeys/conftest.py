@@ -64,6 +64,7 @@ region = "cn"
 dsn = { env = "OLVIDO_CRM_DSN" }
 identities = ["email"]
 purposes = ["marketing"]
+rows_max = 20
 
 [sinks.crm.tables.customers]
 key = "id"

@@ -24,6 +24,7 @@ from shell import olvido, told
 from olvido.broker.contract import Record
 from olvido.broker.groups import end_offsets
 from olvido.broker.kafka import KafkaPublisher
+from olvido.core.brake import HeldDecision
 from olvido.core.causes import Cause
 from olvido.core.dead_letters import REDRIVE_HEADER, DeadLetter
 from olvido.core.outcomes import Outcome
@@ -32,7 +33,9 @@ from olvido.core.rights.names import Action
 from olvido.ledger.acts import Acts
 from olvido.ledger.connection import Database
 from olvido.ledger.letters import LetterSelection
-from olvido.operators.settings import signing_file
+from olvido.operators.desk import acts
+from olvido.operators.desk.brake import WhichHeld, decide
+from olvido.operators.settings import deployment, signing_file
 from olvido.producers import Producer
 from olvido.schemas.codec import receipts_codec
 from olvido.schemas.privacy.sealing import Sealer
@@ -158,6 +161,52 @@ def test_a_record_that_is_still_poison_comes_back_as_the_same_letter_until_the_l
         toml.write_text(was)
         chain.stack.supervisor.restart("processors")
     assert (state(chain, letter), attempts(chain, letter)) == ("redriven", 5)
+
+
+def above_the_limit(chain) -> tuple[UUID, DeadLetter]:
+    """An erasure that would take more rows of the CRM than one may, and its letter."""
+    before = ids_of(chain)
+    [email] = chain.people(f"heavy-{uuid4().hex[:8]}", 1)
+    chain.sql(
+        "crm",
+        "insert into tickets (customer_id, body) select id, 'b' from customers, generate_series(1, 30) "
+        "where email = %s",
+        (email,),
+    )
+    with chain.producer() as producer:
+        accepted = producer.request_erasure(identities={"email": email}, regions=["cn"])
+        letter = letter_of(chain, Cause.ABOVE_LIMIT, "olvido.tasks.crm.v1", after=before)
+    chain.until(lambda: bool(parked(chain, accepted.id)), what="parking", within_s=30)
+    return accepted.id, letter
+
+
+def test_what_is_above_a_limit_of_a_sink_is_done_when_two_people_have_released_it(chain, monkeypatch):
+    source_id, letter = above_the_limit(chain)
+    [row] = [one for one in told("brake", "list", "--sink", "crm") if one["request_id"] == str(source_id)]
+    assert (row["sink"], row["held_for"], letter.field) == ("crm", "rows_max", "rows_max")
+    assert "until two people decide" in olvido("status").stderr
+    assert olvido("dead-letters", "discard", str(letter.dead_letter_id), *WHY).returncode != 0
+    for _ in range(2):
+        assert told("brake", "release", str(source_id), *WHY)["carried_out"] == 0
+    assert parked(chain, source_id) == ["ABOVE_LIMIT"]
+    decide_as_another(monkeypatch, source_id, HeldDecision.RELEASE)
+    chain.until(lambda: outcome(chain, source_id) == "erased", what="the erasure", within_s=60)
+    assert state(chain, letter) == "redriven"
+
+
+def test_what_is_above_a_limit_of_a_sink_is_answered_when_two_people_have_discarded_it(chain, monkeypatch):
+    source_id, letter = above_the_limit(chain)
+    assert told("brake", "discard", str(source_id), *WHY)["proposed"] == 1
+    decide_as_another(monkeypatch, source_id, HeldDecision.DISCARD)
+    chain.until(lambda: outcome(chain, source_id) == "failed", what="the answer", within_s=60)
+    assert state(chain, letter) == "discarded"
+    assert [one for one in told("brake", "list") if one["request_id"] == str(source_id)] == []
+
+
+def decide_as_another(monkeypatch, source_id: UUID, decision: HeldDecision) -> None:
+    monkeypatch.setattr(acts, "who", lambda: "bo@ops")
+    which = WhichHeld(ids=(source_id,), sink="crm")
+    assert decide(deployment(), which, decision, "OPS-17").carried_out == 1
 
 
 def test_a_task_that_the_target_refused_is_done_when_the_target_is_mended(chain):

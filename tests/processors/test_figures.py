@@ -68,7 +68,7 @@ def test_the_ledger_tells_what_is_owed_parked_dead_and_unsafe(town: Town, observ
             [
                 DeadLetter(
                     dead_letter_id=an_id(77), group="g", topic="t", partition=0, offset=1,
-                    cause=Cause.CANNOT_OPEN, field="box", reason="r", sha256=b"s", size=1, attempts=1,
+                    cause=Cause.ABOVE_LIMIT, field="rows_max", reason="r", sha256=b"s", size=1, attempts=1,
                     failed_at=NOW, task_id=marketing.task_id, generation=0, source_id=marketing.source_id,
                 )
             ]
@@ -79,8 +79,10 @@ def test_the_ledger_tells_what_is_owed_parked_dead_and_unsafe(town: Town, observ
     assert told["olvido_tasks_owed"]["marketing",] == 0
     assert told["olvido_tasks_owed"]["crm",] >= 1
     assert told["olvido_oldest_unacknowledged_seconds"]["crm",] > 0
-    assert told["olvido_dead_letters"] == {("CANNOT_OPEN", "open"): 1}
-    assert told["olvido_dead_letters_oldest_seconds"]["CANNOT_OPEN",] >= 0
+    above = told["olvido_tasks_above_limit"]
+    assert (above["crm",], above["marketing",]) == (0, 1)
+    assert told["olvido_dead_letters"] == {("ABOVE_LIMIT", "open"): 1}
+    assert told["olvido_dead_letters_oldest_seconds"]["ABOVE_LIMIT",] >= 0
     unsafe = told["olvido_sink_unsafe"]
     assert (unsafe["crm",], unsafe["marketing",]) == (1, 0)
     assert crm.sink == "crm"

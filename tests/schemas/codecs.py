@@ -55,7 +55,7 @@ def raw_of(value: object) -> Any:
             decision = raw_of(getattr(what, "decision", None))
             version = getattr(what, "policy_version", "")
             flat |= {"purposes": list(purposes), "decision": decision, "policy_version": version}
-            return flat | {"appended_at": value.appended_at}
+            return flat | {"appended_at": value.appended_at, "release": raw_of(value.release)}
         case RequestStatus(outcomes=outcomes):
             return {**_fields(value), "answered": len(outcomes)}
         case _ if is_dataclass(value):

@@ -32,7 +32,7 @@ from olvido.core.rights.restrict import Restrict
 from olvido.core.rights.unknown import Unknown
 from olvido.core.status import RequestStatus
 from olvido.core.subject import Handle, IdentityKind
-from olvido.core.tasks import ConsentChangeId, RequestId, Task
+from olvido.core.tasks import ConsentChangeId, Release, RequestId, Task
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -135,6 +135,7 @@ def tasks(sink: str = "crm") -> st.SearchStrategy[Task]:
             box=boxes,
             seal=seals,
             appended_at=st.none() | instants,
+            release=st.none() | st.builds(Release, principal=texts, key_id=texts, signature=st.binary()),
         )
 
     return of(st.builds(RequestId, uuids), of_requests) | of(st.builds(ConsentChangeId, uuids), of_changes)

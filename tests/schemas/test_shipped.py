@@ -18,12 +18,18 @@ RELEASED = {
     "canary": ("b51f28de561982fc",),
     "consent_change": ("ea3d7a91674b9e5c", "ebb72c4c0f8aa856"),
     "consent_state": ("2e66e62cf01ad8b9",),
-    "dead_letter": ("dfec9e89f7557c03", "228a566dd54c6eb4", "44e95770f6e27714", "946af741d1066019"),
+    "dead_letter": (
+        "1c08a3c273372b6a",
+        "dfec9e89f7557c03",
+        "228a566dd54c6eb4",
+        "44e95770f6e27714",
+        "946af741d1066019",
+    ),
     "later_look": ("529b41603f730034", "eeff5c1ca5082ba4", "f9afac6529b0d247"),
     "privacy_request": ("4c34f70e3674c588", "9fb92d8bc6881949"),
     "receipt": ("683ead9326d67fc3", "2c4359167d2fbe8d", "9fd97881214c280a"),
     "request_status": ("f6f50df297f512f2", "b7ee0cd054796449"),
-    "task": ("d94ad8b13e2985b4", "e13db38f366c21db", "7c7c0ed4b7547b0d"),
+    "task": ("77fa950feefc78a0", "e13db38f366c21db", "7c7c0ed4b7547b0d"),
     "verification": ("6af0e41c4fb44a0a", "1f0279dd39f7d831"),
 }
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from uuid import UUID
@@ -23,6 +24,7 @@ from olvido.sinks.kinds.mysql import MySQLSink
 from olvido.sinks.kinds.postgres import PostgresSink
 from olvido.sinks.kinds.sqlite import SQLiteSink
 from olvido.sinks.tables.journal import queries
+from olvido.sinks.tables.limits import ErasureLimits
 from olvido.sinks.tables.sink import CHUNK_ROWS_MIN
 
 ROWS = 450  # of one table: five chunks of the smallest size
@@ -116,6 +118,40 @@ def test_the_others_of_a_batch_do_not_wait_for_a_heavy_person(
     assert len(heavy.rows("customers")) == 2
     [receipt] = sink.apply([an_erasure(customer_id="C-2")])
     assert receipt.counts == {"contacts.deleted": 3, "customers.deleted": 1, "addresses.deleted": 1}
+
+
+def test_a_heavy_person_above_the_limit_loses_no_chunk_until_the_task_is_released(
+    heavy: PostgresTarget, sink: PostgresSink
+) -> None:
+    """The limit is judged before the first chunk; chunks of before count as well."""
+    task = an_erasure(customer_id="C-1")
+    sink._limits = ErasureLimits(rows_max=2 * ROWS)  # there is one row more: the customer
+    for _ in range(2):
+        with pytest.raises(Refused) as caught:
+            sink.apply([task])
+        assert (caught.value.cause, caught.value.field) == (Cause.ABOVE_LIMIT, "rows_max")
+    assert heavy.run("SELECT count(*) FROM contacts WHERE customer_id = 1") == [(ROWS,)]
+    assert heavy.run("SELECT count(*) FROM tickets WHERE body = 'body'") == [(ROWS,)]
+    [receipt] = sink.apply([replace(task, released=True)])
+    assert (receipt.counts["contacts.deleted"], receipt.counts["tickets.anonymised"]) == (ROWS, ROWS)
+    all_is_done(heavy)
+
+
+def test_what_chunks_have_taken_before_counts_for_the_limit(
+    heavy: PostgresTarget, sink: PostgresSink
+) -> None:
+    task = an_erasure(customer_id="C-1")
+    with sink._transaction() as rows:
+        rows.journal.save_progress(task.task.key, {"contacts.deleted": 100})
+    sink._limits = ErasureLimits(rows_max=2 * ROWS + 100)
+    with pytest.raises(Refused) as caught:
+        sink.apply([task])
+    assert caught.value.cause is Cause.ABOVE_LIMIT
+    sink._limits = ErasureLimits(
+        rows_max=2 * ROWS + 102
+    )  # with the customer, and an address nobody uses then
+    [receipt] = sink.apply([task])
+    assert receipt.counts["contacts.deleted"] == ROWS + 100
 
 
 def test_who_is_stopped_after_some_chunks_is_not_told_that_no_row_was_changed(

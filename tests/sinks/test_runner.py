@@ -23,12 +23,12 @@ from olvido.core.ids import dead_letter_id
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.subject import Identity
-from olvido.core.tasks import Task
+from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.codec import Codec, dead_letters_codec, receipts_codec, tasks_codec
 from olvido.schemas.sealed_records import session_in
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import DEAD_LETTERS, RECEIPTS, tasks_topic
-from olvido.sinks.contract import OpenedTask, SinkSettings
+from olvido.sinks.contract import OpenedTask, RefusedTogether, SinkSettings
 from olvido.sinks.plugins import load_sink, make_sink
 from olvido.sinks.runner import SinkRunner
 
@@ -61,6 +61,7 @@ class PickySink:
 
     refused: set[str] = field(default_factory=set)
     cause: Cause = Cause.REFUSED_BY_TARGET
+    together: set[IdempotencyKey] = field(default_factory=set)
     down: bool = False
     answers: dict[tuple[UUID, int], Receipt] = field(default_factory=dict)
     batches: list[int] = field(default_factory=list)
@@ -83,6 +84,8 @@ class PickySink:
             raise Unavailable("crm does not answer")
         if any(identity.value in self.refused for one in batch for identity in one.identities):
             raise Refused(self.cause, reason="it will not")
+        if self.together & {one.task.key for one in batch}:
+            raise RefusedTogether(Cause.ABOVE_LIMIT, keys=frozenset(self.together))
         for one in batch:
             key = (one.task.task_id, one.task.generation)
             self.answers.setdefault(key, receipt_for(one.task, Outcome.ERASED, applied_at=NOW))
@@ -294,6 +297,18 @@ def test_a_task_that_is_too_slow_stands_alone_at_once(bench: Bench) -> None:
         (tasks[5].task_id, Cause.TOO_SLOW)
     ]
     assert len(bench.receipts) == 7
+
+
+def test_tasks_that_come_to_too_much_together_are_not_divided_and_the_others_are_done(bench: Bench) -> None:
+    """Each half of them alone would be done, and so all of them one after another."""
+    people = [identities(email=f"{n}@x.org") for n in range(4)]
+    tasks = [bench.sealed(person) for person in people]
+    bench.sink.together = {tasks[1].key, tasks[3].key}
+    bench.runner([bench.record(task) for task in tasks])
+    assert [letter.cause for letter in bench.letters] == [Cause.ABOVE_LIMIT] * 2
+    assert {letter.task_id for letter in bench.letters} == {tasks[1].task_id, tasks[3].task_id}
+    assert [receipt.task_id for receipt in bench.receipts] == [tasks[0].task_id, tasks[2].task_id]
+    assert bench.sink.batches == [4, 2]
 
 
 def test_one_task_twice_in_a_batch_is_done_and_answered_once(bench: Bench) -> None:

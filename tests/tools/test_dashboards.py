@@ -108,6 +108,11 @@ TRIALS = {
         },
         {"held_for": "erasures_per_hour"},
     ),
+    "OlvidoErasuresAboveLimit": Trial(
+        {of("olvido_tasks_above_limit", sink="crm", **RECORDER): f"1x{LONG}"},
+        {of("olvido_tasks_above_limit", sink="crm", **RECORDER): "0x240"},
+        {"sink": "crm"},
+    ),
     "OlvidoDeadLetters": Trial(
         {of("olvido_dead_letters", cause="FUTURE", state="open", **RECORDER): f"1x{LONG}"},
         {

@@ -10,6 +10,7 @@ class LetterRemedy(StrEnum):
     REDRIVE = "redrive"  # something else is mended, and the same record is sent again
     SEND_ANEW = "send_anew"  # the upstream service sends another record, and this one is discarded
     DISCARD = "discard"
+    TWO_PEOPLE = "two_people"  # release or discard it
     COMPARE_SCHEMAS = "compare_schemas"  # with the registry; what that shows decides
 
 
@@ -54,6 +55,7 @@ class Cause(Enum):
     REFUSED_BY_TARGET = "REFUSED_BY_TARGET"
     STILL_THERE = "STILL_THERE"
     TOO_SLOW = "TOO_SLOW"
+    ABOVE_LIMIT = "ABOVE_LIMIT"
     # In a receipt
     UNKNOWN_TASK = "UNKNOWN_TASK"
     BAD_COUNT = "BAD_COUNT"
@@ -256,6 +258,11 @@ _EXPLAINED = {
         "the target ran out of time over this task, or its rows were locked all that time",
         LetterRemedy.REDRIVE,
         "find the missing index, the trigger, or the program that locks the rows; then redrive",
+    ),
+    Cause.ABOVE_LIMIT: _Explained(
+        "the erasure would take more rows, people or of a table than its sink lets it",
+        LetterRemedy.TWO_PEOPLE,
+        "find out whether it is right; two people release or discard it",
     ),
     Cause.UNKNOWN_TASK: _Explained(
         "the ledger knows no such task and generation",

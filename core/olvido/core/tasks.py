@@ -33,6 +33,15 @@ class ConsentChangeId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Two people let one task pass the limits of its sink, and the desk signed that they did."""
+
+    principal: str  # who signed
+    key_id: str
+    signature: bytes  # over task_id and generation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One sink's share. A pure function of the event, the catalogue and the generation."""
 
@@ -46,6 +55,7 @@ class Task:
     box: SealedBox
     seal: Seal | None = None  # the seal of the event
     appended_at: datetime | None = None  # when the broker took the event; no seal is over it
+    release: Release | None = None  # what it takes is not limited
 
     @property
     def action(self) -> Action:

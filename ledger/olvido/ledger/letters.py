@@ -76,6 +76,8 @@ def keep(transaction: Transaction, letters: Sequence[DeadLetter]) -> None:
     tasks = [letter for letter in letters if letter.dead_letter_id in new and letter.source_id is not None]
     if tasks:
         transaction.run("park_tasks", **columns(tasks, *_TASK, cause="cause.value"))
+    if above := [letter for letter in tasks if letter.cause is Cause.ABOVE_LIMIT]:
+        transaction.run("hold_tasks", **columns(above, *_TASK, "field", "reason", "failed_at"))
 
 
 class Letters:

@@ -19,6 +19,7 @@ from olvido.core.outcomes import Outcome
 from olvido.core.receipts import outcome_of
 from olvido.core.rights.names import Action, Right
 from olvido.core.status import RequestStatus
+from olvido.core.tasks import Release
 
 logger = logging.getLogger("olvido.ledger")
 
@@ -218,6 +219,7 @@ class OwedTask:
     operation_id: UUID | None  # the restore or backfill that asked for it
     subject_id: str
     event: bytes | None  # as it was read; None where the ledger has deleted it
+    release: Release | None = None  # two people let it pass the limits of its sink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from olvido.core.tasks import Task
+from olvido.core.tasks import Release, Task
 from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.rows import OwedTask, Try, action_of
 
@@ -37,16 +37,7 @@ class Postponing:
 
     def __init__(self, transaction: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
         self._transaction = transaction
-        self.owed = [
-            OwedTask(
-                **{
-                    **row,
-                    "action": action_of(row["action"]),
-                    "event": None if row["event"] is None else bytes(row["event"]),
-                }
-            )
-            for row in rows
-        ]
+        self.owed = [_owed(row) for row in rows]
 
     def until(self, tries: Sequence[Try], *, now: datetime) -> None:
         """Note for each task in hand how often it has been sent, and when it is due again."""
@@ -56,6 +47,16 @@ class Postponing:
             **columns(tries, "due_at", attempt="attempts"),
             now=now,
         )
+
+
+def _owed(row: Mapping[str, Any]) -> OwedTask:
+    fields = dict(row)
+    principal, key_id, signature = (fields.pop(name, None) for name in ("principal", "key_id", "signature"))
+    fields["action"] = action_of(fields["action"])
+    fields["event"] = None if fields["event"] is None else bytes(fields["event"])
+    if signature is not None:
+        fields["release"] = Release(principal=principal, key_id=key_id, signature=bytes(signature))
+    return OwedTask(**fields)
 
 
 def insert(transaction: Transaction, tasks: Sequence[Task], now: datetime, due_after: timedelta) -> None:

@@ -81,13 +81,15 @@ class Observer:
         owed = figures.owed_by_sink()
         parked = figures.parked_by_sink()
         letters = Letters(self._database).counts()
-        held = Brake(self._database).counts()
+        brake = Brake(self._database)
+        held, above = brake.counts(), brake.task_counts()
         standings = SinkOperations(self._database).standings()
         # A sink that owes nothing is counted as well: an alert must be able to end.
         none: dict[tuple[str, ...], float] = {(sink,): 0.0 for sink in sinks}
         return {
             "olvido_tasks_owed": none | {(row["sink"],): float(row["owed"]) for row in owed},
             "olvido_tasks_parked": none | {(sink,): float(count) for sink, count in parked.items()},
+            "olvido_tasks_above_limit": none | {(sink,): float(count) for sink, count in above.items()},
             "olvido_oldest_unacknowledged_seconds": none
             | {(row["sink"],): _age_s(row["oldest_at"], now) for row in owed},
             "olvido_dead_letters": {(row["what"], row["state"]): float(row["letters"]) for row in letters},

@@ -7,6 +7,7 @@ a sink is sent from here as well, and never in front of the work of the day.
 
 import logging
 from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -180,7 +181,9 @@ class Reconciler:
                 # One that nobody can read is due first each time: unanswered, it would hold up all others.
                 answers.append(answer(item, Outcome.FAILED, f"unreadable: {planned.cause.value}", now))
             elif its_own := [task for task in planned if task.sink == item.sink]:
-                tasks += its_own
+                tasks += (
+                    [replace(task, release=item.release) for task in its_own] if item.release else its_own
+                )
             else:
                 answers.append(answer(item, Outcome.UNSUPPORTED, NOT_ASKED, now))
         if answers:

@@ -265,8 +265,9 @@ def _ends_early(body: bytes, writer: Schema) -> bool:
 class TaskCodec(Codec[Task]):
     """Encodes the tasks of one event together: what they share is encoded once.
 
-    An Avro record is its fields one after the other, so a task is put together out of four
-    pieces: the seal, what is its own, its region's box, and what all tasks of the event have in common.
+    An Avro record is its fields one after the other, so a task is put together out of five
+    pieces: the seal, what is its own, its region's box, what all tasks of the event have in common, and
+    its release.
     """
 
     def __init__(self, registry: Registry, sink: str) -> None:
@@ -286,6 +287,7 @@ class TaskCodec(Codec[Task]):
                 _ACTION_BYTES[task.action],
                 pieces.box(task),
                 pieces.rest(task),
+                _write_release(task),
             )
         )
 
@@ -353,6 +355,7 @@ _REST = (
 )
 _write_box = _writer_of_fields(["box"])
 _write_rest = _writer_of_fields(_REST)
+_write_release = _writer_of_fields(["release"])
 _ACTION_SYMBOLS = next(
     field["type"]["symbols"]
     for field in json.loads(schema_text("task"))["fields"]

@@ -35,7 +35,7 @@ from olvido.core.rights.what import Particulars, What
 from olvido.core.sessions import Recipient, SignedSession
 from olvido.core.status import RequestStatus
 from olvido.core.subject import Handle, IdentityKind
-from olvido.core.tasks import ConsentChangeId, RequestId, Task
+from olvido.core.tasks import ConsentChangeId, Release, RequestId, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ def _task(
     decision: Decision | None,
     policy_version: str,
     appended_at: datetime | None,
+    release: Release | None,
 ) -> Task:
     """A task out of what the wire says: refused if it has what its action does not have.
 
@@ -81,6 +82,7 @@ def _task(
         box=box,
         seal=seal,
         appended_at=appended_at,
+        release=release,
     )
 
 
@@ -108,6 +110,7 @@ RECORDS: Mapping[str, Shape] = {
     "Handle": Shape(Handle),
     "SealedBox": Shape(SealedBox),
     "Seal": Shape(Seal),
+    "Release": Shape(Release),
     "SignedSession": Shape(SignedSession),
     "Recipient": Shape(Recipient),
     "Verified": Shape(Verified),

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from olvido.core.canary_people import PlantedRow
+from olvido.core.causes import Cause
+from olvido.core.errors import Refused
 from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
 from olvido.core.subject import Identity, IdentityKind
@@ -25,6 +27,20 @@ class OpenedTask:
 
     task: Task
     identities: tuple[Identity, ...]
+    released: bool = False  # two people decided that what it takes is not limited
+
+
+class RefusedTogether(Refused):
+    """Some tasks of a batch are refused for what they come to together: each alone would be done.
+
+    Args:
+        keys: those tasks. The others of the batch may be brought again.
+        cause, field, reason: see :class:`olvido.core.errors.Refused`.
+    """
+
+    def __init__(self, cause: Cause, *, keys: Set[IdempotencyKey], field: str = "", reason: str = "") -> None:
+        super().__init__(cause, field=field, reason=reason)
+        self.keys = keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +102,7 @@ class Sink(Protocol):
                 is remembered: bring the batch again.
             Refused: something in the batch cannot be done for good. The runner halves the
                 batch until that task stands alone, and makes a dead letter of it.
+            RefusedTogether: some of its tasks come to too much. Each of them becomes a dead letter.
         """
         ...
 

@@ -24,7 +24,7 @@ from olvido.schemas.envelope import headers_of
 from olvido.schemas.privacy.opening import Forgotten, Opener
 from olvido.schemas.privacy.sealing import Sealer
 from olvido.schemas.privacy.seals import Seals
-from olvido.sinks.contract import OpenedTask, Remembering, Sink
+from olvido.sinks.contract import OpenedTask, RefusedTogether, Remembering, Sink
 
 log = logging.getLogger("olvido.sinks")
 
@@ -163,7 +163,11 @@ class SinkRunner:
         if task.sink != self._name:
             raise Refused(Cause.WRONG_SINK, field="sink")
         self._seals.check_task(task, now)
-        return OpenedTask(task=task, identities=self._opener.open(task.box, task))
+        return OpenedTask(
+            task=task,
+            identities=self._opener.open(task.box, task),
+            released=self._seals.is_released(task),
+        )
 
     def _apply(self, works: Sequence[_Work]) -> Iterable[tuple[_Work, Receipt | Refused]]:
         """Have the sink do the work; where it refuses, divide until the task at fault stands alone.
@@ -177,6 +181,11 @@ class SinkRunner:
         except Unavailable as error:
             self._note(str(error))
             raise
+        except RefusedTogether as refused:
+            held = [work for work in works if work.opened.task.key in refused.keys]
+            others = [work for work in works if work.opened.task.key not in refused.keys]
+            assert held, "some task is refused"
+            return [*((work, refused) for work in held), *self._apply(others)]
         except Refused as refused:
             if len(works) == 1:
                 return [(works[0], refused)]

@@ -176,6 +176,7 @@ FIGURES = Gauges(
         "olvido_oldest_unacknowledged_seconds": ("Age of the oldest task that is owed", ("sink",)),
         "olvido_dead_letters": ("Dead letters", ("cause", "state")),
         "olvido_dead_letters_oldest_seconds": ("Age of the oldest open dead letter", ("cause",)),
+        "olvido_tasks_above_limit": ("Tasks above a limit of their sink: two people decide", ("sink",)),
         "olvido_requests_held": ("Requests that no sink is asked for yet", ("held_for",)),
         "olvido_sink_unsafe": ("1 while a sink may hold people who were erased", ("sink",)),
     }

@@ -15,8 +15,9 @@ with due as (
     for update skip locked
 )
 select t.source_id, t.sink, t.generation, t.task_id, t.action, t.attempts, t.operation_id, e.event,
-       coalesce(r.subject_id, c.subject_id) as subject_id
+       coalesce(r.subject_id, c.subject_id) as subject_id, h.principal, h.key_id, h.signature
 from due join tasks t using (source_id, sink, generation) left join events e using (source_id)
+left join held_tasks h using (source_id, sink, generation)
 left join requests r on r.request_id = source_id left join consent_changes c on c.event_id = source_id;
 
 -- name: unsent

@@ -204,6 +204,7 @@ COMMANDS = {
     LetterRemedy.REDRIVE: "olvido dead-letters redrive {id} --reason …",
     LetterRemedy.SEND_ANEW: "olvido dead-letters discard {id} --reason …",
     LetterRemedy.DISCARD: "olvido dead-letters discard {id} --reason …",
+    LetterRemedy.TWO_PEOPLE: "olvido brake list",
     LetterRemedy.COMPARE_SCHEMAS: "olvido topics diff",
 }
 

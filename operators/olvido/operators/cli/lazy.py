@@ -59,7 +59,7 @@ ENTRIES = {
         "Give a sink that joins late all past erasures, restrictions and objections, "
         "and the present consents",
     ),
-    "brake": Entry("brake", "Erasures above what may start in an hour: two people release or discard them"),
+    "brake": Entry("brake", "Erasures above a limit: two people release or discard them"),
     "replay": Entry("replay", "Send the tasks of past requests and consent changes again"),
     "generate": Entry("generate", "Write what Prometheus, Grafana and editors need"),
 }

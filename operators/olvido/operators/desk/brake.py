@@ -1,31 +1,41 @@
-"""The brake at the desk: what is held, what two people decide about it, and a request that is withdrawn."""
+"""The brake at the desk: what is held, what two people decide about it, and a request that is withdrawn.
+
+Held are erasures above what may start in an hour, and tasks above what one may take from a sink's target.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from olvido.core.acts import Verb
 from olvido.core.brake import BRAKED, HeldDecision
 from olvido.core.errors import InvalidInput
 from olvido.core.lifecycle import RequestState
+from olvido.core.tasks import Release
 from olvido.ledger.brake import Brake, Decided
+from olvido.operators.desk import dead_letters
 from olvido.operators.desk.acts import new_act
-from olvido.operators.desk.faults import NotThere
+from olvido.operators.desk.faults import NotThere, check_declared
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.requests import RequestWithTasks, show
-from olvido.schemas.settings.deployment import Deployment
+from olvido.operators.settings import own_signing_file
+from olvido.schemas.privacy.principal_keys import Signer
+from olvido.schemas.settings.deployment import DESK, Deployment
 
 _VERBS = {HeldDecision.RELEASE: Verb.RELEASE, HeldDecision.DISCARD: Verb.DISCARD}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedHeld:
-    """A request that no sink is asked for yet."""
+    """A request that no sink is asked for yet, or a task of it that is above a limit of its sink."""
 
     request_id: UUID
+    sink: str  # whose limit the task is above; empty: the whole request is held
     right: str
-    held_for: str
+    held_for: str  # the setting that it is above; of a share the table
+    reason: str
     asked_by: str
     held_at: datetime
     start_at: datetime | None
@@ -36,30 +46,41 @@ class ListedHeld:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhichHeld:
-    """Which of the erasures above a limit are decided about: some, one asker's, or all there are."""
+    """Which of the erasures above a limit are decided about: some, one asker's, one sink's, or all."""
 
-    ids: Sequence[UUID] = ()
+    ids: Sequence[UUID] = ()  # of requests
     asked_by: str | None = None
+    sink: str | None = None  # only tasks that are above a limit of this sink
     every: bool = False
 
     def check(self) -> None:
         """
         Raises:
-            InvalidInput: none of the three was given, or more than one.
+            InvalidInput: none of ids, asker and all was said, nor a sink; or more than one of the three.
         """
-        if sum((bool(self.ids), self.asked_by is not None, self.every)) != 1:
-            raise InvalidInput("ids", "say which: some by their ids, those of one who asked, or all")
+        said = sum((bool(self.ids), self.asked_by is not None, self.every))
+        if said > 1 or (not said and self.sink is None):
+            raise InvalidInput(
+                "ids", "say which: some by their ids, those of one who asked, those of one sink, or all"
+            )
 
 
-def held(declared: Deployment, *, asked_by: str | None, limit: int) -> list[ListedHeld]:
-    """The requests that no sink is asked for yet, the oldest first."""
-    rows = Brake(database(declared)).held(asked_by=asked_by, limit=limit)
+def held(declared: Deployment, *, asked_by: str | None, sink: str | None, limit: int) -> list[ListedHeld]:
+    """The requests that no sink is asked for yet, then the tasks above a limit of their sink; oldest first.
+
+    Raises:
+        InvalidInput: there is no such sink.
+    """
+    if sink is not None:
+        check_declared(sink, declared.sinks)
+    rows = Brake(database(declared)).held(asked_by=asked_by, sink=sink, limit=limit)
     return [ListedHeld(**row) for row in rows]
 
 
 def waiting(declared: Deployment) -> int:
-    """How many erasures wait for people."""
-    return braked(Brake(database(declared)).counts())
+    """How many erasures wait for people: whole requests, and tasks above a limit of their sink."""
+    brake = Brake(database(declared))
+    return braked(brake.counts()) + sum(brake.task_counts().values())
 
 
 def braked(counts: dict[str, tuple[int, datetime]]) -> int:
@@ -68,21 +89,37 @@ def braked(counts: dict[str, tuple[int, datetime]]) -> int:
 
 
 def decide(declared: Deployment, which: WhichHeld, decision: HeldDecision, reason: str) -> Decided:
-    """Decide about erasures above a limit. It has its effect when a second person decides the same.
+    """Decide about what is above a limit. It has its effect when a second person decides the same.
 
     Raises:
-        InvalidInput: none is named, or the reason cannot be recorded.
+        InvalidInput: it is not said which, there is no such sink, or the reason cannot be recorded.
+        ConfigError: the key of the desk is not here, which signs what is decided about tasks.
+        Unavailable: broker or ledger does not answer. The second person's repeat goes on where it was.
     """
     which.check()
+    if which.sink is not None:
+        check_declared(which.sink, declared.sinks)
     selected = {
         "ids": [str(one) for one in which.ids],
         "asked_by": which.asked_by,
+        "sink": which.sink,
         "all": which.every,
     }
     act = new_act(
         _VERBS[decision], reason, of="brake", **{name: value for name, value in selected.items() if value}
     )
-    return Brake(database(declared)).decide(act, decision, ids=which.ids or None, asked_by=which.asked_by)
+    decided = Brake(database(declared)).decide(
+        act, decision, ids=which.ids or None, asked_by=which.asked_by, sink=which.sink,
+        release=partial(_release, declared),
+    )  # fmt: skip
+    # Killed here, the tasks that two people discard wait still, with what was decided of them.
+    if decided.given_up:
+        dead_letters.give_up(declared, decided.given_up)
+    return decided
+
+
+def _release(declared: Deployment, task_id: UUID, generation: int) -> Release:
+    return Signer.load(own_signing_file(declared, DESK)).release(task_id, generation)
 
 
 def withdraw(declared: Deployment, request_id: UUID, reason: str) -> RequestWithTasks | None:

@@ -355,13 +355,40 @@ def discard(declared: Deployment, letters: Sequence[DeadLetter], act: Act, *, ad
     """Give letters up; the tasks that wait because of them are answered as failed.
 
     Raises:
+        NotAllowed: one is of a task above a limit of its sink: two people decide about that.
         ConfigError: the key of the desk, which signs the answers, is not here.
         Unavailable: broker or ledger does not answer. A repeat goes on where it was.
     """
-    known = Letters(database(declared))
-    sealer = Sealer(project() / declared.keys.public_dir, own_signing_file(declared, DESK))
+    above = [letter for letter in letters if letter.cause is Cause.ABOVE_LIMIT]
+    if held := Letters(database(declared)).parked(above):
+        raise NotAllowed(
+            "two people discard what is above a limit of a sink; nothing was done; for the first: "
+            f"olvido brake discard {held[0].source_id}"
+        )
+    sealer = _sealer(declared)
     # Killed after this line, an act stands there that did nothing: better than one that nobody knows of.
     Acts(database(declared)).record(act)
+    return _give_up(declared, letters, sealer, advance)
+
+
+def give_up(declared: Deployment, ids: Sequence[UUID]) -> None:
+    """Answer tasks as failed that two people decided to discard, and close their dead letters.
+
+    Raises:
+        ConfigError, Unavailable: see :func:`discard`.
+    """
+    letters = Letters(database(declared)).open(LetterSelection(ids=tuple(ids)), limit=len(ids))
+    _give_up(declared, letters, _sealer(declared), lambda _: None)
+
+
+def _sealer(declared: Deployment) -> Sealer:
+    return Sealer(project() / declared.keys.public_dir, own_signing_file(declared, DESK))
+
+
+def _give_up(
+    declared: Deployment, letters: Sequence[DeadLetter], sealer: Sealer, advance: Advance
+) -> Discarded:
+    known = Letters(database(declared))
     discarded = answered = 0
     with KafkaPublisher(declared.kafka, client_id=APPLICATION) as publisher:
         registry = Registry(declared.registry)

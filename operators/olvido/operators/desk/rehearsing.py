@@ -69,12 +69,17 @@ def rehearse_erasure(
         kinds = ", ".join(declared.sinks[name].identities)
         raise InvalidInput("identities", f"{name} knows people by {kinds}: give one of these")
     task = _a_task(name, known, now or datetime.now(UTC))
+
+    def opened(one: Task) -> OpenedTask:
+        # Without limits: people decide by this what is above one.
+        return OpenedTask(task=one, identities=tuple(known), released=True)
+
     sink = load_sink(declared, name)
     try:
         if not isinstance(sink, Rehearsing):
             why = getattr(sink, "not_rehearsed", "its kind has no way to try something out")
             raise NotAllowed(f"{name} cannot be asked what it would do: {why}")
-        [rehearsal] = sink.rehearse([task], lambda one: OpenedTask(task=one, identities=tuple(known)))
+        [rehearsal] = sink.rehearse([task], opened)
     finally:
         sink.close()
     if rehearsal.receipt is None:

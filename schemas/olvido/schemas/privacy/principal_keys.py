@@ -14,12 +14,14 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from olvido.core.errors import ConfigError
 from olvido.core.principals import PrincipalKey
+from olvido.core.tasks import Release
 from olvido.schemas.private_files import read_key, write_private, write_public
 
 logger = logging.getLogger("olvido.schemas")
@@ -61,10 +63,20 @@ class Signer:
         """The signature of a session's header."""
         return self._key.sign(signed_bytes(header))
 
+    def release(self, task_id: UUID, generation: int) -> Release:
+        """Let a task pass the limits of its sink, as the desk does where two people decided so."""
+        signature = self._key.sign(released_bytes(task_id, generation))
+        return Release(principal=self.principal, key_id=self.key_id, signature=signature)
+
 
 def signed_bytes(header: bytes) -> bytes:
     """What is signed: a header, and that it is one."""
     return b"olvido/2 session\0" + header
+
+
+def released_bytes(task_id: UUID, generation: int) -> bytes:
+    """What a release is over: one task, and that nothing limits it."""
+    return b"olvido/2 release\0" + task_id.bytes + generation.to_bytes(4, "big", signed=True)
 
 
 def key_id_of(public_key: bytes) -> str:

@@ -14,12 +14,12 @@ from olvido.core.errors import ConfigError, Refused
 from olvido.core.events import ConsentChange, PrivacyRequest, Seal, Verification
 from olvido.core.ids import task_id
 from olvido.core.looks import LaterLook
-from olvido.core.principals import Principal, Principals
+from olvido.core.principals import Principal, Principals, Role
 from olvido.core.receipts import Receipt
 from olvido.core.sessions import CONTROL, SignedSession, check_asked_at, check_begun, check_form
 from olvido.core.tasks import Task
 from olvido.schemas.privacy.opening import Forgotten, Opener
-from olvido.schemas.privacy.principal_keys import KeyRing, signed_bytes
+from olvido.schemas.privacy.principal_keys import KeyRing, released_bytes, signed_bytes
 from olvido.schemas.privacy.sealing import record_binding
 from olvido.schemas.sealed_records import KINDS, Sealed, body_in, session_in
 from olvido.schemas.settings.deployment import Deployment
@@ -77,6 +77,23 @@ class Seals:
         if task.task_id != task_id(task.source_id, task.sink, task.action.value):
             raise Refused(Cause.CANNOT_OPEN, field="task_id", reason="it is not that of what is asked")
         return None
+
+    def is_released(self, task: Task) -> bool:
+        """Whether a desk signed that nothing limits this task, with a key that is not revoked."""
+        release = task.release
+        if release is None:
+            return False
+        principal = self._principals.get(release.principal)
+        key = self._keys.key(release.principal, release.key_id)
+        if principal is None or principal.role is not Role.DESK or key is None or key.revoked_at is not None:
+            return False
+        try:
+            Ed25519PublicKey.from_public_bytes(key.public_key).verify(
+                release.signature, released_bytes(task.task_id, task.generation)
+            )
+        except (InvalidSignature, ValueError):
+            return False
+        return True
 
     def _signed(self, seal: Seal, *, revoked_before: datetime | None) -> tuple[SignedSession, Principal]:
         """The session of a seal, and its principal.

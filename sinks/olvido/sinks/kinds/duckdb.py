@@ -26,11 +26,12 @@ from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.kinds.duckdb_catalogue import look, look_at_columns, one, quoted
 from olvido.sinks.looks import LookAgain
-from olvido.sinks.section import SectionPart, fault, read_section
+from olvido.sinks.section import fault, read_section
 from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries, recalled
+from olvido.sinks.tables.limits import LIMITS, ErasureLimits, LimitedSection
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
@@ -47,7 +48,7 @@ _PASSING = (duckdb.OperationalError, duckdb.InternalError)
 _CHANGED = (duckdb.CatalogException, duckdb.BinderException)
 
 
-class _Section(SectionPart):
+class _Section(LimitedSection):
     file: Secret
     look_again: LookAgain = LOOK_AGAIN
     tables: UnreadTables = None
@@ -66,8 +67,10 @@ class DuckDBSink(TableSink):
         path: Path,
         data_map: DataMap,
         look_again: tuple[timedelta, ...] = LOOK_AGAIN,
+        *,
+        limits: ErasureLimits = LIMITS,
     ) -> None:
-        super().__init__(settings, data_map, look_again)
+        super().__init__(settings, data_map, look_again, limits=limits)
         # Once: a link that is put elsewhere later must not lead the sink to another file.
         self._path = path.resolve()
         self._compaction_due = False
@@ -82,7 +85,7 @@ class DuckDBSink(TableSink):
         section = read_section(_Section, settings)
         data_map = read_data_map(settings, section.tables)  # first: it can be told on any machine
         path = Path(section.file.read(key=f"sinks.{settings.name}.file"))
-        return cls(settings, path, data_map, section.look_again)
+        return cls(settings, path, data_map, section.look_again, limits=section.limits)
 
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
@@ -107,7 +110,7 @@ class DuckDBSink(TableSink):
     def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
         """See :meth:`olvido.sinks.contract.Sink.apply`."""
         with self._committed() as rows:
-            receipts = carry_out(rows, self._map, self._settings, batch)
+            receipts = carry_out(rows, self._map, self._settings, batch, self._limits)
             self._keep(rows, batch, receipts)
             if rows.destroyed:
                 rows.session.named("make_compaction_due", {}, since=rows.at)

@@ -24,11 +24,12 @@ from olvido.sinks.contract import SinkSettings
 from olvido.sinks.kinds.mysql_address import Address
 from olvido.sinks.kinds.mysql_catalogue import BYTES, TEXT_MAX, look, missing_tables, overlooks_case, quoted
 from olvido.sinks.looks import LookAgain
-from olvido.sinks.section import SectionPart, fault, read_section
+from olvido.sinks.section import fault, read_section
 from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
+from olvido.sinks.tables.limits import LIMITS, ErasureLimits, LimitedSection
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
 from olvido.sinks.tables.sink import CHUNK_ROWS, ChunkingTableSink, ChunkRows
@@ -51,7 +52,7 @@ _PASSING = frozenset({
 })  # fmt: skip
 
 
-class _Section(SectionPart):
+class _Section(LimitedSection):
     url: Secret
     look_again: LookAgain = LOOK_AGAIN
     chunk_rows: ChunkRows = CHUNK_ROWS
@@ -70,8 +71,10 @@ class MySQLSink(ChunkingTableSink):
         data_map: DataMap,
         look_again: tuple[timedelta, ...] = LOOK_AGAIN,
         chunk_rows: int = CHUNK_ROWS,
+        *,
+        limits: ErasureLimits = LIMITS,
     ) -> None:
-        super().__init__(settings, data_map, look_again, chunk_rows)
+        super().__init__(settings, data_map, look_again, chunk_rows, limits=limits)
         self._address = address
         self._connection: Connection[Any] | None = None
 
@@ -89,7 +92,7 @@ class MySQLSink(ChunkingTableSink):
             address = Address.of(section.url.read(key=place))
         except ValueError as error:
             raise fault(place, str(error)) from None
-        return cls(settings, address, data_map, section.look_again, section.chunk_rows)
+        return cls(settings, address, data_map, section.look_again, section.chunk_rows, limits=section.limits)
 
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""

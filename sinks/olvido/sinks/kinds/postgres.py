@@ -24,11 +24,12 @@ from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import Lineage, SinkSettings
 from olvido.sinks.kinds.postgres_catalogue import look, quoted
 from olvido.sinks.looks import LookAgain
-from olvido.sinks.section import SectionPart, fault, read_section
+from olvido.sinks.section import fault, read_section
 from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
+from olvido.sinks.tables.limits import LIMITS, ErasureLimits, LimitedSection
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
 from olvido.sinks.tables.sink import CHUNK_ROWS, ChunkingTableSink, ChunkRows
@@ -68,7 +69,7 @@ _REASONS = (
 )
 
 
-class _Section(SectionPart):
+class _Section(LimitedSection):
     dsn: Secret
     look_again: LookAgain = LOOK_AGAIN
     chunk_rows: ChunkRows = CHUNK_ROWS
@@ -87,8 +88,10 @@ class PostgresSink(ChunkingTableSink):
         data_map: DataMap,
         look_again: tuple[timedelta, ...] = LOOK_AGAIN,
         chunk_rows: int = CHUNK_ROWS,
+        *,
+        limits: ErasureLimits = LIMITS,
     ) -> None:
-        super().__init__(settings, data_map, look_again, chunk_rows)
+        super().__init__(settings, data_map, look_again, chunk_rows, limits=limits)
         self._dsn = dsn
         self._connection: connection | None = None
 
@@ -102,7 +105,7 @@ class PostgresSink(ChunkingTableSink):
         section = read_section(_Section, settings)
         data_map = read_data_map(settings, section.tables)  # first: it can be told on any machine
         dsn = section.dsn.read(key=f"sinks.{settings.name}.dsn")
-        return cls(settings, dsn, data_map, section.look_again, section.chunk_rows)
+        return cls(settings, dsn, data_map, section.look_again, section.chunk_rows, limits=section.limits)
 
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""

@@ -23,11 +23,12 @@ from olvido.sinks.contract import SinkSettings
 from olvido.sinks.kinds.sqlite_catalogue import NOCASE, FileShape, look, quoted
 from olvido.sinks.kinds.sqlite_file import HELD_S_MAX, SQLiteFile
 from olvido.sinks.looks import LookAgain
-from olvido.sinks.section import SectionPart, fault, read_section
+from olvido.sinks.section import fault, read_section
 from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
+from olvido.sinks.tables.limits import LIMITS, ErasureLimits, LimitedSection
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.shape import Column, TypeFamily
 from olvido.sinks.tables.sink import CHUNK_ROWS, ChunkingTableSink, ChunkRows
@@ -47,7 +48,7 @@ _PASSING = frozenset(
 )  # fmt: skip
 
 
-class _Section(SectionPart):
+class _Section(LimitedSection):
     file: Secret
     look_again: LookAgain = LOOK_AGAIN
     chunk_rows: ChunkRows = CHUNK_ROWS
@@ -66,8 +67,10 @@ class SQLiteSink(ChunkingTableSink):
         data_map: DataMap,
         look_again: tuple[timedelta, ...] = LOOK_AGAIN,
         chunk_rows: int = CHUNK_ROWS,
+        *,
+        limits: ErasureLimits = LIMITS,
     ) -> None:
-        super().__init__(settings, data_map, look_again, chunk_rows)
+        super().__init__(settings, data_map, look_again, chunk_rows, limits=limits)
         self._file = SQLiteFile(settings.name, path)
         self._flush_due = False
         self._rewrite_due = False
@@ -82,7 +85,7 @@ class SQLiteSink(ChunkingTableSink):
         section = read_section(_Section, settings)
         data_map = read_data_map(settings, section.tables)  # first: it can be checked on any machine
         path = Path(section.file.read(key=f"sinks.{settings.name}.file"))
-        return cls(settings, path, data_map, section.look_again, section.chunk_rows)
+        return cls(settings, path, data_map, section.look_again, section.chunk_rows, limits=section.limits)
 
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""

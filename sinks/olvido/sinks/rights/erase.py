@@ -15,7 +15,7 @@ from olvido.sinks.rights.target import HELD, JOINT, KEPT, Found, Target
 from olvido.sinks.tables.data_map import ErasureMethod, Table
 from olvido.sinks.tables.engine import BY_KEY, Reached
 from olvido.sinks.tables.journal import row_key
-from olvido.sinks.tables.ownership import Key, Row
+from olvido.sinks.tables.ownership import Judgement, Key, Row
 
 _OUTCOMES = (  # of a task that came to several, the first of these
     (ErasureMethod.RETAIN.done, Outcome.RETAINED),
@@ -86,6 +86,22 @@ def erase_chunk(one: OpenedTask, target: Target) -> Mapping[str, int]:
     recall_keys(target.rows, [one.task])
     _Erasure({0: task}, found, target).carry_out_chunk()
     return task.counts
+
+
+def before_chunks(one: OpenedTask, target: Target) -> tuple[TaskProgress, Judgement, int]:
+    """What an erasure in chunks would reach. Changes nothing.
+
+    Args:
+        one: an erasure, alone in its transaction.
+        target: the open transaction. No table's rows are counted beyond its limit.
+
+    Returns:
+        The task, whose rows it finds, and how many rows would go or be emptied.
+    """
+    task = TaskProgress.of(0, one)
+    judgement = target.find([task])
+    found = target.owned([task], judgement)
+    return task, judgement, _Erasure({0: task}, found, target).going()
 
 
 def _goes(name: str, target: Target) -> bool:
@@ -174,6 +190,14 @@ class _Erasure:
                     self._asking[n].count(f"{pointing}.cascaded", 1)
                 if fresh and tables[pointing].cascades:
                     todo.append((pointing, fresh))
+
+    def going(self) -> int:
+        """How many rows go or are emptied, as far as they are read; not those that only mention them."""
+        self._take_along()
+        for name, table in self._map.tables.items():
+            self._count_cascades(name, table)
+        cascaded = sum(sum(task.counts.values()) for task in self._asking.values())
+        return cascaded + sum(len(rows) for name, rows in self._doomed.items() if _goes(name, self._target))
 
     def _empty_mentions(self, name: str) -> None:
         """Cut loose the rows that mention rows of a table, before a key would forbid what follows."""

@@ -33,6 +33,7 @@ class TaskProgress:
     n: int  # its place in the batch
     task: Task
     identities: tuple[Identity, ...]
+    released: bool = False  # two people decided that what it takes is not limited
     outcome: Outcome | None = None  # None: its rows must be searched for
     counts: dict[str, int] = field(default_factory=dict)
     details: list[str] = field(default_factory=list)
@@ -42,7 +43,7 @@ class TaskProgress:
     @classmethod
     def of(cls, n: int, opened: OpenedTask) -> "TaskProgress":
         """A task that nothing was done for yet."""
-        return cls(n, opened.task, opened.identities)
+        return cls(n, opened.task, opened.identities, opened.released)
 
     @property
     def searches(self) -> bool:
@@ -58,6 +59,11 @@ class TaskProgress:
     def erases(self) -> bool:
         """Whether its rows are to be deleted or emptied."""
         return isinstance(self.task.what, Erase)
+
+    @property
+    def limited(self) -> bool:
+        """Whether a sink limits what it takes."""
+        return self.erases and not self.released
 
     @property
     def only_protects(self) -> bool:

@@ -236,6 +236,11 @@ class TableRows:
         for row in self._run(self.statements.taken_along(name, pointing, column), _columns(keys)):
             yield row[0], decode(row)[0]
 
+    def counted(self, name: str, *, at_most: int) -> int:
+        """How many rows a table has now, counted no further than given."""
+        [(rows,)] = self._run(self.statements.counted(name, at_most), ())
+        return int(rows)
+
     def unpointed(self, name: str, keys: Sequence[Key]) -> list[Key]:
         """Those of the shared rows that no row points at any more. They are locked before anybody looks."""
         self.journal.lock_shared_rows(name, keys)

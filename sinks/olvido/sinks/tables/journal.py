@@ -135,11 +135,12 @@ class Journal:
             at=self._session.at,
         )
 
-    def save_progress(self, key: IdempotencyKey, counts: Mapping[str, int]) -> None:
-        """Add what one chunk of a task has done to what earlier chunks have."""
+    def save_progress(self, key: IdempotencyKey, counts: Mapping[str, int]) -> Mapping[str, int]:
+        """Add what one chunk of a task has done to what earlier chunks have; the sum."""
         known = self.unfinished.get(key, {})
         total = {name: known.get(name, 0) + counts.get(name, 0) for name in {**known, **counts}}
         self._session.named("save_progress", {**keys_of([key]), "counts": [json.dumps(total)]})
+        return total
 
     # --- what people decided -------------------------------------------------------------------
 

@@ -76,6 +76,7 @@ class Judgement:
     hanging: Mapping[str, Sequence[Match]]  # by table: rows that hang on others, and are theirs
     shared: Set[int]  # tasks whose identity several people share, so that nobody can be told
     named: Set[int]  # tasks whose identity some row names, whoever's it is
+    people: Mapping[int, int]  # by task, how many people's rows it found in one table that tells them apart
     others: set[int] = field(default_factory=set)  # tasks whose identity stands in somebody else's rows
     # Tasks whose rows cannot go: a key holds somebody else's to them.
     held: set[int] = field(default_factory=set)
@@ -145,8 +146,30 @@ def judge(
         hanging=hanging,
         shared={n for n, persons in people.items() if _several(persons)},
         named={match.n for matches in found.values() for match in matches},
+        people=_people(tables, found, roots),
         others=others,
     )
+
+
+def _people(
+    tables: Mapping[str, Table],
+    found: Mapping[str, Sequence[Match]],
+    roots: Mapping[str, Mapping[Key, Row]],
+) -> Mapping[int, int]:
+    """Of each task, how many people's rows it found in that table that holds most of them."""
+    most: dict[int, int] = {}
+    for name, table in tables.items():
+        if table.person is None:
+            continue
+        people: dict[int, set[str | Key]] = defaultdict(set)
+        for match in found[name]:
+            row = roots[name].get(match.key)
+            if row is not None and match.n in row.owners:
+                # Rows that say nothing of their person may each be another one's.
+                people[match.n].add(match.key if match.person is None else match.person)
+        for n, persons in people.items():
+            most[n] = max(len(persons), most.get(n, 0))
+    return most
 
 
 def leads(

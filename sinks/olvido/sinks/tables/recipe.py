@@ -20,6 +20,7 @@ from olvido.sinks.rights.target import Target
 from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import Answer
+from olvido.sinks.tables.limits import ErasureLimits
 from olvido.sinks.tables.ownership import Judgement
 
 _SHARED = "several people share the identity, and the request does not say which of them asks"
@@ -30,26 +31,30 @@ def carry_out(
     data_map: DataMap,
     settings: SinkSettings,
     batch: Sequence[OpenedTask],
+    limits: ErasureLimits,
 ) -> list[Receipt]:
     """Do what a batch asks for inside one transaction, and answer each task in its order.
 
     A task that was done before gets the answer of the first time.
 
     Raises:
-        Refused: a task is malformed, or ``STILL_THERE`` after reading back: roll back.
+        Refused: a task is malformed, ``STILL_THERE`` after reading back, or ``ABOVE_LIMIT``: roll back.
+        RefusedTogether: ``ABOVE_LIMIT``, for what the batch takes of a table: roll back.
     """
     keys = [one.task.key for one in batch]
     assert len(set(keys)) == len(keys), "the runner brings no task twice in one batch"
     answers = dict(rows.remembered(keys))
     new = [one for one in batch if one.task.key not in answers] if answers else batch
     if new:
-        given = _answers(Target(rows, data_map, settings.purposes), new)
+        given = _answers(Target(rows, data_map, settings.purposes), new, limits)
         rows.remember(given)
         answers.update(given)
     return [answers[one.task.key].receipt(one.task) for one in batch]
 
 
-def _answers(target: Target, new: Sequence[OpenedTask]) -> Mapping[IdempotencyKey, Answer]:
+def _answers(
+    target: Target, new: Sequence[OpenedTask], limits: ErasureLimits
+) -> Mapping[IdempotencyKey, Answer]:
     """The answers to tasks that were never done before."""
     tasks = [TaskProgress.of(n, one) for n, one in enumerate(new)]
     if unfinished := target.rows.journal.unfinished:
@@ -65,12 +70,14 @@ def _answers(target: Target, new: Sequence[OpenedTask]) -> Mapping[IdempotencyKe
         in_tables.begin(group, target)
     if any(task.searches for task in tasks):
         judgement = target.find(tasks)
+        limits.check_people(tasks, judgement)
         _keep_what_is_shared(tasks, judgement)
         found = target.owned(tasks, judgement)
         mark(tasks, found, target)
         for in_tables, group in asked:
             if unanswered := [task for task in group if task.outcome is None]:
                 in_tables.apply(unanswered, found, target)
+        limits.check_batch(tasks, target.rows)
     return {task.task.key: task.answer(target.rows.at) for task in tasks}
 
 

@@ -27,13 +27,14 @@ from olvido.sinks.reapplying import (
     decisions_to_keep,
     erased_handles,
 )
-from olvido.sinks.rights.erase import erase_chunk
+from olvido.sinks.rights.erase import before_chunks, erase_chunk
 from olvido.sinks.rights.target import Target
 from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import recalled
 from olvido.sinks.tables.kept import KeptErasures
 from olvido.sinks.tables.kept_decisions import KeptDecisions
+from olvido.sinks.tables.limits import LIMITS, ErasureLimits, taken
 from olvido.sinks.tables.planting import plant, standing
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.statements import Statements
@@ -52,10 +53,18 @@ Publish = Callable[[LaterLook], None]
 class TableSink(ABC):
     """A database with tables, a data map over them, and its later looks."""
 
-    def __init__(self, settings: SinkSettings, data_map: DataMap, look_again: tuple[timedelta, ...]) -> None:
+    def __init__(
+        self,
+        settings: SinkSettings,
+        data_map: DataMap,
+        look_again: tuple[timedelta, ...],
+        *,
+        limits: ErasureLimits = LIMITS,
+    ) -> None:
         self._settings = settings
         self._map = data_map
         self._look_again = look_again
+        self._limits = limits
         self._statements: Statements | None = None  # None: the tables must be looked at first
 
     def __repr__(self) -> str:
@@ -170,7 +179,9 @@ class RehearsingTableSink(TableSink):
         if one is None:
             return None
         try:
-            [receipt] = self._rolled_back(lambda rows: carry_out(rows, self._map, self._settings, [one]))
+            [receipt] = self._rolled_back(
+                lambda rows: carry_out(rows, self._map, self._settings, [one], self._limits)
+            )
         except Refused:
             return None
         return receipt
@@ -185,8 +196,10 @@ class ChunkingTableSink(RehearsingTableSink):
         data_map: DataMap,
         look_again: tuple[timedelta, ...],
         chunk_rows: int = CHUNK_ROWS,
+        *,
+        limits: ErasureLimits = LIMITS,
     ) -> None:
-        super().__init__(settings, data_map, look_again)
+        super().__init__(settings, data_map, look_again, limits=limits)
         self._chunk_rows = chunk_rows
 
     @abstractmethod
@@ -212,7 +225,7 @@ class ChunkingTableSink(RehearsingTableSink):
         return self._in_chunks(batch[0])
 
     def _carry_out(self, rows: TableRows, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
-        receipts = carry_out(rows, self._map, self._settings, batch)
+        receipts = carry_out(rows, self._map, self._settings, batch, self._limits)
         self._keep(rows, batch, receipts)
         return receipts
 
@@ -222,6 +235,8 @@ class ChunkingTableSink(RehearsingTableSink):
         Killed between two chunks: the task comes again, and what the chunks have done is counted with the
         rest.
         """
+        if not one.released:
+            self._acting(lambda rows: self._judge(one, rows), self._limits.rows_read)
         limit = self._chunk_rows
         while True:
             try:
@@ -233,6 +248,14 @@ class ChunkingTableSink(RehearsingTableSink):
                 limit = max(limit // 10, CHUNK_ROWS_MIN)
         return self._acting(lambda rows: self._carry_out(rows, [one]))
 
+    def _judge(self, one: OpenedTask, rows: TableRows) -> None:
+        """Refuse a heavy person's erasure that is above a limit, before its first chunk."""
+        if not rows.remembered([one.task.key]):
+            task, judgement, going = before_chunks(one, self._target(rows))
+            self._limits.check_people([task], judgement)
+            done = rows.journal.unfinished.get(one.task.key, {})
+            self._limits.check_rows(going + taken(done))
+
     def _chunk(self, one: OpenedTask, limit: int) -> bool:
         """Erase some of a person's rows; whether there were as many as one chunk takes."""
 
@@ -241,9 +264,12 @@ class ChunkingTableSink(RehearsingTableSink):
             if not rows.remembered([one.task.key]):
                 counts = erase_chunk(one, self._target(rows))
             if counts:
-                rows.journal.save_progress(one.task.key, counts)
+                total = rows.journal.save_progress(one.task.key, counts)
                 if self._look_again:
                     KeptErasures(rows.session, self._settings.name).keep_gone(rows.gone)
+                if not one.released:
+                    # Judged before the first chunk; rows that others put in since count as well.
+                    self._limits.check_rows(taken(total))
             return bool(counts)
 
         return self._acting(erase, limit)

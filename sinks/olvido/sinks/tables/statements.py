@@ -140,6 +140,10 @@ class Statements:
         """How many of the given rows are still there, or are not as the erasure leaves them."""
         return self._once(("remaining", name, number), lambda: self._remaining(name, number))
 
+    def counted(self, name: str, at_most: int) -> Sql:
+        """How many rows a table has, counted no further than given."""
+        return Sql(f"SELECT count(*) FROM (SELECT 1 FROM {self.table(name)} LIMIT {at_most}) AS counted")
+
     # --- changing ----------------------------------------------------------------------------
 
     def erase(self, name: str, number: int | None) -> tuple[Sql, ...]:
