@@ -1,4 +1,4 @@
-"""Eighteen bugs that people write, each as a collaborator that a world is given in place of the right one.
+"""Twenty-five bugs that people write, each as a collaborator that a world is given in place of the right one.
 
 The product has no switch for any of them. A simulation that does not go red for each is worth nothing.
 """
@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from simulation import ledger_twin
-from simulation.boxes import OpenerTwin
+from simulation.boxes import OpenerTwin, Signers
 from simulation.carriers import PublisherTwin
 from simulation.faust_twin import FaustWorker
 from simulation.ledger_twin import TransactionTwin
-from simulation.targets import SinkTwin
+from simulation.targets import Row, SinkTwin
 from simulation.world import Makers
 
 from olvido.broker.contract import Received, Record
@@ -22,16 +22,18 @@ from olvido.core.consents import ConsentState
 from olvido.core.errors import Unavailable
 from olvido.core.events import ConsentChange, SealedBox
 from olvido.core.plan import plan_tasks
-from olvido.core.principals import Principal
+from olvido.core.principals import Principal, PrincipalKey
 from olvido.core.receipts import Receipt
 from olvido.core.subject import Identity
 from olvido.core.tasks import IdempotencyKey, Task
 from olvido.ledger.recording import Recording
 from olvido.processors import requests as request_steps
+from olvido.processors import sources
 from olvido.processors.emission import Prepared
 from olvido.processors.publication import Publication
-from olvido.schemas.privacy.seals import Seals
+from olvido.schemas.privacy.seals import ControlSeals, Seals
 from olvido.schemas.topics import CONSENT_STATE, REQUEST_STATUS
+from olvido.sinks.contract import OpenedTask
 
 
 class _CommitsFirst(FaustWorker):
@@ -93,6 +95,25 @@ class _AllKeys(OpenerTwin):
         return OpenerTwin(self._process, self._vault, box.region).open(box, asked)
 
 
+class _Limitless(SinkTwin):
+    def is_above_a_limit(self, one: OpenedTask) -> bool:
+        return False
+
+
+class _LooksAway(SinkTwin):
+    def finds(self, standing: Sequence[Row]) -> bool:
+        return False
+
+
+def _one_is_enough(transaction: TransactionTwin, **which: Any) -> Any:
+    return [{**row, "second": True} for row in _CHOOSES_TASKS(transaction, **which)]
+
+
+def _never_revoked(signers: Signers, principal: str, key_id: str) -> PrincipalKey | None:
+    key = _KEY_OF(signers, principal, key_id)
+    return key and replace(key, revoked_at=None)
+
+
 def _any_box(request: Any, *rest: Any, **more: Any) -> tuple[Task, ...]:
     return tuple(replace(task, box=request.boxes[0]) for task in plan_tasks(request, *rest, **more))
 
@@ -133,6 +154,8 @@ def _tells_and_looks_away(publication: Publication, prepared: Prepared, *, handl
         publication._ledger.publications.end_all([prepared.publication_id])
 
 
+_CHOOSES_TASKS = TransactionTwin._choose_held_tasks
+_KEY_OF = Signers.key
 _SETTLES = TransactionTwin._settle_tasks
 _TEXTS = asked._texts
 
@@ -168,6 +191,15 @@ BUGS: Mapping[str, Makers] = {
             (ConsentChange, "effective_at", property(lambda change: change.occurred_at)),
             (Task, "effective_at", property(lambda task: task.occurred_at)),
         )
+    ),
+    "revoked key accepted": Makers(patches=((Signers, "key", _never_revoked),)),
+    "asker's own word accepted": Makers(patches=((ControlSeals, "may_verify", lambda self, request: True),)),
+    "id reuse accepted": Makers(patches=((sources, "same_content", lambda value, digest: True),)),
+    "limit of a sink ignored": Makers(sink=_Limitless),
+    "one person releases": Makers(patches=((TransactionTwin, "_choose_held_tasks", _one_is_enough),)),
+    "verified without looking": Makers(sink=_LooksAway),
+    "found again and not asked again": Makers(
+        patches=((TransactionTwin, "_issue_found_again", lambda transaction, now, **columns: []),)
     ),
     "told and not looked after": replace(
         SLOW_TO_TELL, patches=((Publication, "send", _tells_and_looks_away),)

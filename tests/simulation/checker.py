@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from fastavro import schemaless_reader
 from simulation.targets import SYSTEMS, System
@@ -25,7 +26,7 @@ Key = tuple[str, int]  # task_id, generation
 REQUESTS, CONSENTS = "olvido.requests.v1", "olvido.consents.v1"
 VERIFICATIONS, RECEIPTS = "olvido.verifications.v1", "olvido.receipts.v1"
 STATUS, CONSENT_STATE = "olvido.request-status.v1", "olvido.consent-state.v1"
-LETTERS = "olvido.dead-letters.v1"
+LETTERS, LOOKS = "olvido.dead-letters.v1", "olvido.looks.v1"
 
 DONE = {
     "ERASE": {"erased", "anonymised"},
@@ -150,18 +151,27 @@ class _Check:
         self.released = {one for _, _, what, ids in decided if what == "release" for one in ids}
         self.discarded = {one for _, _, what, ids in decided if what == "discard" for one in ids}
         self.keys_of = {str(source): tuple(keys) for source, keys in self.tables.plan_tasks.items()}
+        self.source_of = {
+            (key[1], str(task["task_id"])): str(key[0]) for key, task in self.tables.tasks.items()
+        }
+        events = list(enumerate(world.history.events))
+        self.came_back = [(at, event) for at, event in events if event[1] == "came back"]
+        self.looked = [(at, event) for at, event in events if event[1] == "looked"]
         self.verifications: dict[tuple[str, str], list[Place]] = defaultdict(list)  # by request and subject
         self.kept = {
             (VERIFICATIONS, row["source_partition"], row["source_offset"])
             for row in self.tables.verifications.values()
         }
         self._read: dict[tuple[bytes, str], Mapping[str, Any]] = {}
+        self.published_looks = {
+            str(self._decoded(record, "later_look")["look_id"]) for record in world.broker.records(LOOKS)
+        }
 
     def violations(self) -> Iterator[Violation]:
         for what in (
             self._records, self._ids, self._requests, self._brake, self._consents, self._tasks, self._answers,
-            self._effects, self._words, self._rows, self._told, self._progress, self._order,
-            self._regions, self._leaks,
+            self._effects, self._limits, self._looks, self._words, self._rows, self._told, self._progress,
+            self._order, self._regions, self._leaks,
         ):  # fmt: skip
             yield from what()
 
@@ -204,6 +214,8 @@ class _Check:
             target = self.world.targets[system.name]
             if cause in {one.value for one in target.refuses.values()}:
                 return
+            if cause == "ABOVE_LIMIT" and self._subject(letter) in target.above:
+                return
             if cause == "STILL_THERE" and self.world.faults.has("sink_lies"):
                 return
             yield Violation("good record refused", f"{cause} at {place}")
@@ -231,6 +243,11 @@ class _Check:
                 yield Violation("good record refused", f"KEY_MISMATCH at {place}")
         else:
             yield Violation("good record refused", f"{cause} at {place}")
+
+    def _subject(self, letter: Mapping[str, Any]) -> str:
+        """Whom the task of a dead letter is about."""
+        row = self.rows_of["request"].get(str(letter["source_id"]))
+        return "" if row is None else str(row["subject_id"])
 
     def _contradicts(self, place: Place) -> bool:
         """Whether a receipt differs from a final one of the same task that was written before it."""
@@ -282,7 +299,7 @@ class _Check:
         yield from self._handled("request", REQUESTS)
         for request_id, row in self.tables.requests.items():
             told = self._standing("request", str(request_id))
-            if told is None or told["id"] != str(request_id):
+            if told is None or told.get("id") != str(request_id):
                 yield Violation("invented", f"request {request_id} stands for no record of upstream")
                 continue
             held = self._held(str(request_id))
@@ -490,11 +507,57 @@ class _Check:
             if newer:
                 yield Violation("fence", f"{sink} touched rows {newer}, which are newer than the request")
 
+    def _limits(self) -> Iterator[Violation]:
+        """What is above a limit of its sink is done only after two people have released that very task."""
+        released: set[tuple[str, str, int]] = set()
+        for event in self.world.history.events:
+            if event[1] == "released":
+                released.add(event[2:5])
+            if event[1] != "effect" or event[5] != "ERASE":
+                continue
+            sink, task_id, generation = event[2:5]
+            source_id = self.source_of.get((sink, task_id))
+            row = self.rows_of["request"].get(source_id or "")
+            if row is None or row["subject_id"] not in self.world.targets[sink].above:
+                continue
+            if (sink, source_id, generation) not in released:
+                yield Violation("limit", f"{sink} did {task_id}, which is above its limit")
+
+    def _looks(self) -> Iterator[Violation]:
+        """Nothing that stood there at a later look is verified by it: it is shown, and erased again."""
+        for _, _, sink, look_id, truth in self.world.history.of("looked"):
+            if UUID(look_id) not in self.tables.looks:
+                if not self.clock_jumped and look_id in self.published_looks:
+                    yield Violation("lost", f"a look of {sink} is not in the ledger")
+                continue
+            for request_id, generation, rows in truth:
+                key = (UUID(request_id), sink, generation)
+                said = self.tables.not_verified.get((*key, UUID(look_id)), {}).get("result")
+                if rows and said != "found_again":
+                    yield Violation("verified", f"{sink} verified {request_id}, and rows {rows} stood there")
+                elif rows and (*key[:2], generation + 1) not in self.tables.tasks:
+                    yield Violation("verified", f"nobody asked {sink} again for {request_id}")
+                elif rows is None and said != "not_looked":
+                    yield Violation("verified", f"{sink} verified {request_id} without looking")
+
+    def _stands_unseen(self, sink: str, number: int, request_id: str) -> bool:
+        """Whether a row came back after the last look for the person whose it is."""
+        back = [at for at, event in self.came_back if event[2:4] == (sink, number)]
+        looked = [
+            at for at, event in self.looked
+            if event[2] == sink and UUID(event[3]) in self.tables.looks
+            and any(one == request_id and rows is not None for one, _, rows in event[4])
+        ]  # fmt: skip
+        return bool(back) and back[-1] > max(looked, default=-1)
+
     def _rows(self) -> Iterator[Violation]:
-        """Of whoever was erased nothing old is left in the end, whatever backup was put back."""
+        """Of whoever was erased nothing old is left in the end, whatever backup was put back.
+
+        But for what came back after the last look.
+        """
         for request_id in self.tables.requests:
             told = self._standing("request", str(request_id))
-            if told is None or told["right"] != "ERASE":
+            if told is None or told.get("right") != "ERASE":
                 continue
             person = self.people.get((told["id"], told["subject"]), set())
             row = self.tables.requests[request_id]
@@ -504,6 +567,8 @@ class _Check:
                     continue
                 for row in self.world.targets[sink].rows:
                     if row.gone or row.created_at > fence or person.isdisjoint(row.identities.items()):
+                        continue
+                    if self._stands_unseen(sink, row.number, str(request_id)):
                         continue
                     yield Violation("untrue", f"{sink} holds row {row.number}, erased by {request_id}")
 
@@ -552,7 +617,7 @@ class _Check:
     # --- offsets [I11] ------------------------------------------------------------------------
 
     def _progress(self) -> Iterator[Violation]:
-        for topic in (REQUESTS, CONSENTS, VERIFICATIONS, RECEIPTS, LETTERS):
+        for topic in (REQUESTS, CONSENTS, VERIFICATIONS, RECEIPTS, LETTERS, LOOKS):
             for number in range(self.world.broker.partitions(topic)):
                 known = self.tables.progress.get((topic, number))
                 handled = frozenset() if known is None else known["handled"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from simulation.faults import RATES
 
 from olvido.core.causes import Cause
+from olvido.core.looks import LookResult
 from olvido.core.outcomes import Outcome
 
 PER_10_000 = 100  # how often each of these happens at least in ten thousand worlds
@@ -38,8 +39,9 @@ CRASH_POINTS = frozenset(
         *(
             f"sink: {when} {what}"
             for when in ("before", "after")
-            for what in ("publish", "commit of the target", "commit offsets")
+            for what in ("publish", "commit of the target", "commit of the look", "commit offsets")
         ),
+        "sink: before look again",
         "sink: before consume",
         "sink: before apply",
         "sink: before ask the journal",
@@ -53,6 +55,7 @@ EXPECTED = frozenset(
         *(f"outcome: {outcome.value}" for outcome in Outcome),
         *(f"cause: {cause.value}" for cause in Cause if cause is not Cause.SCHEMA_NOT_ALLOWED),
         *(name for name in RATES if name != "crash"),
+        *(f"look: {result.value}" for result in (LookResult.FOUND_AGAIN, LookResult.NOT_LOOKED)),
         "commit_unknown: it took place",
         "commit_unknown: it did not take place",
     }

@@ -42,6 +42,8 @@ RATES = {
     "restore": 0.3,
     "brake": 1.0,  # few erasures may start in an hour, and people decide about the others
     "grace": 1.0,  # an erasure waits before any sink is asked
+    "limit": 1.0,  # erasures above a limit of their sink, until two people release them
+    "comes_back": 1.0,  # an erased row stands there again, as after an import of yesterday's file
     "receipt_forged": 1.0,  # somebody else answers a task, after its sink or with an impossible instant
 }
 

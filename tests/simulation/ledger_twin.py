@@ -39,6 +39,8 @@ class Tables:
         self.awaiting: dict[UUID, Row] = {}
         self.consents: dict[tuple[str, str], Row] = {}
         self.held: dict[UUID, Row] = {}
+        self.held_tasks: dict[tuple[UUID, str, int], Row] = {}
+        self.held_tasks: dict[tuple[UUID, str, int], Row] = {}
         self.held_once: dict[UUID, Row] = {}  # for the checker: what was held at some time
         self.erasures_started: dict[tuple[datetime, str], Row] = {}
         self.dead_letters: dict[UUID, Row] = {}
@@ -274,6 +276,43 @@ class TransactionTwin:
             self._change(self._tables.held, one, held_for=released, start_at=now)
             yield (one,)
 
+    def _hold_tasks(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
+        for row in _unnested(columns):
+            for key in list(self._tables.plan_tasks.get(row["source_id"], ())):
+                task = self._tables.tasks[key]
+                same = (task["task_id"], key[2]) == (row["task_id"], row["generation"])
+                if same and task["outcome"] is None:
+                    new = {"task_id": row["task_id"], "proposal": None, "proposed_by": None, "release": {}}
+                    self._put(self._tables.held_tasks, key, new)
+                    yield (row["source_id"],)
+
+    def _choose_held_tasks(
+        self, decision: str, who: str, ids: Sequence[UUID] | None, asked_by: str | None, sink: str | None
+    ) -> Iterator[Row]:
+        assert asked_by is sink is None, "people choose by ids here"
+        for key, row in sorted(self._tables.held_tasks.items()):
+            task = self._tables.tasks[key]
+            waits = _values(task, "parked", "outcome") == ("ABOVE_LIMIT", None)
+            if waits and (ids is None or key[0] in ids):
+                second = row["proposal"] == decision and row["proposed_by"] != who
+                named = dict(zip(("source_id", "sink", "generation"), key, strict=True))
+                yield {**named, "task_id": row["task_id"], "second": second}
+
+    def _propose_held_tasks(
+        self, decision: str, who: str, now: datetime, **columns: Sequence[Any]
+    ) -> Iterator[tuple[UUID]]:
+        for row in _unnested(columns):
+            self._change(self._tables.held_tasks, _task_key(row), proposal=decision, proposed_by=who)
+            yield (row["source_id"],)
+
+    def _release_held_tasks(self, now: datetime, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
+        for row in _unnested(columns):
+            key = _task_key(row)
+            release = {name: row[name] for name in ("principal", "key_id", "signature")}
+            self._change(self._tables.held_tasks, key, release=release)
+            self._change(self._tables.tasks, key, parked=None, due_at=now)
+            yield (row["source_id"],)
+
     def _delete_held(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID]]:
         return self._delete_those(self._tables.held, ids)
 
@@ -468,6 +507,7 @@ class TransactionTwin:
         return {
             "source_id": key[0], "sink": key[1], "generation": key[2], **of_the_task,
             "event": event and event["event"], "subject_id": source["subject_id"],
+            **self._tables.held_tasks.get(key, {}).get("release", {}),
         }  # fmt: skip
 
     def _postpone(self, now: datetime, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:

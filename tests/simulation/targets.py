@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from simulation.process import Process
 
@@ -16,14 +17,17 @@ from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState, later
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import Decision
+from olvido.core.looks import VERIFIABLE, LaterLook, LookResult, NotVerified, look_of
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.rights.consent import Consent
 from olvido.core.rights.erase import Erase
+from olvido.core.rights.names import Action
 from olvido.core.rights.object import Object
 from olvido.core.subject import Identity
 from olvido.core.tasks import IdempotencyKey, Task
-from olvido.sinks.contract import OpenedTask
+from olvido.schemas.privacy.opening import Forgotten
+from olvido.sinks.contract import OpenedTask, Swept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,23 @@ class Row:
     order: bool = False  # must be kept by law
     others: bool = False  # somebody else's, though it names the person
     gone: bool = False
+    original: dict[str, str] = field(default_factory=dict)  # as it stood in yesterday's file
+
+    def __post_init__(self) -> None:
+        self.original = dict(self.identities)
+
+    def come_back(self) -> None:
+        """Stand there again as before it was erased."""
+        self.gone, self.identities = False, dict(self.original)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An erasure that is looked at again."""
+
+    task: Task
+    applied_at: datetime
+    looks: int = 0  # that it has had
 
 
 @dataclass
@@ -84,7 +105,11 @@ class Target:
     refuses: Mapping[str, Cause] = field(
         default_factory=dict
     )  # subjects whose tasks it will not take, and why
+    above: frozenset[str] = frozenset()  # subjects whose erasures are above a limit of the sink
+    look_again: tuple[timedelta, ...] = ()  # when erasures are looked at again
     journal: dict[IdempotencyKey, Receipt] = field(default_factory=dict)
+    kept: dict[UUID, Kept] = field(default_factory=dict)  # by task
+    looking: Process | None = None  # who looks again now
     words: dict[tuple[str, str], ConsentState] = field(default_factory=dict)
     objections: set[tuple[str, str]] = field(default_factory=set)
     backup: Callable[[], datetime] | None = None
@@ -93,11 +118,13 @@ class Target:
         """Keep what is held now."""
         rows = [(row, row.gone, dict(row.identities)) for row in self.rows]
         journal, words, objections = dict(self.journal), dict(self.words), set(self.objections)
+        kept = dict(self.kept)
 
         def put_back() -> datetime:
             for row, gone, identities in rows:
                 row.gone, row.identities = gone, dict(identities)
             self.journal, self.words, self.objections = dict(journal), dict(words), set(objections)
+            self.kept = dict(kept)
             return now
 
         self.backup = put_back
@@ -113,6 +140,19 @@ class Target:
         values = {(one.kind.value, one.normalised) for one in identities}
         return [row for row in self.rows if not row.gone and not values.isdisjoint(row.identities.items())]
 
+    def due_at(self, kept: Kept) -> datetime:
+        """When an erasure is looked at next."""
+        return kept.applied_at + self.look_again[kept.looks]
+
+    def standing(self, task: Task, identities: Sequence[Identity]) -> list[Row]:
+        """The rows that an erasure would take now: none, once it is done."""
+        keeps = self.system.erases == "anonymise"
+        return [
+            row
+            for row in self.matching(identities)
+            if row.created_at <= task.effective_at and not row.others and not (keeps and row.order)
+        ]
+
 
 @dataclass
 class _Change:
@@ -121,6 +161,7 @@ class _Change:
     receipt: Receipt
     identities: tuple[Identity, ...]
     fence: datetime | None
+    task: Task
     touched: list[Row] = field(default_factory=list)
     undo: list[Callable[[], object]] = field(default_factory=list)
 
@@ -165,6 +206,9 @@ class SinkTwin:
                 assert key not in changes, "the runner brings no task twice in one batch"
                 known = self.recall(key)
                 if known is None:
+                    if self.is_above_a_limit(one):
+                        faults.count("limit")
+                        raise Refused(Cause.ABOVE_LIMIT, field="rows_max")
                     if one.task.subject_id in self.target.refuses:
                         faults.count("sink_refuses")
                         raise Refused(self.target.refuses[one.task.subject_id])
@@ -195,7 +239,56 @@ class SinkTwin:
             raise Unavailable(f"{self.target.system.name} does not answer")
         return [self.recall(task.key) for task in batch]
 
+    def look_again(
+        self, opening: Callable[[Task], OpenedTask | None], publish: Callable[[LaterLook], None]
+    ) -> Swept | None:
+        """See :meth:`olvido.sinks.contract.LookingAgain.look_again`."""
+        process, target, now = self.process, self.target, self.process.scheduler.now
+        due = [one for one in target.kept.values() if target.due_at(one) <= now]
+        batch = [one for one in due if one.looks == due[0].looks]
+        if not batch:
+            return Swept(look=None, overdue=timedelta(), more=False)
+        if target.looking is not None and target.looking.alive:
+            return None
+        target.looking = process
+        try:
+            process.act("look again")
+            if process.faults.strikes("sink_down"):
+                raise Unavailable(f"{target.system.name} does not answer")
+            look = self._look(batch, opening)
+            publish(look)
+            process.faults.point("sink: before commit of the look")
+        finally:
+            target.looking = None
+        for one in batch:
+            if target.kept.get(one.task.task_id) is one:
+                del target.kept[one.task.task_id]
+                if one.looks + 1 < len(target.look_again):
+                    target.kept[one.task.task_id] = replace(one, looks=one.looks + 1)
+        process.did("commit of the look")
+        return Swept(look=look, overdue=timedelta(), more=len(batch) < len(due))
+
+    def look_at(
+        self,
+        opening: Callable[[Task], OpenedTask | None],
+        publish: Callable[[LaterLook], None],
+        *,
+        done_after: datetime,
+    ) -> LaterLook | None:
+        """Nobody asks for it here."""
+        raise AssertionError("looks come by themselves")
+
     # --- what a planted bug replaces ---------------------------------------------------------
+
+    def is_above_a_limit(self, one: OpenedTask) -> bool:
+        """Whether two people must release it first."""
+        return (
+            isinstance(one.task.what, Erase) and one.task.subject_id in self.target.above and not one.released
+        )
+
+    def finds(self, standing: Sequence[Row]) -> bool:
+        """Whether a later look finds what stands there."""
+        return bool(standing)
 
     def recall(self, key: IdempotencyKey) -> Receipt | None:
         """The answer that was given before."""
@@ -219,9 +312,45 @@ class SinkTwin:
 
     # --- the work ----------------------------------------------------------------------------
 
+    def _look(self, batch: Sequence[Kept], opening: Callable[[Task], OpenedTask | None]) -> LaterLook:
+        """Search for people who were erased; what stands there is noted, whatever the look says."""
+        process, target = self.process, self.target
+        now, forgotten = process.scheduler.now, 0
+        results: list[NotVerified] = []
+        truth: list[tuple[str, int, tuple[int, ...] | None]] = []
+        for one in batch:
+            standing: list[Row] | None = None
+            result = None
+            try:
+                opened = opening(one.task)
+            except Forgotten:
+                opened, forgotten = None, forgotten + 1
+            if opened is None:
+                result = LookResult.NOT_LOOKED
+            else:
+                standing = target.standing(one.task, opened.identities)
+                result = LookResult.FOUND_AGAIN if self.finds(standing) else None
+            if result is not None:
+                process.faults.count(f"look: {result.value}")
+                results.append(
+                    NotVerified(request_id=one.task.source_id, generation=one.task.generation, result=result)
+                )
+            rows = None if standing is None else tuple(row.number for row in standing)
+            truth.append((str(one.task.source_id), one.task.generation, rows))
+        look = look_of(
+            target.system.name, target.look_again[batch[0].looks], [one.applied_at for one in batch], now,
+            looked=len(batch) - forgotten, forgotten=forgotten, not_verified=results,
+        )  # fmt: skip
+        process.history.note(
+            process.scheduler.seconds, "looked", target.system.name, str(look.look_id), tuple(truth)
+        )
+        return look
+
     def _commit(self, key: IdempotencyKey, change: _Change) -> None:
         target, receipt = self.target, change.receipt
         target.journal[key] = receipt
+        if receipt.action is Action.ERASE and receipt.outcome in VERIFIABLE and target.look_again:
+            target.kept[key[0]] = Kept(change.task, receipt.applied_at)
         left = [
             row.number for row in target.matching(change.identities)
             if change.fence is None or row.created_at <= change.fence
@@ -247,12 +376,12 @@ class SinkTwin:
                 return self._object(one, purposes)
         way = system.ways.get(task.action.value)
         if way is None:
-            return _Change(receipt_for(task, Outcome.UNSUPPORTED, applied_at=now), one.identities, None)
+            return _Change(receipt_for(task, Outcome.UNSUPPORTED, applied_at=now), one.identities, None, task)
         if all(row.others for row in rows):
             outcome = Outcome.AMBIGUOUS if rows else Outcome.NOT_FOUND
         else:
             outcome = Outcome(way)
-        return _Change(receipt_for(task, outcome, applied_at=now), one.identities, None)
+        return _Change(receipt_for(task, outcome, applied_at=now), one.identities, None, task)
 
     def _erase(self, one: OpenedTask, rows: Sequence[Row]) -> _Change:
         task, now = one.task, self.process.scheduler.now
@@ -260,7 +389,7 @@ class SinkTwin:
         named = [row for row in rows if fence is None or row.created_at <= fence]
         old = [row for row in named if not row.others]
         change = _Change(
-            receipt_for(task, Outcome.NOT_FOUND, applied_at=now), one.identities, task.effective_at
+            receipt_for(task, Outcome.NOT_FOUND, applied_at=now), one.identities, task.effective_at, task
         )
         lies = bool(old) and self.process.faults.strikes("sink_lies")
         for row in old:
@@ -294,8 +423,8 @@ class SinkTwin:
         task, now = one.task, self.process.scheduler.now
         used = sorted(set(purposes or self.target.system.purposes) & self.target.system.purposes)
         if not used:
-            return _Change(receipt_for(task, Outcome.NOT_FOUND, applied_at=now), one.identities, None)
-        change = _Change(receipt_for(task, Outcome.SUPPRESSED, applied_at=now), one.identities, None)
+            return _Change(receipt_for(task, Outcome.NOT_FOUND, applied_at=now), one.identities, None, task)
+        change = _Change(receipt_for(task, Outcome.SUPPRESSED, applied_at=now), one.identities, None, task)
         for pair in [(handle.value, purpose) for handle in task.handles for purpose in used]:
             if pair not in self.target.objections:
                 self.target.objections.add(pair)
@@ -304,7 +433,7 @@ class SinkTwin:
 
     def _hear(self, one: OpenedTask, consent: Consent) -> _Change:
         task, now = one.task, self.process.scheduler.now
-        change = _Change(receipt_for(task, Outcome.SUPERSEDED, applied_at=now), one.identities, None)
+        change = _Change(receipt_for(task, Outcome.SUPERSEDED, applied_at=now), one.identities, None, task)
         holds = False
         for handle in task.handles:
             pair = (handle.value, consent.purpose)

@@ -48,6 +48,11 @@ EPOCHS = ("2026-02", "2026-03")
 # record may come as much as four minutes before it.
 AHEAD_S_MAX = 50
 PLANTED = b"planted"  # is in every identity, and may be nowhere but in a target
+# After so long a sink looks again: while faults strike, or as in a deployment.
+LOOKS_AGAIN = (
+    (timedelta(seconds=10), timedelta(seconds=60)),
+    (timedelta(hours=1), timedelta(days=1)),
+)
 KINDS = (IdentityKind.CUSTOMER_ID, IdentityKind.EMAIL, IdentityKind.PHONE, IdentityKind.COOKIE_ID)
 
 CATALOGUE = Catalogue(
@@ -98,9 +103,11 @@ class Workload:
     targets: dict[str, Target]
 
 
-def workload(rng: random.Random, registry: Registry, vault: Vault, *, refuses: bool) -> Workload:
+def workload(
+    rng: random.Random, registry: Registry, vault: Vault, *, refuses: bool, limits: bool
+) -> Workload:
     """The workload of a seed."""
-    return _Author(rng, registry, vault).write(refuses)
+    return _Author(rng, registry, vault).write(refuses=refuses, limits=limits)
 
 
 def second_receipt(
@@ -137,7 +144,7 @@ class _Author:
         self._people: list[Person] = []
         self._horizon_s = rng.choice((30.0, 90.0, 240.0))
 
-    def write(self, refuses: bool) -> Workload:
+    def write(self, *, refuses: bool, limits: bool) -> Workload:
         rng = self._rng
         self._people = [self._person(number) for number in range(rng.randint(4, 10))]
         asked = [self._request() for _ in range(rng.randint(8, 24))]
@@ -152,7 +159,7 @@ class _Author:
         for make in rng.sample(_POISONS, rng.randint(3, 9)):
             make(self, rng.choice(asked), rng.choice(changes))
         items = sorted(self._items, key=lambda item: (item.at_s, item.number))
-        return Workload(items=tuple(items), targets=self._targets(asked, refuses))
+        return Workload(items=tuple(items), targets=self._targets(refuses=refuses, limits=limits))
 
     # --- people ------------------------------------------------------------------------------
 
@@ -167,8 +174,9 @@ class _Author:
         )
         return Person(identities=identities, handles=handles)
 
-    def _targets(self, asked: Sequence[PrivacyRequest], refuses: bool) -> dict[str, Target]:
+    def _targets(self, *, refuses: bool, limits: bool) -> dict[str, Target]:
         rng, number = self._rng, 0
+        look_again = rng.choice(LOOKS_AGAIN)
         targets = {}
         for system in SYSTEMS:
             rows: list[Row] = []
@@ -193,8 +201,11 @@ class _Author:
                     one = rng.choice(sorted(known))
                     rows.append(Row(number, {one: known[one]}, BEGIN - timedelta(days=20), others=True))
             refused = [p.subject_id for p in self._people if refuses and rng.random() < 0.15]
-            why = (Cause.REFUSED_BY_TARGET, Cause.TOO_SLOW)
-            targets[system.name] = Target(system, rows, {subject: rng.choice(why) for subject in refused})
+            why = (Cause.REFUSED_BY_TARGET, Cause.TOO_SLOW, Cause.TOO_SLOW)
+            above = frozenset(p.subject_id for p in self._people if limits and rng.random() < 0.3)
+            targets[system.name] = Target(
+                system, rows, {subject: rng.choice(why) for subject in refused}, above, look_again
+            )
         return targets
 
     # --- what is asked -----------------------------------------------------------------------

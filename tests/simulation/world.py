@@ -51,7 +51,7 @@ from olvido.processors.publication import GIVEN_UP_AFTER, Publication
 from olvido.processors.reconciler import Reconciler
 from olvido.processors.watchdog import Watchdog
 from olvido.schemas import codec as codec_module
-from olvido.schemas.codec import Codec, dead_letters_codec, receipts_codec, tasks_codec
+from olvido.schemas.codec import Codec, dead_letters_codec, looks_codec, receipts_codec, tasks_codec
 from olvido.schemas.privacy.seals import ControlSeals, Seals
 from olvido.schemas.settings.deployment import KafkaSection
 from olvido.schemas.topics import (
@@ -69,12 +69,15 @@ from olvido.schemas.topics import (
     topics_of,
 )
 from olvido.sinks import runner as runner_module
+from olvido.sinks import sweeping as sweeping_module
 from olvido.sinks.runner import SinkRunner
+from olvido.sinks.sweeping import Sweeping
 
 SOURCE = "simulation"
 FIRST_AFTER = timedelta(seconds=30)
 RECONCILE_EVERY_S = 5.0
 AUDIT_EVERY_S = 10.0
+LOOK_EVERY_S = 10.0
 PATIENCE_OF_GROUP_S = 10.0  # until a dead member's partitions go to the others
 RESTART_S = 2.0
 MARGIN = timedelta(seconds=5)  # how much before the backup an operator says, to be sure
@@ -131,7 +134,7 @@ class World:
         with self._patched():  # what is sealed is sealed as it will be opened
             whole: Workload = workload(
                 random.Random(self.rng.random()), self.registry, self.vault,
-                refuses=self.faults.has("sink_refuses"),
+                refuses=self.faults.has("sink_refuses"), limits=self.faults.has("limit"),
             )  # fmt: skip
         self.targets = whole.targets
         self.items = [item for item in whole.items if item.number not in self.dropped]
@@ -241,6 +244,7 @@ class World:
             if task["outcome"] in {None, "deferred"} and task["parked"] is None
         ]
         due_ats += [row["start_at"] for row in self.tables.held.values() if row["start_at"] is not None]
+        due_ats += [target.due_at(one) for target in self.targets.values() for one in target.kept.values()]
         due_ats += [row["begun_at"] + GIVEN_UP_AFTER for row in self.tables.publications.values()]
         return (min(due_ats) - BEGIN).total_seconds() if due_ats else None
 
@@ -354,19 +358,25 @@ class World:
         process.start(lambda: self._patiently(process, lambda: self._run_sink(process, system)))
 
     def _run_sink(self, process: Process, system: System) -> None:
+        sink = self.makers.sink(process, self.targets[system.name])
+        parts: dict[str, Any] = {
+            "name": system.name,
+            "opener": self.makers.opener(process, self.vault, system.region),
+            "sealer": self._sealer(process, f"sink-{system.name}"),
+            "publisher": self.makers.publisher(process, self.broker),
+            "source": SOURCE,
+        }
+        sweeping = Sweeping(sink, looks=looks_codec(self.registry), every_s=LOOK_EVERY_S, **parts)
+        self._repeat(process, LOOK_EVERY_S, sweeping.step)
         runner = SinkRunner(
-            self.makers.sink(process, self.targets[system.name]),
-            name=system.name,
-            opener=self.makers.opener(process, self.vault, system.region),  # type: ignore[arg-type]
+            sink,
             seals=self.seals,
-            sealer=self._sealer(process, f"sink-{system.name}"),  # type: ignore[arg-type]
             tasks=tasks_codec(self.registry, system.name),
             receipts=receipts_codec(self.registry),
             dead_letters=dead_letters_codec(self.registry),
-            publisher=self.makers.publisher(process, self.broker),
             group=sink_group(system.name),
-            source=SOURCE,
             clock=process.clock,
+            **parts,
         )
         self._loop(process, sink_group(system.name), runner)
 
@@ -424,7 +434,7 @@ class World:
                     return
                 for act in (
                     self._rebalance, self._jump, self._slow, self._registry, self._destroy, self._restore,
-                    self._forge, self._decide,
+                    self._forge, self._decide, self._come_back,
                 ):  # fmt: skip
                     if self.rng.random() < 0.25:
                         act()
@@ -483,6 +493,17 @@ class World:
             backup_taken_at=taken_at, since=taken_at - MARGIN,
         )  # fmt: skip
 
+    def _come_back(self) -> None:
+        """A row that was erased stands there again, and nobody says so."""
+        erased = [
+            (name, row) for name, target in sorted(self.targets.items()) for row in target.rows
+            if row.gone or row.identities != row.original
+        ]  # fmt: skip
+        if erased and self.faults.strikes("comes_back"):
+            name, row = self.rng.choice(erased)
+            row.come_back()
+            self.history.note(self.scheduler.seconds, "came back", name, row.number)
+
     def _forge(self) -> None:
         """Somebody who has the key of a sink contradicts what it has answered, or says what cannot be."""
         tasks = self.tables.tasks
@@ -508,21 +529,37 @@ class World:
     def _decide(self) -> None:
         """A person decides about what is above a limit; when a second one decides the same, it is so."""
         waiting = [one for one, row in self.tables.held.items() if row["start_at"] is None]
-        if not waiting:
+        tasks = {
+            key: row for key, row in self.tables.held_tasks.items()
+            if (self.tables.tasks[key]["parked"], self.tables.tasks[key]["outcome"]) == ("ABOVE_LIMIT", None)
+        }  # fmt: skip
+        if not waiting and not tasks:
             return
         who, decision = self.rng.choice(("ana", "bo")), self.rng.choice(list(HeldDecision))
         act_id = UUID(int=self.rng.getrandbits(128), version=4)
         act = Act(
             act_id=act_id, at=self.scheduler.now, who=who, verb=Verb.RELEASE, reason="of ours", details={}
         )
-        some = self.rng.sample(sorted(waiting), self.rng.randint(1, len(waiting)))
+        chosen = sorted({*waiting, *(source_id for source_id, _, _ in tasks)})
+        some = self.rng.sample(chosen, self.rng.randint(1, len(chosen)))
+        both = (decision.value, "bo" if who == "ana" else "ana")  # what makes this one the second
+        held = self.tables.held
         second = [
             one for one in some
-            if (self.tables.held[one]["proposal"], self.tables.held[one]["proposed_by"] or who)
-            == (decision.value, "bo" if who == "ana" else "ana")
+            if one in waiting and (held[one]["proposal"], held[one]["proposed_by"] or who) == both
         ]  # fmt: skip
-        Brake(DatabaseTwin(self.tables)).decide(act, decision, ids=some)  # type: ignore[arg-type]
+        released = [
+            key for key, row in tasks.items()
+            if key[0] in some and (row["proposal"], row["proposed_by"]) == both
+            and decision is HeldDecision.RELEASE
+        ]  # fmt: skip
+        # What two people discard of tasks is answered by the desk: that is for the tests with a broker.
+        release = SIGNERS.signer("desk").release if decision is HeldDecision.RELEASE else None
+        brake = Brake(DatabaseTwin(self.tables))  # type: ignore[arg-type]
+        brake.decide(act, decision, ids=some, release=release)
         self.history.note(self.scheduler.seconds, "decided", decision.value, tuple(sorted(map(str, second))))
+        for source_id, sink, generation in released:
+            self.history.note(self.scheduler.seconds, "released", sink, str(source_id), generation)
 
     # --- what stands in for the machine ------------------------------------------------------
 
@@ -540,6 +577,7 @@ class World:
                 (codec_module, "time", self.scheduler),
                 (Codec, "decode", self._decoder()),
                 (runner_module, "time", self.scheduler),
+                (sweeping_module, "time", self.scheduler),
                 (offset_audit, "lag", lambda admin, *what: admin.lag(*what)),
                 (offset_audit, "topic_ids", lambda *_: {}),  # no topic is ever made anew
                 (offset_audit, "read_range", lambda admin, *what: admin.read_range(*what)),
