@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -20,6 +21,7 @@ from olvido.sinks.kinds.mysql import MySQLSink
 from olvido.sinks.kinds.mysql_address import Address
 from olvido.sinks.kinds.postgres import PostgresSink
 from olvido.sinks.kinds.sqlite import SQLiteSink
+from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.map_rules import read_data_map
 
 Rows = list[tuple[Any, ...]]
@@ -50,7 +52,28 @@ class Database(Protocol):
         ...
 
 
-class PostgresDatabase:
+class _Sinks(ABC):
+    """Makes sinks over one database."""
+
+    @abstractmethod
+    def _sink(self, told: SinkSettings, data_map: DataMap) -> Sink:
+        """A sink of its kind, not checked yet."""
+
+    def sink(
+        self,
+        tables: Mapping[str, Any],
+        identities: Sequence[IdentityKind] = (),
+        purposes: tuple[str, ...] = (),
+    ) -> Sink:
+        """See :meth:`Database.sink`."""
+        told = _told(tables, identities, purposes)
+        sink = self._sink(told, read_data_map(told, tables))
+        sink.check()
+        sink.install()
+        return sink
+
+
+class PostgresDatabase(_Sinks):
     """One database on the tests' server; each test empties it first."""
 
     kind = "postgres"
@@ -65,17 +88,11 @@ class PostgresDatabase:
             cursor.execute(script)
             return cursor.fetchall() if cursor.description else []
 
-    def sink(
-        self,
-        tables: Mapping[str, Any],
-        identities: Sequence[IdentityKind] = (),
-        purposes: tuple[str, ...] = (),
-    ) -> Sink:
-        told = _told(tables, identities, purposes)
-        return _checked(PostgresSink(told, self._dsn, read_data_map(told, tables)))
+    def _sink(self, told: SinkSettings, data_map: DataMap) -> Sink:
+        return PostgresSink(told, self._dsn, data_map)
 
 
-class DuckDBDatabase:
+class DuckDBDatabase(_Sinks):
     """A file. It cannot delete both ends of a foreign key in one transaction, so it has none."""
 
     kind = "duckdb"
@@ -91,17 +108,11 @@ class DuckDBDatabase:
         with opened(self._path) as connection:
             return connection.execute(_REFERENCE.sub("", script)).fetchall()
 
-    def sink(
-        self,
-        tables: Mapping[str, Any],
-        identities: Sequence[IdentityKind] = (),
-        purposes: tuple[str, ...] = (),
-    ) -> Sink:
-        told = _told(tables, identities, purposes)
-        return _checked(DuckDBSink(told, self._path, read_data_map(told, tables)))
+    def _sink(self, told: SinkSettings, data_map: DataMap) -> Sink:
+        return DuckDBSink(told, self._path, data_map)
 
 
-class SQLiteDatabase:
+class SQLiteDatabase(_Sinks):
     """A file."""
 
     kind = "sqlite"
@@ -119,17 +130,11 @@ class SQLiteDatabase:
             connection.executescript(script)
             return []
 
-    def sink(
-        self,
-        tables: Mapping[str, Any],
-        identities: Sequence[IdentityKind] = (),
-        purposes: tuple[str, ...] = (),
-    ) -> Sink:
-        told = _told(tables, identities, purposes)
-        return _checked(SQLiteSink(told, self._path, read_data_map(told, tables)))
+    def _sink(self, told: SinkSettings, data_map: DataMap) -> Sink:
+        return SQLiteSink(told, self._path, data_map)
 
 
-class MySQLDatabase:
+class MySQLDatabase(_Sinks):
     """One database on the tests' MariaDB server; each test empties it first."""
 
     kind = "mysql"
@@ -152,14 +157,8 @@ class MySQLDatabase:
                 cursor.execute(statement)
             return list(cursor.fetchall())
 
-    def sink(
-        self,
-        tables: Mapping[str, Any],
-        identities: Sequence[IdentityKind] = (),
-        purposes: tuple[str, ...] = (),
-    ) -> Sink:
-        told = _told(tables, identities, purposes)
-        return _checked(MySQLSink(told, Address.of(self._url), read_data_map(told, tables)))
+    def _sink(self, told: SinkSettings, data_map: DataMap) -> Sink:
+        return MySQLSink(told, Address.of(self._url), data_map)
 
 
 def _told(
@@ -169,12 +168,6 @@ def _told(
     held = {kind for table in tables.values() for kind in table.get("identities", ())}
     kinds = tuple(identities) or tuple(kind for kind in IdentityKind if kind in held)
     return SinkSettings(name=SINK, region="cn", identities=kinds, purposes=purposes, own={})
-
-
-def _checked(sink: Sink) -> Sink:
-    sink.check()
-    sink.install()
-    return sink
 
 
 def content(database: Database, tables: Iterable[str]) -> Content:
