@@ -23,8 +23,8 @@ FOUND_AT = {
     "asker's own word accepted": 10,
     "limit of a sink ignored": 2,
     "one person releases": 4,
-    "verified without looking": 6,
-    "found again and not asked again": 6,
+    "verified without looking": 18,
+    "found again and not asked again": 18,
     "told and not looked after": 6,
 }
 TESTS = Path(__file__).parents[1]
