@@ -1,7 +1,7 @@
 """All steps on a real ledger and registry; the broker only remembers, and sinks say what they are told."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
@@ -182,10 +182,11 @@ class Town:
             case _:
                 key = value.subject_id.encode()
         partitions = KafkaSection().partitions_of(codec.topic.name)
-        return received(
+        record = received(
             next(self.offsets), partition=partition_of(key, partitions), topic=codec.topic.name, key=key,
             value=codec.encode(value),
         )  # fmt: skip
+        return replace(record, timestamp_ms=int(self.now.timestamp() * 1000), by_broker=True)
 
     def declare(
         self, sink: str = "crm", *, since: datetime, taken_at: datetime | None = None, name: str = "r1"
