@@ -186,7 +186,8 @@ class PostgresSink(ChunkingTableSink):
                 if attempt == ATTEMPTS_MAX:
                     raise self._fault(error) from None
             except psycopg2.Error as error:
-                raise self._fault(error) from None
+                if attempt == ATTEMPTS_MAX or not _already_answered(error):
+                    raise self._fault(error) from None
         raise AssertionError("the last attempt returns or raises")
 
     def idle(self) -> None:
@@ -315,7 +316,7 @@ class PostgresSink(ChunkingTableSink):
         row of this batch, and the runner finds out whose.
         """
         code = error.pgcode
-        if code is None or code.startswith(_PASSING):
+        if code is None or code.startswith(_PASSING) or _already_answered(error):
             self._drop()
             return self._unavailable(error)
         if code in _SLOW:
@@ -481,6 +482,12 @@ class _PostgresDialect:
 
 
 _DIALECT: Dialect = _PostgresDialect()
+
+
+def _already_answered(error: psycopg2.Error) -> bool:
+    """Whether somebody else has answered a task of the batch since it was looked up in the journal."""
+    journal = (error.diag.schema_name, error.diag.table_name) == ("olvido", "applied")
+    return journal and isinstance(error, errors.UniqueViolation)
 
 
 def _one(cur: cursor) -> tuple[Any, ...]:

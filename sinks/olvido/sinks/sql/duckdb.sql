@@ -79,9 +79,12 @@ JOIN olvido.applied AS a USING (task_id, generation);
 -- name: remember
 -- Keep new answers. Nobody else can be writing: the file is locked.
 INSERT INTO olvido.applied
-SELECT unnest($task_ids::UUID[]), unnest($generations::INTEGER[]), unnest($outcomes::VARCHAR[]),
-    unnest($counts::VARCHAR[]), unnest($details::VARCHAR[]), $at::TIMESTAMP,
-    CASE WHEN unnest($verified::BOOLEAN[]) THEN $at::TIMESTAMP END;
+SELECT w.task_id, w.generation, a.answer ->> '$.outcome', a.answer ->> '$.counts', a.answer ->> '$.detail',
+    $at::TIMESTAMP, CASE WHEN a.answer ->> '$.verified' THEN $at::TIMESTAMP END
+FROM (SELECT unnest($task_ids::UUID[]) AS task_id, unnest($generations::INTEGER[]) AS generation,
+        unnest($answers::INTEGER[]) AS answer) AS w
+JOIN (SELECT unnest(json_extract($distinct::JSON, '$[*]')) AS answer) AS a
+    ON (a.answer ->> '$.answer')::INTEGER = w.answer;
 
 -- name: states
 -- What is known about these.

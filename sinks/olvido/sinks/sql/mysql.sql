@@ -142,11 +142,13 @@ WHERE p.outcome = '';
 -- Keep new answers. Who did one of these tasks since this transaction looked makes of it a duplicate, and the batch
 -- begins again. In the order of the ids, or two batches could wait for each other.
 INSERT INTO olvido_applied (task_id, generation, outcome, counts, detail, applied_at, verified_at)
-SELECT task_id, generation, outcome, counts, detail, %(at)s, IF(verified, %(at)s, NULL)
+SELECT w.task_id, w.generation, a.outcome, a.counts, a.detail, %(at)s, IF(a.verified, %(at)s, NULL)
 FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
-    task_id CHAR(36) PATH '$.task_ids', generation INT PATH '$.generations', outcome VARCHAR(40) PATH '$.outcomes',
-    counts TEXT PATH '$.counts', detail TEXT PATH '$.details', verified INT PATH '$.verified')) AS w
-ORDER BY task_id, generation;
+    task_id CHAR(36) PATH '$.task_ids', generation INT PATH '$.generations', answer INT PATH '$.answers')) AS w
+JOIN JSON_TABLE(%(distinct)s, '$[*]' COLUMNS (
+    answer INT PATH '$.answer', outcome VARCHAR(40) PATH '$.outcome', counts JSON PATH '$.counts',
+    detail TEXT PATH '$.detail', verified INT PATH '$.verified')) AS a ON a.answer = w.answer
+ORDER BY w.task_id, w.generation;
 
 -- name: states
 -- What is known about these.

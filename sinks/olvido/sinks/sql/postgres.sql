@@ -142,15 +142,14 @@ WHERE a.outcome <> '';
 
 -- name: remember
 -- Keep new answers, with the effects they tell of. If a zombie did one of these tasks since this transaction
--- looked, REPEATABLE READ makes of the conflict a serialization failure, and the batch begins again.
+-- looked, its row makes of the conflict a unique violation, and the batch begins again.
 -- In the order of the ids, or two batches could wait for each other.
 INSERT INTO olvido.applied (task_id, generation, outcome, counts, detail, applied_at, verified_at)
-SELECT task_id, generation, outcome, counts::jsonb, detail, %(at)s, CASE WHEN verified THEN %(at)s END
-FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[], %(outcomes)s::text[], %(counts)s::text[],
-            %(details)s::text[], %(verified)s::boolean[])
-    AS t (task_id, generation, outcome, counts, detail, verified)
-ORDER BY task_id, generation
-ON CONFLICT DO NOTHING;
+SELECT t.task_id, t.generation, a.outcome, a.counts, a.detail, %(at)s, CASE WHEN a.verified THEN %(at)s END
+FROM unnest(%(task_ids)s::uuid[], %(generations)s::int[], %(answers)s::int[]) AS t (task_id, generation, answer)
+JOIN jsonb_to_recordset(%(distinct)s::jsonb)
+    AS a (answer int, outcome text, counts jsonb, detail text, verified boolean) USING (answer)
+ORDER BY t.task_id, t.generation;
 
 -- name: save_progress
 -- What all chunks so far of a task have done: an answer without an outcome. A zombie that does the same task makes of

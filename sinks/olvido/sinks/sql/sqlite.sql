@@ -97,10 +97,13 @@ DELETE FROM olvido_applied WHERE outcome = '' AND (task_id, generation) IN (
 
 -- name: remember
 -- Keep new answers. Nobody else can be writing: the file is locked.
+WITH a (answer, outcome, counts, detail, verified_at) AS MATERIALIZED (
+    SELECT value ->> 'answer', value ->> 'outcome', value ->> 'counts', value ->> 'detail',
+        CASE WHEN value ->> 'verified' THEN :at END
+    FROM json_each(:distinct))
 INSERT INTO olvido_applied (task_id, generation, outcome, counts, detail, applied_at, verified_at)
-SELECT value ->> 'task_ids', value ->> 'generations', value ->> 'outcomes', value ->> 'counts',
-    value ->> 'details', :at, CASE WHEN value ->> 'verified' THEN :at END
-FROM json_each(:given);
+SELECT w.value ->> 'task_ids', w.value ->> 'generations', a.outcome, a.counts, a.detail, :at, a.verified_at
+FROM json_each(:given) AS w JOIN a ON a.answer = w.value ->> 'answers';
 
 -- name: states
 -- What is known about these.

@@ -9,7 +9,7 @@ told apart by the target: the second one fails, and begins again.
 import json
 from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 from uuid import UUID
@@ -120,19 +120,18 @@ class Journal:
 
         All are of this transaction's instant, and so is the reading back.
         """
-        given = list(answers.values())
         if finished := [key for key in answers if key in self.unfinished]:
             self._session.named("forget_progress", keys_of(finished))
+        alike: dict[_Alike, int] = {}
+        numbers = [
+            alike.setdefault(_Alike(outcome, tuple(counts.items()), detail, verified is not None), len(alike))
+            for outcome, counts, detail, _, verified in answers.values()
+        ]
         self._session.named(
             "remember",
-            {
-                **keys_of(list(answers)),
-                "outcomes": [answer.outcome.value for answer in given],
-                "counts": [_json(tuple(answer.counts.items())) for answer in given],
-                "details": [answer.detail for answer in given],
-                "verified": [answer.verified_at is not None for answer in given],
-            },
+            {**keys_of(list(answers)), "answers": numbers},
             at=self._session.at,
+            distinct=json.dumps([one.as_json(number) for one, number in alike.items()]),
         )
 
     def save_progress(self, key: IdempotencyKey, counts: Mapping[str, int]) -> Mapping[str, int]:
@@ -229,9 +228,16 @@ class Journal:
         self._session.named("forget_shared_rows", {"row_keys": row_keys}, table=name)
 
 
-@lru_cache(maxsize=1024)  # most tasks of a batch count the same
-def _json(counts: tuple[tuple[str, int], ...]) -> str:
-    return json.dumps(dict(counts))
+class _Alike(NamedTuple):
+    """What the answers to several tasks of a batch have alike."""
+
+    outcome: Outcome
+    counts: tuple[tuple[str, int], ...]
+    detail: str
+    verified: bool
+
+    def as_json(self, number: int) -> Mapping[str, object]:
+        return {"answer": number, **self._asdict(), "counts": dict(self.counts)}
 
 
 def keys_of(keys: Sequence[IdempotencyKey]) -> dict[str, Sequence[object]]:
