@@ -15,7 +15,7 @@ import pytest
 from emptied import emptied
 from psycopg2.extensions import connection, cursor
 from sinks.postgres_server import PostgresServer
-from sinks.shop import TABLES, WITHOUT_INVOICES, a_consent, a_customer, an_erasure, settings
+from sinks.shop import LONG_AGO, TABLES, WITHOUT_INVOICES, a_consent, a_customer, an_erasure, settings
 from sinks.targets import PostgresTarget
 
 from olvido.core.causes import Cause
@@ -29,6 +29,7 @@ from olvido.sinks.plugins import settings_of
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.map_rules import read_data_map
+from olvido.sinks.tables.ownership import Match
 
 EXAMPLES = Path(__file__).parents[2] / "examples/shop"
 CANARY = "canary@example.com"
@@ -679,6 +680,34 @@ def test_a_row_that_changes_hands_meanwhile_is_its_new_owners(shop: PostgresTarg
         [receipt] = work.result()
     assert receipt.outcome is Outcome.NOT_FOUND
     assert len(shop.rows("customers")) == 1
+
+
+def test_what_is_known_by_the_number_of_the_person_is_not_read_again_by_an_address(
+    shop: PostgresTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the row itself nor what a key holds to it; what hangs on somebody else is, and is kept."""
+    shop.run("ALTER TABLE enquiries ADD FOREIGN KEY (customer_id) REFERENCES customers")
+    shop.add("customers", a_customer(1), a_customer(2, phone=a_customer(1)["phone"]))
+    enquiry = {"from_email": "person1@example.com", "body": "b", "received_at": LONG_AGO}
+    shop.add("enquiries", *({"id": n, "customer_id": of, **enquiry} for n, of in enumerate((1, 2, None))))
+    read: list[tuple[str, int]] = []
+    match = TableRows.match
+
+    def counted(rows: TableRows, name: str, *given: Any) -> list[Match]:
+        found = match(rows, name, *given)
+        read.append((name, len(found)))
+        return found
+
+    monkeypatch.setattr(TableRows, "match", counted)
+    person = {"customer_id": "C-1", "email": "person1@example.com", "phone": a_customer(1)["phone"]}
+    with a_sink() as sink:
+        [receipt] = sink.apply([an_erasure(**person)])
+    # By the number the person's row, by telephone another one; the two enquiries that hang elsewhere.
+    assert read[:2] == [("customers", 2), ("enquiries", 2)]
+    assert receipt.outcome is Outcome.AMBIGUOUS
+    assert receipt.counts == {"customers.deleted": 1, "enquiries.deleted": 2}
+    assert [row[0] for row in shop.rows("enquiries")] == [1]
+    assert [row[0] for row in shop.rows("customers")] == [2]
 
 
 def test_a_constraint_that_stands_for_good_is_refused(shop: PostgresTarget) -> None:

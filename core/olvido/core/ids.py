@@ -13,6 +13,7 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 
 NAMESPACE = UUID("6f6c7669-646f-5000-8000-000000000001")  # "olvido" in ASCII, then ours for ever
+_NAMESPACE = NAMESPACE.bytes
 
 _RESERVED = 0xF000_C000 << 48  # where a UUID says its version and variant, which is version 5 of RFC 9562
 _VERSION_5 = 0x5000_8000 << 48
@@ -62,7 +63,7 @@ def canary_person_id(sink: str, day: date) -> UUID:
 
 def _derived(name: str) -> UUID:
     """``uuid5`` under our namespace, in half its time: there is one for each task and for each receipt."""
-    digest = sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()
+    digest = sha1(_NAMESPACE + name.encode(), usedforsecurity=False).digest()
     return UUID(int=int.from_bytes(digest[:16], "big") & ~_RESERVED | _VERSION_5)
 
 

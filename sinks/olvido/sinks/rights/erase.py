@@ -278,8 +278,10 @@ class _Erasure:
                 self._count(f"{cascade.rpartition('.')[0]}.cascaded", list(going.values()), counts)
 
     def _count(self, done: str, owners: Sequence[int], counts: Mapping[int, int]) -> None:
+        asking = self._asking
         for place, count in counts.items():
-            self._asking[owners[place]].count(done, count)
+            counted = asking[owners[place]].counts
+            counted[done] = counted.get(done, 0) + count
 
     def _prune(self, name: str) -> None:
         """Shared rows go, or are emptied, with the last row that points at them."""
@@ -384,6 +386,9 @@ def _first_owners(rows: Mapping[Key, Row], asking: Mapping[int, TaskProgress]) -
     """
     first: dict[Key, int] = {}
     for key, row in rows.items():
+        if len(row.holders) == 1 and row.holders[0][0] in asking:  # nearly always
+            first[key] = row.holders[0][0]
+            continue
         askers = [n for holder in row.holders for n in [one for one in holder if one in asking][:1]]
         if len(askers) == len(row.holders):
             first[key] = min(askers)

@@ -56,7 +56,7 @@ class Target:
             if task.searches:
                 fence = task.fence
                 for identity in task.identities:
-                    found[identity.kind].append(Search(task.n, identity, fence))
+                    found[identity.kind].append(Search(task.n, identity, fence, identity.spellings))
         return found
 
     def find(self, tasks: Collection[TaskProgress]) -> Judgement:
@@ -65,9 +65,10 @@ class Target:
         names = {kind: {search.n for search in searches.get(kind, ())} for kind in IdentityKind}
         protecting = {task.n for task in tasks if task.only_protects}
         tables = self.data_map.found_by_identity
+        known: dict[str, dict[int, Key]] = {}
         found = {
-            name: self.rows.match(name, {k: searches[k] for k in table.identities if searches.get(k)})
-            for name, table in tables.items()
+            name: self.rows.match(name, {k: searches[k] for k in table.identities if searches.get(k)}, known)
+            for name, table in tables.items()  # parents before children
         }
         if any(table.climbs for table in tables.values()):
             self._climb(found, names, {task.n: task.fence for task in tasks})

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum
+from itertools import compress
 from string import ascii_lowercase, digits
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -38,6 +39,7 @@ class Search(NamedTuple):
     n: int  # the task's place in the batch
     identity: Identity
     fence: datetime | None  # rows newer than this are not found
+    spellings: tuple[str, ...]  # of the identity: what a column of the plain form may hold
 
 
 class Child(NamedTuple):
@@ -123,14 +125,36 @@ class TableRows:
 
     # --- finding -----------------------------------------------------------------------------
 
-    def match(self, name: str, searches: Mapping[IdentityKind, Sequence[Search]]) -> list[Match]:
-        """Every row of a table that names one of the identities and is not newer than its fence."""
+    def match(
+        self,
+        name: str,
+        searches: Mapping[IdentityKind, Sequence[Search]],
+        known: dict[str, dict[int, Key]],
+    ) -> list[Match]:
+        """The rows of a table that name one of the identities and are not newer than its fence.
+
+        Args:
+            name: the table.
+            searches: for what, by kind.
+            known: by table and task: a row that is the person's for certain. Those of this table are added;
+                what follows from a known row already need not be found, see :meth:`Statements.known_in`.
+        """
         table = self.statements.data_map.tables[name]
+        known_in = self.statements.known_in(name)
+        columns = [
+            (kind, place, identity)
+            for kind in searches
+            for place, identity in enumerate(table.identities[kind])
+        ]
         found: list[Match] = []
-        for kind, items in searches.items():
-            for place, identity in enumerate(table.identities[kind]):
-                statement = self.statements.match(name, kind, place)
-                found += self._held(name, kind, identity, statement, items)
+        for kind, place, identity in sorted(columns, key=lambda one: one[2].column != table.person):
+            given = known.get(known_in) if known_in is not None else None
+            statement = self.statements.match(name, kind, place, beyond_known=bool(given))
+            matches = self._held(name, kind, identity, statement, searches[kind], known=given)
+            found += matches
+            if known_in == name and identity.column == table.person:
+                certain = {match.n: match.key for match in matches if match.certain}
+                known[name] = {**certain, **(given or {})}
         return found
 
     def mentioning(self, name: str, number: int, searches: Sequence[Search]) -> Sequence[Match]:
@@ -330,38 +354,40 @@ class TableRows:
         identity: IdentityColumn,
         statement: Sql,
         searches: Sequence[Search],
+        *,
+        known: Mapping[int, Key] | None = None,
     ) -> list[Match]:
-        """The rows whose column holds one of the identities."""
+        """The rows whose column holds one of the identities, beyond what follows from the known rows."""
         _, column = self.statements.holder(name, identity)
         fold = overlooks_case(kind, identity, column) or column.family is TypeFamily.FOLDED
         dial = None if identity.dial is None else self.statements.shape.column(name, identity.dial)
-        asked = [
-            (search, value)
-            for search in searches
-            for value in stored(search.identity, identity)
-            if fits(value[0], column) and (dial is None or fits(value[1], dial))
-        ]
+        asked, values = _asked(searches, identity, column, dial)
         if not asked:
             return []
-        given: list[Sequence[object]] = [*zip(*(value for _, value in asked), strict=True)]
-        given += self._fences(name, [search.fence for search, _ in asked])
+        given: list[Sequence[object]] = [*values]
+        if known:
+            unknown = (None,) * len(next(iter(known.values())))
+            given += zip(*[known.get(search.n, unknown) for search in asked], strict=True)
+        given += self._fences(name, [search.fence for search in asked])
         first = 1 + len(identity.columns)
         decode = _Decoder(self.statements.row(name), first=first)
         by_person = identity.column == self.statements.data_map.tables[name].person
+        typed = forms.is_typed(identity.form)
         found = []
         for row in self._run(statement, [range(len(asked)), *given]):
-            search, value = asked[row[0]]
+            place: int = row[0]
+            search, value = asked[place], values[0][place]
             if row[first] is None:
                 raise self._not_a_key(name)
-            if forms.is_typed(identity.form):
+            if typed:
                 certain = forms.is_written_as(row[1], search.identity, identity.form)
             elif identity.inside:
-                certain = stands_in(value[0], row[1])
-                if not certain and only_in_others(value[0], row[1]):
+                certain = stands_in(value, row[1])
+                if not certain and only_in_others(value, row[1]):
                     continue
             else:
-                certain = row[1] == value[0] or same(row[1], value[0], column, fold=fold)
-                certain = certain and (dial is None or same(row[2], value[1], dial, fold=False))
+                certain = row[1] == value or same(row[1], value, column, fold=fold)
+                certain = certain and (dial is None or same(row[2], values[1][place], dial, fold=False))
             key, person, parents, shares = decode(row)
             found.append(Match(search.n, key, by_person, person, search.identity, parents, shares, certain))
         return found
@@ -373,8 +399,8 @@ class TableRows:
         column = self.statements.shape.column(name, created.column)
         # Fences are written once for all tables whose instants are of one kind.
         written = self._fences_written.setdefault((created.clock, created.zone, column.family), {None: None})
-        for at in fences:
-            if at not in written and at is not None:
+        for at in {*fences} - written.keys():
+            if at is not None:
                 written[at] = fence_of(created, column, at)
         return [[written[at] for at in fences]]
 
@@ -478,6 +504,25 @@ def _columns(keys: Sequence[Key]) -> list[Sequence[object]]:
     return [range(len(keys)), *zip(*keys, strict=True)]
 
 
+def _asked(
+    searches: Sequence[Search], identity: IdentityColumn, column: Column, dial: Column | None
+) -> tuple[Sequence[Search], Sequence[Sequence[str]]]:
+    """For each text that a row may hold, which search it is of; the texts, column by column."""
+    if dial is None and identity.form == forms.PLAIN:
+        asked = [search for search in searches for _ in search.spellings]
+        values = [[text for search in searches for text in search.spellings]]
+    else:
+        pairs = [(search, value) for search in searches for value in stored(search.identity, identity)]
+        asked = [search for search, _ in pairs]
+        values = [list(texts) for texts in zip(*[value for _, value in pairs], strict=True)]
+    columns = [column] if dial is None else [column, dial]
+    if asked and not all(map(all_fit, values, columns)):
+        fitting = [all(map(fits, value, columns)) for value in zip(*values, strict=True)]
+        asked = [*compress(asked, fitting)]
+        values = [[*compress(texts, fitting)] for texts in values]
+    return asked, values
+
+
 def stored(identity: Identity, column: IdentityColumn) -> Sequence[tuple[str, ...]]:
     """What the columns may hold of an identity: one text, or a number and its country code."""
     if column.dial is not None:
@@ -552,6 +597,14 @@ _LONGER = frozenset(ascii_lowercase + digits)  # next to an address: then it is 
 _ESCAPE_MAX = 6  # characters, of ``\\u003c``
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _INTEGER = re.compile(r"-?[0-9]{1,38}")
+
+
+def all_fit(values: Sequence[str], column: Column) -> bool:
+    """Whether a column surely can hold all of the values. A text nearly always can."""
+    return column.family not in _READ_AS_NUMBERS and "".join(values).isprintable()
+
+
+_READ_AS_NUMBERS = frozenset({TypeFamily.INTEGER, TypeFamily.NUMERIC, TypeFamily.UUID})
 
 
 def fits(value: str, column: Column) -> bool:

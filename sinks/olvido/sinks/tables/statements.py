@@ -64,9 +64,25 @@ class Statements:
         """How the rows of a table are read."""
         return self._once(("row", name), lambda: self._row(name))
 
-    def match(self, name: str, kind: IdentityKind, place: int) -> Sql:
-        """The rows whose column holds one of the given values: place, what is held, and the row."""
-        return self._once(("match", name, kind, place), lambda: self._match(name, kind, place))
+    def match(self, name: str, kind: IdentityKind, place: int, *, beyond_known: bool = False) -> Sql:
+        """The rows whose column holds one of the given values: place, what is held, and the row.
+
+        ``beyond_known``: each value has a key of the table that :meth:`known_in` names beside it, and what
+        that row already leads to is not read.
+        """
+        return self._once(
+            ("match", name, kind, place, beyond_known),
+            lambda: self._match(name, kind, place, beyond_known=beyond_known),
+        )
+
+    def known_in(self, name: str) -> str | None:
+        """The table whose rows, once they are known to be a person's, tell all that is to be known of others.
+
+        A row that the column ``person`` shows to be the person's is so whatever else it holds, and so is a
+        row that hangs on it alone and names no person itself: by other identities they are not read again.
+        Rows that are retained are, since a receipt says so. None: each identity has to find all its rows.
+        """
+        return self._once(("known in", name), lambda: self._known_in(name))
 
     def mentioning(self, name: str, number: int) -> Sql:
         """The rows whose mention holds one of the given identities: place, what is held, and the row."""
@@ -282,9 +298,39 @@ class Statements:
     def _given(self, columns: Sequence[tuple[str, str]]) -> Sql:
         return Sql(self.dialect.given([PLACE, *columns]), (VALUES,))
 
-    def _match(self, name: str, kind: IdentityKind, place: int) -> Sql:
+    def _match(self, name: str, kind: IdentityKind, place: int, *, beyond_known: bool) -> Sql:
         identity = self.data_map.tables[name].identities[kind][place]
-        return self._holding(name, kind, identity, where={})
+        return self._holding(name, kind, identity, where={}, beyond_known=beyond_known)
+
+    def _known_in(self, name: str) -> str | None:
+        table = self.data_map.tables[name]
+        if table.climbs:
+            return None
+        if table.person is not None:
+            return name
+        if (
+            len(table.parents) != 1
+            or table.erase is ErasureMethod.RETAIN
+            or self.row(name).nobody is not None
+        ):
+            return None
+        [parent] = table.parents
+        # By whole numbers and UUIDs a row points at one row; a text may be equal to several by some rule.
+        exact = {TypeFamily.INTEGER, TypeFamily.UUID}
+        points = all(self.shape.column(name, column).family in exact for column in parent.columns)
+        names_person = self.data_map.tables[parent.table].person is not None
+        known = points and names_person and self._surely_there(name, 0)
+        return self.known_in(parent.table) if known else None
+
+    def _beyond_known(self, name: str) -> tuple[Sql, list[tuple[str, str]]]:
+        """That a row is not the one with the given key, and does not hang on it; and the type of the key."""
+        if self.known_in(name) == name:
+            condition, given = self._by_key(name), self._keys(name)
+        else:
+            [parent] = self.data_map.tables[name].parents
+            conditions, given = self._by_pointing(name, parent.columns, parent.table)
+            condition = all_of(conditions)
+        return together("(", condition, ") IS NOT TRUE"), given
 
     def _mentioning(self, name: str, number: int) -> Sql:
         mention = self.data_map.tables[name].mentions[number]
@@ -292,7 +338,15 @@ class Statements:
         identity = IdentityColumn(column=mention.column, form=mention.form)
         return self._holding(name, mention.identity, identity, where=mention.where)
 
-    def _holding(self, name: str, kind: IdentityKind, identity: IdentityColumn, where: Condition) -> Sql:
+    def _holding(
+        self,
+        name: str,
+        kind: IdentityKind,
+        identity: IdentityColumn,
+        where: Condition,
+        *,
+        beyond_known: bool = False,
+    ) -> Sql:
         expression, column = self.holder(name, identity)
         # Under "C" the column folds ASCII letters alone, so the value is folded by the same rule. Of letters
         # beyond ASCII the spellings have both cases.
@@ -306,14 +360,20 @@ class Statements:
             equal = self.dialect.alike(expression, value, column)
         else:
             equal = self.dialect.exactly(expression, f"{GIVEN}.v", column)
-        conditions, held, given = [equal], self.dialect.text(expression, column), [("v", column.plain)]
+        conditions: list[Sql | str] = [equal]
+        held, given = self.dialect.text(expression, column), [("v", column.plain)]
         if identity.dial is not None:
             dial = self.shape.column(name, identity.dial)
             conditions.append(self.dialect.exactly(self._own(identity.dial), f"{GIVEN}.dial", dial))
             held += f", {self._text(name, identity.dial)}"
             given.append(("dial", dial.plain))
-        condition = all_of([*conditions, *self._where(name, where), *self._fence(name)])
-        return self._select(name, condition, [*given, *self._fence_column(name)], f"{held}, ")
+        if beyond_known:  # before the fence, which costs more to compare
+            beyond, keys = self._beyond_known(name)
+            conditions.append(beyond)
+            given += keys
+        conditions += [*self._where(name, where), *self._fence(name)]
+        given += self._fence_column(name)
+        return self._select(name, all_of(conditions), given, f"{held}, ")
 
     def holder(self, name: str, identity: IdentityColumn) -> tuple[str, Column]:
         """The expression that holds an identity, and what it is."""
