@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 from uuid import UUID
 
 from olvido.broker.reading import Read
@@ -142,18 +141,17 @@ def _verified(
     verification = verifications.get((request.request_id, request.subject_id))
     if verification is not None:
         return replace(request, verified=verification.verified)
-    return request if seals.may_verify(request) else replace(request, verified=None)
+    if request.verified is None or seals.may_verify(request):
+        return request
+    return replace(request, verified=None)
 
 
 def asked_by(request: PrivacyRequest) -> str:
     """The principal that asked, by the seal that was checked. All unsigned requests count as one's."""
-    return NOT_SIGNED if request.seal is None else _principal_of(request.seal.header)
-
-
-@lru_cache(maxsize=1024)  # a session has many events
-def _principal_of(header: bytes) -> str:
+    if request.seal is None:
+        return NOT_SIGNED
     try:
-        return session_in(header).principal
+        return session_in(request.seal.header).principal
     except Refused:  # of a row that was damaged since it was checked
         return NOT_SIGNED
 

@@ -6,7 +6,7 @@ That field is the seal itself, so what follows is sealed in whichever version of
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from olvido.core.causes import Cause
@@ -15,9 +15,10 @@ from olvido.core.events import ConsentChange, PrivacyRequest, Seal, Verification
 from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
 from olvido.core.sessions import SignedSession
+from olvido.core.tasks import Task
 from olvido.schemas.shapes import RECORDS, Shape
 from olvido.schemas.shipped import schema_text
-from olvido.schemas.written import UNREADABLE, NewerSymbol, reader_of, writer_of
+from olvido.schemas.written import UNREADABLE, NewerSymbol, avro_bytes, reader_of, writer_of
 
 Sealed = PrivacyRequest | ConsentChange | Verification | Receipt | LaterLook
 
@@ -40,10 +41,11 @@ def _seal_field() -> dict[str, Any]:
 
 _read_session = reader_of(json.loads(schema_text("session")))
 session_bytes = writer_of(json.loads(schema_text("session")))  # what a session's principal signs
-seal_bytes = writer_of(_seal_field())  # the first field of whatever has a seal
+_write_seal = writer_of(_seal_field())
 _read_seal = reader_of(_seal_field(), {**RECORDS, "Receipt": Shape(lambda *, seal: seal)})
 
 
+@lru_cache(maxsize=1024)  # a session has many records
 def session_in(header: bytes) -> SignedSession:
     """The session that a header is of.
 
@@ -57,6 +59,11 @@ def session_in(header: bytes) -> SignedSession:
             Cause.BAD_SIGNATURE, field="seal.header", reason="it is not that of a session"
         ) from None
     return session
+
+
+def seal_bytes(value: Sealed | Task) -> bytes:
+    """The first field of whatever has a seal, or may have one."""
+    return _write_seal(value) if value.seal is None else _first_field(value.seal)
 
 
 def seal_in(data: bytes) -> Seal | None:
@@ -73,7 +80,7 @@ def body_of(value: Sealed) -> bytes:
 
 def with_seal(data: bytes, seal: Seal) -> bytes:
     """A record that has no seal, with one."""
-    return b"".join((data[:_FRAME], seal_bytes(_Holder(seal)), data[BODY_AT:]))
+    return b"".join((data[:_FRAME], _first_field(seal), data[BODY_AT:]))
 
 
 def body_in(data: bytes, seal: Seal) -> bytes:
@@ -82,10 +89,20 @@ def body_in(data: bytes, seal: Seal) -> bytes:
     Raises:
         Refused: ``NON_CANONICAL``: another version of the schema has its seal elsewhere.
     """
-    first = seal_bytes(_Holder(seal))
+    first = _first_field(seal)
     if data[_FRAME : _FRAME + len(first)] != first:
         raise Refused(Cause.NON_CANONICAL, field="seal", reason="the seal is not the first field")
     return data[_FRAME + len(first) :]
+
+
+def _first_field(seal: Seal) -> bytes:
+    return b"".join((_of_session(seal.header, seal.signature), avro_bytes(seal.nonce), avro_bytes(seal.tag)))
+
+
+@lru_cache(maxsize=1024)  # a session has many records
+def _of_session(header: bytes, signature: bytes) -> bytes:
+    """What the seals of a session have in common: all but nonce and tag, which come last."""
+    return _write_seal(_Holder(Seal(header=header, signature=signature, nonce=b"", tag=b"")))[:-2]
 
 
 @cache

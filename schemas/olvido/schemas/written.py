@@ -20,7 +20,7 @@ from olvido.schemas.shapes import ENUMS, RECORDS, Shape
 
 _UINT_MAX = 2**32 - 1  # of 32 bits, before sign and number are taken apart
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UUID = re.compile(rb"\x48([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})")
+_UUID = re.compile(rb"\x48[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class NotCanonical(Exception):
@@ -70,6 +70,11 @@ def zigzag(number: int) -> bytes:
     return bytes([*out, encoded])
 
 
+def avro_bytes(data: bytes) -> bytes:
+    """Bytes as Avro writes them."""
+    return zigzag(len(data)) + data
+
+
 def _longer(data: bytes, at: int, low: int) -> tuple[int, int]:
     """The rest of a number whose first byte says that it goes on, and where it ends."""
     number, shift = low & 0x7F, 7
@@ -85,6 +90,24 @@ def _longer(data: bytes, at: int, low: int) -> tuple[int, int]:
     raise NotCanonical
 
 
+# By its first byte, a length that has no other; -1 for one that goes on, and for one that is negative.
+_LENGTHS = tuple(-1 if byte > 0x7F or byte & 1 else byte >> 1 for byte in range(256))
+
+
+def _long_length(data: bytes, at: int) -> tuple[int, int]:
+    """A length whose first byte, the one before, does not say all of it, and where it ends."""
+    low, high = data[at - 1], data[at]
+    if low > 0x7F and 0 < high < 0x80:  # of two bytes: sealed boxes, headers, signatures
+        number, at = low & 0x7F | high << 7, at + 1
+    elif low > 0x7F:
+        number, at = _longer(data, at, low)
+    else:
+        number = low
+    if number & 1:
+        raise NotCanonical  # it is negative
+    return number >> 1, at
+
+
 @lru_cache(maxsize=256)
 def _instant(instant: datetime) -> bytes:
     """An instant as Avro writes it. Kept, since all receipts of a batch hold the same one twice."""
@@ -95,7 +118,7 @@ def _instant(instant: datetime) -> bytes:
 _SMALL = tuple(zigzag(number) for number in range(64))  # most lengths and counts
 _GIVEN = {
     "NotCanonical": NotCanonical, "NewerSymbol": NewerSymbol, "UUID": UUID, "EPOCH": _EPOCH,
-    "timedelta": timedelta, "small": _SMALL,
+    "timedelta": timedelta, "small": _SMALL, "lengths": _LENGTHS, "long_length": _long_length,
     "longer": _longer, "instant": _instant, "zigzag": zigzag, "uuid_at": _UUID.match,
     "zero": "\0",  # PostgreSQL holds no text with one: the codec refuses it
 }  # fmt: skip
@@ -171,7 +194,7 @@ class _Text:
             case "uuid":
                 self.line(f"{value} = uuid_at(b, i); i += 37")
                 self.line(f"if {value} is None: raise NotCanonical")
-                self.line(f"{value} = UUID(int=int(b''.join({value}.groups()), 16))")
+                self.line(f"{value} = UUID(int=int(b[i - 36:i].replace(b'-', b''), 16))")
             case "string" | "bytes":
                 self._read_length(value)
                 decoded = ".decode()" if kind == "string" else ""
@@ -212,9 +235,8 @@ class _Text:
             self.line("if b[i - 1]: raise NotCanonical")
 
     def _read_length(self, into: str) -> None:
-        self._read_number(into)
-        self.line(f"if {into} & 1: raise NotCanonical")  # it is negative
-        self.line(f"{into} >>= 1")
+        self.line(f"{into} = lengths[b[i]]; i += 1")
+        self.line(f"if {into} < 0: {into}, i = long_length(b, i)")
 
     def _read_number(self, into: str) -> None:
         self.line(f"{into} = b[i]; i += 1")

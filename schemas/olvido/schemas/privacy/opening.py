@@ -2,7 +2,6 @@
 
 import threading
 from collections import OrderedDict
-from functools import lru_cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -62,7 +61,7 @@ class Opener:
             binding = first_binding(source_id, asked.subject_id, box.region)
         else:
             header = asked.seal.header
-            sealed_to = _session_in(header).recipient(box.region)
+            sealed_to = session_in(header).recipient(box.region)
             if (box.key_id, box.wrapped_key) != (sealed_to.key_id, b""):
                 raise Refused(Cause.CANNOT_OPEN, field="box.key_id", reason="it is not that of the session")
             binding = asked_digests(asked, header=header)(box.region)
@@ -104,9 +103,6 @@ class Opener:
                 raise Refused(Cause.CANNOT_OPEN, field="box.key_id", reason="this region holds no such key")
             self._private_keys[key_id] = key
         return self._private_keys[key_id]
-
-
-_session_in = lru_cache(maxsize=1024)(session_in)  # a producer has one in ten minutes
 
 
 def _check_people(identities: tuple[Identity, ...], handles: tuple[Handle, ...]) -> None:

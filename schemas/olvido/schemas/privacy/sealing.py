@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -69,7 +70,12 @@ def record_binding(kind: str, header: bytes, body: bytes) -> bytes:
         header: of the session.
         body: the record after its seal.
     """
-    return b"".join((b"olvido/2 ", kind.encode(), b"\0", sha256(header).digest(), body))
+    return _binding_head(kind, header) + body
+
+
+@lru_cache(maxsize=1024)  # a session has many records
+def _binding_head(kind: str, header: bytes) -> bytes:
+    return b"".join((b"olvido/2 ", kind.encode(), b"\0", sha256(header).digest()))
 
 
 class Sealer:

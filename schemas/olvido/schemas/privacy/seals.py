@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -27,6 +28,14 @@ from olvido.schemas.settings.deployment import Deployment
 SESSIONS_MAX = 10_000  # half a kilobyte each
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A session whose form and signature were found good."""
+
+    session: SignedSession
+    regions: frozenset[str]
+
+
 class Seals:
     """Checks what principals wrote. Safe to share between threads."""
 
@@ -49,7 +58,7 @@ class Seals:
         self._keys = keys
         self._accept_unsigned_until = accept_unsigned_until
         self._on_unsigned = on_unsigned
-        self._sessions: OrderedDict[tuple[bytes, bytes], SignedSession] = OrderedDict()
+        self._sessions: OrderedDict[tuple[bytes, bytes], _Known] = OrderedDict()
         self._lock = threading.Lock()
 
     @classmethod
@@ -70,9 +79,9 @@ class Seals:
         """
         if task.seal is None:
             return self._unsigned(now)
-        session, principal = self._signed(task.seal, revoked_before=None)
-        check_asked_at(session, task.occurred_at)
-        principal.check_asks(task, frozenset(session.regions))
+        known, principal = self._signed(task.seal, revoked_before=None)
+        check_asked_at(known.session, task.occurred_at)
+        principal.check_asks(task, known.regions)
         # No seal is over it, but it follows from what is sealed: under another the same would be done twice.
         if task.task_id != task_id(task.source_id, task.sink, task.action.value):
             raise Refused(Cause.CANNOT_OPEN, field="task_id", reason="it is not that of what is asked")
@@ -95,7 +104,7 @@ class Seals:
             return False
         return True
 
-    def _signed(self, seal: Seal, *, revoked_before: datetime | None) -> tuple[SignedSession, Principal]:
+    def _signed(self, seal: Seal, *, revoked_before: datetime | None) -> tuple[_Known, Principal]:
         """The session of a seal, and its principal.
 
         Args:
@@ -103,22 +112,23 @@ class Seals:
             revoked_before: now, where the record has just come; None where it may have come long ago, and
                 only a session that began after the revocation is refused.
         """
-        session = self._session(seal)
+        known = self._known(seal)
+        session = known.session
         principal = self._principals.get(session.principal)
         key = self._keys.key(session.principal, session.key_id)
         if principal is None or key is None:
             raise Refused(Cause.UNKNOWN_PRINCIPAL, field="seal.header")
         if key.revoked_at is not None and (revoked_before or session.not_before) >= key.revoked_at:
             raise Refused(Cause.REVOKED_KEY, field="seal.header.key_id")
-        return session, principal
+        return known, principal
 
-    def _session(self, seal: Seal) -> SignedSession:
-        known = (seal.header, seal.signature)
+    def _known(self, seal: Seal) -> _Known:
+        named = (seal.header, seal.signature)
         with self._lock:
-            session = self._sessions.get(known)
-            if session is not None:
-                self._sessions.move_to_end(known)
-                return session
+            found = self._sessions.get(named)
+            if found is not None:
+                self._sessions.move_to_end(named)
+                return found
         session = session_in(seal.header)
         check_form(session)
         key = self._keys.key(session.principal, session.key_id)
@@ -130,11 +140,12 @@ class Seals:
             )
         except (InvalidSignature, ValueError):
             raise Refused(Cause.BAD_SIGNATURE, field="seal.signature") from None
+        known = _Known(session, frozenset(session.regions))
         with self._lock:
-            self._sessions[known] = session
+            self._sessions[named] = known
             if len(self._sessions) > SESSIONS_MAX:
                 self._sessions.popitem(last=False)
-        return session
+        return known
 
     def _unsigned(self, now: datetime) -> None:
         if now >= self._accept_unsigned_until:
@@ -199,11 +210,11 @@ class ControlSeals(Seals):
         """
         if source.seal is None:
             return self._unsigned(now)
-        session, principal = self._sealed(source, source.seal, data, now)
-        check_asked_at(session, _at(source))
-        if set(session.regions) != set(source.regions):
+        known, principal = self._sealed(source, source.seal, data, now)
+        check_asked_at(known.session, _at(source))
+        if known.regions != set(source.regions):
             raise Refused(Cause.CANNOT_OPEN, field="regions", reason="they are not those of the session")
-        principal.check_asks(source, frozenset(session.regions))
+        principal.check_asks(source, known.regions)
         return None
 
     def may_verify(self, request: PrivacyRequest) -> bool:
@@ -221,8 +232,8 @@ class ControlSeals(Seals):
         """
         if verification.seal is None:
             return self._unsigned(now)
-        session, principal = self._sealed(verification, verification.seal, data, now)
-        check_asked_at(session, verification.verified.verified_at)
+        known, principal = self._sealed(verification, verification.seal, data, now)
+        check_asked_at(known.session, verification.verified.verified_at)
         principal.check_verifies()
         return None
 
@@ -251,20 +262,18 @@ class ControlSeals(Seals):
         principal.check_answers(look.sink, None)
         return None
 
-    def _sealed(
-        self, value: Sealed, seal: Seal, data: bytes, now: datetime
-    ) -> tuple[SignedSession, Principal]:
-        session, principal = self._signed(seal, revoked_before=now)
-        check_begun(session, now)
+    def _sealed(self, value: Sealed, seal: Seal, data: bytes, now: datetime) -> tuple[_Known, Principal]:
+        known, principal = self._signed(seal, revoked_before=now)
+        check_begun(known.session, now)
         binding = record_binding(KINDS[type(value)], seal.header, body_in(data, seal))
         try:
-            cipher = self._control.cipher(session.recipient(CONTROL))
+            cipher = self._control.cipher(known.session.recipient(CONTROL))
             nothing = cipher.decrypt(seal.nonce, seal.tag, binding)
         except (InvalidTag, ValueError, Forgotten):
             raise Refused(Cause.CANNOT_OPEN, field="seal.tag") from None
         if nothing:
             raise Refused(Cause.CANNOT_OPEN, field="seal.tag", reason="there is something in it")
-        return session, principal
+        return known, principal
 
 
 def _at(source: PrivacyRequest | ConsentChange) -> datetime:
