@@ -18,14 +18,14 @@ from olvido.core.rights.registry import of_right
 
 VERSION = b"\x01"
 _UNVERSIONED_BYTES = 32
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 Event = PrivacyRequest | ConsentChange
 
 
 def content_digest(event: Event) -> bytes:
     """The digest of an event, in the newest version: what is stored."""
-    content = json.dumps(_content(event), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return VERSION + hashlib.sha256(content.encode()).digest()
+    return VERSION + hashlib.sha256(_canonical(_content(event)).encode()).digest()
 
 
 def same_content(event: Event, stored: bytes) -> bool:

@@ -5,6 +5,7 @@ tasks and a receipt delivered twice is one receipt (RFC 9562 §5.5, UUIDv5).
 """
 
 import re
+from collections.abc import Callable
 from datetime import date, datetime
 from hashlib import sha1
 from uuid import UUID
@@ -28,7 +29,20 @@ def task_id(source_id: UUID, sink: str, action: str) -> UUID:
         sink: the sink's name.
         action: the action's wire name.
     """
-    return _derived(f"task/{source_id}/{sink}/{action}")
+    return task_ids(source_id, action)(sink)
+
+
+def task_ids(source_id: UUID, action: str) -> Callable[[str], UUID]:
+    """The same for all sinks of one request or consent change: what gives the id for each sink's name."""
+    begun = sha1(_NAMESPACE + f"task/{source_id}/".encode(), usedforsecurity=False)
+    ending = f"/{action}"
+
+    def of_sink(sink: str) -> UUID:
+        whole = begun.copy()
+        whole.update((sink + ending).encode())
+        return _version_5(whole.digest())
+
+    return of_sink
 
 
 def receipt_id(task: UUID, generation: int) -> UUID:
@@ -63,7 +77,10 @@ def canary_person_id(sink: str, day: date) -> UUID:
 
 def _derived(name: str) -> UUID:
     """``uuid5`` under our namespace, in half its time: there is one for each task and for each receipt."""
-    digest = sha1(_NAMESPACE + name.encode(), usedforsecurity=False).digest()
+    return _version_5(sha1(_NAMESPACE + name.encode(), usedforsecurity=False).digest())
+
+
+def _version_5(digest: bytes) -> UUID:
     return UUID(int=int.from_bytes(digest[:16], "big") & ~_RESERVED | _VERSION_5)
 
 

@@ -9,7 +9,7 @@ from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, PrivacyRequest, SealedBox, check_instant
-from olvido.core.ids import task_id
+from olvido.core.ids import task_ids
 from olvido.core.rights.names import Right
 from olvido.core.source import Source, ref_of, what_of
 from olvido.core.subject import IdentityKind, check_handles
@@ -67,9 +67,10 @@ def plan_tasks(source: Source, catalogue: Catalogue, *, generation: int = 0) -> 
     what, ref = what_of(source), ref_of(source)
     kinds = {handle.kind for handle in source.handles}
     boxes = {box.region: box for box in source.boxes}
+    id_for = task_ids(ref.id, what.action.value)
     return tuple(
         Task(
-            task_id=task_id(ref.id, sink.name, what.action.value),
+            task_id=id_for(sink.name),
             generation=generation,
             sink=sink.name,
             source=ref,

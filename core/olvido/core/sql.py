@@ -52,6 +52,7 @@ _OF_ONE_TYPE: Mapping[type, Callable[[Sequence[Any]], str]] = {
     str: _texts,
     int: lambda values: "{" + ",".join(map(str, values)) + "}",
     bool: lambda values: "{" + ",".join(map(str, values)) + "}",  # PostgreSQL reads True
+    bytes: lambda values: '{"\\\\x' + '","\\\\x'.join([value.hex() for value in values]) + '"}',
     UUID: lambda values: "{" + ",".join([f"{value.int:032x}" for value in values]) + "}",
     datetime: lambda values: '{"' + '","'.join(map(datetime.isoformat, values)) + '"}',
 }

@@ -49,7 +49,7 @@ from olvido.schemas.topics import (
     Topic,
     tasks_topic,
 )
-from olvido.schemas.written import UNREADABLE, NewerSymbol, reader_of, writer_of, zigzag
+from olvido.schemas.written import UNREADABLE, NewerSymbol, avro_bytes, reader_of, writer_of, zigzag
 
 VALUE_BYTES_MAX = 64 * 1024  # a quarter of it is already thirty identities in eight regions
 SINGLE_OBJECT = b"\xc3\x01"  # how Avro's single-object encoding begins; the fingerprint and the body follow
@@ -276,17 +276,18 @@ class TaskCodec(Codec[Task]):
 
     def encode_shared(self, task: Task, pieces: "TaskPieces") -> bytes:
         """The same bytes as ``encode`` gives, with the pieces that ``pieces`` remembers."""
+        pieces.turn_to(task)
         return b"".join(
             (
                 self._frame,
-                pieces.seal(task),
+                pieces.seal,
                 b"\x48",  # a string of 36 bytes: the task_id
                 str(task.task_id).encode(),
                 zigzag(task.generation),
                 self._sink,
                 _ACTION_BYTES[task.action],
                 pieces.box(task),
-                pieces.rest(task),
+                pieces.rest,
                 _write_release(task),
             )
         )
@@ -296,41 +297,28 @@ class TaskPieces:
     """The encoded pieces of the event whose tasks are at hand; those of the one before are forgotten."""
 
     def __init__(self) -> None:
+        self.seal = b""  # of the event
+        self.rest = b""  # what all tasks of the event have in common
         self._source: UUID | None = None
         self._boxes: dict[str, bytes] = {}
-        self._seal = b""
-        self._rest = b""
 
-    def seal(self, task: Task) -> bytes:
-        """The seal of the event."""
-        self._turn_to(task)
-        if not self._seal:
-            self._seal = seal_bytes(task)
-        return self._seal
+    def turn_to(self, task: Task) -> None:
+        """Make the pieces of a task's event, unless it is the one at hand."""
+        if task.source_id is not self._source:
+            self._source, self._boxes = task.source_id, {}
+            self.seal, self.rest = seal_bytes(task), _write_rest(task)
 
     def box(self, task: Task) -> bytes:
         """The sealed box of the task's region."""
-        self._turn_to(task)
-        if task.box.region not in self._boxes:
-            self._boxes[task.box.region] = _write_box(task)
-        return self._boxes[task.box.region]
-
-    def rest(self, task: Task) -> bytes:
-        """What all tasks of the event have in common."""
-        self._turn_to(task)
-        if not self._rest:
-            self._rest = _write_rest(task)
-        return self._rest
-
-    def _turn_to(self, task: Task) -> None:
-        if task.source_id is not self._source:
-            self._source, self._boxes, self._seal, self._rest = task.source_id, {}, b"", b""
+        box = self._boxes.get(task.box.region)
+        if box is None:
+            box = self._boxes[task.box.region] = _write_box(task)
+        return box
 
 
 def avro_text(text: str) -> bytes:
     """A string as Avro writes it: found in the bytes of a record, it is that whole string."""
-    encoded = text.encode()
-    return zigzag(len(encoded)) + encoded
+    return avro_bytes(text.encode())
 
 
 def _writer_of_fields(names: Sequence[str]) -> Callable[[Task], bytes]:
