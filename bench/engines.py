@@ -113,7 +113,9 @@ def _emit(deployment: Deployment, folder: Path, count: int) -> None:
         public_dir=folder / ".olvido/keys/public",
         signing_file=signing_file(PRODUCER, folder),
     )
-    connections = Connections(kafka=deployment.kafka, registry=deployment.registry, keys=keys, source="bench")
+    connections = Connections(kafka=deployment.kafka, registry=deployment.registry, source="bench")
+    # The processors' environment names the desk's key, and it goes before what is given above.
+    connections = connections.model_copy(update={"keys": keys})
     with Producer.of(connections) as producer, producer.batch() as batch:
         for number in track(range(count), description="emitting", transient=True):
             batch.request_erasure(
