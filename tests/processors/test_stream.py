@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import faust
 import pytest
 
-from olvido.processors.engine_faust.stream import Stream
+from olvido.processors.engine_faust.stream import AsRead, Stream
 
 TOPIC = "olvido.requests.v1"
 NOW, BEFORE = 7, 6  # generations of the group: how often partitions have moved
@@ -132,3 +132,13 @@ def test_an_error_that_is_thrown_into_the_channel_comes_out_of_it() -> None:
             await take()
 
     read(act)
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"", None])
+def test_a_record_is_handed_on_as_it_was_read_whatever_is_in_it(value: bytes | None) -> None:
+    """Faust would acknowledge what it cannot decode, and nobody would make a dead letter of it."""
+    message = SimpleNamespace(key=b"\xff", value=value, headers=[("a", b"1"), ("a", b"2")])
+
+    event = asyncio.run(AsRead().compile(faust.App("tests"))(message, propagate=True))
+
+    assert event.message is message

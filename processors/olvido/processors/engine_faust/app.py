@@ -23,7 +23,7 @@ from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import delays
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.processors.engine_faust.credentials import credentials_of
-from olvido.processors.engine_faust.stream import NoMonitor, Stream
+from olvido.processors.engine_faust.stream import AsRead, NoMonitor, Stream
 from olvido.processors.engine_faust.transport import Transport
 from olvido.processors.watchdog import EXIT_TRY_AGAIN
 from olvido.schemas.settings.deployment import KafkaSection
@@ -107,14 +107,7 @@ def _read(
     pool: ThreadPoolExecutor,
     activity: Activity,
 ) -> None:
-    topic = app.topic(
-        name,
-        key_type=bytes,
-        key_serializer="raw",
-        value_type=bytes,
-        value_serializer="raw",  # undecodable bytes would be acked before any hook of ours
-        allow_empty=True,
-    )
+    topic = app.topic(name, schema=AsRead())
 
     async def agent(stream: Stream) -> AsyncIterable[None]:
         async for events in stream.batches(RECORDS_MAX, within_s=WITHIN_S):
