@@ -32,7 +32,7 @@ CRASH_POINTS = frozenset(
             for when in ("before", "after")
             for what in (
                 "publish", "commit settle_tasks", "commit upsert_dead_letters", "commit begin_publication",
-                "commit add_progress", "commit end_publications", "commit offsets",
+                "commit add_progress", "commit end_publications", "commit insert_looks", "commit offsets",
             )
         ),
         "recorder: before consume",
