@@ -59,7 +59,7 @@ def _ledger(stage: Stage) -> Iterator[Part]:
                 yield where, _unseen(content, seen) if RELATION.fullmatch(where) else content
         except FileNotFoundError:
             continue  # a segment of the WAL that was taken for a new one just now
-    yield from dump_database(stage.chain.stack.dsn("ledger"))
+    yield from dump_database(stage.chain.stack.ledger_owner_dsn)
 
 
 def _unseen(content: bytes, seen: set[bytes]) -> bytes:

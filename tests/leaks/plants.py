@@ -51,7 +51,7 @@ def _send(stage: Stage, *, packing: str, value: bytes = b"", key: bytes = b"", h
 
 
 def _ledger(stage: Stage, *statements: tuple[str, tuple]) -> None:
-    with psycopg2.connect(stage.chain.stack.dsn("ledger")) as connection, connection.cursor() as cursor:
+    with psycopg2.connect(stage.chain.stack.ledger_owner_dsn) as connection, connection.cursor() as cursor:
         cursor.execute(
             "create table if not exists leaks_planted (id serial, text text, raw bytea, doc jsonb)"
         )

@@ -49,15 +49,13 @@ def world(registry, ledger: Ledger):
     """One request that was saved and whose tasks were never sent."""
     event = an_erasure()
     item = read(event)
-    encoded = requests_codec(registry).encode(event)
-    item = replace(item, received=replace(item.received, value=encoded))
+    codec = requests_codec(registry)
+    item = replace(item, received=replace(item.received, value=codec.encode(event)))
     output = requests.step(
         [item], requests.KnownRequests(requests={}, verifications={}), SMALL, UNSIGNED, NOW
     )
-    ledger.requests.save(
-        output.rows, output.tasks, topic="olvido.requests.v1",
-        now=NOW, due_after=MINUTE,
-    )  # fmt: skip
+    rows = [replace(row, event=codec.stored(row.event, row.appended_at)) for row in output.rows]
+    ledger.requests.save(rows, output.tasks, topic="olvido.requests.v1", now=NOW, due_after=MINUTE)
     return output.tasks
 
 

@@ -72,7 +72,7 @@ def list_held(
         olvido brake list --sink crm
         olvido brake list --asked-by shop --limit 1000 -o csv
     """
-    from olvido.operators.desk.brake import held
+    from olvido.operators.desk.held import held
     from olvido.operators.settings import deployment
 
     rows = [record_of(one) for one in held(deployment(), asked_by=asked_by, sink=sink, limit=limit)]

@@ -1,16 +1,12 @@
-"""The brake at the desk: what is held, what two people decide about it, and a request that is withdrawn.
-
-Held are erasures above what may start in an hour, and tasks above what one may take from a sink's target.
-"""
+"""The brake at the desk: what two people decide about what it holds, and a request that is withdrawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from uuid import UUID
 
 from olvido.core.acts import Verb
-from olvido.core.brake import BRAKED, HeldDecision
+from olvido.core.brake import HeldDecision
 from olvido.core.errors import InvalidInput
 from olvido.core.lifecycle import RequestState
 from olvido.core.tasks import Release
@@ -25,23 +21,6 @@ from olvido.schemas.privacy.principal_keys import Signer
 from olvido.schemas.settings.deployment import DESK, Deployment
 
 _VERBS = {HeldDecision.RELEASE: Verb.RELEASE, HeldDecision.DISCARD: Verb.DISCARD}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedHeld:
-    """A request that no sink is asked for yet, or a task of it that is above a limit of its sink."""
-
-    request_id: UUID
-    sink: str  # whose limit the task is above; empty: the whole request is held
-    right: str
-    held_for: str  # the setting that it is above; of a share the table
-    reason: str
-    asked_by: str
-    held_at: datetime
-    start_at: datetime | None
-    proposal: str | None  # what one person has decided
-    proposed_by: str | None
-    proposed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,29 +42,6 @@ class WhichHeld:
             raise InvalidInput(
                 "ids", "say which: some by their ids, those of one who asked, those of one sink, or all"
             )
-
-
-def held(declared: Deployment, *, asked_by: str | None, sink: str | None, limit: int) -> list[ListedHeld]:
-    """The requests that no sink is asked for yet, then the tasks above a limit of their sink; oldest first.
-
-    Raises:
-        InvalidInput: there is no such sink.
-    """
-    if sink is not None:
-        check_declared(sink, declared.sinks)
-    rows = Brake(database(declared)).held(asked_by=asked_by, sink=sink, limit=limit)
-    return [ListedHeld(**row) for row in rows]
-
-
-def waiting(declared: Deployment) -> int:
-    """How many erasures wait for people: whole requests, and tasks above a limit of their sink."""
-    brake = Brake(database(declared))
-    return braked(brake.counts()) + sum(brake.task_counts().values())
-
-
-def braked(counts: dict[str, tuple[int, datetime]]) -> int:
-    """Of those that are held, how many wait for people."""
-    return sum(count for held_for, (count, _) in counts.items() if held_for in BRAKED)
 
 
 def decide(declared: Deployment, which: WhichHeld, decision: HeldDecision, reason: str) -> Decided:

@@ -20,8 +20,8 @@ from olvido.ledger.clocks import check_clock
 from olvido.ledger.figures import Figures
 from olvido.operators.desk import audit
 from olvido.operators.desk import topics as desk_topics
-from olvido.operators.desk.brake import waiting
 from olvido.operators.desk.health import OWED_TOO_LONG, erasures_wait, letters_wait
+from olvido.operators.desk.held import waiting
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.sink_operations import newest
 from olvido.operators.desk.text import counted

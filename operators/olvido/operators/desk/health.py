@@ -15,7 +15,7 @@ from olvido.core.errors import OlvidoError
 from olvido.core.sinks import Standing
 from olvido.ledger.figures import Figures
 from olvido.ledger.sink_operations import OpenOperation
-from olvido.operators.desk import brake as desk_brake
+from olvido.operators.desk import held as desk_held
 from olvido.operators.desk import sinks as desk_sinks
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.sinks import SinkRow
@@ -143,7 +143,7 @@ def overall(directory: Path) -> Report:
     sinks = _tried(problems, lambda: desk_sinks.rows(declared))
     problems += [problem for one in sinks for problem in _problems_of(one)]
     letters = _tried(problems, lambda: [LetterCount(**row) for row in figures.dead_letters_by_cause()])
-    if held := sum(_tried(problems, lambda: [desk_brake.waiting(declared)])):
+    if held := sum(_tried(problems, lambda: [desk_held.waiting(declared)])):
         problems.append(Problem(text=erasures_wait(held)))
     count = sum(one.letters for one in letters)
     if count:
