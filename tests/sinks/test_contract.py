@@ -260,11 +260,11 @@ def test_what_cannot_be_done_is_said_and_nothing_changes(target: Target, sink: S
     assert target.rows("customers") == before
 
 
-def test_check_changes_nothing_and_may_be_repeated(target: Target, sink: Sink) -> None:
+def test_check_and_ping_change_nothing_and_may_be_repeated(target: Target, sink: Sink) -> None:
     target.add("customers", *THREE)
     before = target.rows("customers")
-    sink.check()
-    sink.check()
+    for look in (sink.check, sink.ping, sink.check, sink.ping):
+        look()
     assert target.rows("customers") == before
 
 

@@ -21,6 +21,7 @@ from olvido.core.subject import IdentityKind
 from olvido.sinks.discovery.grants import least_role
 from olvido.sinks.discovery.mapped import mapped_tables
 from olvido.sinks.kinds.postgres import PostgresSink
+from olvido.sinks.tables.journal_steps import steps
 from olvido.sinks.tables.map_rules import read_data_map
 
 OF_CUSTOMERS = {"table": "customers", "column": "customer_id"}
@@ -116,6 +117,49 @@ def test_with_the_least_role_check_install_an_erasure_and_a_consent_work(shop: s
     assert withdrawn.outcome is Outcome.SUPPRESSED
     assert run(shop, "SELECT newsletter FROM customers WHERE customer_no = 'C-8'") == [(False,)]
     assert run(shop, "SELECT count(*) FROM customers WHERE customer_no = 'C-7'") == [(0,)]
+
+
+def test_the_least_role_brings_its_own_journal_to_the_newest_version(shop: str, role: str):
+    ours_at = address(shop, role)
+    with closing(sink()) as ours:
+        ours.install()
+    run(
+        ours_at,
+        "DROP VIEW olvido.row_words; ALTER TABLE olvido.row_marks RENAME TO row_words;"
+        "DROP TABLE olvido.journal_version",
+    )
+    with closing(sink()) as ours:
+        ours.check()
+        ours.install()
+    assert run(shop, "SELECT max(version) FROM olvido.journal_version") == [(len(steps("postgres")),)]
+
+
+def test_check_says_that_a_step_is_missing_which_another_role_must_do(shop: str, role: str):
+    """The tables are an administrator's: only their owner may change them."""
+    for step in steps("postgres")[:1]:
+        run(shop, step)
+    run(shop, least_role(role, mapped_tables(read_data_map(settings({}), TABLES))))
+    with closing(sink()) as ours:
+        for act in (ours.check, ours.install):
+            with pytest.raises(ConfigError, match=r"lacks install_2, and this role .* does not own"):
+                act()
+    for step in steps("postgres")[1:]:
+        run(shop, step)
+    run(shop, least_role(role, mapped_tables(read_data_map(settings({}), TABLES))))
+    with closing(sink()) as ours:
+        started(ours)
+
+
+def test_a_role_that_may_not_read_the_version_is_refused_with_what_to_run(shop: str, role: str):
+    with closing(sink()) as ours:
+        ours.install()
+        run(
+            address(shop, role),
+            f'REVOKE SELECT ON olvido.journal_version FROM "{role.replace(chr(34), 2 * chr(34))}"',
+        )
+        for act in (ours.check, ours.install):
+            with pytest.raises(ConfigError, match="may not use what is in the schema olvido"):
+                act()
 
 
 def test_everything_else_is_refused(shop: str, role: str):

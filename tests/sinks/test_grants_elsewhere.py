@@ -95,6 +95,22 @@ def test_in_mariadb_the_sink_works_with_the_least_account(shop: MySQLDatabase, a
     assert shop.run('SELECT "ship to" FROM "or`ders" ORDER BY id') == [(None,), ("bea",)]
 
 
+def test_in_mariadb_check_says_which_step_this_account_may_not_do(
+    shop: MySQLDatabase, account: str, mariadb_url: str
+) -> None:
+    """As after an update, whose new table the account has no right on yet."""
+    name = Address.of(account).user.replace("'", "''")
+    shop.run("DROP TABLE IF EXISTS olvido_journal_version")
+    with closing(connected(mariadb_url)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"REVOKE CREATE ON olvido_journal_version FROM '{name}'@'%'")
+        with closing(MySQLSink(TOLD, Address.of(account), MAP)) as sink:
+            for act in (sink.check, sink.install):
+                with pytest.raises(ConfigError, match=r"olvido sinks grants \w+ prints, or install_1"):
+                    act()
+        cursor.execute(f"GRANT CREATE ON olvido_journal_version TO '{name}'@'%'")
+    assert len(started(account)) == 2
+
+
 def test_in_mariadb_everything_else_is_refused(shop: MySQLDatabase, account: str) -> None:
     with closing(connected(account)) as connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO people (id, email) VALUES (3, 'canary@olvido.invalid')")

@@ -820,5 +820,5 @@ def test_the_journal_and_the_tables_of_olvido_hold_no_identity(shop: PostgresTar
     shop.add("customers", a_customer(1, email=CANARY))
     with a_sink(WITHOUT_INVOICES) as sink:
         sink.apply([an_erasure(email=CANARY)])
-    for table in ("applied", "consent_state", "objections", "row_words", "shared_rows"):
+    for table in ("applied", "consent_state", "objections", "row_marks", "shared_rows"):
         assert CANARY not in str(shop.run(f"SELECT * FROM olvido.{table}"))

@@ -24,7 +24,7 @@ def opening(*opened: OpenedTask) -> Callable[[Task], OpenedTask | None]:
 
 def everything(target: PostgresTarget) -> list[object]:
     """What stands in the shop and in Olvido's own tables."""
-    own = ("olvido.applied", "olvido.consent_state", "olvido.objections", "olvido.row_words")
+    own = ("olvido.applied", "olvido.consent_state", "olvido.objections", "olvido.row_marks")
     there = [name for name in own if target.run("select to_regclass(%s) is not null", (name,)) == [(True,)]]
     return [
         there,

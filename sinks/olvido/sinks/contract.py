@@ -68,7 +68,8 @@ class Sink(Protocol):
             What fits and will be slow, such as a missing index: a sentence for each.
 
         Raises:
-            ConfigError: the data map does not fit the target (a table or column is absent).
+            ConfigError: the data map does not fit the target (a table or column is absent); or the journal is
+                newer than this program, or lacks what this sink may not make.
             Unavailable: the target does not answer.
         """
         ...
@@ -77,7 +78,7 @@ class Sink(Protocol):
         """Bring what belongs to Olvido in the target (its journal) to this version. A repeat changes nothing.
 
         Raises:
-            ConfigError: the target does not allow it.
+            ConfigError: the target does not allow it, or its journal is newer than this program.
             Unavailable: the target does not answer.
         """
         ...

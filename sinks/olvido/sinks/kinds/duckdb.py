@@ -31,6 +31,7 @@ from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries, recalled
+from olvido.sinks.tables.journal_steps import missing_steps
 from olvido.sinks.tables.limits import LIMITS, ErasureLimits, LimitedSection
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
@@ -95,6 +96,7 @@ class DuckDBSink(TableSink):
                     f"sinks.{self._settings.name}.file",
                     "has a second name (a link), under which what is deleted would stay; remove one of them",
                 )
+            self._missing_steps(conn)
             return look(conn, self._map).notes
 
     def install(self) -> None:
@@ -105,6 +107,7 @@ class DuckDBSink(TableSink):
     def ping(self) -> None:
         """See :meth:`olvido.sinks.contract.Sink.ping`. It reads the catalogue, and counts no keys."""
         with self._opened() as conn:
+            self._missing_steps(conn)
             look_at_columns(conn, self._map)
 
     def apply(self, batch: Sequence[OpenedTask]) -> Sequence[Receipt]:
@@ -222,12 +225,25 @@ class DuckDBSink(TableSink):
         return Refused(Cause.REFUSED_BY_TARGET, reason=f"DuckDB refuses it ({kind})")
 
     def _prepare(self, conn: duckdb.DuckDBPyConnection) -> Statements:
-        """Have the journal there, and know the tables."""
+        """Have the journal there in this program's version, and know the tables."""
         self._clear()
-        conn.execute(queries("duckdb")["install"])
+        for step in self._missing_steps(conn):  # the file is locked: no other member does them
+            conn.execute("BEGIN")
+            conn.execute(step)
+            # Killed before this line: the step is not done. Killed after it: it is done and has its number in
+            # the journal, and the next start goes on with the step after it.
+            conn.execute("COMMIT")
         self._statements = Statements(_DIALECT, self._map, look(conn, self._map))
         self._compaction_due = bool(one(conn.execute(queries("duckdb")["compaction_due"]))[0])
         return self._statements
+
+    def _missing_steps(self, conn: duckdb.DuckDBPyConnection) -> Sequence[str]:
+        """The steps that the journal lacks.
+
+        Raises:
+            ConfigError: it is newer than this program.
+        """
+        return missing_steps("duckdb", self._settings.name, lambda query: int(one(conn.execute(query))[0]))
 
 
 class _DuckDBSession:

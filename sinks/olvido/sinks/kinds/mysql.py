@@ -22,13 +22,22 @@ from olvido.core.looks import LOOK_AGAIN
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import SinkSettings
 from olvido.sinks.kinds.mysql_address import Address
-from olvido.sinks.kinds.mysql_catalogue import BYTES, TEXT_MAX, look, missing_tables, overlooks_case, quoted
+from olvido.sinks.kinds.mysql_catalogue import (
+    BYTES,
+    TEXT_MAX,
+    look,
+    missing_tables,
+    of_step,
+    overlooks_case,
+    quoted,
+)
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import fault, read_section
 from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
+from olvido.sinks.tables.journal_steps import first_of, missing_steps, steps
 from olvido.sinks.tables.limits import LIMITS, ErasureLimits, LimitedSection
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
@@ -43,6 +52,7 @@ ATTEMPTS_MAX = 3  # of a batch that met a concurrent change of the same rows, be
 _CHANGED = frozenset({1020, 1213})  # a row since it was read, a deadlock
 _CONFLICTS = _CHANGED | {1062, 1451, 1452}  # a duplicate, foreign keys
 _SLOW = frozenset({1205, 1969, 3024})  # a lock, or a statement, took longer than it may
+_MAY_NOT = frozenset({1044, 1142, 1227})  # a right on a database, on a table, on the server
 _SHAPE = frozenset({1044, 1054, 1142, 1143, 1146, 1227, 1370})  # a name that is not there, or a right
 # The connection, the server's limits, its start and stop, its disk, and that it only reads. Those of the
 # client begin with 2.
@@ -97,6 +107,7 @@ class MySQLSink(ChunkingTableSink):
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
         with self._faults(), self._transaction(commit=False) as cur:
+            self._try_steps(cur)
             shape = look(cur, self._map)
         if self._statements is not None and shape != self._statements.shape:
             self._statements = None  # the next batch looks again
@@ -153,6 +164,13 @@ class MySQLSink(ChunkingTableSink):
     def _rolled_back(self, act: Callable[[TableRows], T]) -> T:
         """A journal that is not there is made of temporary tables: a rollback would leave any other."""
         with self._faults(), self._transaction(commit=False) as cur:
+            later = [step for step in self._missing_steps(cur) if step != steps("mysql")[0]]
+            if later:
+                raise fault(
+                    f"sinks.{self._settings.name}",
+                    f"its journal lacks {first_of('mysql', later)}, which cannot be taken back here; let the "
+                    "sink start once",
+                )
             missing = missing_tables(cur)
             try:
                 self._make_temporary(cur, missing)
@@ -176,12 +194,77 @@ class MySQLSink(ChunkingTableSink):
             ) from None
 
     def _prepare(self) -> Statements:
-        """Have the journal there, and know the tables. A statement that makes a table commits by itself."""
-        with self._transaction(commit=True) as cur:
-            for statement in missing_tables(cur):
-                cur.execute(statement)
+        """Have the journal there in this program's version, and know the tables."""
+        with self._transaction(commit=False) as cur:
+            missing = self._missing_steps(cur)
+        if missing:
+            self._carry_out_steps()
+        with self._transaction(commit=False) as cur:
             self._statements = self._look(cur)
         return self._statements
+
+    def _carry_out_steps(self) -> None:
+        """Do the steps that the journal lacks, while no other member of the group does any."""
+        with self._transaction(commit=False) as cur:
+            cur.execute(queries("mysql")["install_alone"], ())
+            if cur.fetchall() != ((1,),):
+                raise Unavailable(
+                    f"sink {self._settings.name}: another member makes its journal; it is asked again"
+                )
+            try:
+                # Read once more: another member may have done them while this one waited.
+                for step in self._missing_steps(cur):
+                    for statement in of_step(step):
+                        # Killed after it: it is done, for it commits by itself, and the step has no number
+                        # in the journal yet. The next start does the whole step again: each statement can be
+                        # repeated.
+                        cur.execute(statement)
+                    # Killed after this line: the step has its number, which its last statement has written.
+                    self._connected().commit()
+            except pymysql.Error as error:
+                if _number(error) not in _MAY_NOT:
+                    raise
+                raise self._may_not_install(cur) from None
+            finally:
+                if self._connection is not None and self._connection.open:
+                    cur.execute(queries("mysql")["install_done"], ())
+
+    def _try_steps(self, cur: Cursor) -> None:
+        """Have the server look at the rights that the missing steps need, and do nothing."""
+        try:
+            for step in self._missing_steps(cur):
+                for statement in of_step(step):
+                    if not statement.startswith("INSERT"):  # into a table that may not be there yet
+                        cur.execute(queries("mysql")["give_statement"], (statement,))
+                        cur.execute(queries("mysql")["try_statement"], ())
+                        cur.execute(queries("mysql")["forget_statement"], ())
+        except pymysql.Error as error:
+            if _number(error) not in _MAY_NOT:
+                raise
+            raise self._may_not_install(cur) from None
+
+    def _may_not_install(self, cur: Cursor) -> ConfigError:
+        first = first_of("mysql", self._missing_steps(cur))
+        return fault(
+            f"sinks.{self._settings.name}",
+            "this account may not make or change Olvido's own tables; run what olvido sinks grants "
+            f"{self._settings.name} prints, or {first} and what follows it in "
+            "sinks/olvido/sinks/sql/mysql.sql as an account that may",
+        )
+
+    def _missing_steps(self, cur: Cursor) -> Sequence[str]:
+        """The steps that the journal lacks.
+
+        Raises:
+            ConfigError: it is newer than this program.
+        """
+
+        def ask(query: str) -> int:
+            cur.execute(query)
+            [(value,)] = cur.fetchall()
+            return int(value)
+
+        return missing_steps("mysql", self._settings.name, ask)
 
     def _look(self, cur: Cursor) -> Statements:
         return Statements(_DIALECT, self._map, look(cur, self._map))

@@ -11,9 +11,11 @@ from olvido.sinks.section import fault
 from olvido.sinks.tables.data_map import DataMap, ErasureMethod
 from olvido.sinks.tables.fit import check_fit
 from olvido.sinks.tables.journal import queries
+from olvido.sinks.tables.journal_steps import steps
 from olvido.sinks.tables.shape import Column, ForeignKey, TableShape, TargetShape, TypeFamily
 
 TEXT_MAX = 2000  # characters of a value that is asked for: MariaDB cuts a longer one silently
+VERSION_TABLE = "olvido_journal_version"
 BYTES = ("binary", "varbinary")
 _SIZES = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
@@ -37,14 +39,20 @@ _UNSEEN = ("a trigger that this role may not see",)
 
 def own_tables() -> Mapping[str, str]:
     """The statements that make Olvido's own tables, by the table's name."""
-    statements = filter(str.strip, queries("mysql")["install"].split(";"))
-    return {_OWN_TABLE.findall(statement)[0]: statement for statement in statements}
+    statements = (statement for step in steps("mysql") for statement in of_step(step))
+    return {name: statement for statement in statements for name in _OWN_TABLE.findall(statement)}
+
+
+def of_step(step: str) -> Sequence[str]:
+    """The statements of a step of the journal, without what stands between them."""
+    plain = re.sub("^ *--.*\n", "", step, flags=re.MULTILINE)
+    return [statement.strip() for statement in plain.split(";") if statement.strip()]
 
 
 def missing_tables(cur: Cursor) -> Sequence[str]:
-    """The statements that make those of Olvido's own tables that are not there."""
+    """The statements that make those of Olvido's own tables that are not there and that a task needs."""
     cur.execute(queries("mysql")["own_tables"], ())
-    there = {name for (name,) in cur.fetchall()}
+    there = {VERSION_TABLE, *(name for (name,) in cur.fetchall())}
     return [statement for name, statement in own_tables().items() if name not in there]
 
 

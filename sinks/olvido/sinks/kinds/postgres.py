@@ -29,6 +29,7 @@ from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
+from olvido.sinks.tables.journal_steps import first_of, missing_steps
 from olvido.sinks.tables.limits import LIMITS, ErasureLimits, LimitedSection
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
@@ -112,6 +113,7 @@ class PostgresSink(ChunkingTableSink):
         conn = self._connected()
         try:
             with self._reading(conn) as (cur, _):
+                self._missing_steps(cur)
                 shape = look(cur, self._map)
         except psycopg2.Error as error:
             raise self._fault(error) from None
@@ -125,11 +127,7 @@ class PostgresSink(ChunkingTableSink):
             self._prepare(self._connected())
             self._note_lineage()
         except errors.InsufficientPrivilege:
-            raise fault(
-                f"sinks.{self._settings.name}",
-                "this role may not make the schema olvido; GRANT CREATE ON DATABASE to it, or make the "
-                "schema from sinks/olvido/sinks/sql/postgres.sql and grant it",
-            ) from None
+            raise self._may_not_use() from None
         except psycopg2.Error as error:
             raise self._fault(error) from None
 
@@ -221,12 +219,16 @@ class PostgresSink(ChunkingTableSink):
             raise self._fault(error) from None
 
     def _rolled_back(self, act: Callable[[TableRows], T]) -> T:
-        """A journal that is not there is made in the transaction, too."""
+        """What the journal lacks is made in the transaction, too."""
         try:
             with self._reading(self._connected()) as (cur, at):
-                there = self._install(cur)
+                missing = self._missing_steps(cur)
+                if missing:
+                    cur.execute(queries("postgres")["install_alone"])
+                for step in missing:  # whoever uses what it changes waits until it is rolled back
+                    cur.execute(step)
                 statements = self._statements or self._look(cur)
-                if there:
+                if not missing:
                     self._statements = statements
                 return act(TableRows(_PostgresSession(cur, at), statements))
         except psycopg2.Error as error:
@@ -236,17 +238,35 @@ class PostgresSink(ChunkingTableSink):
         return Statements(_DIALECT, self._map, look(cur, self._map))
 
     def _prepare(self, conn: connection) -> Statements:
-        """Have the journal there, and know the tables."""
+        """Have the journal there in this program's version, and know the tables."""
+        while self._install_next(conn):
+            pass
+        with self._reading(conn) as (cur, _):
+            self._statements = self._look(cur)
+        return self._statements
+
+    def _install_next(self, conn: connection) -> bool:
+        """Do the first step that the journal lacks; whether there may be another one."""
         try:
             with conn.cursor() as cur:
+                cur.execute(queries("postgres")["see_others_steps"])
                 self._begin(cur)
-                self._install(cur)
-                self._statements = self._look(cur)
+                if not self._missing_steps(cur):
+                    return False
+                cur.execute(queries("postgres")["install_alone"])
+                for step in self._missing_steps(cur)[:1]:  # none, if another member has done it meanwhile
+                    cur.execute(step)
+            # Killed before this line: the step is not done. Killed after it: it is done and has its number in
+            # the journal, and the next start goes on with the step after it.
             conn.commit()
-        except BaseException:
+        except (errors.LockNotAvailable, errors.QueryCanceled):
+            raise Unavailable(
+                f"sink {self._settings.name}: others use its journal, so it cannot be changed now; "
+                "it is tried again"
+            ) from None
+        finally:
             self._roll_back(conn)
-            raise
-        return self._statements
+        return True
 
     @contextmanager
     def _reading(self, conn: connection) -> Iterator[tuple[cursor, datetime]]:
@@ -265,14 +285,38 @@ class PostgresSink(ChunkingTableSink):
         [(at, _)] = cur.fetchall()
         return at.astimezone(UTC)
 
-    @staticmethod
-    def _install(cur: cursor) -> bool:
-        """Have Olvido's own tables in the target; whether they were there already."""
-        cur.execute(queries("postgres")["installed"])
-        there = cur.fetchone() == (True,)
-        if not there:
-            cur.execute(queries("postgres")["install"])
-        return there
+    def _missing_steps(self, cur: cursor) -> Sequence[str]:
+        """The steps that the journal lacks.
+
+        Raises:
+            ConfigError: it is newer than this program, or this role may not do them.
+        """
+
+        def ask(query: str) -> int:
+            cur.execute(query)
+            return int(_one(cur)[0])
+
+        try:
+            missing = missing_steps("postgres", self._settings.name, ask)
+            may = not missing or ask(queries("postgres")["may_install"])
+        except errors.InsufficientPrivilege:  # it may not even read the version
+            raise self._may_not_use() from None
+        if not may:
+            name = self._settings.name
+            raise fault(
+                f"sinks.{name}",
+                f"its journal lacks {first_of('postgres', missing)}, and this role may not make the schema "
+                f"olvido, or does not own what is in it; run what olvido sinks grants {name} prints, or let "
+                "the owner run that step and those after it in sinks/olvido/sinks/sql/postgres.sql",
+            )
+        return missing
+
+    def _may_not_use(self) -> ConfigError:
+        name = self._settings.name
+        return fault(
+            f"sinks.{name}",
+            f"this role may not use what is in the schema olvido; run what olvido sinks grants {name} prints",
+        )
 
     def _connected(self) -> connection:
         if self._connection is None or self._connection.closed:

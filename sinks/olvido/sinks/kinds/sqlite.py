@@ -28,6 +28,7 @@ from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
 from olvido.sinks.tables.dialect import GIVEN, ROW
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
+from olvido.sinks.tables.journal_steps import missing_steps
 from olvido.sinks.tables.limits import LIMITS, ErasureLimits, LimitedSection
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.shape import Column, TypeFamily
@@ -95,6 +96,7 @@ class SQLiteSink(ChunkingTableSink):
                 f"needs SQLite {'.'.join(map(str, VERSION_MIN))}; this Python has {sqlite3.sqlite_version}",
             )
         with self._opened() as conn:
+            self._missing_steps(conn)
             return look(conn, self._map).target.notes
 
     def install(self) -> None:
@@ -144,11 +146,12 @@ class SQLiteSink(ChunkingTableSink):
                 yield TableRows(_SQLiteSession(conn), statements)
 
     def _rolled_back(self, act: Callable[[TableRows], T]) -> T:
-        """A journal that is not there is made in the transaction, too."""
+        """What the journal lacks is made in the transaction, too."""
         with self._opened() as conn:
             conn.execute("BEGIN IMMEDIATE")
             try:
-                self._install(conn)
+                for step in self._missing_steps(conn):
+                    self._carry_out_step(conn, step)
                 return act(TableRows(_SQLiteSession(conn), self._statements or self._look(conn)))
             finally:
                 if conn.in_transaction:
@@ -159,17 +162,32 @@ class SQLiteSink(ChunkingTableSink):
         return Statements(SQLiteDialect(shape), self._map, shape.target)
 
     def _prepare(self, conn: sqlite3.Connection) -> Statements:
-        """Have the journal there, and know the tables."""
+        """Have the journal there in this program's version, and know the tables."""
+        while self._missing_steps(conn):
+            # Killed before its COMMIT: the step is not done. Killed after it: it is done and has its number
+            # in the journal, and the next start goes on with the step after it.
+            with self._file.writing(conn):
+                for step in self._missing_steps(conn)[:1]:  # none, if another member has done it meanwhile
+                    self._carry_out_step(conn, step)
         with self._file.writing(conn):
-            self._install(conn)
             self._statements = self._look(conn)
             self._rewrite_due |= bool(conn.execute(queries("sqlite")["rewrite_due"]).fetchone()[0])
         return self._statements
 
     @staticmethod
-    def _install(conn: sqlite3.Connection) -> None:
-        for statement in queries("sqlite")["install"].split(";"):  # executescript() would commit
+    def _carry_out_step(conn: sqlite3.Connection, step: str) -> None:
+        for statement in step.split(";"):  # executescript() would commit
             conn.execute(statement)
+
+    def _missing_steps(self, conn: sqlite3.Connection) -> Sequence[str]:
+        """The steps that the journal lacks.
+
+        Raises:
+            ConfigError: it is newer than this program.
+        """
+        return missing_steps(
+            "sqlite", self._settings.name, lambda query: int(conn.execute(query).fetchone()[0])
+        )
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:

@@ -1,8 +1,17 @@
 -- The fixed SQL of the DuckDB sink. What is made from a data map is made in tables/statements.py.
 -- Instants are kept as UTC without a zone.
 
--- name: install
--- Olvido's own tables in the file: the journal of tasks, what people said, and the boxes of erasures until their
+-- name: has_version
+-- Whether the journal says which version it has.
+SELECT count(*) FROM duckdb_tables()
+WHERE database_name = current_database() AND schema_name = 'olvido' AND table_name = 'journal_version';
+
+-- name: journal_version
+-- The version it has: that of the last of its steps.
+SELECT coalesce(max(version), 0) FROM olvido.journal_version;
+
+-- name: install_1
+-- Olvido's own tables in the file: the journal of tasks, what people decided, and the boxes of erasures until their
 -- last look. No identity is in them in clear.
 CREATE SCHEMA IF NOT EXISTS olvido;
 CREATE TABLE IF NOT EXISTS olvido.applied (
@@ -63,6 +72,19 @@ CREATE TABLE IF NOT EXISTS olvido.kept_decisions (
     place INTEGER NOT NULL,  -- of its next look among those of the setting
     due_at TIMESTAMP NOT NULL
 );
+CREATE TABLE olvido.journal_version (
+    version INTEGER PRIMARY KEY,
+    installed_at TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC')
+);
+INSERT INTO olvido.journal_version (version) VALUES (1);
+
+-- name: install_2
+-- What a row has is a mark. Both statements change the catalogue alone, however many rows there are.
+ALTER TABLE olvido.row_words RENAME TO row_marks;
+-- A program that is not updated would make an empty table of that name, and nobody would read the marks that it writes
+-- there. Into a view it cannot write, so it does nothing and waits.
+CREATE VIEW olvido.row_words AS SELECT * FROM olvido.row_marks;
+INSERT INTO olvido.journal_version (version) VALUES (2);
 
 -- name: remembered
 -- The answers given before.
@@ -114,18 +136,18 @@ JOIN olvido.objections AS o USING (handle, purpose);
 -- The marks of these rows.
 SELECT w.row_key, w.purpose, w.rank, w.occurred_at, w.event_id
 FROM (SELECT unnest($row_keys::VARCHAR[]) AS row_key, unnest($purposes::VARCHAR[]) AS purpose) AS t
-JOIN olvido.row_words AS w USING (row_key, purpose)
+JOIN olvido.row_marks AS w USING (row_key, purpose)
 WHERE w.table_name = $table;
 
 -- name: save_row_marks
 -- The marks that stand.
-INSERT OR REPLACE INTO olvido.row_words
+INSERT OR REPLACE INTO olvido.row_marks
 SELECT $table, unnest($row_keys::VARCHAR[]), unnest($purposes::VARCHAR[]), unnest($ranks::TINYINT[]),
     unnest($occurred_at::TIMESTAMP[]), unnest($event_ids::UUID[]);
 
 -- name: forget_row_marks
 -- The rows are gone.
-DELETE FROM olvido.row_words
+DELETE FROM olvido.row_marks
 WHERE table_name = $table AND row_key IN (SELECT unnest($row_keys::VARCHAR[]));
 
 -- name: lock_shared_rows

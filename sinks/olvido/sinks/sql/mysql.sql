@@ -33,7 +33,38 @@ SELECT @@innodb_flush_log_at_trx_commit = 1;
 SELECT table_name FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_name LIKE 'olvido\_%%';
 
--- name: install
+-- name: has_version
+-- Whether the journal says which version it has.
+SELECT COUNT(*) FROM information_schema.tables
+WHERE table_schema = DATABASE() AND table_name = 'olvido_journal_version';
+
+-- name: journal_version
+-- The version it has: that of the last of its steps.
+SELECT COALESCE(MAX(version), 0) FROM olvido_journal_version;
+
+-- name: install_alone
+-- One member of a group at a time. The lock is the connection's.
+SELECT GET_LOCK(CONCAT('olvido install ', LEFT(MD5(DATABASE()), 32)), 10) = 1;
+
+-- name: install_done
+-- Others may install.
+SELECT RELEASE_LOCK(CONCAT('olvido install ', LEFT(MD5(DATABASE()), 32)));
+
+-- name: give_statement
+-- A statement, as text.
+SET @olvido_statement = %s;
+
+-- name: try_statement
+-- A statement that is prepared has its rights looked at, and does nothing.
+PREPARE olvido_statement FROM @olvido_statement;
+
+-- name: forget_statement
+-- It is not carried out.
+DEALLOCATE PREPARE olvido_statement;
+
+-- name: install_1
+-- A statement that makes or changes a table commits by itself, so each one of a step can be repeated, and its number
+-- comes last: killed between two of them, the whole step is done again.
 -- Olvido's own tables in the target: the journal of tasks, what people decided, and the boxes of erasures until
 -- their last look. No identity is in them in clear.
 CREATE TABLE IF NOT EXISTS olvido_applied (
@@ -104,6 +135,11 @@ CREATE TABLE IF NOT EXISTS olvido_kept_decisions (
     KEY due (sink, due_at),
     KEY subject (subject_id)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4;
+CREATE TABLE IF NOT EXISTS olvido_journal_version (
+    version INT NOT NULL PRIMARY KEY,
+    installed_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+) ENGINE = InnoDB CHARACTER SET utf8mb4;
+INSERT IGNORE INTO olvido_journal_version (version) VALUES (1);
 
 -- name: remembered
 -- The answers given before.

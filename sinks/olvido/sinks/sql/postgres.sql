@@ -16,25 +16,43 @@ SET LOCAL random_page_cost = 1.1;
 SELECT now(), CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
     THEN set_config('synchronous_commit', 'on', true) END;
 
--- name: installed
--- Whether all of Olvido's own tables are there.
-SELECT bool_and(to_regclass(name) IS NOT NULL)
-FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words',
-    'olvido.shared_rows', 'olvido.kept_erasures', 'olvido.deleted_keys', 'olvido.kept_decisions', 'olvido.lineages'])
-    AS t (name);
+-- name: has_version
+-- Whether the journal says which version it has.
+SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('olvido') AND relname = 'journal_version');
+
+-- name: journal_version
+-- The version it has: that of the last of its steps.
+SELECT coalesce(max(version), 0) FROM olvido.journal_version;
+
+-- name: may_install
+-- Whether this role may make the schema, or make and change tables in the one that is there: that takes their owner.
+SELECT CASE WHEN to_regnamespace('olvido') IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+    ELSE has_schema_privilege('olvido', 'CREATE') AND NOT EXISTS (
+        SELECT FROM pg_class
+        WHERE relnamespace = to_regnamespace('olvido') AND relkind IN ('r', 'v') AND NOT pg_has_role(relowner, 'USAGE'))
+    END;
+
+-- name: see_others_steps
+-- What another member commits while this one waits for it is seen: the transaction has no snapshot of its own.
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+
+-- name: install_alone
+-- One member of a group at a time, until the transaction ends. Whoever needs a table after a step that waits for it waits
+-- as long, so a step waits less than a batch may, and is tried again.
+SELECT pg_advisory_xact_lock(hashtext('olvido.install'));
+SET LOCAL lock_timeout = '2s';
 
 -- name: usable
 -- Whether this role may do with Olvido's own tables what the sink does.
 SELECT bool_and(has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
     AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE'))
-FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_words',
+FROM unnest(ARRAY['olvido.applied', 'olvido.consent_state', 'olvido.objections', 'olvido.row_marks',
     'olvido.shared_rows', 'olvido.kept_erasures', 'olvido.deleted_keys', 'olvido.kept_decisions', 'olvido.lineages'])
     AS t (name);
 
--- name: install
--- Olvido's own tables in the target: the journal of tasks, what people said, and the boxes of erasures until their
+-- name: install_1
+-- Olvido's own tables in the target: the journal of tasks, what people decided, and the boxes of erasures until their
 -- last look. No identity is in them in clear.
-SELECT pg_advisory_xact_lock(hashtext('olvido.install'));
 -- IF NOT EXISTS would ask for the right to make schemas in this database, though the schema is there.
 DO $$ BEGIN IF to_regnamespace('olvido') IS NULL THEN CREATE SCHEMA olvido; END IF; END $$;
 CREATE TABLE IF NOT EXISTS olvido.applied (
@@ -111,6 +129,19 @@ CREATE TABLE IF NOT EXISTS olvido.lineages (
     first_seen_at timestamptz NOT NULL,
     last_seen_at timestamptz NOT NULL
 );
+CREATE TABLE olvido.journal_version (
+    version int PRIMARY KEY,
+    installed_at timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO olvido.journal_version (version) VALUES (1);
+
+-- name: install_2
+-- What a row has is a mark. Both statements change the catalogue alone, however many rows there are.
+ALTER TABLE olvido.row_words RENAME TO row_marks;
+-- A member of the group that is not updated yet goes on under the old name. Without the view it would make an empty
+-- table of that name, and nobody would read the marks that it writes there.
+CREATE VIEW olvido.row_words AS SELECT * FROM olvido.row_marks;
+INSERT INTO olvido.journal_version (version) VALUES (2);
 
 -- name: lineage
 -- Which cluster this is and which timeline it writes. Both change when a replica is promoted or a backup put back.
@@ -198,12 +229,12 @@ JOIN olvido.objections AS o USING (handle, purpose);
 -- The marks of these rows.
 SELECT w.row_key, w.purpose, w.rank, w.occurred_at, w.event_id::text
 FROM unnest(%(row_keys)s::text[], %(purposes)s::text[]) AS t (row_key, purpose)
-JOIN olvido.row_words AS w USING (row_key, purpose)
+JOIN olvido.row_marks AS w USING (row_key, purpose)
 WHERE w.table_name = %(table)s;
 
 -- name: save_row_marks
 -- The marks that stand, in order, or two batches could wait for each other.
-INSERT INTO olvido.row_words (table_name, row_key, purpose, rank, occurred_at, event_id)
+INSERT INTO olvido.row_marks (table_name, row_key, purpose, rank, occurred_at, event_id)
 SELECT %(table)s, t.* FROM unnest(%(row_keys)s::text[], %(purposes)s::text[], %(ranks)s::smallint[],
                                   %(occurred_at)s::timestamptz[], %(event_ids)s::uuid[]) AS t
 ON CONFLICT (table_name, row_key, purpose) DO UPDATE
@@ -211,7 +242,7 @@ SET rank = excluded.rank, occurred_at = excluded.occurred_at, event_id = exclude
 
 -- name: forget_row_marks
 -- The rows are gone.
-DELETE FROM olvido.row_words
+DELETE FROM olvido.row_marks
 WHERE table_name = %(table)s AND row_key = ANY(%(row_keys)s::text[]);
 
 -- name: lock_shared_rows

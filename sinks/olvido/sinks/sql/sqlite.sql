@@ -1,7 +1,15 @@
 -- The fixed SQL of the SQLite sink. What is made from a data map is made in tables/statements.py.
 -- Instants are texts in UTC, all of one length. Values come as one parameter, :given: a list of objects in JSON.
 
--- name: install
+-- name: has_version
+-- Whether the journal says which version it has.
+SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'olvido_journal_version';
+
+-- name: journal_version
+-- The version it has: that of the last of its steps.
+SELECT coalesce(max(version), 0) FROM olvido_journal_version;
+
+-- name: install_1
 -- Olvido's own tables in the file: the journal of tasks, what people decided, and the boxes of erasures until their
 -- last look. No identity is in them in clear.
 CREATE TABLE IF NOT EXISTS olvido_applied (
@@ -66,6 +74,11 @@ CREATE TABLE IF NOT EXISTS olvido_kept_decisions (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS olvido_kept_decisions_due ON olvido_kept_decisions (sink, due_at);
 CREATE INDEX IF NOT EXISTS olvido_kept_decisions_of ON olvido_kept_decisions (subject_id);
+CREATE TABLE olvido_journal_version (
+    version INTEGER PRIMARY KEY,
+    installed_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now'))
+);
+INSERT INTO olvido_journal_version (version) VALUES (1);
 
 -- name: remembered
 -- The answers given before.
