@@ -8,14 +8,11 @@ number of items, then the items; SHA-256 over all of it.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from olvido.core.instants import microseconds
 from olvido.core.source import Source, ref_of, what_of
 from olvido.core.tasks import RequestId, Task
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def asked_digests(asked: Source | Task, *, header: bytes) -> Callable[[str], bytes]:
@@ -45,7 +42,7 @@ def _texts(asked: Source | Task) -> Iterator[bytes]:
     yield b"request" if isinstance(ref, RequestId) else b"consent"
     yield str(ref.id).encode()
     yield what.action.value.encode()
-    yield str((what.at - _EPOCH) // _MICROSECOND).encode()
+    yield str(microseconds(what.at)).encode()
     yield b"" if decision is None else decision.value.encode()
     yield policy_version.encode()
     yield asked.subject_id.encode()

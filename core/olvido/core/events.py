@@ -7,11 +7,10 @@ from uuid import UUID
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
-from olvido.core.instants import AHEAD_MAX, effective_at
+from olvido.core.instants import CLOCK_SKEW_MAX, effective_at
 from olvido.core.rights.names import Right
 from olvido.core.subject import Handle
 
-CLOCK_SKEW_MAX = timedelta(minutes=5)  # how far from ours another clock may be
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before this an instant is a default, not a fact
 
 
@@ -110,7 +109,9 @@ class Verification:
     seal: Seal | None = None  # None: of the form before there were seals
 
 
-def check_instant(instant: datetime, now: datetime, *, field: str, ahead_max: timedelta = AHEAD_MAX) -> None:
+def check_instant(
+    instant: datetime, now: datetime, *, field: str, ahead_max: timedelta = CLOCK_SKEW_MAX
+) -> None:
     """Check that an instant can be a fact about the past.
 
     Args:

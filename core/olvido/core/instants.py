@@ -6,9 +6,10 @@ took a record, and nothing that a record states can have happened after that.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-AHEAD_MAX = timedelta(minutes=5)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CLOCK_SKEW_MAX = timedelta(minutes=5)  # how far from ours another clock may be
 LATE_AFTER = timedelta(hours=1)
 
 
@@ -16,7 +17,7 @@ LATE_AFTER = timedelta(hours=1)
 class InstantLimits:
     """How far a stated instant may be from the broker's time."""
 
-    ahead_max: timedelta = AHEAD_MAX  # further ahead it is refused
+    ahead_max: timedelta = CLOCK_SKEW_MAX  # further ahead it is refused
     # Further behind it is shown. It is never refused: an outbox may be read hours after the person decided.
     late_after: timedelta = LATE_AFTER
 
@@ -36,3 +37,9 @@ def effective_at(stated: datetime, appended_at: datetime | None) -> datetime:
 def is_late(stated: datetime, appended_at: datetime | None, late_after: timedelta) -> bool:
     """Whether a record came so long after what it states that a person should know."""
     return appended_at is not None and appended_at - stated > late_after
+
+
+def microseconds(instant: datetime) -> int:
+    """How many there are from 1970 to an instant."""
+    since = instant - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
-from olvido.core.events import CLOCK_SKEW_MAX, Seal
+from olvido.core.events import Seal
 from olvido.core.ids import receipt_id
+from olvido.core.instants import CLOCK_SKEW_MAX
 from olvido.core.outcomes import NO_EFFECT, Outcome
 from olvido.core.rights.names import Action
 from olvido.core.tasks import Task

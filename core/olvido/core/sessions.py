@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
-from olvido.core.events import CLOCK_SKEW_MAX
+from olvido.core.instants import CLOCK_SKEW_MAX
 
 VERSION = 2
 CONTROL = "control"  # processors and recorder, which check what is asked before it becomes tasks

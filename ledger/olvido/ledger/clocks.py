@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from olvido.core.errors import Unavailable
-from olvido.core.events import CLOCK_SKEW_MAX
+from olvido.core.instants import CLOCK_SKEW_MAX
 from olvido.ledger.connection import Database
 
 

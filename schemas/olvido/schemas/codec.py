@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -28,6 +28,7 @@ from olvido.core.consents import ConsentState
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, PrivacyRequest, Verification
+from olvido.core.instants import EPOCH, microseconds
 from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
 from olvido.core.rights.names import Action
@@ -55,7 +56,6 @@ VALUE_BYTES_MAX = 64 * 1024  # a quarter of it is already thirty identities in e
 SINGLE_OBJECT = b"\xc3\x01"  # how Avro's single-object encoding begins; the fingerprint and the body follow
 APPENDED = b"\x02"  # how an event is kept with the broker's time: eight bytes of microseconds, then the event
 APPENDED_BYTES = len(APPENDED) + 8
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ASK_AGAIN_AFTER_S = 30.0  # so often at most an id that is new here leads to questions, however many there are
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class Codec(Generic[T]):
             appended_at: when the broker took it, which is kept with it.
         """
         kept = SINGLE_OBJECT + self._version(_framed_id(data)).fingerprint + data[5:]
-        return kept if appended_at is None else APPENDED + _micros(appended_at).to_bytes(8, "big") + kept
+        return kept if appended_at is None else APPENDED + microseconds(appended_at).to_bytes(8, "big") + kept
 
     def decode_stored(self, kept: bytes) -> T:
         """Read strictly what ``stored`` gave; or a record as it was kept before, under the registry's id.
@@ -183,10 +183,6 @@ class Codec(Generic[T]):
 def _made_for(schema: str) -> tuple[Callable[[bytes, int], Any], Callable[[Any], bytes]]:
     own = json.loads(schema_text(schema))
     return reader_of(own), writer_of(own)
-
-
-def _micros(instant: datetime) -> int:
-    return (instant - EPOCH) // timedelta(microseconds=1)
 
 
 def _framed_id(data: bytes | None) -> int:

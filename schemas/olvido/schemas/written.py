@@ -11,15 +11,15 @@ Never given a foreign schema: what it does not know, it raises.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from olvido.core.instants import EPOCH, microseconds
 from olvido.schemas.shapes import ENUMS, RECORDS, Shape
 
 _UINT_MAX = 2**32 - 1  # of 32 bits, before sign and number are taken apart
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UUID = re.compile(rb"\x48[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -111,13 +111,12 @@ def _long_length(data: bytes, at: int) -> tuple[int, int]:
 @lru_cache(maxsize=256)
 def _instant(instant: datetime) -> bytes:
     """An instant as Avro writes it. Kept, since all receipts of a batch hold the same one twice."""
-    since = instant - _EPOCH
-    return zigzag((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
+    return zigzag(microseconds(instant))
 
 
 _SMALL = tuple(zigzag(number) for number in range(64))  # most lengths and counts
 _GIVEN = {
-    "NotCanonical": NotCanonical, "NewerSymbol": NewerSymbol, "UUID": UUID, "EPOCH": _EPOCH,
+    "NotCanonical": NotCanonical, "NewerSymbol": NewerSymbol, "UUID": UUID, "EPOCH": EPOCH,
     "timedelta": timedelta, "small": _SMALL, "lengths": _LENGTHS, "long_length": _long_length,
     "longer": _longer, "instant": _instant, "zigzag": zigzag, "uuid_at": _UUID.match,
     "zero": "\0",  # PostgreSQL holds no text with one: the codec refuses it

@@ -22,7 +22,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused, Unavailable
-from olvido.core.events import CLOCK_SKEW_MAX, EARLIEST
+from olvido.core.events import EARLIEST
+from olvido.core.instants import CLOCK_SKEW_MAX
 from olvido.core.loopback import is_loopback
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt, receipt_for

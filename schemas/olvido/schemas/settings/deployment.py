@@ -39,7 +39,7 @@ from olvido.core.brake import Limits
 from olvido.core.canary_people import ADDRESS
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, did_you_mean
-from olvido.core.instants import AHEAD_MAX, LATE_AFTER, InstantLimits
+from olvido.core.instants import CLOCK_SKEW_MAX, LATE_AFTER, InstantLimits
 from olvido.core.loopback import is_loopback
 from olvido.core.principals import Principal, Role
 from olvido.core.rates import rate_of
@@ -297,7 +297,9 @@ class InstantsSection(_Section):
     """How far the instants that events state may be from the time at which the broker took them."""
 
     # Other bounds count on that no clock is further ahead than this, so a deployment may only narrow it.
-    ahead_max_s: float = Field(default=AHEAD_MAX.total_seconds(), gt=0, le=AHEAD_MAX.total_seconds())
+    ahead_max_s: float = Field(
+        default=CLOCK_SKEW_MAX.total_seconds(), gt=0, le=CLOCK_SKEW_MAX.total_seconds()
+    )
     late_after_s: float = Field(default=LATE_AFTER.total_seconds(), gt=0)
 
 

@@ -9,11 +9,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from olvido.core.errors import Unavailable
+from olvido.core.instants import microseconds
 from olvido.sinks.section import fault
 
 HELD_S_MAX = 60.0  # as long as a server's statement may take: the application waits meanwhile
@@ -134,8 +135,7 @@ def instant(value: object, zone: str) -> int | None:
         return None
     at = datetime.fromisoformat(str(value).strip())
     at = at.replace(tzinfo=ZoneInfo(zone)) if at.tzinfo is None else at
-    since = at.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return microseconds(at)
 
 
 def digits(value: object) -> str | None:
