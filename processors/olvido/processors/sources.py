@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
+from olvido.broker.contract import Received
 from olvido.broker.reading import Read, dead_letter_of, first_appended_at
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
@@ -115,7 +116,7 @@ def recognise(
     letters: list[DeadLetter] = []
     duplicates = 0
     for read in batch:
-        source_id, taken_at = id_of(read.value), taken(read, now)
+        source_id, taken_at = id_of(read.value), taken(read.received, now)
         value = replace(read.value, appended_at=first_appended_at(read.received, taken_at))
         place = Place(read.received.partition, read.received.offset)
         first = known.get(source_id)
@@ -147,12 +148,12 @@ def recognise(
     return Recognised(events=tuple(events), dead_letters=tuple(letters), duplicates=duplicates)
 
 
-def taken(read: Read[V], now: datetime) -> datetime:
-    """When the broker took a record. Where its topic has its writers' times instead: when we handle it.
+def taken(received: Received | None, now: datetime) -> datetime:
+    """When the broker took a record. Where its topic has its writers' times, or it is not at hand: now.
 
     Nothing that it states can be later than either.
     """
-    return read.received.appended_at or now
+    return (received and received.appended_at) or now
 
 
 def sent(read: Read[V]) -> bytes:

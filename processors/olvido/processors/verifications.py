@@ -29,6 +29,7 @@ from olvido.ledger.rows import (
     VerificationRow,
 )
 from olvido.processors.requests import NOBODY, asked_by, plan_start, unanswered
+from olvido.processors.sources import taken
 from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.topics import PROCESSORS_GROUP
 
@@ -164,9 +165,10 @@ def _checked(
         raise request
     if not again:  # what was saved from here was found good, by a clock that may be ahead of ours
         verified_at = given.verification.verified.verified_at
-        taken_at = (given.received.appended_at if given.received is not None else None) or now
-        ahead_max = catalogue.instants.ahead_max
-        check_instant(verified_at, taken_at, field="verified.verified_at", ahead_max=ahead_max)
+        check_instant(
+            verified_at, taken(given.received, now), field="verified.verified_at",
+            ahead_max=catalogue.instants.ahead_max,
+        )  # fmt: skip
         if given.received is not None:
             seals.check_verification(given.verification, given.received.value or b"", now)
     if request is not None and request.subject_id != given.verification.subject_id:

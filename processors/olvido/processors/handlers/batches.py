@@ -211,7 +211,7 @@ def until_not_overtaken(save: Callable[[Mapping[UUID, HeldFor]], T]) -> T:
 def count_times(topic: str, batch: Sequence[Received], *, late: int) -> None:
     """Count what came late, and what the broker has written no time on: that can be mended, and is said."""
     LATE.labels(topic).inc(late)
-    untimed = sum(record.appended_at is None for record in batch)
+    untimed = sum(not record.by_broker for record in batch)
     UNTIMED.labels(topic).inc(untimed)
     if untimed:
         logger.warning(
