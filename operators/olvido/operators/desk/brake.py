@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from uuid import UUID
 
 from olvido.core.acts import Verb
 from olvido.core.brake import HeldDecision
 from olvido.core.errors import InvalidInput
 from olvido.core.lifecycle import RequestState
-from olvido.core.tasks import Release
-from olvido.ledger.brake import Brake, Decided
+from olvido.ledger.brake import Brake, Decided, ReleaseTask
 from olvido.operators.desk import dead_letters
 from olvido.operators.desk.acts import new_act
 from olvido.operators.desk.faults import NotThere, check_declared
@@ -66,7 +65,7 @@ def decide(declared: Deployment, which: WhichHeld, decision: HeldDecision, reaso
     )
     decided = Brake(database(declared)).decide(
         act, decision, ids=which.ids or None, asked_by=which.asked_by, sink=which.sink,
-        release=partial(_release, declared),
+        release=_released_by(declared),
     )  # fmt: skip
     # Killed here, the tasks that two people discard wait still, with what was decided of them.
     if decided.given_up:
@@ -74,8 +73,10 @@ def decide(declared: Deployment, which: WhichHeld, decision: HeldDecision, reaso
     return decided
 
 
-def _release(declared: Deployment, task_id: UUID, generation: int) -> Release:
-    return Signer.load(own_signing_file(declared, DESK)).release(task_id, generation)
+def _released_by(declared: Deployment) -> ReleaseTask:
+    """Signs releases. The key is read when the first one is to be signed: a proposal needs none."""
+    signer = cache(lambda: Signer.load(own_signing_file(declared, DESK)))
+    return lambda task_id, generation: signer().release(task_id, generation)
 
 
 def withdraw(declared: Deployment, request_id: UUID, reason: str) -> RequestWithTasks | None:

@@ -15,7 +15,7 @@ from olvido.core.errors import ConfigError, Refused
 from olvido.core.events import ConsentChange, PrivacyRequest, Seal, Verification
 from olvido.core.ids import task_id
 from olvido.core.looks import LaterLook
-from olvido.core.principals import Principal, Principals, Role
+from olvido.core.principals import Principal, PrincipalKey, Principals, Role
 from olvido.core.receipts import Receipt
 from olvido.core.sessions import CONTROL, SignedSession, check_asked_at, check_begun, check_form
 from olvido.core.tasks import Task
@@ -96,13 +96,7 @@ class Seals:
         key = self._keys.key(release.principal, release.key_id)
         if principal is None or principal.role is not Role.DESK or key is None or key.revoked_at is not None:
             return False
-        try:
-            Ed25519PublicKey.from_public_bytes(key.public_key).verify(
-                release.signature, released_bytes(task.task_id, task.generation)
-            )
-        except (InvalidSignature, ValueError):
-            return False
-        return True
+        return _is_signed(released_bytes(task.task_id, task.generation), release.signature, key)
 
     def _signed(self, seal: Seal, *, revoked_before: datetime | None) -> tuple[_Known, Principal]:
         """The session of a seal, and its principal.
@@ -134,12 +128,8 @@ class Seals:
         key = self._keys.key(session.principal, session.key_id)
         if key is None:
             raise Refused(Cause.UNKNOWN_PRINCIPAL, field="seal.header")
-        try:
-            Ed25519PublicKey.from_public_bytes(key.public_key).verify(
-                seal.signature, signed_bytes(seal.header)
-            )
-        except (InvalidSignature, ValueError):
-            raise Refused(Cause.BAD_SIGNATURE, field="seal.signature") from None
+        if not _is_signed(signed_bytes(seal.header), seal.signature, key):
+            raise Refused(Cause.BAD_SIGNATURE, field="seal.signature")
         known = _Known(session, frozenset(session.regions))
         with self._lock:
             self._sessions[named] = known
@@ -274,6 +264,14 @@ class ControlSeals(Seals):
         if nothing:
             raise Refused(Cause.CANNOT_OPEN, field="seal.tag", reason="there is something in it")
         return known, principal
+
+
+def _is_signed(content: bytes, signature: bytes, key: PrincipalKey) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature, content)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def _at(source: PrivacyRequest | ConsentChange) -> datetime:
