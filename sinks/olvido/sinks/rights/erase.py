@@ -278,10 +278,8 @@ class _Erasure:
                 self._count(f"{cascade.rpartition('.')[0]}.cascaded", list(going.values()), counts)
 
     def _count(self, done: str, owners: Sequence[int], counts: Mapping[int, int]) -> None:
-        asking = self._asking
         for place, count in counts.items():
-            counted = asking[owners[place]].counts
-            counted[done] = counted.get(done, 0) + count
+            self._asking[owners[place]].count(done, count)
 
     def _prune(self, name: str) -> None:
         """Shared rows go, or are emptied, with the last row that points at them."""
