@@ -1,7 +1,7 @@
 """Every type that MariaDB may have in a key or an identity: the row that is found holds what was asked."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sinks.databases import MySQLDatabase
 from sinks.shop import an_erasure
+from sinks.typed_people import IDS, TABLES, go_one_by_one
 
 from olvido.core.errors import ConfigError
-from olvido.core.outcomes import Outcome
 from olvido.sinks.contract import Sink
 from olvido.sinks.kinds.mysql_catalogue import FAMILIES
 from olvido.sinks.tables.shape import IDENTITIES
@@ -20,7 +20,6 @@ from olvido.sinks.tables.shape import IDENTITIES
 # Names that begin with one another, or that the usual collation takes for one another.
 NAMES = ("C", "c", "CA", "CÁ", "CA-8", "CA-82", "8", "8x")
 NUMBERS = ("1", "10", "100", "0", "101")
-IDS = tuple(f"0000000{n}-0000-4000-8000-00000000000{n}" for n in range(1, 6))
 TYPES: Mapping[str, tuple[str, ...]] = {
     "char(6) COLLATE utf8mb4_bin": NAMES,
     "varchar(6) COLLATE utf8mb4_bin": NAMES,
@@ -51,10 +50,6 @@ KEY_TYPES: Mapping[str, tuple[str, ...]] = {
     "uuid": IDS,
 }
 REFUSED = ("float", "double", "bit(8)", "time", "year", "set('a','b')", "inet6", "blob")
-TABLES = {
-    "people": {"key": "ref", "identities": {"customer_id": "name"}, "erase": "delete"},
-    "notes": {"key": "id", "parent": {"table": "people", "column": "person_ref"}, "erase": "delete"},
-}
 
 
 @pytest.fixture
@@ -83,8 +78,12 @@ def _literal(value: str) -> str:
     return f"_utf8mb4 x'{value.encode().hex()}'"
 
 
-def names(database: MySQLDatabase) -> set[str]:
-    return {str(name) for (name,) in database.run("SELECT name FROM people")}
+def all_go(database: MySQLDatabase, sink: Sink, people: Sequence[str]) -> None:
+    go_one_by_one(
+        sink, people,
+        names=lambda: {str(name) for (name,) in database.run("SELECT name FROM people")},
+        notes=lambda: database.run("SELECT count(*) FROM notes")[0][0],
+    )  # fmt: skip
 
 
 def test_every_type_that_is_allowed_is_tried_here() -> None:
@@ -98,15 +97,7 @@ def test_every_type_that_is_allowed_is_tried_here() -> None:
 def test_who_is_erased_is_who_was_asked_for_and_nobody_else(database: MySQLDatabase, name_type: str) -> None:
     people = {str(number): name for number, name in enumerate(TYPES[name_type])}
     with closing(filled(database, name_type=name_type, key_type="int", people=people)) as sink:
-        left = {*people.values()}
-        for asked in sorted(left, key=len, reverse=True):
-            [receipt] = sink.apply([an_erasure(customer_id=asked)])
-            assert (receipt.outcome, receipt.counts) == (
-                Outcome.ERASED,
-                {"people.deleted": 1, "notes.deleted": 1},
-            )
-            left.discard(asked)
-            assert names(database) == left
+        all_go(database, sink, sorted(people.values(), key=len, reverse=True))
 
 
 @pytest.mark.parametrize("key_type", KEY_TYPES)
@@ -114,13 +105,7 @@ def test_a_key_of_any_type_is_one_rows(database: MySQLDatabase, key_type: str) -
     """People whose keys are hard to tell apart: one goes, with the row that hangs on it."""
     people = {key: f"C-{number}" for number, key in enumerate(KEY_TYPES[key_type])}
     with closing(filled(database, name_type="varchar(9)", key_type=key_type, people=people)) as sink:
-        left = {*people.values()}
-        for asked in people.values():
-            [receipt] = sink.apply([an_erasure(customer_id=asked)])
-            assert receipt.counts == {"people.deleted": 1, "notes.deleted": 1}
-            left.discard(asked)
-            assert names(database) == left
-            assert database.run("SELECT count(*) FROM notes") == [(len(left),)]
+        all_go(database, sink, [*people.values()])
 
 
 @pytest.mark.parametrize("key_type", REFUSED)

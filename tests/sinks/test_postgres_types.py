@@ -1,7 +1,7 @@
 """Every type that may be a key or an identity: the row that is found holds the very value that was asked."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sinks.shop import an_erasure
 from sinks.shop import settings as sink_settings
+from sinks.typed_people import IDS, TABLES, go_one_by_one
 
 from olvido.core.errors import ConfigError
-from olvido.core.outcomes import Outcome
 from olvido.sinks.contract import SinkSettings
 from olvido.sinks.kinds.postgres import PostgresSink
 from olvido.sinks.kinds.postgres_catalogue import FAMILIES
@@ -24,7 +24,6 @@ from olvido.sinks.tables.shape import IDENTITIES
 # Names that begin with one another: a type that cuts values would take one for the other.
 NAMES = ("C", "c", "CA", "CA-", "CA-8", "CA-82", "CA-829")
 NUMBERS = ("1", "10", "100", "-1", "1001")
-IDS = tuple(f"0000000{n}-0000-4000-8000-00000000000{n}" for n in range(1, 6))
 TYPES: Mapping[str, tuple[str, ...]] = {
     "text": NAMES,
     "varchar": NAMES,
@@ -62,11 +61,6 @@ KEY_TYPES: Mapping[str, tuple[str, ...]] = {
     "mood": ("glad", "sad, very", 'so "so"'),
     "numeric": ("0.1", "0.10000000000000000001", "NaN"),
     "customer_number": NAMES,
-}
-
-TABLES = {
-    "people": {"key": "ref", "identities": {"customer_id": "name"}, "erase": "delete"},
-    "notes": {"key": "id", "parent": {"table": "people", "column": "person_ref"}, "erase": "delete"},
 }
 
 
@@ -126,6 +120,17 @@ def fill(dsn: str, *, name_type: str, key_type: str) -> None:
         run(dsn, "INSERT INTO notes (person_ref) VALUES (%s)", (key,))
 
 
+def names(dsn: str) -> set[str]:
+    return {name for (name,) in run(dsn, "SELECT trim(name::text) FROM people")}
+
+
+def all_go(dsn: str, people: Sequence[str]) -> None:
+    sink = a_sink(dsn)
+    count = "SELECT count(*) FROM notes"
+    go_one_by_one(sink, people, names=lambda: names(dsn), notes=lambda: run(dsn, count)[0][0])
+    sink.close()
+
+
 def test_every_type_that_is_allowed_is_tried_here() -> None:
     bare = [re.sub(r"\(.*", "", name) for name in TYPES]
     tried = {_BENEATH.get(name, name) for name in bare}
@@ -139,16 +144,7 @@ def test_every_type_that_is_allowed_is_tried_here() -> None:
 def test_who_is_erased_is_who_was_asked_for_and_nobody_else(dsn: str, one_type: str) -> None:
     """`char(n)` was cut to one letter: C was erased for CA-829."""
     fill(dsn, name_type=one_type, key_type=one_type)
-    people = {row[0] for row in run(dsn, "SELECT trim(name::text) FROM people")}
-    sink = a_sink(dsn)
-    for asked in sorted(people, key=len, reverse=True):
-        [receipt] = sink.apply([an_erasure(customer_id=asked)])
-        assert receipt.outcome is Outcome.ERASED
-        assert receipt.counts == {"people.deleted": 1, "notes.deleted": 1}
-        people.discard(asked)
-        assert {row[0] for row in run(dsn, "SELECT trim(name::text) FROM people")} == people
-        assert run(dsn, "SELECT count(*) FROM notes") == [(len(people),)]
-    sink.close()
+    all_go(dsn, sorted(names(dsn), key=len, reverse=True))
 
 
 @pytest.mark.parametrize("key_type", KEY_TYPES)
@@ -163,14 +159,7 @@ def test_a_key_of_any_type_is_one_rows(dsn: str, key_type: str) -> None:
     for number, key in enumerate(keys):
         run(dsn, "INSERT INTO people VALUES (%s, %s)", (key, f"C-{number}"))
         run(dsn, "INSERT INTO notes (person_ref) VALUES (%s)", (key,))
-    sink = a_sink(dsn)
-    for number in range(len(keys)):
-        [receipt] = sink.apply([an_erasure(customer_id=f"C-{number}")])
-        assert receipt.counts == {"people.deleted": 1, "notes.deleted": 1}
-        left = {(f"C-{n}",) for n in range(number + 1, len(keys))}
-        assert set(run(dsn, "SELECT name FROM people")) == left
-        assert run(dsn, "SELECT count(*) FROM notes") == [(len(left),)]
-    sink.close()
+    all_go(dsn, [f"C-{number}" for number in range(len(keys))])
 
 
 @pytest.mark.parametrize("key_type", ["real", "jsonb", "text[]", "interval", "point"])
@@ -191,11 +180,11 @@ def test_a_type_that_cannot_be_compared_for_certain_is_refused(dsn: str, key_typ
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_value_that_nobody_has_erases_nobody(dsn: str, name_type: str, asked: str) -> None:
     fill(dsn, name_type=name_type, key_type="integer")
-    before = {row[0] for row in run(dsn, "SELECT trim(name::text) FROM people")}
+    before = names(dsn)
     sink = a_sink(dsn)
     sink.apply([an_erasure(customer_id=asked)])
     sink.close()
-    gone = before - {row[0] for row in run(dsn, "SELECT trim(name::text) FROM people")}
+    gone = before - names(dsn)
     whole = str(int(asked)) if "int" in name_type and re.fullmatch(r"-?[0-9]+", asked) else asked
     assert gone <= {whole}
 
