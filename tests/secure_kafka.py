@@ -97,11 +97,14 @@ class Wire:
     def leads_to(self, port: int) -> None:
         """Begin to pass on."""
         self._broker = port
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Take nothing more. A thread that went on would hold all modules to the end."""
+        self._listener.shutdown(socket.SHUT_RDWR)  # to close it would not wake who waits for a connection
         self._listener.close()
+        self._accepting.join()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

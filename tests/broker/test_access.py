@@ -4,6 +4,7 @@ The rights are those that `olvido generate acls` prints, and no other.
 """
 
 import asyncio
+import gc
 import io
 import shlex
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic
 from processors.kafka_login import as_faust
 from ruamel.yaml import YAML
 from secure_kafka import MECHANISM, SecureKafka, allow, secure_kafka, user, with_kafka
@@ -249,9 +250,17 @@ def test_both_clients_log_in_by_tokens_and_have_the_rights_of_their_own_users(se
     assert len(asked) == len(secrets)  # each client with its own secret
     with TokenServer({}, 3600, unsecured_token) as tokens:  # knows nobody
         recorder = secure.section_by_token(RECORDER, tokens.url)
+        before = admin_clients()
         with pytest.raises(Unavailable, match=r"no token to show: .*sasl\.oauthbearer\.client\.secret"):
             reach(recorder)
+        assert admin_clients() == before  # of the asking and of the look at what is wrong with it
     assert b"eyJ" not in secure.wire.heard  # how a token begins
+
+
+def admin_clients() -> int:
+    """How many there are in this process, each with threads and connections of its own."""
+    gc.collect()
+    return sum(isinstance(one, AdminClient) for one in gc.get_objects())
 
 
 def test_a_login_that_is_wrong_is_told_by_the_setting_to_mend(secure: SecureKafka, tmp_path: Path):

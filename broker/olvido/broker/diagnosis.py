@@ -8,6 +8,7 @@ its authority may be unknown. So where something failed, one look of our own tel
 import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 
 from confluent_kafka import KafkaError, KafkaException
@@ -69,10 +70,18 @@ def _of_certificate(connection: socket.socket, host: str, context: ssl.SSLContex
 
 def _of_user(mechanism: str, ask: Callable[..., AdminClient]) -> str:
     refused: list[KafkaError] = []
-    admin = ask(error_cb=refused.append)
-    with contextlib.suppress(KafkaException):
-        admin.list_topics(timeout=LOOK_S_MAX)
-    admin.poll(0)  # brings the errors that came meanwhile
+
+    def look() -> None:
+        admin = ask(error_cb=refused.append)
+        with contextlib.suppress(KafkaException):
+            admin.list_topics(timeout=LOOK_S_MAX)
+        admin.poll(0)  # brings the errors that came meanwhile
+
+    # Whoever asks handles the failure of a client. What is handled in the thread that librdkafka's binding
+    # calls back in is kept for ever, and by its frames the client that failed. So it is another thread.
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
     if any(error.code() == KafkaError._AUTHENTICATION for error in refused):
         if mechanism == OAUTHBEARER:
             names = f"{TOKEN_URL}, {CLIENT_ID} and {CLIENT_SECRET}"
