@@ -70,7 +70,7 @@ def test_a_task_has_what_its_right_has_and_nothing_else(right):
     task = plan_tasks(request, CATALOGUE)[0]
     assert (task.action.value, task.occurred_at) == (right.value, request.requested_at)
     assert (task.request_id, task.event_id) == (request.request_id, None)
-    assert getattr(task.what, "purposes", None) == (("marketing",) if right is Right.OBJECT else None)
+    assert getattr(task.what, "purposes", None) == (("marketing",) if RIGHTS[right].takes_purposes else None)
 
 
 def test_a_task_of_a_consent_change_has_its_decision():

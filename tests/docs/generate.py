@@ -124,6 +124,7 @@ OUTCOMES = {
     Outcome.RESTRICTED: "rows stay and are marked as not to be used",
     Outcome.RECTIFIED: "rows were corrected",
     Outcome.EXPORTED: "a copy was made",
+    Outcome.RELEASED: "an objection or restriction was taken back, and rows follow what is left",
     Outcome.CONSENT_APPLIED: "the system follows the consent change",
     Outcome.SUPERSEDED: "a later decision was applied before this one came",
     Outcome.DEFERRED: "promised for later: the one outcome that is not final",

@@ -49,8 +49,7 @@ PARTS = (ConsentColumns, Created, IdentityColumn, Mention, ParentReference, Poin
 def test_every_key_is_on_the_page() -> None:
     keys = {field.alias or name for part in PARTS for name, field in part.model_fields.items()}
     shown = {key for example in (SHORT, *EXAMPLES) for key in keys_of(example["tables"])}
-    assert keys - shown == {"objection"}  # in prose
-    assert "`objection.marketing`" in PAGE
+    assert keys <= shown
 
 
 def keys_of(part: object) -> Iterator[str]:

@@ -165,7 +165,7 @@ def test_what_a_principal_asks_for_is_planned_and_opens(shared: Deployment) -> N
 @pytest.mark.parametrize("right", RIGHTS)
 @pytest.mark.parametrize("region", ["cn", "sg"])
 def test_an_event_and_its_tasks_have_one_digest(right: Right, region: str) -> None:
-    purposes = ("marketing",) if right is Right.OBJECT else ()
+    purposes = ("marketing",) if RIGHTS[right].takes_purposes else ()
     request = replace(an_erasure(right=right, kinds=tuple(IdentityKind)), purposes=purposes)
     for event in (request, a_change(decision=Decision.GRANTED), a_change(decision=Decision.WITHDRAWN)):
         digest = asked_digests(event, header=b"header")(region)

@@ -101,7 +101,7 @@ def test_every_right_can_be_asked_for_by_value_or_name(
 ) -> None:
     rights = list(RIGHTS)
     for right in rights:
-        purposes = ["marketing"] if right is Right.OBJECT else []
+        purposes = ["marketing"] if RIGHTS[right].takes_purposes else []
         producer.request(right=right, identities=ANA, purposes=purposes)
         producer.request(right=right.value, identities=ANA, purposes=purposes)
     codec = requests_codec(memory_registry)

@@ -296,7 +296,7 @@ def test_an_int_beyond_32_bits_is_refused(generation: int, memory_registry: Regi
     assert cause_of(codec, written) is Cause.NON_CANONICAL
 
 
-@pytest.mark.parametrize("index", [-1, -7, 7, 2**31, -(2**31), 2**62])
+@pytest.mark.parametrize("index", [-1, -9, 9, 2**31, -(2**31), 2**62])
 def test_an_enum_index_out_of_range_is_refused(codec: Codec[PrivacyRequest], index: int) -> None:
     """B12: a negative one passes fastavro."""
     assert cause_of(codec, written_as(codec, "right", "long", index)) in {

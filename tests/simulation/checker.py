@@ -33,8 +33,10 @@ DONE = {
     "ACCESS": {"exported"},
     "PORTABILITY": {"exported"},
     "RECTIFY": {"rectified"},
-    "RESTRICT": {"restricted", "blocked"},
-    "OBJECT": {"suppressed"},
+    "RESTRICT": {"restricted", "blocked", "superseded"},
+    "OBJECT": {"suppressed", "superseded"},
+    "LIFT_RESTRICTION": {"released", "superseded"},
+    "WITHDRAW_OBJECTION": {"released", "superseded"},
 }
 PARTLY = {"suppressed", "retained", "blocked", "superseded"}
 SAYS_NOTHING_DONE = {None, "not_found", "failed", "unsupported", "deferred"}

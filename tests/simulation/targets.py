@@ -46,7 +46,10 @@ SYSTEMS = (
     System(
         name="crm", region="cn", identities=frozenset({"customer_id", "email", "phone"}),
         purposes=frozenset({"marketing"}), erases="delete",
-        ways={"RESTRICT": "restricted", "ACCESS": "exported", "PORTABILITY": "exported"},
+        ways={
+            "RESTRICT": "restricted", "LIFT_RESTRICTION": "released", "ACCESS": "exported",
+            "PORTABILITY": "exported",
+        },
     ),
     System(
         name="marketing", region="sg", identities=frozenset({"email"}), purposes=frozenset({"marketing"}),

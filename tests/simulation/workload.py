@@ -27,7 +27,7 @@ from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.rights.erase import Erase
 from olvido.core.rights.names import Action, Right
-from olvido.core.rights.registry import of_right
+from olvido.core.rights.registry import RIGHTS, of_right
 from olvido.core.subject import Handle, Identity, IdentityKind
 from olvido.core.tasks import RequestId, Task
 from olvido.schemas.codec import (
@@ -229,7 +229,7 @@ class _Author:
         person, request_id, regions = rng.choice(self._people), self._id(), self._regions()
         right = rng.choice(
             (Right.ERASE, Right.ERASE, Right.ERASE, Right.ACCESS, Right.PORTABILITY, Right.RECTIFY,
-             Right.RESTRICT, Right.OBJECT)
+             Right.RESTRICT, Right.OBJECT, Right.LIFT_RESTRICTION, Right.WITHDRAW_OBJECTION)
         )  # fmt: skip
         at_s = rng.random() * self._horizon_s
         requested_at = BEGIN + timedelta(seconds=round(at_s) - rng.choice((0, 1, 600, -AHEAD_S_MAX)))
@@ -241,7 +241,7 @@ class _Author:
             handles=person.handles,
             regions=regions,
             boxes=(),
-            purposes=tuple(rng.sample(PURPOSES, rng.randint(0, 2))) if right is Right.OBJECT else (),
+            purposes=tuple(rng.sample(PURPOSES, rng.randint(0, 2))) if RIGHTS[right].takes_purposes else (),
             requested_at=requested_at,
             verification_required=rng.random() < 0.3,
             verified=verified,

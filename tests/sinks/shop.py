@@ -11,6 +11,7 @@ from olvido.core.ids import task_id
 from olvido.core.rights.access import Access
 from olvido.core.rights.consent import Consent
 from olvido.core.rights.erase import Erase
+from olvido.core.rights.lift_restriction import LiftRestriction
 from olvido.core.rights.names import Action
 from olvido.core.rights.object import Object
 from olvido.core.rights.portability import Portability
@@ -18,6 +19,7 @@ from olvido.core.rights.rectify import Rectify
 from olvido.core.rights.restrict import Restrict
 from olvido.core.rights.unknown import Unknown
 from olvido.core.rights.what import What
+from olvido.core.rights.withdraw_objection import WithdrawObjection
 from olvido.core.subject import Handle, Identity, IdentityKind
 from olvido.core.tasks import ConsentChangeId, RequestId, Task
 from olvido.sinks.contract import OpenedTask, SinkSettings
@@ -69,6 +71,7 @@ TABLES: Mapping[str, Mapping[str, Any]] = {
         "identities": {"customer_id": "customer_no", "email": "email", "phone": "phone"},
         "erase": "delete",
         "restrict": {"restricted": True},
+        "lift_restriction": {"restricted": False},
         "consent": {
             "marketing": {"granted": {"marketing_allowed": True}, "withdrawn": {"marketing_allowed": False}}
         },
@@ -166,10 +169,12 @@ def what_of(action: Action, at: datetime, decision: Decision | None, purposes: t
             return Consent(purpose=purpose, decision=decision, occurred_at=at, policy_version="2026-01")
         case Action.OBJECT:
             return Object(purposes=purposes, asked_at=at)
+        case Action.WITHDRAW_OBJECTION:
+            return WithdrawObjection(purposes=purposes, asked_at=at)
         case Action.ERASE:
             return Erase(asked_at=at)
         case _:
-            ways = (Access, Portability, Rectify, Restrict, Unknown)
+            ways = (Access, Portability, Rectify, Restrict, LiftRestriction, Unknown)
             return next(way(asked_at=at) for way in ways if way.action is action)
 
 

@@ -126,7 +126,8 @@ def test_the_least_role_brings_its_own_journal_to_the_newest_version(shop: str, 
     run(
         ours_at,
         "DROP VIEW olvido.row_words; ALTER TABLE olvido.row_marks RENAME TO row_words;"
-        "DROP TABLE olvido.journal_version",
+        "DROP TABLE olvido.journal_version; DROP INDEX olvido.objections_of;"
+        "ALTER TABLE olvido.objections DROP COLUMN released",
     )
     with closing(sink()) as ours:
         ours.check()

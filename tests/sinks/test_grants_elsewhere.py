@@ -26,6 +26,7 @@ from olvido.sinks.discovery.grants_mysql import least_account
 from olvido.sinks.discovery.mapped import mapped_tables
 from olvido.sinks.kinds.mysql import MySQLSink
 from olvido.sinks.kinds.mysql_address import Address
+from olvido.sinks.kinds.mysql_catalogue import own_tables
 from olvido.sinks.tables.map_rules import read_data_map
 
 SCHEMA = """
@@ -149,7 +150,8 @@ def test_in_mariadb_no_right_can_be_left_out(shop: MySQLDatabase, account: str, 
 def test_in_mariadb_the_least_account_tries_nothing_before_the_journal_is_there(
     shop: MySQLDatabase, account: str
 ) -> None:
-    shop.run("DROP TABLE IF EXISTS olvido_kept_decisions")
+    for table in own_tables():
+        shop.run(f"DROP TABLE IF EXISTS {table}")
     task = an_erasure(email="ana@x.example")
     with closing(MySQLSink(TOLD, Address.of(account), MAP)) as sink:
         with pytest.raises(ConfigError, match="GRANT CREATE TEMPORARY TABLES on the database to it"):

@@ -25,13 +25,28 @@ from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.journal_steps import missing_steps, steps
 
 # What brings a journal back to what it was before there were versions.
+_UNNAMED = (
+    "DROP VIEW olvido.row_words",
+    "ALTER TABLE olvido.row_marks RENAME TO row_words",
+    "DROP TABLE olvido.journal_version",
+)
 BACK = {
-    "olvido.": (
-        "DROP VIEW olvido.row_words",
-        "ALTER TABLE olvido.row_marks RENAME TO row_words",
-        "DROP TABLE olvido.journal_version",
+    "postgres": (
+        "DROP INDEX olvido.objections_of",
+        "ALTER TABLE olvido.objections DROP COLUMN released",
+        *_UNNAMED,
     ),
-    "olvido_": ("DROP TABLE olvido_journal_version",),
+    "duckdb": ("ALTER TABLE olvido.objections DROP COLUMN released", *_UNNAMED),
+    "sqlite": (
+        "DROP INDEX olvido_objections_of",
+        "ALTER TABLE olvido_objections DROP COLUMN released",
+        "DROP TABLE olvido_journal_version",
+    ),
+    "mysql": (
+        "ALTER TABLE olvido_objections DROP COLUMN released",
+        "ALTER TABLE olvido_objections DROP INDEX objections_of",
+        "DROP TABLE olvido_journal_version",
+    ),
 }
 NEWER = 99
 
@@ -53,7 +68,7 @@ def a_sink(target: Any) -> Any:
 
 def to_before(target: Any) -> None:
     """Take the versions away."""
-    for statement in BACK[own(target)]:
+    for statement in BACK[kind_of(target)]:
         target.run(statement)
 
 
@@ -221,9 +236,9 @@ def test_of_two_members_that_install_at_once_one_waits_for_the_other(
     assert versions(target) == [*newest(target), len(newest(target)) + 1]
 
 
-@pytest.fixture(params=["postgres", "sqlite", "mysql"])
+@pytest.fixture(params=["postgres", "sqlite"])
 def rehearsing_target(request: pytest.FixtureRequest) -> Any:
-    """Each that can take back what it tries."""
+    """Each that can take back a step that it tries."""
     return request.getfixturevalue(f"{request.param}_target")
 
 
@@ -247,10 +262,14 @@ def test_what_mariadb_cannot_take_back_is_not_rehearsed(
     task = an_erasure(customer_id="C-1")
     with a_sink(mysql_target) as sink:
         sink.install()
-        know(monkeypatch, planted(mysql_target, 2))
-    with a_sink(mysql_target) as sink, pytest.raises(ConfigError, match="lacks install_2"):
+        had = newest(mysql_target)
+        know(monkeypatch, planted(mysql_target, len(had) + 1))
+    with (
+        a_sink(mysql_target) as sink,
+        pytest.raises(ConfigError, match=f"lacks install_{len(had) + 1}, which cannot be taken back"),
+    ):
         sink.rehearse([task.task], lambda _: task)
-    assert versions(mysql_target) == [1]
+    assert versions(mysql_target) == had
 
 
 def test_a_step_does_not_wait_long_for_a_table_that_others_use(

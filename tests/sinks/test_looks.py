@@ -268,7 +268,13 @@ EMPTIED = {"erase": "anonymise", "null": ["customer_no", "email", "phone"]}
 def test_an_old_row_that_hangs_on_an_emptied_one_is_found_and_erased(shop: Shop):
     """The customer names nobody any more, so nothing led to an enquiry that was put in meanwhile."""
     tables = {
-        "customers": {**TABLES["customers"], **EMPTIED, "restrict": {}, "consent": {}},
+        "customers": {
+            **TABLES["customers"],
+            **EMPTIED,
+            "restrict": {},
+            "lift_restriction": {},
+            "consent": {},
+        },
         "enquiries": {"parent": CHILD_OF_CUSTOMER, "created": "received_at", "erase": "delete"},
     }
     shop.sink = shop.another(tables)
@@ -288,7 +294,13 @@ def test_what_bears_no_instant_under_an_emptied_row_is_not_decided(in_postgres: 
     """Somebody may live on with it. What the erasure has emptied there itself is no finding."""
     shop = in_postgres
     tables = {
-        "customers": {**TABLES["customers"], **EMPTIED, "restrict": {}, "consent": {}},
+        "customers": {
+            **TABLES["customers"],
+            **EMPTIED,
+            "restrict": {},
+            "lift_restriction": {},
+            "consent": {},
+        },
         "tickets": {**TABLES["tickets"], "unlink": False},
     }
     shop.sink = shop.another(tables)
@@ -308,7 +320,13 @@ def test_what_bears_no_instant_under_an_emptied_row_is_not_decided(in_postgres: 
 def test_an_emptied_row_that_is_filled_again_is_somebodys(in_postgres: Shop):
     shop = in_postgres
     tables = {
-        "customers": {**TABLES["customers"], **EMPTIED, "restrict": {}, "consent": {}},
+        "customers": {
+            **TABLES["customers"],
+            **EMPTIED,
+            "restrict": {},
+            "lift_restriction": {},
+            "consent": {},
+        },
         "tickets": TABLES["tickets"],
     }
     shop.sink = shop.another(tables)

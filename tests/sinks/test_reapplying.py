@@ -159,9 +159,9 @@ def test_of_who_is_erased_nothing_is_kept(shop: Shop):
     assert shop.decide(a_consent(Decision.GRANTED, at=LATER, **ANA)) == [Outcome.SUPPRESSED]
 
 
-def test_decisions_are_looked_at_as_long_as_they_stand_and_restrictions_for_a_month(shop: Shop):
+def test_decisions_are_looked_at_as_long_as_they_stand(shop: Shop):
     shop.decide(withdrawal(), restriction())
-    for places in ([1, 1], [2, 2], [3, 3], [3], [3]):
+    for places in ([1, 1], [2, 2], [3, 3], [3, 3]):
         shop.step()
         assert shop.kept() == places
 

@@ -322,7 +322,7 @@ func askedDigest(header []byte, kind string, asked value, region string) []byte 
 	case "privacy_request":
 		source, id, action, at = "request", asked["request_id"], asked["right"], asked["requested_at"]
 		decision, policy = "", ""
-		if action == "OBJECT" {
+		if action == "OBJECT" || action == "WITHDRAW_OBJECTION" {
 			purposes = asked["purposes"].([]any)
 		}
 	case "consent_change":

@@ -114,7 +114,11 @@ def asked_digest(header: bytes, asked: dict[str, Any], region: str) -> bytes:
         purposes, decision, policy = [asked["purpose"]], asked["decision"], asked["policy_version"]
     elif "right" in asked:  # a request
         kind, source, action, at = "request", asked["request_id"], asked["right"], asked["requested_at"]
-        purposes, decision, policy = asked["purposes"] if action == "OBJECT" else [], "", ""
+        purposes, decision, policy = (
+            asked["purposes"] if action in ("OBJECT", "WITHDRAW_OBJECTION") else [],
+            "",
+            "",
+        )
     else:  # a task
         kind = "request" if asked["event_id"] is None else "consent"
         source, action, at = asked["request_id"] or asked["event_id"], asked["action"], asked["occurred_at"]

@@ -19,6 +19,7 @@ class Outcome(StrEnum):
     RESTRICTED = "restricted"
     RECTIFIED = "rectified"
     EXPORTED = "exported"
+    RELEASED = "released"
     CONSENT_APPLIED = "consent_applied"
     SUPERSEDED = "superseded"
     DEFERRED = "deferred"

@@ -206,9 +206,10 @@ class Builder:
             raise InvalidInput("purposes", 'is not a list of purposes such as ["marketing"]')
         takes = RIGHTS[right].takes_purposes
         if purposes and not takes:
-            raise InvalidInput("purposes", f"is for OBJECT only, not for {right.value}")
+            taking = " and ".join(one.value for one, asked in RIGHTS.items() if asked.takes_purposes)
+            raise InvalidInput("purposes", f"is for {taking} only, not for {right.value}")
         if takes and not purposes:
-            raise InvalidInput("purposes", "an objection names at least one")
+            raise InvalidInput("purposes", f"{right.value} names at least one")
         return tuple(dict.fromkeys(self._purpose(purpose, "purposes") for purpose in purposes))
 
     def _purpose(self, purpose: str, field: str) -> str:

@@ -112,7 +112,8 @@ class Emitter(Generic[Answer]):
             right: ``ERASE``, ``ACCESS``, ``PORTABILITY``, ``RECTIFY``, ``RESTRICT`` or ``OBJECT``.
             identities: by kind, such as ``{"email": …, "customer_id": …}``; all that are known.
             regions: where the person's data may live; all regions, if not given.
-            purposes: what an objection is against: at least one, and none with another right.
+            purposes: what an objection or its withdrawal is about: at least one, and none with another
+                right.
             request_id: give the same with a retry. Made here, if not given.
             requested_at: when the person asked, with a time zone; now, if not given. What the
                 person did afterwards is not touched by an erasure.

@@ -98,9 +98,6 @@ class ReapplyTransaction:
             at = self.target.rows.at
             self.publish(reapplied_of(self.sink, at, decisions=len(standing), reapplied=reapplied))
         # Killed before this transaction is committed: they are applied again, and a second record says so.
-        last = len(waits) - 1
-        # Nobody can say yet when a restriction ends: by hand it may be lifted after the last look.
-        ended |= {task.task_id for task, place in due if place >= last and task.action is Action.RESTRICT}
         self.kept.looked([one for one in due if one.task.task_id not in ended], waits)
         self.kept.drop(ended)
         return Reapplied(looked=len(standing), reapplied=reapplied, more=len(due) >= limit)

@@ -12,11 +12,13 @@ class Right(StrEnum):
     RECTIFY = "RECTIFY"
     RESTRICT = "RESTRICT"
     OBJECT = "OBJECT"
+    LIFT_RESTRICTION = "LIFT_RESTRICTION"
+    WITHDRAW_OBJECTION = "WITHDRAW_OBJECTION"
     UNKNOWN = "UNKNOWN"  # the Avro enum's default: a right of a newer version
 
 
 class Action(StrEnum):
-    """The name of what is asked of a sink: one of the six rights, or to follow a consent change."""
+    """The name of what is asked of a sink: one of the rights, or to follow a consent change."""
 
     ERASE = "ERASE"
     ACCESS = "ACCESS"
@@ -24,5 +26,7 @@ class Action(StrEnum):
     RECTIFY = "RECTIFY"
     RESTRICT = "RESTRICT"
     OBJECT = "OBJECT"
+    LIFT_RESTRICTION = "LIFT_RESTRICTION"
+    WITHDRAW_OBJECTION = "WITHDRAW_OBJECTION"
     CONSENT = "CONSENT"
     UNKNOWN = "UNKNOWN"  # the Avro enum's default: an action of a newer version

@@ -11,16 +11,12 @@ from olvido.core.rights.what import OfRequest, Particulars
 
 
 @dataclass(frozen=True, slots=True)
-class Object(OfRequest):
-    """Use the person's data no longer for some purposes."""
+class AboutPurposes(OfRequest):
+    """What a request asks about some purposes: to use data for them no longer, or that again."""
 
     purposes: tuple[str, ...]  # none: all purposes
 
-    action: ClassVar[Action] = Action.OBJECT
-    right: ClassVar[Right] = Right.OBJECT
-    summary: ClassVar[str] = "Object to the use of a person's data for some purposes."
     takes_purposes: ClassVar[bool] = True
-    done: ClassVar[frozenset[Outcome]] = frozenset({Outcome.SUPPRESSED})
     lasting: ClassVar[bool] = True
     backfilled: ClassVar[bool] = True
 
@@ -37,5 +33,16 @@ class Object(OfRequest):
 
     @property
     def particulars(self) -> Particulars:
-        """The purposes that it is against."""
+        """The purposes that it is about."""
         return Particulars(purposes=self.purposes)
+
+
+@dataclass(frozen=True, slots=True)
+class Object(AboutPurposes):
+    """Use the person's data no longer for some purposes."""
+
+    action: ClassVar[Action] = Action.OBJECT
+    right: ClassVar[Right] = Right.OBJECT
+    summary: ClassVar[str] = "Object to the use of a person's data for some purposes."
+    # The person's own later withdrawal of it is not a lack: nothing is left to do.
+    done: ClassVar[frozenset[Outcome]] = frozenset({Outcome.SUPPRESSED, Outcome.SUPERSEDED})

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from olvido.core.rights.access import Access
 from olvido.core.rights.consent import Consent
 from olvido.core.rights.erase import Erase
+from olvido.core.rights.lift_restriction import LiftRestriction
 from olvido.core.rights.names import Action, Right
 from olvido.core.rights.object import Object
 from olvido.core.rights.portability import Portability
@@ -12,8 +13,18 @@ from olvido.core.rights.rectify import Rectify
 from olvido.core.rights.restrict import Restrict
 from olvido.core.rights.unknown import Unknown
 from olvido.core.rights.what import OfRequest, What
+from olvido.core.rights.withdraw_objection import WithdrawObjection
 
-_RIGHTS: tuple[type[OfRequest], ...] = (Erase, Access, Portability, Rectify, Restrict, Object)
+_RIGHTS: tuple[type[OfRequest], ...] = (
+    Erase,
+    Access,
+    Portability,
+    Rectify,
+    Restrict,
+    Object,
+    LiftRestriction,
+    WithdrawObjection,
+)
 RIGHTS: Mapping[Right, type[OfRequest]] = {each.right: each for each in _RIGHTS}  # those a person may name
 _OTHERS: tuple[type[What], ...] = (Consent, Unknown)
 ACTIONS: Mapping[Action, type[What]] = {each.action: each for each in (*_RIGHTS, *_OTHERS)}

@@ -15,6 +15,7 @@ class Restrict(OfRequest):
     action: ClassVar[Action] = Action.RESTRICT
     right: ClassVar[Right] = Right.RESTRICT
     summary: ClassVar[str] = "Ask for a person's data to be kept but not used."
-    done: ClassVar[frozenset[Outcome]] = frozenset({Outcome.RESTRICTED, Outcome.BLOCKED})
+    # The person's own later lift of it is not a lack: nothing is left to do.
+    done: ClassVar[frozenset[Outcome]] = frozenset({Outcome.RESTRICTED, Outcome.BLOCKED, Outcome.SUPERSEDED})
     lasting: ClassVar[bool] = True
     backfilled: ClassVar[bool] = True

@@ -101,4 +101,4 @@ class OfRequest(What):
         if particulars.decision is not None or particulars.policy_version:
             raise Refused(Cause.NON_CANONICAL, field="decision", reason="only a consent has one")
         if particulars.purposes and not cls.takes_purposes:
-            raise Refused(Cause.NON_CANONICAL, field="purposes", reason="only an objection has some")
+            raise Refused(Cause.NON_CANONICAL, field="purposes", reason="this right has none")

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     request = typer.Typer(help="Emit a privacy request.", no_args_is_help=True)
     for right in RIGHTS:
-        request.command(right.value.lower(), help=_help(right))(spread(_request_command(right)))
+        request.command(_command(right), help=_help(right))(spread(_request_command(right)))
     request.command("verify")(spread(verify))
     app.add_typer(request, name="request")
     consent = typer.Typer(help="Emit a consent change, or look at what stands.", no_args_is_help=True)
@@ -38,11 +38,15 @@ def register(app: typer.Typer) -> None:
     app.add_typer(consent, name="consent")
 
 
+def _command(right: Right) -> str:
+    return right.value.lower().replace("_", "-")
+
+
 def _help(right: Right) -> str:
     """What a command says: what it asks for, and how it is typed."""
     asked = RIGHTS[right]
     purpose = " --purpose marketing" if asked.takes_purposes else ""
-    word = right.value.lower()
+    word = _command(right)
     return (
         f"{asked.summary}\n\nExamples:\n"
         f"    olvido request {word} --email ana@example.es{purpose}\n"
@@ -56,7 +60,8 @@ def _request_command(right: Right) -> Callable[..., None]:
         person: Identities,
         region: Regions = None,
         purpose: Annotated[
-            list[str] | None, typer.Option(help="What an objection is against; repeat.")
+            list[str] | None,
+            typer.Option(help="What an objection is against, or its withdrawal about; repeat."),
         ] = None,
         request_id: Annotated[
             str | None, typer.Option(help="A UUID of your own: a retry with the same is the same request.")

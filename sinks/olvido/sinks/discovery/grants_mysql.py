@@ -40,7 +40,7 @@ def _statements(
         yield f"GRANT INSERT ({', '.join(map(quoted, columns))}) ON {quoted(table)} TO {name};"
     yield "-- Olvido's own tables: the account makes them itself, at its first start and after an update."
     for own in own_tables():
-        yield f"GRANT CREATE, SELECT, INSERT, UPDATE, DELETE ON {quoted(own)} TO {name};"
+        yield f"GRANT CREATE, ALTER, INDEX, SELECT, INSERT, UPDATE, DELETE ON {quoted(own)} TO {name};"
 
 
 def quoted(name: str) -> str:

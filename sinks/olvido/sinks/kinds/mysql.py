@@ -25,10 +25,12 @@ from olvido.sinks.kinds.mysql_address import Address
 from olvido.sinks.kinds.mysql_catalogue import (
     BYTES,
     TEXT_MAX,
+    VERSION_TABLE,
     look,
     missing_tables,
     of_step,
     overlooks_case,
+    own_tables,
     quoted,
 )
 from olvido.sinks.looks import LookAgain
@@ -165,13 +167,14 @@ class MySQLSink(ChunkingTableSink):
         """A journal that is not there is made of temporary tables: a rollback would leave any other."""
         with self._faults(), self._transaction(commit=False) as cur:
             later = [step for step in self._missing_steps(cur) if step != steps("mysql")[0]]
-            if later:
+            missing = missing_tables(cur)
+            # Where none is there, the first step makes all in the newest form, and the others have no work.
+            if later and len(missing) < len(own_tables().keys() - {VERSION_TABLE}):
                 raise fault(
                     f"sinks.{self._settings.name}",
-                    f"its journal lacks {first_of('mysql', later)}, which cannot be taken back here; let the "
-                    "sink start once",
+                    f"its journal lacks {first_of('mysql', later)}, which cannot be taken back here; let "
+                    "the sink start once",
                 )
-            missing = missing_tables(cur)
             try:
                 self._make_temporary(cur, missing)
                 statements = self._statements or self._look(cur)

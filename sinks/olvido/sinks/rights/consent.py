@@ -26,7 +26,7 @@ class ConsentInTables:
         if not covered:
             return
         standing = target.rows.save_states([latest[pair] for pair in sorted(latest)])
-        objected = target.rows.objected(sorted(latest))
+        objected = target.rows.journal.objected(sorted(latest))
         for task in covered:
             _decide(task, standing, objected)
 

@@ -1,11 +1,14 @@
-"""Decisions about purposes, marked in the rows of the person: those of objections and of consent changes.
+"""Decisions about purposes, marked in the rows of the person: objections, their withdrawals, consent changes.
 
 One row may be reached by both in one batch, and by several people, so both are marked together.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
+from olvido.core.consents import order_key
+from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import KEPT, Found, Target
@@ -28,20 +31,68 @@ def mark(tasks: Sequence[TaskProgress], found: Found, target: Target, *, anew: b
         return
     reached: set[int] = set()
     for name, table in target.data_map.tables.items():
-        marks: dict[tuple[Key, str], RowMark] = {}
-        for key, row in found.owned[name].items():
-            for each in _marks(tasks, table, key, row):
-                reached.add(each.n)
-                known = marks.get((key, each.purpose))
-                if known is None or each.order > known.order:
-                    marks[key, each.purpose] = each
-        if marks:
+        given = [each for key, row in found.owned[name].items() for each in _marks(tasks, table, key, row)]
+        reached.update(each.n for each in given)
+        releases = _greatest(each for each in given if each.mark is Mark.RELEASED)
+        stands = [each for each in given if not _taken_back(each, releases)]
+        if releases:
+            stands += _release(tasks, name, releases, target)
+        if marks := _greatest(stands):
             _mark_table(tasks, name, marks, target, anew=anew)
     for task in asking:
         # The decision is recorded for its handles, but of the rows that name the person none follows it.
         unreached = task.n in found.judgement.others and task.n not in reached
         if unreached and task.outcome is not Outcome.SUPERSEDED:
             task.close(Outcome.AMBIGUOUS, KEPT)
+
+
+def _greatest(marks: Iterable[RowMark]) -> dict[tuple[Key, str], RowMark]:
+    """The mark of each row and purpose that stands among these."""
+    found: dict[tuple[Key, str], RowMark] = {}
+    for each in marks:
+        known = found.get((each.key, each.purpose))
+        if known is None or each.order > known.order:
+            found[each.key, each.purpose] = each
+    return found
+
+
+def _taken_back(mark: RowMark, releases: Mapping[tuple[Key, str], RowMark]) -> bool:
+    """Whether it marks nothing: it takes back what others mark, or is an objection that is taken back."""
+    if mark.mark is Mark.RELEASED:
+        return True
+    release = releases.get((mark.key, mark.purpose))
+    return mark.mark is Mark.OBJECTED and release is not None and release.order > mark.order
+
+
+def _release(
+    tasks: Sequence[TaskProgress], name: str, releases: Mapping[tuple[Key, str], RowMark], target: Target
+) -> list[RowMark]:
+    """Undo older objections in rows that this sink has marked; the consents that those rows follow now."""
+    table = target.data_map.tables[name]
+    released = sorted(
+        (releases[pair] for pair in target.rows.release_row_marks(name, list(releases.values()))),
+        key=lambda each: each.purpose,
+    )
+    for purpose, group in groupby(released, key=lambda each: each.purpose):
+        same = list(group)
+        if values := table.withdraw_objection.get(purpose):
+            target.rows.set_columns(name, values, [each.key for each in same], table.about(purpose))
+        for each in same:
+            tasks[each.n].count(f"{name}.released")
+    pairs = {(handle.value, each.purpose) for each in released for handle in tasks[each.n].task.handles}
+    consents = target.rows.states(sorted(pairs)) if pairs else {}
+    follow = []
+    for each in released:
+        decided = [
+            state
+            for handle in tasks[each.n].task.handles
+            if (state := consents.get((handle.value, each.purpose))) is not None
+        ]
+        if decided:
+            state = max(decided, key=lambda one: order_key(one.occurred_at, one.decision, one.event_id))
+            which = Mark.WITHDRAWN if state.decision is Decision.WITHDRAWN else Mark.GRANTED
+            follow.append(replace(each, mark=which, occurred_at=state.occurred_at, event_id=state.event_id))
+    return follow
 
 
 def _marks(tasks: Sequence[TaskProgress], table: Table, key: Key, row: Row) -> Iterator[RowMark]:

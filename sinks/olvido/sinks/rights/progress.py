@@ -68,7 +68,7 @@ class TaskProgress:
     @property
     def only_protects(self) -> bool:
         """Whether it may reach everybody who shares an identity: it takes nothing from any of them."""
-        return bool(self.marks) and all(mark.mark is not Mark.GRANTED for mark in self.marks)
+        return bool(self.marks) and all(mark.mark in (Mark.WITHDRAWN, Mark.OBJECTED) for mark in self.marks)
 
     def count(self, what: str, rows: int = 1) -> None:
         """Count rows for the receipt, such as ``customers.deleted``."""

@@ -1,20 +1,32 @@
 """Restriction: columns that the data map names say that a row is not to be used."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from olvido.core.objections import EVERY_USE
 from olvido.core.outcomes import Outcome
+from olvido.sinks.rights.objections import latest, pairs_of, stated
 from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import KEPT, Found, Target
+from olvido.sinks.tables.data_map import Scalar
 
 
 class RestrictInTables:
     """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
 
     def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
-        """A map without ``restrict`` restricts nobody."""
+        """Record the restrictions; the latest stands. A map without ``restrict`` restricts nobody.
+
+        One of several handles stands as long as one of them has not lifted it.
+        """
         if not target.data_map.restricts:
             for task in tasks:
                 task.close(Outcome.UNSUPPORTED, "not covered: no table has restrict")
+            return
+        states = latest(state for task in tasks for state in stated(task, [EVERY_USE], released=False))
+        standing = target.rows.journal.save_objections(states)
+        for task in tasks:
+            if all(standing[pair].released for pair in pairs_of(task, [EVERY_USE])):
+                task.close(Outcome.SUPERSEDED, "it was lifted later")
 
     def apply(self, tasks: Sequence[TaskProgress], found: Found, target: Target) -> None:
         """Set the columns in every row of the persons."""
@@ -36,13 +48,36 @@ def restrict_anew(tasks: Sequence[TaskProgress], found: Found, target: Target) -
 
 
 def _restrict(tasks: Sequence[TaskProgress], found: Found, target: Target, *, anew: bool = False) -> None:
+    restricted = {name: table.restrict for name, table in target.data_map.tables.items()}
+    set_in_rows(tasks, found, target, restricted, "restricted", anew=anew)
+
+
+def set_in_rows(
+    tasks: Sequence[TaskProgress],
+    found: Found,
+    target: Target,
+    values: Mapping[str, Mapping[str, Scalar]],
+    counted_as: str,
+    *,
+    anew: bool = False,
+) -> None:
+    """Set columns in the rows of the persons, by table, and count the rows for the tasks.
+
+    Args:
+        tasks: whose rows.
+        found: the rows of the whole batch.
+        target: the open transaction.
+        values: the columns of each table; of one with none no row is changed.
+        counted_as: what the receipt calls it.
+        anew: only in rows that do not hold them, and those alone are counted.
+    """
     asking = {task.n: task for task in tasks}
-    for name, table in target.data_map.tables.items():
-        if not table.restrict:
+    for name, columns in values.items():
+        if not columns:
             continue
         rows = {key: [n for n in row.owners if n in asking] for key, row in found.owned[name].items()}
         keys = [key for key, owners in rows.items() if owners]
-        changed = target.rows.set_columns(name, table.restrict, keys, anew=anew) if keys else {}
+        changed = target.rows.set_columns(name, columns, keys, anew=anew) if keys else {}
         for place, key in enumerate(keys):
             for n in rows[key] if not anew or place in changed else ():
-                asking[n].count(f"{name}.restricted")
+                asking[n].count(f"{name}.{counted_as}")

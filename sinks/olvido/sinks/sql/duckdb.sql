@@ -86,6 +86,12 @@ ALTER TABLE olvido.row_words RENAME TO row_marks;
 CREATE VIEW olvido.row_words AS SELECT * FROM olvido.row_marks;
 INSERT INTO olvido.journal_version (version) VALUES (2);
 
+-- name: install_3
+-- An objection can be taken back: the latest of both stands for each handle and purpose. A restriction is one against
+-- every use, with no purpose.
+ALTER TABLE olvido.objections ADD COLUMN released BOOLEAN DEFAULT false;
+INSERT INTO olvido.journal_version (version) VALUES (3);
+
 -- name: remembered
 -- The answers given before.
 SELECT a.task_id::VARCHAR, a.generation, a.outcome, a.counts, a.detail, a.applied_at, a.verified_at
@@ -120,17 +126,22 @@ INSERT OR REPLACE INTO olvido.consent_state
 SELECT unnest($handles::VARCHAR[]), unnest($purposes::VARCHAR[]), unnest($occurred_at::TIMESTAMP[]),
     unnest($decisions::VARCHAR[]), unnest($event_ids::UUID[]), unnest($policy_versions::VARCHAR[]);
 
--- name: save_objections
--- The first objection stands.
-INSERT OR IGNORE INTO olvido.objections
-SELECT unnest($handles::VARCHAR[]), unnest($purposes::VARCHAR[]), unnest($occurred_at::TIMESTAMP[]),
-    unnest($request_ids::UUID[]);
-
--- name: objected
--- Those of these pairs that were objected to.
-SELECT o.handle, o.purpose
+-- name: objections
+-- The latest that is known about these.
+SELECT o.handle, o.purpose, o.occurred_at, o.request_id, o.released
 FROM (SELECT unnest($handles::VARCHAR[]) AS handle, unnest($purposes::VARCHAR[]) AS purpose) AS t
 JOIN olvido.objections AS o USING (handle, purpose);
+
+-- name: save_objections
+-- The later ones, as core.objections.later chose them.
+INSERT OR REPLACE INTO olvido.objections
+SELECT unnest($handles::VARCHAR[]), unnest($purposes::VARCHAR[]), unnest($occurred_at::TIMESTAMP[]),
+    unnest($request_ids::UUID[]), unnest($released::BOOLEAN[]);
+
+-- name: objections_of
+-- What stands of the objections that these requests made.
+SELECT handle, purpose, occurred_at, request_id, released FROM olvido.objections
+WHERE request_id IN (SELECT unnest($request_ids::UUID[])) AND NOT released;
 
 -- name: row_marks
 -- The marks of these rows.
@@ -144,6 +155,12 @@ WHERE w.table_name = $table;
 INSERT OR REPLACE INTO olvido.row_marks
 SELECT $table, unnest($row_keys::VARCHAR[]), unnest($purposes::VARCHAR[]), unnest($ranks::TINYINT[]),
     unnest($occurred_at::TIMESTAMP[]), unnest($event_ids::UUID[]);
+
+-- name: release_row_marks
+-- The objections of these marks were taken back.
+DELETE FROM olvido.row_marks
+WHERE table_name = $table AND (row_key, purpose) IN
+    (SELECT (unnest($row_keys::VARCHAR[]), unnest($purposes::VARCHAR[])));
 
 -- name: forget_row_marks
 -- The rows are gone.

@@ -66,7 +66,8 @@ DEALLOCATE PREPARE olvido_statement;
 -- A statement that makes or changes a table commits by itself, so each one of a step can be repeated, and its number
 -- comes last: killed between two of them, the whole step is done again.
 -- Olvido's own tables in the target: the journal of tasks, what people decided, and the boxes of erasures until
--- their last look. No identity is in them in clear.
+-- their last look. No identity is in them in clear. They are made in their newest form: what is only tried before
+-- they are there (olvido sinks plan) is done in temporary ones.
 CREATE TABLE IF NOT EXISTS olvido_applied (
     task_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     generation INT NOT NULL,
@@ -91,7 +92,9 @@ CREATE TABLE IF NOT EXISTS olvido_objections (
     purpose VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     occurred_at DATETIME(6) NOT NULL,
     request_id CHAR(36) NOT NULL,
-    PRIMARY KEY (handle, purpose)
+    released BOOLEAN NOT NULL DEFAULT FALSE,
+    PRIMARY KEY (handle, purpose),
+    KEY objections_of (request_id)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4;
 CREATE TABLE IF NOT EXISTS olvido_row_marks (
     table_name VARCHAR(129) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -140,6 +143,13 @@ CREATE TABLE IF NOT EXISTS olvido_journal_version (
     installed_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4;
 INSERT IGNORE INTO olvido_journal_version (version) VALUES (1);
+
+-- name: install_2
+-- An objection can be taken back: the latest of both stands for each handle and purpose. A restriction is one against
+-- every use, with no purpose.
+ALTER TABLE olvido_objections ADD COLUMN IF NOT EXISTS released BOOLEAN NOT NULL DEFAULT FALSE;
+CREATE INDEX IF NOT EXISTS objections_of ON olvido_objections (request_id);
+INSERT IGNORE INTO olvido_journal_version (version) VALUES (2);
 
 -- name: remembered
 -- The answers given before.
@@ -204,23 +214,30 @@ FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
     event_id CHAR(36) PATH '$.event_ids', policy_version TEXT PATH '$.policy_versions')) AS w
 ORDER BY handle, purpose;
 
--- name: save_objections
--- The first objection stands.
-INSERT INTO olvido_objections (handle, purpose, occurred_at, request_id)
-SELECT w.handle, w.purpose, w.occurred_at, w.request_id
-FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
-    handle VARCHAR(80) PATH '$.handles', purpose VARCHAR(100) PATH '$.purposes',
-    occurred_at DATETIME(6) PATH '$.occurred_at', request_id CHAR(36) PATH '$.request_ids')) AS w
-ORDER BY w.handle, w.purpose
-ON DUPLICATE KEY UPDATE olvido_objections.request_id = olvido_objections.request_id;
-
--- name: objected
--- Those of these pairs that were objected to.
-SELECT o.handle, o.purpose
+-- name: objections
+-- The latest that is known about these.
+SELECT o.handle, o.purpose, o.occurred_at, o.request_id, o.released
 FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
     handle VARCHAR(80) CHARACTER SET ascii COLLATE ascii_bin PATH '$.handles',
     purpose VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.purposes')) AS w
 JOIN olvido_objections AS o ON o.handle = w.handle AND o.purpose = w.purpose;
+
+-- name: save_objections
+-- The later ones, as core.objections.later chose them.
+REPLACE INTO olvido_objections (handle, purpose, occurred_at, request_id, released)
+SELECT w.handle, w.purpose, w.occurred_at, w.request_id, w.released
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    handle VARCHAR(80) PATH '$.handles', purpose VARCHAR(100) PATH '$.purposes',
+    occurred_at DATETIME(6) PATH '$.occurred_at', request_id CHAR(36) PATH '$.request_ids',
+    released BOOLEAN PATH '$.released')) AS w
+ORDER BY w.handle, w.purpose;
+
+-- name: objections_of
+-- What stands of the objections that these requests made.
+SELECT o.handle, o.purpose, o.occurred_at, o.request_id, o.released
+FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (request_id CHAR(36) PATH '$.request_ids')) AS w
+JOIN olvido_objections AS o ON o.request_id = w.request_id
+WHERE NOT o.released;
 
 -- name: row_marks
 -- The marks of these rows.
@@ -239,6 +256,14 @@ FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (
     row_key VARCHAR(1500) PATH '$.row_keys', purpose VARCHAR(100) PATH '$.purposes', mark_rank INT PATH '$.ranks',
     occurred_at DATETIME(6) PATH '$.occurred_at', event_id CHAR(36) PATH '$.event_ids')) AS w
 ORDER BY row_key, purpose;
+
+-- name: release_row_marks
+-- The objections of these marks were taken back.
+DELETE m FROM olvido_row_marks AS m
+JOIN JSON_TABLE(%(given)s, '$[*]' COLUMNS (
+    row_key VARCHAR(1500) PATH '$.row_keys',
+    purpose VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$.purposes')) AS w
+    ON m.table_name = %(table)s AND m.row_key = CAST(w.row_key AS BINARY) AND m.purpose = w.purpose;
 
 -- name: forget_row_marks
 -- The rows are gone.

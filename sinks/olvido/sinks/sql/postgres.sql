@@ -143,6 +143,13 @@ ALTER TABLE olvido.row_words RENAME TO row_marks;
 CREATE VIEW olvido.row_words AS SELECT * FROM olvido.row_marks;
 INSERT INTO olvido.journal_version (version) VALUES (2);
 
+-- name: install_3
+-- An objection can be taken back: the latest of both stands for each handle and purpose. A restriction is one against
+-- every use, with no purpose.
+ALTER TABLE olvido.objections ADD COLUMN released boolean NOT NULL DEFAULT false;
+CREATE INDEX objections_of ON olvido.objections (request_id);
+INSERT INTO olvido.journal_version (version) VALUES (3);
+
 -- name: lineage
 -- Which cluster this is and which timeline it writes. Both change when a replica is promoted or a backup put back.
 SELECT system_identifier || '/' || ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
@@ -212,18 +219,26 @@ ON CONFLICT (handle, purpose) DO UPDATE
 SET occurred_at = excluded.occurred_at, decision = excluded.decision, event_id = excluded.event_id,
     policy_version = excluded.policy_version;
 
--- name: save_objections
--- The first objection stands.
-INSERT INTO olvido.objections (handle, purpose, occurred_at, request_id)
-SELECT * FROM unnest(%(handles)s::text[], %(purposes)s::text[], %(occurred_at)s::timestamptz[],
-                     %(request_ids)s::uuid[])
-ON CONFLICT DO NOTHING;
-
--- name: objected
--- Those of these pairs that were objected to.
-SELECT o.handle, o.purpose
+-- name: objections
+-- The latest that is known about these.
+SELECT o.handle, o.purpose, o.occurred_at, o.request_id::text, o.released
 FROM unnest(%(handles)s::text[], %(purposes)s::text[]) AS t (handle, purpose)
 JOIN olvido.objections AS o USING (handle, purpose);
+
+-- name: save_objections
+-- The later ones, as core.objections.later chose them. Who saved another one since this transaction looked makes of
+-- the conflict a serialization failure, and the batch looks again.
+INSERT INTO olvido.objections (handle, purpose, occurred_at, request_id, released)
+SELECT * FROM unnest(%(handles)s::text[], %(purposes)s::text[], %(occurred_at)s::timestamptz[],
+                     %(request_ids)s::uuid[], %(released)s::boolean[])
+ON CONFLICT (handle, purpose) DO UPDATE
+SET occurred_at = excluded.occurred_at, request_id = excluded.request_id, released = excluded.released;
+
+-- name: objections_of
+-- What stands of the objections that these requests made.
+SELECT handle, purpose, occurred_at, request_id::text, released
+FROM olvido.objections
+WHERE request_id = ANY(%(request_ids)s::uuid[]) AND NOT released;
 
 -- name: row_marks
 -- The marks of these rows.
@@ -239,6 +254,12 @@ SELECT %(table)s, t.* FROM unnest(%(row_keys)s::text[], %(purposes)s::text[], %(
                                   %(occurred_at)s::timestamptz[], %(event_ids)s::uuid[]) AS t
 ON CONFLICT (table_name, row_key, purpose) DO UPDATE
 SET rank = excluded.rank, occurred_at = excluded.occurred_at, event_id = excluded.event_id;
+
+-- name: release_row_marks
+-- The objections of these marks were taken back.
+DELETE FROM olvido.row_marks AS m
+USING unnest(%(row_keys)s::text[], %(purposes)s::text[]) AS t (row_key, purpose)
+WHERE m.table_name = %(table)s AND m.row_key = t.row_key AND m.purpose = t.purpose;
 
 -- name: forget_row_marks
 -- The rows are gone.

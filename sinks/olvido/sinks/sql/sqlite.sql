@@ -80,6 +80,13 @@ CREATE TABLE olvido_journal_version (
 );
 INSERT INTO olvido_journal_version (version) VALUES (1);
 
+-- name: install_2
+-- An objection can be taken back: the latest of both stands for each handle and purpose. A restriction is one against
+-- every use, with no purpose.
+ALTER TABLE olvido_objections ADD COLUMN released INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX olvido_objections_of ON olvido_objections (request_id);
+INSERT INTO olvido_journal_version (version) VALUES (2);
+
 -- name: remembered
 -- The answers given before.
 SELECT a.task_id, a.generation, a.outcome, a.counts, a.detail, a.applied_at, a.verified_at
@@ -132,17 +139,24 @@ SELECT value ->> 'handles', value ->> 'purposes', value ->> 'occurred_at', value
     value ->> 'event_ids', value ->> 'policy_versions'
 FROM json_each(:given);
 
--- name: save_objections
--- The first objection stands.
-INSERT OR IGNORE INTO olvido_objections (handle, purpose, occurred_at, request_id)
-SELECT value ->> 'handles', value ->> 'purposes', value ->> 'occurred_at', value ->> 'request_ids'
-FROM json_each(:given);
-
--- name: objected
--- Those of these pairs that were objected to.
-SELECT o.handle, o.purpose
+-- name: objections
+-- The latest that is known about these.
+SELECT o.handle, o.purpose, o.occurred_at, o.request_id, o.released
 FROM json_each(:given) AS w
 JOIN olvido_objections AS o ON o.handle = w.value ->> 'handles' AND o.purpose = w.value ->> 'purposes';
+
+-- name: save_objections
+-- The later ones, as core.objections.later chose them.
+INSERT OR REPLACE INTO olvido_objections (handle, purpose, occurred_at, request_id, released)
+SELECT value ->> 'handles', value ->> 'purposes', value ->> 'occurred_at', value ->> 'request_ids',
+    value ->> 'released'
+FROM json_each(:given);
+
+-- name: objections_of
+-- What stands of the objections that these requests made.
+SELECT o.handle, o.purpose, o.occurred_at, o.request_id, o.released
+FROM json_each(:given) AS w
+JOIN olvido_objections AS o ON o.request_id = w.value ->> 'request_ids' AND NOT o.released;
 
 -- name: row_marks
 -- The marks of these rows.
@@ -157,6 +171,12 @@ INSERT OR REPLACE INTO olvido_row_marks (table_name, row_key, purpose, rank, occ
 SELECT :table, value ->> 'row_keys', value ->> 'purposes', value ->> 'ranks', value ->> 'occurred_at',
     value ->> 'event_ids'
 FROM json_each(:given);
+
+-- name: release_row_marks
+-- The objections of these marks were taken back.
+DELETE FROM olvido_row_marks
+WHERE table_name = :table AND (row_key, purpose) IN
+    (SELECT value ->> 'row_keys', value ->> 'purposes' FROM json_each(:given));
 
 -- name: forget_row_marks
 -- The rows are gone.

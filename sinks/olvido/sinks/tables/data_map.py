@@ -244,8 +244,10 @@ class Table(SectionPart):
     unlink: Scalar = False  # the parents' columns become null, or this value
     ground: str = Field(default="", max_length=300)
     restrict: Values = Field(default_factory=dict)
+    lift_restriction: Values = Field(default_factory=dict)
     consent: Mapping[str, ConsentColumns] = Field(default_factory=dict)
     objection: Mapping[str, Values] = Field(default_factory=dict)
+    withdraw_objection: Mapping[str, Values] = Field(default_factory=dict)
 
     @property
     def person_kind(self) -> IdentityKind | None:
@@ -346,6 +348,22 @@ class DataMap:
     def restricts(self) -> bool:
         """Whether any table says how to restrict."""
         return any(table.restrict for table in self.tables.values())
+
+    @property
+    def lifts_restrictions(self) -> bool:
+        """Whether a restriction can be lifted: then every table that restricts says how."""
+        return any(table.lift_restriction for table in self.tables.values())
+
+    def withdraws_objections_to(self, purpose: str) -> bool:
+        """Whether an objection to a purpose can be taken back, in every table that it marks.
+
+        Where it sets what a withdrawn consent sets, the rows follow the consent again.
+        """
+        return self.objects_to(purpose) and all(
+            purpose in table.withdraw_objection
+            for table in self.tables.values()
+            if purpose in table.objection
+        )
 
     def objects_to(self, purpose: str) -> bool:
         """Whether any table says how to object to a purpose."""

@@ -64,6 +64,7 @@ class PointedRow(NamedTuple):
 class Mark(IntEnum):
     """What a row is marked with for a purpose: at one instant the greater stands."""
 
+    RELEASED = -1  # an older objection is taken back: no row keeps this mark
     GRANTED = 0
     WITHDRAWN = 1
     OBJECTED = 2  # stands above all, whenever it was
@@ -88,7 +89,7 @@ class RowMark:
     @property
     def order(self) -> tuple[bool, datetime, int, str]:
         """Its place: the greatest is the one that the row follows."""
-        return (self.mark is Mark.OBJECTED, self.occurred_at, self.mark, str(self.event_id))
+        return (self.mark in (Mark.OBJECTED, Mark.RELEASED), self.occurred_at, self.mark, str(self.event_id))
 
 
 @dataclass(slots=True)
@@ -322,14 +323,6 @@ class TableRows:
         """The latest decision of each (handle, purpose), as far as one is known."""
         return self.journal.states(pairs)
 
-    def save_objections(self, objections: Sequence[tuple[str, str, datetime, UUID]]) -> None:
-        """Keep (handle, purpose, time, request); the first stands."""
-        self.journal.save_objections(objections)
-
-    def objected(self, pairs: Sequence[tuple[str, str]]) -> Set[tuple[str, str]]:
-        """Those of the (handle, purpose) pairs that were objected to."""
-        return self.journal.objected(pairs)
-
     def save_row_marks(self, name: str, marks: Sequence[RowMark]) -> Set[tuple[Key, str]]:
         """Keep the mark that stands for each row and purpose; those for which it is the given one."""
         standing = self.journal.save_row_marks(
@@ -340,6 +333,15 @@ class TableRows:
             ],
         )
         return {(m.key, m.purpose) for m in marks if (row_key(m.key), m.purpose) in standing}
+
+    def release_row_marks(self, name: str, releases: Sequence[RowMark]) -> Set[tuple[Key, str]]:
+        """Forget the objections that rows follow and that are older than these; which rows and purposes."""
+        released = self.journal.release_row_marks(
+            name, {(row_key(each.key), each.purpose): each.occurred_at for each in releases}
+        )
+        return {
+            (each.key, each.purpose) for each in releases if (row_key(each.key), each.purpose) in released
+        }
 
     def forget_row_marks(self, name: str, keys: Sequence[Key]) -> None:
         """The rows are gone, and so are their marks."""

@@ -16,6 +16,8 @@ from uuid import UUID
 
 from olvido.core.consents import ConsentState, later
 from olvido.core.events import Decision
+from olvido.core.objections import ObjectionState
+from olvido.core.objections import later as later_objection
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.sql import statements
@@ -168,20 +170,41 @@ class Journal:
             )
         return standing
 
-    def save_objections(self, objections: Sequence[tuple[str, str, datetime, UUID]]) -> None:
-        """Keep (handle, purpose, time, request); the first stands."""
-        self._session.named(
-            "save_objections",
-            {
-                **_pairs([(handle, purpose) for handle, purpose, _, _ in objections]),
-                "occurred_at": [occurred_at for _, _, occurred_at, _ in objections],
-                "request_ids": [str(request_id) for _, _, _, request_id in objections],
-            },
-        )
+    def objections(self, pairs: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], ObjectionState]:
+        """The latest objection to each (handle, purpose), or what takes it back, as far as one is known."""
+        rows = self._session.named("objections", _pairs(pairs)) if pairs else ()
+        return {(row[0], row[1]): _objection(row) for row in rows}
+
+    def save_objections(self, states: Sequence[ObjectionState]) -> Mapping[tuple[str, str], ObjectionState]:
+        """Keep the later state of each (handle, purpose); what now stands for each of them."""
+        known = self.objections([(state.handle, state.purpose) for state in states])
+        standing = {
+            (state.handle, state.purpose): later_objection(
+                known.get((state.handle, state.purpose), state), state
+            )
+            for state in states
+        }
+        new = [state for pair, state in standing.items() if state != known.get(pair)]
+        if new:
+            self._session.named(
+                "save_objections",
+                {
+                    **_pairs([(state.handle, state.purpose) for state in new]),
+                    "occurred_at": [state.occurred_at for state in new],
+                    "request_ids": [str(state.request_id) for state in new],
+                    "released": [state.released for state in new],
+                },
+            )
+        return standing
+
+    def objections_of(self, requests: Sequence[UUID]) -> Sequence[ObjectionState]:
+        """What stands of the objections that these requests made."""
+        rows = self._session.named("objections_of", {"request_ids": [str(one) for one in requests]})
+        return [_objection(row) for row in rows]
 
     def objected(self, pairs: Sequence[tuple[str, str]]) -> Set[tuple[str, str]]:
-        """Those of the (handle, purpose) pairs that were objected to."""
-        return {(handle, purpose) for handle, purpose in self._session.named("objected", _pairs(pairs))}
+        """Those of the (handle, purpose) pairs to which an objection stands."""
+        return {pair for pair, state in self.objections(pairs).items() if not state.released}
 
     # --- rows ------------------------------------------------------------------------------------
 
@@ -213,6 +236,25 @@ class Journal:
                 table=name,
             )
         return {(one.row_key, one.purpose) for one in ours}
+
+    def release_row_marks(
+        self, name: str, releases: Mapping[tuple[str, str], datetime]
+    ) -> Set[tuple[str, str]]:
+        """Forget marks of objections that are older than these instants, by (row, purpose); which ones."""
+        ordered = sorted(releases)  # or two batches could wait for each other
+        places = {"row_keys": [key for key, _ in ordered], "purposes": [purpose for _, purpose in ordered]}
+        older = [
+            (key, purpose)
+            for key, purpose, rank, occurred_at, _ in self._session.named("row_marks", places, table=name)
+            if rank == OBJECTED and utc(occurred_at) < releases[key, purpose]
+        ]
+        if older:
+            self._session.named(
+                "release_row_marks",
+                {"row_keys": [key for key, _ in older], "purposes": [purpose for _, purpose in older]},
+                table=name,
+            )
+        return set(older)
 
     def forget_row_marks(self, name: str, row_keys: Sequence[str]) -> None:
         """The rows are gone, and so are their marks."""
@@ -262,6 +304,17 @@ def _state(row: tuple[str, str, datetime, str, object, str]) -> ConsentState:
         decision=Decision(decision),
         event_id=UUID(str(event_id)),
         policy_version=policy_version,
+    )
+
+
+def _objection(row: tuple[str, str, datetime, object, object]) -> ObjectionState:
+    handle, purpose, occurred_at, request_id, released = row
+    return ObjectionState(
+        handle=handle,
+        purpose=purpose,
+        occurred_at=utc(occurred_at),
+        request_id=UUID(str(request_id)),
+        released=bool(released),
     )
 
 

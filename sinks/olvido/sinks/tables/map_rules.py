@@ -32,6 +32,7 @@ def read_data_map(settings: SinkSettings, tables: object) -> DataMap:
     for name, table in read.items():
         _check_table(f"{place}.{name}", name, table, settings)
         _check_references(f"{place}.{name}", name, table, read)
+        _check_taking_back(f"{place}.{name}", table, read)
     ordered = _parents_first(read, place)
     _check_reach(settings, read)
     data_map = DataMap(sink=settings.name, tables={name: read[name] for name in ordered})
@@ -211,12 +212,22 @@ def _check_mentions(place: str, table: Table) -> None:
 
 
 def _check_marks(place: str, table: Table, settings: SinkSettings) -> None:
-    given = {"restrict": table.restrict, "consent": table.consent, "objection": table.objection}
+    given = {
+        "restrict": table.restrict,
+        "lift_restriction": table.lift_restriction,
+        "consent": table.consent,
+        "objection": table.objection,
+        "withdraw_objection": table.withdraw_objection,
+    }
     if not table.identities and not table.parents:
         for key, value in given.items():
             if value:
                 raise fault(f"{place}.{key}", "needs identities or a parent to know whose rows they are")
-    for key, purposes in (("consent", table.consent), ("objection", table.objection)):
+    for key, purposes in (
+        ("consent", table.consent),
+        ("objection", table.objection),
+        ("withdraw_objection", table.withdraw_objection),
+    ):
         for purpose in purposes:
             if purpose not in settings.purposes:
                 raise fault(
@@ -235,6 +246,27 @@ def _check_marks(place: str, table: Table, settings: SinkSettings) -> None:
             "consents, "
             "objections and restrictions may not set it",
         )
+
+
+def _check_taking_back(place: str, table: Table, tables: Mapping[str, Table]) -> None:
+    """What takes back sets the columns that were set, and does so in every table or in none."""
+    ways = {"lift_restriction": ("restrict", table.restrict, table.lift_restriction)}
+    for purpose in {*table.objection, *table.withdraw_objection}:
+        set_by, undone_by = table.objection.get(purpose, {}), table.withdraw_objection.get(purpose, {})
+        ways[f"withdraw_objection.{purpose}"] = (f"objection.{purpose}", set_by, undone_by)
+    for key, (what, set_by, undone_by) in ways.items():
+        if undone_by and set(undone_by) != set(set_by):
+            raise fault(f"{place}.{key}", f"takes back what {what} sets, so it has just the columns of that")
+    lifted = any(other.lift_restriction for other in tables.values())
+    if lifted and table.restrict and not table.lift_restriction:
+        raise fault(f"{place}.lift_restriction", "is missing: another table has it, and rows here would stay")
+    for purpose in table.objection:
+        undone = any(purpose in other.withdraw_objection for other in tables.values())
+        if undone and purpose not in table.withdraw_objection:
+            raise fault(
+                f"{place}.withdraw_objection.{purpose}",
+                "is missing: another table has it, and rows here would stay",
+            )
 
 
 def _check_references(place: str, name: str, table: Table, tables: Mapping[str, Table]) -> None:
