@@ -23,9 +23,9 @@ from olvido.sinks.contract import OpenedTask
 from olvido.sinks.kinds.mysql import MySQLSink
 from olvido.sinks.kinds.postgres import PostgresSink
 from olvido.sinks.kinds.sqlite import SQLiteSink
-from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.limits import ErasureLimits
 from olvido.sinks.tables.sink import CHUNK_ROWS_MIN
+from olvido.sinks.tables.time_limits import TimeLimits
 
 ROWS = 450  # of one table: five chunks of the smallest size
 SECONDS = 200
@@ -197,17 +197,8 @@ def test_killed_after_any_chunk_it_goes_on_from_there(
 
 
 @pytest.mark.proof
-def test_a_million_rows_of_one_person_are_erased(
-    postgres_target: PostgresTarget, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_million_rows_of_one_person_are_erased(postgres_target: PostgresTarget) -> None:
     """By the chunks that are the default, where no statement may take longer than two seconds."""
-    begin = queries("postgres")["begin"]
-    quick = {
-        **queries("postgres"),
-        "begin": begin.replace("statement_timeout = '60s'", "statement_timeout = '2s'"),
-    }
-    assert quick != queries("postgres")
-    monkeypatch.setattr("olvido.sinks.kinds.postgres.queries", lambda _: quick)
     postgres_target.add("customers", a_customer(1))
     postgres_target.run("""
         INSERT INTO contacts SELECT n, 1, repeat('note ', 20) FROM generate_series(1, 1000000) AS n;
@@ -217,6 +208,7 @@ def test_a_million_rows_of_one_person_are_erased(
             FOR EACH STATEMENT EXECUTE FUNCTION slow();
     """)
     with closing(postgres_target.sink()) as sink:
+        sink._time_limits = TimeLimits(transaction_timeout_s=4)
         [receipt] = sink.apply([an_erasure(customer_id="C-1")])
     assert receipt.outcome is Outcome.ERASED
     assert receipt.counts == {"contacts.deleted": 1_000_000, "customers.deleted": 1}
@@ -297,7 +289,7 @@ def test_in_an_sqlite_file_a_heavy_person_is_erased_in_chunks(
         CREATE TRIGGER slow AFTER DELETE ON contacts BEGIN
             SELECT sum(a.value + b.value) FROM steps AS a, steps AS b; END
     """)
-    monkeypatch.setattr("olvido.sinks.kinds.sqlite_file.HELD_S_MAX", SECONDS)
     with closing(sqlite_target.sink()) as sink:
+        sink._file._time_limits = TimeLimits(transaction_timeout_s=SECONDS)
         sink._file._clock = count().__next__
         erased_in_chunks(sqlite_target, sink, monkeypatch)

@@ -27,7 +27,6 @@ from olvido.sinks.contract import SinkSettings
 from olvido.sinks.kinds.postgres import PostgresSink
 from olvido.sinks.plugins import settings_of
 from olvido.sinks.tables.engine import TableRows
-from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.ownership import Match
 
@@ -42,9 +41,9 @@ def shop(postgres_target: PostgresTarget) -> PostgresTarget:
 
 
 @contextmanager
-def a_sink(tables: Any = TABLES, *, checked: bool = True) -> Iterator[PostgresSink]:
+def a_sink(tables: Any = TABLES, *, checked: bool = True, **own: Any) -> Iterator[PostgresSink]:
     """A sink of the shop."""
-    sink = PostgresSink.from_section(settings({"dsn": {"env": "OLVIDO_TEST_CRM"}, "tables": tables}))
+    sink = PostgresSink.from_section(settings({"dsn": {"env": "OLVIDO_TEST_CRM"}, "tables": tables, **own}))
     if checked:
         sink.check()
         sink.install()
@@ -377,14 +376,12 @@ def test_a_fault_of_one_row_parks_its_task_and_holds_up_nobody_else(shop: Postgr
     assert [row[0] for row in shop.rows("customers")] == [1]
 
 
-def test_a_row_that_somebody_keeps_locked_parks_its_task(
-    shop: PostgresTarget, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_row_that_somebody_keeps_locked_parks_its_task(shop: PostgresTarget) -> None:
     shop.add("customers", a_customer(1), a_customer(2))
-    begin = queries("postgres")["begin"]
-    quick = {**queries("postgres"), "begin": begin.replace("'10s'", "'100ms'")}
-    monkeypatch.setattr("olvido.sinks.kinds.postgres.queries", lambda _: quick)
-    with a_sink() as sink, uncommitted(shop, "SELECT * FROM customers WHERE id = 1 FOR UPDATE"):
+    with (
+        a_sink(lock_timeout_s=0.1) as sink,
+        uncommitted(shop, "SELECT * FROM customers WHERE id = 1 FOR UPDATE"),
+    ):
         with pytest.raises(Refused) as caught:
             sink.apply([an_erasure(customer_id="C-1")])
         assert caught.value.cause is Cause.TOO_SLOW

@@ -21,7 +21,9 @@ from olvido.core.subject import IdentityKind
 from olvido.sinks.contract import SinkSettings
 from olvido.sinks.kinds.sqlite import SQLiteSink
 from olvido.sinks.kinds.sqlite_file import instant
+from olvido.sinks.tables.time_limits import TimeLimits
 
+QUICK = TimeLimits(lock_timeout_s=0.05)  # to wait for the application
 MARKER = "QUIMERA"
 Patch = pytest.MonkeyPatch
 TABLE = "CREATE TABLE people (id INTEGER PRIMARY KEY, ref TEXT)"
@@ -252,11 +254,11 @@ def test_a_trigger_that_keeps_a_row_stops_that_task_and_no_other(path: Path, mon
 
 
 def test_while_the_application_writes_the_sink_waits_and_has_done_nothing(
-    sqlite_target: SQLiteTarget, monkeypatch: Patch
+    sqlite_target: SQLiteTarget,
 ) -> None:
-    monkeypatch.setattr("olvido.sinks.kinds.sqlite_file.BUSY_S", 0.05)
     sqlite_target.add("customers", a_customer(1))
     sink = sqlite_target.sink()
+    sink._file._time_limits = QUICK
     task = an_erasure(customer_id="C-1")
     with closing(sqlite3.connect(sqlite_target.path, isolation_level=None)) as application:
         application.execute("BEGIN IMMEDIATE")
@@ -345,8 +347,8 @@ def test_killed_after_the_commit_the_next_process_writes_the_file_anew(
 
 
 def test_while_somebody_reads_the_file_is_written_anew_later(path: Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr("olvido.sinks.kinds.sqlite_file.BUSY_S", 0.05)
     sink = crowd(path, "WAL").sink(PEOPLE, monkeypatch)
+    sink._file._time_limits = QUICK
     with closing(sqlite3.connect(path, isolation_level=None)) as application:
         application.execute("BEGIN")
         application.execute("SELECT count(*) FROM people").fetchall()

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -40,12 +41,13 @@ from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.journal_steps import first_of, missing_steps, steps
-from olvido.sinks.tables.limits import LIMITS, ErasureLimits, LimitedSection
+from olvido.sinks.tables.limits import LIMITS, ErasureLimits
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
 from olvido.sinks.tables.sink import CHUNK_ROWS, ChunkingTableSink, ChunkRows
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
+from olvido.sinks.tables.time_limits import TIME_LIMITS, Deadline, TimedSection, TimeLimits
 
 T = TypeVar("T")
 
@@ -64,7 +66,7 @@ _PASSING = frozenset({
 })  # fmt: skip
 
 
-class _Section(LimitedSection):
+class _Section(TimedSection):
     url: Secret
     look_again: LookAgain = LOOK_AGAIN
     chunk_rows: ChunkRows = CHUNK_ROWS
@@ -85,8 +87,9 @@ class MySQLSink(ChunkingTableSink):
         chunk_rows: int = CHUNK_ROWS,
         *,
         limits: ErasureLimits = LIMITS,
+        time_limits: TimeLimits = TIME_LIMITS,
     ) -> None:
-        super().__init__(settings, data_map, look_again, chunk_rows, limits=limits)
+        super().__init__(settings, data_map, look_again, chunk_rows, limits=limits, time_limits=time_limits)
         self._address = address
         self._connection: Connection[Any] | None = None
 
@@ -104,7 +107,10 @@ class MySQLSink(ChunkingTableSink):
             address = Address.of(section.url.read(key=place))
         except ValueError as error:
             raise fault(place, str(error)) from None
-        return cls(settings, address, data_map, section.look_again, section.chunk_rows, limits=section.limits)
+        return cls(
+            settings, address, data_map, section.look_again, section.chunk_rows, limits=section.limits,
+            time_limits=section.time_limits,
+        )  # fmt: skip
 
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
@@ -131,7 +137,9 @@ class MySQLSink(ChunkingTableSink):
                 # Killed before its COMMIT: nothing was done. Killed after it: all was done and is remembered
                 # (of a chunk: counted), and what comes again is answered from the journal.
                 with self._transaction(commit=True) as cur:
-                    return act(TableRows(_MySQLSession(cur), statements, limit=limit))
+                    return act(
+                        TableRows(_MySQLSession(cur, self._time_limits.deadline()), statements, limit=limit)
+                    )
             except (pymysql.Error, OSError) as error:
                 # Somebody changed the same rows meanwhile. Nothing is done yet: look again.
                 if _number(error) not in _CONFLICTS or attempt == ATTEMPTS_MAX:
@@ -153,7 +161,7 @@ class MySQLSink(ChunkingTableSink):
             statements = self._statements or self._prepare()
             try:
                 with self._transaction(commit=True) as cur:
-                    yield TableRows(_MySQLSession(cur), statements)
+                    yield TableRows(_MySQLSession(cur, self._time_limits.deadline()), statements)
             finally:
                 self._let_others_look()
 
@@ -178,7 +186,7 @@ class MySQLSink(ChunkingTableSink):
             try:
                 self._make_temporary(cur, missing)
                 statements = self._statements or self._look(cur)
-                return act(TableRows(_MySQLSession(cur), statements))
+                return act(TableRows(_MySQLSession(cur, self._time_limits.deadline()), statements))
             finally:
                 if missing:
                     self.close()  # they go with the connection
@@ -291,7 +299,11 @@ class MySQLSink(ChunkingTableSink):
         if self._connection is None or not self._connection.open:
             conn = self._address.connect()
             with conn.cursor() as cur:
-                cur.execute(queries("mysql")["session"], ())
+                limits = {
+                    "lock_timeout_s": ceil(self._time_limits.lock_timeout_s),  # in whole seconds there
+                    "statement_timeout_s": self._time_limits.statement_timeout_s,
+                }
+                cur.execute(queries("mysql")["session"], limits)
                 cur.execute(queries("mysql")["can_detect_changes"], ())
                 way = "detect_changes" if cur.fetchall() else "lock_what_is_read"
                 cur.execute(queries("mysql")[way], ())
@@ -349,17 +361,20 @@ class MySQLSink(ChunkingTableSink):
 class _MySQLSession:
     """One transaction, as :class:`olvido.sinks.tables.dialect.Session` wants it."""
 
-    def __init__(self, cur: Cursor) -> None:
+    def __init__(self, cur: Cursor, deadline: Deadline) -> None:
         self._cursor = cur
+        self._deadline = deadline
         cur.execute(queries("mysql")["now"], ())
         [(at,)] = cur.fetchall()
         self.at: datetime = at.replace(tzinfo=UTC)
 
     def run(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        self._deadline.check()
         self._cursor.execute(statement, tuple(parameters))
         return list(self._cursor.fetchall())
 
     def changed(self, statement: str, parameters: Sequence[object]) -> int:
+        self._deadline.check()
         return self._cursor.execute(statement, tuple(parameters))
 
     def named(
@@ -368,6 +383,7 @@ class _MySQLSession:
         plain = [[_plain(value) for value in values] for values in columns.values()]
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*plain, strict=True)]
         given = {name: _plain(value) for name, value in scalars.items()}
+        self._deadline.check()
         self._cursor.execute(queries("mysql")[query], {"given": json.dumps(rows), **given})
         return list(self._cursor.fetchall())
 

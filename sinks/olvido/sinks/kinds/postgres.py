@@ -30,12 +30,13 @@ from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.journal_steps import first_of, missing_steps
-from olvido.sinks.tables.limits import LIMITS, ErasureLimits, LimitedSection
+from olvido.sinks.tables.limits import LIMITS, ErasureLimits
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
 from olvido.sinks.tables.sink import CHUNK_ROWS, ChunkingTableSink, ChunkRows
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
+from olvido.sinks.tables.time_limits import TIME_LIMITS, Deadline, TimedSection, TimeLimits
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -70,7 +71,7 @@ _REASONS = (
 )
 
 
-class _Section(LimitedSection):
+class _Section(TimedSection):
     dsn: Secret
     look_again: LookAgain = LOOK_AGAIN
     chunk_rows: ChunkRows = CHUNK_ROWS
@@ -91,8 +92,9 @@ class PostgresSink(ChunkingTableSink):
         chunk_rows: int = CHUNK_ROWS,
         *,
         limits: ErasureLimits = LIMITS,
+        time_limits: TimeLimits = TIME_LIMITS,
     ) -> None:
-        super().__init__(settings, data_map, look_again, chunk_rows, limits=limits)
+        super().__init__(settings, data_map, look_again, chunk_rows, limits=limits, time_limits=time_limits)
         self._dsn = dsn
         self._connection: connection | None = None
 
@@ -106,7 +108,10 @@ class PostgresSink(ChunkingTableSink):
         section = read_section(_Section, settings)
         data_map = read_data_map(settings, section.tables)  # first: it can be told on any machine
         dsn = section.dsn.read(key=f"sinks.{settings.name}.dsn")
-        return cls(settings, dsn, data_map, section.look_again, section.chunk_rows, limits=section.limits)
+        return cls(
+            settings, dsn, data_map, section.look_again, section.chunk_rows, limits=section.limits,
+            time_limits=section.time_limits,
+        )  # fmt: skip
 
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
@@ -202,7 +207,9 @@ class PostgresSink(ChunkingTableSink):
         statements = self._statements or self._prepare(conn)
         try:
             with conn.cursor() as cur:
-                yield TableRows(_PostgresSession(cur, self._begin(cur)), statements, limit=limit)
+                at = self._begin(cur)
+                session = _PostgresSession(cur, at, self._time_limits.deadline())
+                yield TableRows(session, statements, limit=limit)
             # Killed before this line: nothing was done. Killed after it: all was done and is remembered (of a
             # chunk: counted), and what comes again is answered from the journal.
             conn.commit()
@@ -230,7 +237,7 @@ class PostgresSink(ChunkingTableSink):
                 statements = self._statements or self._look(cur)
                 if not missing:
                     self._statements = statements
-                return act(TableRows(_PostgresSession(cur, at), statements))
+                return act(TableRows(_PostgresSession(cur, at, self._time_limits.deadline()), statements))
         except psycopg2.Error as error:
             raise self._fault(error) from None
 
@@ -277,10 +284,13 @@ class PostgresSink(ChunkingTableSink):
         finally:
             self._roll_back(conn)
 
-    @staticmethod
-    def _begin(cur: cursor) -> datetime:
+    def _begin(self, cur: cursor) -> datetime:
         """Limit what the transaction may wait for; its instant, by the target's clock."""
-        cur.execute(queries("postgres")["begin"])
+        limits = {
+            "lock_timeout_ms": round(1000 * self._time_limits.lock_timeout_s),
+            "statement_timeout_ms": round(1000 * self._time_limits.statement_timeout_s),
+        }
+        cur.execute(queries("postgres")["begin"], limits)
         at: datetime
         [(at, _)] = cur.fetchall()
         return at.astimezone(UTC)
@@ -427,21 +437,25 @@ def _told(name: str, seen: Mapping[str, datetime]) -> Lineage:
 class _PostgresSession:
     """One transaction, as :class:`olvido.sinks.tables.dialect.Session` wants it."""
 
-    def __init__(self, cur: cursor, at: datetime) -> None:
+    def __init__(self, cur: cursor, at: datetime, deadline: Deadline) -> None:
         self.at = at
         self._cursor = cur
+        self._deadline = deadline
 
     def run(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        self._deadline.check()
         self._cursor.execute(statement, parameters)
         return self._cursor.fetchall() if self._cursor.description else []
 
     def changed(self, statement: str, parameters: Sequence[object]) -> int:
+        self._deadline.check()
         self._cursor.execute(statement, parameters)
         return self._cursor.rowcount
 
     def named(
         self, query: str, columns: Mapping[str, Sequence[object]], **scalars: object
     ) -> list[tuple[Any, ...]]:
+        self._deadline.check()
         given = {name: array_of(values) for name, values in columns.items()}
         self._cursor.execute(queries("postgres")[query], {**given, **scalars})
         return self._cursor.fetchall() if self._cursor.description else []

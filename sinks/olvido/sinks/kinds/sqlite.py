@@ -21,7 +21,7 @@ from olvido.core.looks import LOOK_AGAIN
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import SinkSettings
 from olvido.sinks.kinds.sqlite_catalogue import NOCASE, FileShape, look, quoted
-from olvido.sinks.kinds.sqlite_file import HELD_S_MAX, SQLiteFile
+from olvido.sinks.kinds.sqlite_file import FILE_TIME_LIMITS, SQLiteFile
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import fault, read_section
 from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
@@ -29,12 +29,13 @@ from olvido.sinks.tables.dialect import GIVEN, ROW
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
 from olvido.sinks.tables.journal_steps import missing_steps
-from olvido.sinks.tables.limits import LIMITS, ErasureLimits, LimitedSection
+from olvido.sinks.tables.limits import LIMITS, ErasureLimits
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.shape import Column, TypeFamily
 from olvido.sinks.tables.sink import CHUNK_ROWS, ChunkingTableSink, ChunkRows
 from olvido.sinks.tables.sql import Sql, together
 from olvido.sinks.tables.statements import Statements
+from olvido.sinks.tables.time_limits import LockTimeout, TimedSection, TimeLimits, TransactionTimeout
 
 T = TypeVar("T")
 
@@ -49,10 +50,12 @@ _PASSING = frozenset(
 )  # fmt: skip
 
 
-class _Section(LimitedSection):
+class _Section(TimedSection):
     file: Secret
     look_again: LookAgain = LOOK_AGAIN
     chunk_rows: ChunkRows = CHUNK_ROWS
+    lock_timeout_s: LockTimeout = FILE_TIME_LIMITS.lock_timeout_s
+    transaction_timeout_s: TransactionTimeout = FILE_TIME_LIMITS.transaction_timeout_s
     tables: UnreadTables = None
 
 
@@ -70,9 +73,10 @@ class SQLiteSink(ChunkingTableSink):
         chunk_rows: int = CHUNK_ROWS,
         *,
         limits: ErasureLimits = LIMITS,
+        time_limits: TimeLimits = FILE_TIME_LIMITS,
     ) -> None:
-        super().__init__(settings, data_map, look_again, chunk_rows, limits=limits)
-        self._file = SQLiteFile(settings.name, path)
+        super().__init__(settings, data_map, look_again, chunk_rows, limits=limits, time_limits=time_limits)
+        self._file = SQLiteFile(settings.name, path, time_limits)
         self._flush_due = False
         self._rewrite_due = False
 
@@ -86,7 +90,10 @@ class SQLiteSink(ChunkingTableSink):
         section = read_section(_Section, settings)
         data_map = read_data_map(settings, section.tables)  # first: it can be checked on any machine
         path = Path(section.file.read(key=f"sinks.{settings.name}.file"))
-        return cls(settings, path, data_map, section.look_again, section.chunk_rows, limits=section.limits)
+        return cls(
+            settings, path, data_map, section.look_again, section.chunk_rows, limits=section.limits,
+            time_limits=section.time_limits,
+        )  # fmt: skip
 
     def check(self) -> Sequence[str]:
         """See :meth:`olvido.sinks.contract.Sink.check`."""
@@ -206,7 +213,10 @@ class SQLiteSink(ChunkingTableSink):
         if code & 0xFF in _PASSING:  # the upper bits say more of the same
             return Unavailable(f"sink {name}: the file cannot be written now ({shown}); it is tried again")
         if code == sqlite3.SQLITE_INTERRUPT:
-            return Refused(Cause.TOO_SLOW, reason=f"it held the file longer than {HELD_S_MAX:.0f} s")
+            return Refused(
+                Cause.TOO_SLOW,
+                reason=f"it held the file longer than {self._time_limits.transaction_timeout_s:g} s",
+            )
         # Of the same code is what a trigger raises, or a function: for one row alone.
         if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA} and not self._fits_still():
             return Unavailable(f"sink {name}: the file's tables have changed ({shown}); run: olvido doctor")

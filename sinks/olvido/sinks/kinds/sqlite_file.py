@@ -16,17 +16,25 @@ from zoneinfo import ZoneInfo
 from olvido.core.errors import Unavailable
 from olvido.core.instants import microseconds
 from olvido.sinks.section import fault
+from olvido.sinks.tables.time_limits import TimeLimits
 
-HELD_S_MAX = 60.0  # as long as a server's statement may take: the application waits meanwhile
 STEPS = 10_000  # of SQLite's machine between two looks at the clock: some tenths of a millisecond
-BUSY_S = 5.0  # an application's own transactions last milliseconds
+# An application's own transactions last milliseconds, and it waits while the sink has the file.
+FILE_TIME_LIMITS = TimeLimits(lock_timeout_s=5, transaction_timeout_s=60)
 
 
 class SQLiteFile:
     """One file, under its one name."""
 
-    def __init__(self, sink: str, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        sink: str,
+        path: Path,
+        time_limits: TimeLimits = FILE_TIME_LIMITS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._sink = sink
+        self._time_limits = time_limits
         self._clock = clock
         # Once: a link that is put elsewhere later must not lead the sink to another file.
         self._path = path.resolve()
@@ -45,7 +53,10 @@ class SQLiteFile:
         self._look_at_the_name()
         # Not made if it is absent: in an empty file everybody would be "not found".
         conn = sqlite3.connect(
-            f"{self._path.as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None
+            f"{self._path.as_uri()}?mode=rw",
+            uri=True,
+            timeout=self._time_limits.lock_timeout_s,
+            isolation_level=None,
         )
         try:
             conn.text_factory = _text
@@ -80,7 +91,7 @@ class SQLiteFile:
     @contextmanager
     def within_time(self, conn: sqlite3.Connection) -> Iterator[None]:
         """Interrupt whatever still runs when the file was held for too long."""
-        give_up_at = self._clock() + HELD_S_MAX
+        give_up_at = self._clock() + self._time_limits.transaction_timeout_s
         conn.set_progress_handler(lambda: self._clock() > give_up_at, STEPS)
         try:
             yield

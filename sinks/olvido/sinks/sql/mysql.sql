@@ -5,8 +5,8 @@
 -- name: session
 -- How this connection speaks, whatever the server's own settings are. A statement and a lock have a limit.
 SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION',
-    foreign_key_checks = 1, innodb_lock_wait_timeout = 10, lock_wait_timeout = 10
-    /*M!100108 , max_statement_time = 60 */;
+    foreign_key_checks = 1, innodb_lock_wait_timeout = %(lock_timeout_s)s, lock_wait_timeout = %(lock_timeout_s)s
+    /*M!100108 , max_statement_time = %(statement_timeout_s)s */;
 
 -- name: can_detect_changes
 -- Whether a row that changed since it was read can be told from one that did not.

@@ -3,9 +3,9 @@
 
 -- name: begin
 -- A batch never waits for ever, on a lock or on itself. Instants are read as UTC. Its own instant comes last.
-SET LOCAL lock_timeout = '10s';
-SET LOCAL statement_timeout = '60s';
-SET LOCAL idle_in_transaction_session_timeout = '60s';
+SET LOCAL lock_timeout = %(lock_timeout_ms)s;
+SET LOCAL statement_timeout = %(statement_timeout_ms)s;
+SET LOCAL idle_in_transaction_session_timeout = %(statement_timeout_ms)s;
 SET LOCAL timezone = 'UTC';
 -- A batch looks up a thousand keys by index. Compiling its statements, or helpers for them, cost more
 -- than running them; and on the disks of today a random page costs little more than the next one.

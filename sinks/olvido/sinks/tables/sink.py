@@ -38,6 +38,7 @@ from olvido.sinks.tables.limits import LIMITS, ErasureLimits, taken
 from olvido.sinks.tables.planting import plant, standing
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.statements import Statements
+from olvido.sinks.tables.time_limits import TIME_LIMITS, TimeLimits
 
 log = logging.getLogger("olvido.sinks")
 
@@ -198,9 +199,11 @@ class ChunkingTableSink(RehearsingTableSink):
         chunk_rows: int = CHUNK_ROWS,
         *,
         limits: ErasureLimits = LIMITS,
+        time_limits: TimeLimits = TIME_LIMITS,
     ) -> None:
         super().__init__(settings, data_map, look_again, limits=limits)
         self._chunk_rows = chunk_rows
+        self._time_limits = time_limits
 
     @abstractmethod
     def _acting(self, act: Callable[[TableRows], T], limit: int | None = None) -> T:
