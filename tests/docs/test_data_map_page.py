@@ -20,6 +20,7 @@ from olvido.sinks.tables.data_map import (
     Reference,
     Table,
 )
+from olvido.sinks.tables.labels import LABELS, LabelledColumn
 from olvido.sinks.tables.map_rules import read_data_map
 
 PAGE = (generate.PROJECT / "docs/sinks/data-map.md").read_text(encoding="utf-8")
@@ -43,7 +44,17 @@ def test_an_example_stands_beside_the_short_map(example: dict[str, Any]) -> None
     read({**SHORT["tables"], **example["tables"]})
 
 
-PARTS = (ConsentColumns, Created, IdentityColumn, Mention, ParentReference, Pointer, Reference, Table)
+PARTS = (
+    ConsentColumns,
+    Created,
+    IdentityColumn,
+    LabelledColumn,
+    Mention,
+    ParentReference,
+    Pointer,
+    Reference,
+    Table,
+)
 
 
 def test_every_key_is_on_the_page() -> None:
@@ -61,3 +72,8 @@ def keys_of(part: object) -> Iterator[str]:
         yield from part
         for one in part.values():
             yield from keys_of(one)
+
+
+def test_every_label_is_on_the_page() -> None:
+    [listed] = re.findall(r"^```text\n(user\..*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert listed.split() == [*LABELS]

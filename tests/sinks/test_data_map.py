@@ -13,6 +13,7 @@ from olvido.core.subject import IdentityKind
 from olvido.schemas.settings.deployment import Deployment
 from olvido.sinks.plugins import settings_of
 from olvido.sinks.tables.data_map import DataMap
+from olvido.sinks.tables.labels import LabelledColumn, Origin
 from olvido.sinks.tables.map_rules import read_data_map
 
 Tables = dict[str, dict[str, Any]]
@@ -117,6 +118,27 @@ WRONG: dict[str, tuple[Callable[[Tables], object], str, str]] = {
         "addresses.shared_by", "nobody's own"),
     "a shared table that is kept": (
         lambda t: t["addresses"].update(erase="retain", ground="g"), "addresses.erase", "delete"),
+    "a label that is not there": (
+        lambda t: t["contacts"].update(columns={"phone": "user.contact.phone"}),
+        "sinks.crm.tables.contacts.columns.phone.label", "did you mean 'user.contact.phone_number'"),
+    "a label that says no more than a person's": (
+        lambda t: t["contacts"].update(columns={"phone": "user"}),
+        "contacts.columns.phone.label", "data category"),
+    "an origin that is not there": (
+        lambda t: t["contacts"].update(columns={"phone": {"label": "user.name", "origin": "given"}}),
+        "contacts.columns.phone.origin", "provided"),
+    "an origin of nothing": (
+        lambda t: t["contacts"].update(columns={"phone": {"origin": "provided"}}),
+        "contacts.columns.phone", "give its label"),
+    "what is not secret and nothing else": (
+        lambda t: t["contacts"].update(columns={"phone": {"secret": False}}),
+        "contacts.columns.phone", "give its label"),
+    "a secret with a label": (
+        lambda t: t["contacts"].update(columns={"phone": {"label": "user.name", "secret": True}}),
+        "contacts.columns.phone.label", "never leaves"),
+    "a secret that somebody gave": (
+        lambda t: t["contacts"].update(columns={"phone": {"origin": "provided", "secret": True}}),
+        "contacts.columns.phone.origin", "never leaves"),
     "rows under a shared table": (
         lambda t: t["contacts"].update(parent={"table": "addresses", "column": "c"}),
         "contacts.parent.table", "shared"),
@@ -136,6 +158,17 @@ def test_a_wrong_data_map_is_refused_naming_the_key_and_the_fix(case: str) -> No
 def test_names_are_whatever_the_target_calls_its_own() -> None:
     tables = changed(lambda t: t.update({"Mañana.EventType": {**t["contacts"], "key": 'a "quoted" %s'}}))
     assert read(tables).tables["Mañana.EventType"].key == ('a "quoted" %s',)
+
+
+def test_a_label_alone_is_short_for_a_column_with_it() -> None:
+    columns = {
+        "phone": "user.contact.phone_number",
+        "score": {"label": "user.behavior", "origin": "inferred"},
+    }
+    read_columns = read(changed(lambda t: t["contacts"].update(columns=columns))).tables["contacts"].columns
+    assert read_columns["phone"] == LabelledColumn(label="user.contact.phone_number")
+    assert read_columns["score"].origin is Origin.INFERRED
+    assert not any(labelled.secret for labelled in read_columns.values())
 
 
 def test_a_short_map_may_leave_out_what_is_plain() -> None:

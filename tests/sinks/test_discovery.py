@@ -71,6 +71,12 @@ def test_a_shops_map_is_proposed_with_what_a_person_must_decide_left_open(shop: 
             "person": "customer_no",
             "created": "created_at",
             "identities": {"customer_id": "customer_no", "email": "email", "phone": "phone"},
+            "columns": {
+                "customer_no": "user.unique_id",
+                "email": "user.contact.email",
+                "phone": "user.contact.phone_number",
+                "full_name": "user.name",
+            },
             "erase": "delete",
         },
         "carts": {"key": "id", "parent": {"table": "customers", "column": "customer_id"}, "erase": "delete"},
@@ -79,6 +85,11 @@ def test_a_shops_map_is_proposed_with_what_a_person_must_decide_left_open(shop: 
             "created": "sent_at",
             "identities": {"email": "reply_to"},
             "parent": {"table": "customers", "column": "customer_id"},
+            "columns": {
+                "reply_to": "user.contact.email",
+                "message": "user.content",
+                "ip": "user.device.ip_address",
+            },
             "erase": "delete",
         },
         "orders": {"key": "id", "parent": {"table": "customers", "column": "customer_id"}},
@@ -189,6 +200,28 @@ def test_who_follows_whom_is_either_persons(postgres: str):
     ]
     # Whoever is invited is not who invites: no address leads from one to the other.
     assert "parent" not in tables["invitations"]
+
+
+def test_what_may_be_about_either_of_two_people_gets_no_label_and_a_secret_is_one_anywhere(postgres: str):
+    statements = """
+    CREATE TABLE users (id bigint PRIMARY KEY, email text NOT NULL, email_hash text, password text);
+    CREATE TABLE letters (id bigint PRIMARY KEY, sender_id bigint NOT NULL REFERENCES users (id),
+        recipient_id bigint NOT NULL REFERENCES users (id), message text, api_token text);
+    CREATE TABLE enclosures (id bigint PRIMARY KEY, letter_id bigint NOT NULL REFERENCES letters (id),
+        message text);
+    INSERT INTO users SELECT n, 'quimera.' || n || '@example.es', md5(n::text), md5(n::text)
+        FROM generate_series(1, 9) AS n;
+    INSERT INTO letters SELECT n, n, 10 - n, 'I wrote to quimera.' || n || '@example.es', md5(n::text)
+        FROM generate_series(1, 9) AS n;
+    INSERT INTO enclosures SELECT n, n, 'I am quimera.' || n || '@example.es' FROM generate_series(1, 9) AS n;
+    """
+    with database(postgres, statements) as dsn:
+        tables = tables_of(text_of(proposed(PostgresReader("crm", dsn))))
+    assert {name: table.get("columns") for name, table in tables.items()} == {
+        "users": {"email": "user.contact.email", "password": {"secret": True}},
+        "letters": {"api_token": {"secret": True}},
+        "enclosures": None,
+    }
 
 
 def test_a_key_of_several_columns_is_pointed_at_by_several(postgres: str):
@@ -386,6 +419,7 @@ def test_another_database_is_read_as_postgresql_is(other_reader: TargetReader):
             "person": "id",
             "created": "created_at",
             "identities": {"customer_id": "id", "email": "email"},
+            "columns": {"email": "user.contact.email", "name": "user.name"},
             "erase": "delete",
         },
         "visits": {"key": "id", "parent": {"table": "contacts", "column": "contact_id"}, "erase": "delete"},

@@ -48,6 +48,7 @@ WRONG: dict[str, dict[str, Any]] = {
         "tables": {"customers": {**CUSTOMERS, "identities": {"mail": "email"}}}},
     "a parent without its column": {
         "tables": {"notes": {"parent": {"table": "customers"}, "erase": "delete"}}},
+    "a label that there is not": {"tables": {"customers": {**CUSTOMERS, "columns": {"phone": "user.phone"}}}},
     "a secret in clear": {"dsn": "postgresql://crm"},
     "no address": {"dsn": None},
     "a key of another kind of sink": {"url": {"env": "URL"}},

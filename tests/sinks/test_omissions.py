@@ -124,6 +124,13 @@ def test_what_is_gone_is_found_and_cannot_be_excused(shop: str, whole: dict[str,
     assert omitted[0].text == "customers has no column phone, which identities.phone names"
 
 
+def test_a_labelled_column_that_is_gone_is_found(shop: str, whole: dict[str, Any]):
+    customers = {**whole["customers"], "columns": {"nickname": "user.name", "full_name": "user.name"}}
+    [omitted] = found(shop, {**whole, "customers": customers})
+    assert brief([omitted]) == [("column gone", "customers", "nickname")]
+    assert omitted.text == "customers has no column nickname, which columns names"
+
+
 def test_what_stays_in_an_emptied_row_is_found(shop: str, whole: dict[str, Any]):
     form = {
         **whole["contact_form"],

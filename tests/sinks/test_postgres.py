@@ -107,6 +107,15 @@ def test_a_target_that_does_not_fit_is_refused_naming_table_and_column(
     assert what in str(caught.value)
 
 
+def test_a_label_of_a_column_that_is_absent_is_refused(shop: PostgresTarget) -> None:
+    """The role may not see it, or it is mistyped: what is meant to be secret would be no secret."""
+    tables = {**TABLES, "customers": {**TABLES["customers"], "columns": {"pin_hash": {"secret": True}}}}
+    with pytest.raises(ConfigError) as caught, a_sink(tables):
+        pass
+    assert str(caught.value).startswith("olvido.toml: sinks.crm.tables.customers.columns: ")
+    assert "'pin_hash'" in str(caught.value)
+
+
 TWO_PEOPLE = "ADD recipient_id bigint REFERENCES customers"
 
 # What a deletion would do by a foreign key that the data map does not know of: the change, and what is said.

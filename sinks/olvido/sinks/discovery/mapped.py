@@ -43,6 +43,7 @@ def _mapped(name: str, data_map: DataMap) -> MappedTable:
     mentions = tuple(mention.column for mention in table.mentions)
     tested = tuple(column for condition in table.conditions for column in condition)
     named = {
+        **dict.fromkeys(table.columns, "columns"),
         **dict.fromkeys(table.key, "key"),
         **dict.fromkeys(tested, "where"),
         **dict.fromkeys(chain.from_iterable(sharers), "shared_by"),

@@ -29,6 +29,7 @@ class ProposedTable:
     climbs: bool = False  # an identity here leads to the parent's row
     shared_by: tuple[Link, ...] = ()
     mentions: tuple[Link, ...] = ()  # they are emptied, and the row stays
+    of_one: bool = False  # as far as references say, each of its rows is one person's
     erase: str | None = "delete"  # empty: a person must decide; None: its rows are nobody's, and stay
     questions: tuple[str, ...] = ()
 
@@ -131,9 +132,23 @@ def _table(
         parents=() if parent is None else (parent, *further),
         climbs=climbs,
         mentions=mentions,
+        of_one=_of_one(name, kin),
         erase="" if name in kin.trade else "delete",
         questions=tuple(asked),
     )
+
+
+def _of_one(name: str, kin: Kinship) -> bool:
+    """Whether neither a row nor what it hangs on points at somebody beside its parent."""
+    above: str | None = name
+    passed: set[str] = set()
+    while above is not None and above not in passed:
+        if kin.others.get(above):
+            return False
+        passed.add(above)
+        parent = kin.parents.get(above)
+        above = None if parent is None else parent.to
+    return True
 
 
 def _numbered(kin: Kinship, seen: Mapping[str, SeenTable]) -> str | None:

@@ -3,16 +3,35 @@
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from olvido.core.subject import IdentityKind
 from olvido.sinks.discovery.evidence import SeenTable
 from olvido.sinks.discovery.kinship import IDENTITIES
 from olvido.sinks.discovery.live import Family
+from olvido.sinks.discovery.names import Personal
 from olvido.sinks.discovery.proposal import Proposal, ProposedTable
 
 WIDTH = 79
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+# The label of what a column holds; a secret has none. See olvido.sinks.tables.labels.
+_LABELS: Mapping[Personal, str] = {
+    Personal.IP: "user.device.ip_address",
+    Personal.EMAIL: "user.contact.email",
+    Personal.PHONE: "user.contact.phone_number",
+    Personal.NATIONAL_ID: "user.government_id",
+    Personal.PAYMENT: "user.financial",
+    Personal.BIRTH: "user.demographic.date_of_birth",
+    Personal.GENDER: "user.demographic.gender",
+    Personal.DEVICE: "user.device.device_id",
+    Personal.COOKIE: "user.device.cookie_id",
+    Personal.CUSTOMER: "user.unique_id",
+    Personal.LOGIN: "user.account.username",
+    Personal.NAME: "user.name",
+    Personal.ADDRESS: "user.contact.address",
+    Personal.LOCATION: "user.location",
+    Personal.TEXT: "user.content",
+}
 
 
 def toml_of(proposal: Proposal, *, declared: Sequence[IdentityKind], rows: int) -> str:
@@ -87,9 +106,23 @@ def _table(sink: str, table: ProposedTable) -> Iterator[str]:
                        ("mentions", [(one.to, one.columns) for one in table.mentions])):  # fmt: skip
         if links:
             yield from _list(key, [_reference(name, columns) for name, columns in links])
+    yield from _labels(table)
     yield from _erase(table)
     for question in table.questions:
         yield from _comment(f"? {question}")
+
+
+def _labels(table: ProposedTable) -> Iterator[str]:
+    """The labels of a table whose rows are one person's each, and everywhere what is secret.
+
+    What a row of several people holds may be about any of them, so it gets no label; nor does a column that
+    is called so and is not written so.
+    """
+    for column, evidence in table.seen.evidence.items():
+        if evidence.personal is Personal.SECRET:
+            yield f"columns.{_key(column)} = {{ secret = true }}"
+        elif table.of_one and not evidence.doubtful:
+            yield f"columns.{_key(column)} = {_string(_LABELS[evidence.personal])}"
 
 
 def _erase(table: ProposedTable) -> Iterator[str]:

@@ -27,6 +27,7 @@ from pydantic import (
 from olvido.core.subject import IdentityKind
 from olvido.sinks.forms import PLAIN, is_typed
 from olvido.sinks.section import SectionPart
+from olvido.sinks.tables.labels import Labelled
 
 NAME_MAX = 63  # bytes: PostgreSQL cuts a longer name, and would then mean another
 
@@ -248,6 +249,7 @@ class Table(SectionPart):
     consent: Mapping[str, ConsentColumns] = Field(default_factory=dict)
     objection: Mapping[str, Values] = Field(default_factory=dict)
     withdraw_objection: Mapping[str, Values] = Field(default_factory=dict)
+    columns: Mapping[ColumnName, Labelled] = Field(default_factory=dict)  # what they hold, and what is secret
 
     @property
     def person_kind(self) -> IdentityKind | None:

@@ -63,6 +63,7 @@ def _named(table: Table, name: str, data_map: DataMap) -> Iterator[tuple[str, st
     yield from (("null", column) for column in table.null)
     yield from (("consent, objection or restrict", column) for column in sorted(table.marked))
     yield from (("where", column) for condition in table.conditions for column in condition)
+    yield from (("columns", column) for column in table.columns)
     yield from (("shared_by", column) for sharer in data_map.sharers(name) for column in sharer.columns)
     for other in data_map.tables.values():
         for pointer in other.pointed_at_by:

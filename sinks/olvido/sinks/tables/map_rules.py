@@ -87,6 +87,7 @@ def _check_table(place: str, name: str, table: Table, settings: SinkSettings) ->
     _check_shared(place, table)
     _check_mentions(place, table)
     _check_marks(place, table, settings)
+    _check_labels(f"{place}.columns", table)
 
 
 def _check_identities(place: str, table: Table) -> None:
@@ -267,6 +268,16 @@ def _check_taking_back(place: str, table: Table, tables: Mapping[str, Table]) ->
                 f"{place}.withdraw_objection.{purpose}",
                 "is missing: another table has it, and rows here would stay",
             )
+
+
+def _check_labels(place: str, table: Table) -> None:
+    for column, labelled in table.columns.items():
+        here = f"{place}.{column}"
+        if labelled.secret and (labelled.label or labelled.origin):
+            key = "label" if labelled.label else "origin"
+            raise fault(f"{here}.{key}", "has no effect with secret = true, which never leaves; remove it")
+        if not labelled.secret and labelled.label is None:
+            raise fault(here, "does not say what it holds: give its label, or secret = true")
 
 
 def _check_references(place: str, name: str, table: Table, tables: Mapping[str, Table]) -> None:
