@@ -11,8 +11,8 @@ from rich.console import Console
 from olvido.operators.desk.prepare import prepare
 from olvido.operators.local.program import Program
 from olvido.operators.local.programs import programs_of
-from olvido.operators.local.running import wait_for_readers
 from olvido.operators.local.stack import Stack, temporary_stack
+from olvido.operators.local.starting import wait_for_readers
 from olvido.operators.local.state import choose_port
 from olvido.schemas.settings.deployment import Deployment
 from olvido.sinks.plugins import load_sink

@@ -12,8 +12,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from olvido.operators.local.artifacts import cache_folder
 from olvido.operators.local.locks import locked
-from olvido.operators.local.parts import cache_folder
 
 FETCH_S_MAX = 240  # one call of apt: package lists of 14 MB, or the packages themselves
 

@@ -11,8 +11,8 @@ from olvido.core.catalogue import Catalogue
 from olvido.core.events import ConsentChange, PrivacyRequest
 from olvido.core.ids import task_id
 from olvido.core.principals import Principal, Role
+from olvido.core.rights.known import RIGHTS
 from olvido.core.rights.names import Right
-from olvido.core.rights.registry import RIGHTS
 from olvido.core.sessions import CONTROL
 from olvido.core.subject import Identity, IdentityKind
 from olvido.core.tasks import Task

@@ -30,9 +30,9 @@ from confluent_kafka.admin import (
 
 from olvido.core.catalogue import Catalogue
 from olvido.operators.local import java, kafka
-from olvido.operators.local.parts import cache_folder, fetch_jars, load_lock, repository
+from olvido.operators.local.artifacts import cache_folder, fetch_jars, load_lock, repository
 from olvido.operators.local.state import HOST, State, StateFolder, choose_port, kafka_id
-from olvido.schemas.access import Resource, Rule, processes_of, rules_of
+from olvido.schemas.access_rules import Resource, Rule, processes_of, rules_of
 from olvido.schemas.settings.deployment import KafkaSection, Secret
 
 START_S_MAX = 60

@@ -142,6 +142,28 @@ def test_a_class_name_means_one_thing():
     assert {name: paths for name, paths in where.items() if len(paths) > 1} == {}
 
 
+# Module names that stand in several packages and mean the same there: a noun and its faces (the rule in
+# core, its rows in the ledger, its handler, its use case, its command).
+SAME_NOUN = frozenset({
+    "acts", "app", "audit", "backfill", "brake", "bundle", "canary_people", "config", "consent",
+    "consents", "contract", "dead_letters", "erase", "errors", "events", "grants", "health", "held",
+    "identities", "instants", "kafka", "keys", "lift_restriction", "looks", "object", "objections",
+    "omissions", "postgres", "progress", "receipts", "registry", "replay", "requests", "restore",
+    "restrict", "run", "sink_operations", "sinks", "stack", "status", "tail", "tasks", "top", "topics",
+    "verifications", "verifying", "withdraw_objection",
+})  # fmt: skip
+
+
+def test_a_module_name_means_one_thing():
+    """One that is given twice is the same noun: who gives another one says so here, or takes another name."""
+    where: dict[str, list[str]] = {}
+    for path in parsed():
+        if path.stem != "__init__":
+            where.setdefault(path.stem, []).append(str(path))
+    assert len(where) > 200
+    assert {name: paths for name, paths in where.items() if len(paths) > 1 and name not in SAME_NOUN} == {}
+
+
 LINES_MAX = 70  # of a function: it fits on one screen
 
 

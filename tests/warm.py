@@ -24,7 +24,7 @@ LOADED = (
     "uuid_utils.compat",
     "olvido.broker.kafka", "olvido.broker.runtime.health", "olvido.broker.topics", "olvido.core.acts",
     "olvido.core.replay", "olvido.ledger.acts", "olvido.ledger.replays", "olvido.ledger.schema",
-    "olvido.ledger.store", "olvido.processors.figures", "olvido.processors.handlers.batches",
+    "olvido.ledger.store", "olvido.processors.observer", "olvido.processors.handlers.batches",
     "olvido.processors.handlers.receipts", "olvido.processors.handlers.verifications",
     "olvido.processors.reconciler", "olvido.producers.client", "olvido.schemas.codec",
     "olvido.schemas.registry", "olvido.schemas.settings.deployment", "olvido.sinks.http",

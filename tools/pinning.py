@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jgo.maven import Artifact, MavenContext
 
-from olvido.operators.local.parts import LOCK_FILE
+from olvido.operators.local.artifacts import LOCK_FILE
 
 KAFKA_VERSION = "4.3.1"  # 4.4.0 lacks the tools and Connect modules
 REGISTRY_VERSION = "3.3.3"

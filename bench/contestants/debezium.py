@@ -18,7 +18,7 @@ from jgo.maven import MavenContext
 from psycopg2.extensions import parse_dsn
 from rich.console import Console
 
-from olvido.operators.local.parts import cache_folder, fetch_jars, load_lock, repository
+from olvido.operators.local.artifacts import cache_folder, fetch_jars, load_lock, repository
 from olvido.operators.local.state import HOST, choose_port
 from olvido.schemas.private_files import write_private
 

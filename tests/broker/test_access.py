@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from secure_kafka import MECHANISM, SecureKafka, allow, secure_kafka, user, with_kafka
 from token_server import TokenServer, unsecured_token
 
-from olvido.broker.asking import asking
+from olvido.broker.admin import asking
 from olvido.broker.contract import Record
 from olvido.broker.groups import lag, reach
 from olvido.broker.kafka import KafkaPublisher, open_consumer
@@ -28,7 +28,7 @@ from olvido.broker.topics import check_fit
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import InvalidInput, Unavailable
 from olvido.operators.cli.acls import kafka_commands, strimzi_users, users_of
-from olvido.schemas.access import (
+from olvido.schemas.access_rules import (
     CANARY_PEOPLE,
     OPERATORS,
     PROCESSORS,

@@ -164,7 +164,7 @@ def _receipt_for_another_task() -> None:
 
 
 def _fence_ignored() -> None:
-    from olvido.sinks.rights.progress import TaskProgress
+    from olvido.sinks.rights.task_progress import TaskProgress
 
     TaskProgress.fence = property(lambda self: None)  # type: ignore[assignment, method-assign]
 

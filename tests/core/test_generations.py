@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import outcome_of
+from olvido.core.rights.known import ACTIONS
 from olvido.core.rights.names import Action
-from olvido.core.rights.registry import ACTIONS
 from olvido.core.sinks import OperationKind, Standing, standing_of
 
 said = st.one_of(st.none(), st.sampled_from(Outcome))

@@ -16,8 +16,8 @@ from olvido.core.lifecycle import (
     step,
 )
 from olvido.core.outcomes import PARTLY, Outcome
+from olvido.core.rights.known import ACTIONS
 from olvido.core.rights.names import Right
-from olvido.core.rights.registry import ACTIONS
 
 ASKED = [RequestState.IN_PROGRESS, *sorted(FINAL_STATES - NOT_ASKED)]
 

@@ -9,8 +9,8 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.plan import check_consent, check_request, plan_tasks
 from olvido.core.rights.consent import Consent
+from olvido.core.rights.known import RIGHTS, of_right
 from olvido.core.rights.names import Right
-from olvido.core.rights.registry import RIGHTS, of_right
 from olvido.core.subject import IdentityKind
 
 

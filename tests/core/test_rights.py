@@ -8,8 +8,8 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import Decision
 from olvido.core.outcomes import NO_EFFECT, Outcome
+from olvido.core.rights.known import ACTIONS, RIGHTS, of_right
 from olvido.core.rights.names import Action, Right
-from olvido.core.rights.registry import ACTIONS, RIGHTS, of_right
 from olvido.core.rights.what import Particulars
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)

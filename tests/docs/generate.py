@@ -17,7 +17,7 @@ import typer
 from olvido.core.causes import Cause
 from olvido.core.lifecycle import FINAL_STATES, TABLE, RequestState, state_of
 from olvido.core.outcomes import Outcome
-from olvido.core.rights.registry import RIGHTS
+from olvido.core.rights.known import RIGHTS
 from olvido.operators.cli import app as cli
 from olvido.operators.cli import helping
 from olvido.operators.cli.exits import Exit

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from olvido.schemas.access import processes_of
+from olvido.schemas.access_rules import processes_of
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CANARIES, FIXED, tasks_topic
 

@@ -20,12 +20,12 @@ from conftest import Parts
 from secure_kafka import MECHANISM, SecureKafka, allow, secure_kafka, user
 from shell import olvido
 
-from olvido.broker.asking import asking
+from olvido.broker.admin import asking
 from olvido.core.sessions import CONTROL
 from olvido.operators.desk import keys
 from olvido.operators.settings import private_keys, signing_file
 from olvido.producers import Outbox, Producer
-from olvido.schemas.access import OPERATORS, PROCESSORS, RECORDER, RELAY, SETUP, UPSTREAM, rules_of
+from olvido.schemas.access_rules import OPERATORS, PROCESSORS, RECORDER, RELAY, SETUP, UPSTREAM, rules_of
 from olvido.schemas.settings.deployment import DESK, PRODUCER, Deployment
 from olvido.schemas.topics import REQUESTS
 

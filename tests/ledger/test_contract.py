@@ -32,7 +32,7 @@ from olvido.core.offsets import OffsetRange
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import receipt_for
 from olvido.ledger.connection import Database, Overtaken
-from olvido.ledger.progress import ranges_of
+from olvido.ledger.handled_offsets import ranges_of
 from olvido.ledger.restores import Restores
 from olvido.ledger.rows import About, ConsentRow, Place, RequestRow, Snapshot, StateRow, Try
 from olvido.ledger.sink_operations import SinkOperations

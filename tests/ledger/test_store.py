@@ -18,7 +18,7 @@ from olvido.core.outcomes import Outcome
 from olvido.core.receipts import receipt_for, stands
 from olvido.ledger import schema
 from olvido.ledger.connection import Database, Overtaken
-from olvido.ledger.progress import ranges_of
+from olvido.ledger.handled_offsets import ranges_of
 from olvido.ledger.rows import RequestRow, Try
 from olvido.ledger.store import Ledger
 from olvido.processors import consents, requests

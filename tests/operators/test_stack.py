@@ -35,8 +35,8 @@ from olvido.ledger.connection import Database
 from olvido.operators.desk import ledger
 from olvido.operators.desk.acts import new_act
 from olvido.operators.local import java, kafka, postgres, registry, stack
+from olvido.operators.local.artifacts import CACHE_VARIABLE, MIRROR_VARIABLE, cache_folder, load_lock
 from olvido.operators.local.errors import PartFailed, StackError
-from olvido.operators.local.parts import CACHE_VARIABLE, MIRROR_VARIABLE, cache_folder, load_lock
 from olvido.operators.local.probes import connects, registry_answers
 from olvido.operators.local.program import Program
 from olvido.operators.local.stack import PartStatus, Stack

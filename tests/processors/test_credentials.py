@@ -13,7 +13,7 @@ from authority import Authority
 from processors.kafka_login import Listener, as_faust
 from token_server import TokenServer
 
-from olvido.broker.asking import admin_client
+from olvido.broker.admin import admin_client
 from olvido.broker.kafka import KafkaPublisher, open_consumer
 from olvido.broker.login import login_of
 from olvido.broker.runtime.movement import Activity

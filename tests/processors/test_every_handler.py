@@ -23,8 +23,8 @@ from olvido.core.lifecycle import RequestState
 from olvido.core.looks import LaterLook, LookResult, NotVerified, look_of
 from olvido.core.tasks import Task
 from olvido.ledger.rows import About
-from olvido.processors.figures import Observer
 from olvido.processors.handlers.recorded import RecordedHandler
+from olvido.processors.observer import Observer
 from olvido.processors.parts import utc_now, work_of
 from olvido.processors.publication import GIVEN_UP_AFTER
 from olvido.processors.recorder import RECORDED

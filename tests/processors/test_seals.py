@@ -21,8 +21,8 @@ from olvido.core.looks import LaterLook
 from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Receipt, receipt_for
+from olvido.core.rights.known import RIGHTS
 from olvido.core.rights.names import Right
-from olvido.core.rights.registry import RIGHTS
 from olvido.core.subject import Handle, Identity, IdentityKind
 from olvido.core.tasks import Task
 from olvido.processors import requests

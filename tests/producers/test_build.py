@@ -14,8 +14,8 @@ from producers.conftest import Keys
 from olvido.broker.memory import MemoryBroker
 from olvido.core.errors import InvalidInput
 from olvido.core.events import ConsentChange, Decision, Verified, check_instant
+from olvido.core.rights.known import RIGHTS
 from olvido.core.rights.names import Right
-from olvido.core.rights.registry import RIGHTS
 from olvido.core.subject import check_handles
 from olvido.producers import Producer
 from olvido.producers.arguments import ConsentArguments, RequestArguments, VerificationArguments

@@ -13,7 +13,7 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.events import Decision
 from olvido.core.plan import plan_tasks
-from olvido.core.rights.registry import RIGHTS
+from olvido.core.rights.known import RIGHTS
 from olvido.core.subject import IdentityKind
 from olvido.schemas.codec import TaskPieces, tasks_codec
 

@@ -26,8 +26,8 @@ from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
 from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.rights.erase import Erase
+from olvido.core.rights.known import RIGHTS, of_right
 from olvido.core.rights.names import Action, Right
-from olvido.core.rights.registry import RIGHTS, of_right
 from olvido.core.subject import Handle, Identity, IdentityKind
 from olvido.core.tasks import RequestId, Task
 from olvido.schemas.codec import (

@@ -12,8 +12,8 @@ from psycopg2 import sql
 
 from olvido.sinks.discovery.links import of_types, unwritten
 from olvido.sinks.discovery.live import TargetReader
+from olvido.sinks.discovery.looking import look_at
 from olvido.sinks.discovery.proposal import Proposal, propose
-from olvido.sinks.discovery.reading import look_at
 
 PEOPLE = Path(__file__).parent / "people"
 PLANTED = ("quimera", "600731", "203.0.113", "奎梅拉", "00000016q")

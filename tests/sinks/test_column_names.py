@@ -2,9 +2,7 @@
 
 import pytest
 
-from olvido.sinks.discovery.evidence import Basis, judge
-from olvido.sinks.discovery.live import Family, LiveColumn, LiveTable, Sample
-from olvido.sinks.discovery.names import (
+from olvido.sinks.discovery.column_names import (
     Personal,
     about_people,
     created_rank,
@@ -13,6 +11,8 @@ from olvido.sinks.discovery.names import (
     of_trade,
     words_of,
 )
+from olvido.sinks.discovery.evidence import Basis, judge
+from olvido.sinks.discovery.live import Family, LiveColumn, LiveTable, Sample
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from olvido.sinks.discovery.column_names import Personal
 from olvido.sinks.discovery.detectors import FORMS, is_card, is_nric, is_phone, naming, recognise
-from olvido.sinks.discovery.names import Personal
 
 DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 DIGITS = "0123456789"

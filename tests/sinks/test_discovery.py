@@ -23,10 +23,10 @@ from olvido.core.outcomes import Outcome
 from olvido.core.subject import IdentityKind
 from olvido.sinks.discovery.duckdb_reader import DuckDBReader
 from olvido.sinks.discovery.live import TargetReader
+from olvido.sinks.discovery.looking import look_at
 from olvido.sinks.discovery.mysql_reader import MySQLReader
 from olvido.sinks.discovery.postgres_reader import PostgresReader
 from olvido.sinks.discovery.proposal import Proposal
-from olvido.sinks.discovery.reading import look_at
 from olvido.sinks.discovery.sqlite_reader import SqliteReader
 from olvido.sinks.discovery.writing import toml_of
 from olvido.sinks.kinds.mysql_address import Address

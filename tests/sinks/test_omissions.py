@@ -19,11 +19,11 @@ from olvido.schemas.settings.deployment import Deployment
 from olvido.sinks.discovery.duckdb_reader import DuckDBReader
 from olvido.sinks.discovery.links import unwritten, written
 from olvido.sinks.discovery.live import TargetReader
+from olvido.sinks.discovery.looking import look_at
 from olvido.sinks.discovery.mapped import mapped_tables
 from olvido.sinks.discovery.mysql_reader import MySQLReader
 from olvido.sinks.discovery.omissions import Omission, Omitted, omissions
 from olvido.sinks.discovery.postgres_reader import PostgresReader
-from olvido.sinks.discovery.reading import look_at
 from olvido.sinks.discovery.sqlite_reader import SqliteReader
 from olvido.sinks.discovery.writing import toml_of
 from olvido.sinks.kinds.mysql_address import Address

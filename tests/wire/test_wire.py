@@ -26,8 +26,8 @@ from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, Decision, PrivacyRequest
 from olvido.core.ids import receipt_id, task_id
 from olvido.core.plan import plan_tasks
+from olvido.core.rights.known import RIGHTS
 from olvido.core.rights.names import Action, Right
-from olvido.core.rights.registry import RIGHTS
 from olvido.core.sessions import CONTROL
 from olvido.core.subject import Handle, IdentityKind
 from olvido.schemas.codec import (

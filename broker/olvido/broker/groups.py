@@ -13,7 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are pu
     OffsetSpec,
 )
 
-from olvido.broker.asking import ANSWER_S_MAX, NOT_YET, admin_client, asking, result_of, settled, silent
+from olvido.broker.admin import ANSWER_S_MAX, NOT_YET, admin_client, asking, result_of, settled, silent
 from olvido.broker.contract import Lag
 from olvido.broker.kafka import open_consumer
 from olvido.core.offsets import Partition

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from olvido.broker.asking import ANSWER_S_MAX, ASK_AGAIN_AFTER_S, silent
+from olvido.broker.admin import ANSWER_S_MAX, ASK_AGAIN_AFTER_S, silent
 from olvido.broker.contract import Received
 from olvido.broker.kafka import open_consumer, received
 from olvido.core.offsets import Partition

@@ -23,7 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are pu
     TopicMetadata,
 )
 
-from olvido.broker.asking import ANSWER_S_MAX, asking, result_of
+from olvido.broker.admin import ANSWER_S_MAX, asking, result_of
 from olvido.broker.groups import LATEST, offsets_of, partitions_of
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import ConfigError

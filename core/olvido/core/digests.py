@@ -14,7 +14,7 @@ from typing import assert_never
 
 from olvido.core.events import ConsentChange, PrivacyRequest
 from olvido.core.rights.consent import Consent
-from olvido.core.rights.registry import of_right
+from olvido.core.rights.known import of_right
 
 VERSION = b"\x01"
 _UNVERSIONED_BYTES = 32

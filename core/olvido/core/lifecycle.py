@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from olvido.core.outcomes import PARTLY, Outcome
+from olvido.core.rights.known import of_right
 from olvido.core.rights.names import Right
-from olvido.core.rights.registry import of_right
 
 
 class RequestState(StrEnum):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from olvido.core.events import ConsentChange, PrivacyRequest
 from olvido.core.rights.consent import Consent
-from olvido.core.rights.registry import of_right
+from olvido.core.rights.known import of_right
 from olvido.core.rights.what import What
 from olvido.core.tasks import ConsentChangeId, RequestId
 

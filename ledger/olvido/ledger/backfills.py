@@ -15,8 +15,8 @@ from uuid import UUID
 from olvido.core.acts import Act
 from olvido.core.errors import OlvidoError
 from olvido.core.lifecycle import Event, step
+from olvido.core.rights.known import RIGHTS
 from olvido.core.rights.names import Action
-from olvido.core.rights.registry import RIGHTS
 from olvido.core.sinks import OperationKind
 from olvido.ledger import states
 from olvido.ledger.acts import record

@@ -6,7 +6,7 @@ from typing import Any
 
 from olvido.core.offsets import OffsetRange
 from olvido.core.status import RequestStatus, final, status_of
-from olvido.ledger import consent_states, progress
+from olvido.ledger import consent_states, handled_offsets
 from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.rows import About, Snapshot, head_of, outcomes_in, readable
 
@@ -35,7 +35,7 @@ class Publications:
         with self._database.transaction() as transaction:
             changed = _snapshot(transaction, _to_look_at(transaction, published)).changed_since(published)
             if not changed:
-                progress.add(transaction, handled)
+                handled_offsets.add(transaction, handled)
                 transaction.run("end_publications", ids=[publication_id])
         return changed
 

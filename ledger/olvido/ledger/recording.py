@@ -13,7 +13,7 @@ from olvido.core.looks import LaterLook, NotVerified
 from olvido.core.offsets import OffsetRange
 from olvido.core.receipts import Receipt
 from olvido.core.tasks import DELAY_MAX
-from olvido.ledger import letters, looks, progress, publications, states
+from olvido.ledger import handled_offsets, letters, looks, publications, states
 from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.rows import About, Outcomes, RequestHead, StateRow, TaskKey, outcomes_in, readable
 
@@ -89,7 +89,7 @@ class Recording:
 
     def add_progress(self, handled: Sequence[OffsetRange]) -> None:
         """Note which records were handled."""
-        progress.add(self._transaction, handled)
+        handled_offsets.add(self._transaction, handled)
 
     def begin_publication(self, about: About) -> int | None:
         """Begin the publication of what the receipts changed; returns its id, None for nothing."""

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from olvido.core.acts import Act
 from olvido.core.lifecycle import Event, RequestState, step
+from olvido.core.rights.known import ACTIONS
 from olvido.core.rights.names import Action
-from olvido.core.rights.registry import ACTIONS
 from olvido.core.sinks import OperationKind
 from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction

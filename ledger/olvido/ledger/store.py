@@ -14,8 +14,8 @@ from olvido.ledger.connection import Database
 from olvido.ledger.consents import Consents
 from olvido.ledger.events import Events
 from olvido.ledger.figures import Figures
+from olvido.ledger.handled_offsets import HandledOffsets
 from olvido.ledger.held import Held
-from olvido.ledger.progress import HandledOffsets
 from olvido.ledger.publications import Publications
 from olvido.ledger.recording import Recording, recording
 from olvido.ledger.requests import Requests

@@ -9,8 +9,8 @@ from olvido.broker.runtime.health import ReaderHealth
 from olvido.broker.runtime.movement import Activity
 from olvido.broker.runtime.patience import Stopped, patiently
 from olvido.broker.runtime.serving import serving
-from olvido.processors.figures import Observer
 from olvido.processors.handlers.recorded import RecordedHandler
+from olvido.processors.observer import Observer
 from olvido.processors.parts import Parts, utc_now
 from olvido.processors.strays import LogsStrays
 from olvido.schemas.settings.deployment import Deployment

@@ -22,8 +22,8 @@ from olvido.core.events import (
     check_instant,
 )
 from olvido.core.ids import canonical_uuid
+from olvido.core.rights.known import RIGHTS
 from olvido.core.rights.names import Right
-from olvido.core.rights.registry import RIGHTS
 from olvido.core.subject import Handle, Identity, IdentityKind, is_handle
 from olvido.schemas.privacy.handle_key import HandleKey
 from olvido.schemas.privacy.identities import identities_from

@@ -28,8 +28,8 @@ from olvido.core.looks import LaterLook, LookResult, NotVerified
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt
 from olvido.core.rights.consent import Consent
+from olvido.core.rights.known import ACTIONS
 from olvido.core.rights.names import Action, Right
-from olvido.core.rights.registry import ACTIONS
 from olvido.core.rights.unknown import Unknown
 from olvido.core.rights.what import Particulars, What
 from olvido.core.sessions import Recipient, SignedSession

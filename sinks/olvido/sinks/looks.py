@@ -20,8 +20,8 @@ from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.privacy.opening import Forgotten
 from olvido.sinks.contract import OpenedTask, Swept
 from olvido.sinks.rights.orphans import orphans, too_many
-from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Found, Target
+from olvido.sinks.rights.task_progress import TaskProgress
 from olvido.sinks.tables.data_map import ErasureMethod
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.kept import DeletedKeys, KeptBatch, KeptErasures

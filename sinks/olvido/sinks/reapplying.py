@@ -23,11 +23,11 @@ from olvido.schemas.privacy.opening import Forgotten
 from olvido.sinks.contract import OpenedTask, Reapplied
 from olvido.sinks.rights import consent
 from olvido.sinks.rights import object as objection
+from olvido.sinks.rights.in_tables import IN_TABLES
 from olvido.sinks.rights.marks import mark
-from olvido.sinks.rights.progress import TaskProgress
-from olvido.sinks.rights.registry import IN_TABLES
 from olvido.sinks.rights.restrict import restrict_anew
 from olvido.sinks.rights.target import Target
+from olvido.sinks.rights.task_progress import TaskProgress
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.kept_decisions import KeptDecisions
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import InvalidInput, did_you_mean
-from olvido.schemas.access import Resource, Rule, processes_of, rules_of
+from olvido.schemas.access_rules import Resource, Rule, processes_of, rules_of
 
 COMMAND = 'kafka-acls --bootstrap-server "$BOOTSTRAP" --command-config admin.properties --add --force'
 

@@ -131,7 +131,7 @@ def _operations() -> Iterable[str]:
 
 
 def _rights() -> Iterable[str]:
-    from olvido.core.rights.registry import RIGHTS
+    from olvido.core.rights.known import RIGHTS
 
     return [right.value for right in RIGHTS]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from olvido.core.errors import Unavailable
+from olvido.core.rights.known import RIGHTS
 from olvido.core.rights.names import Right
-from olvido.core.rights.registry import RIGHTS
 from olvido.operators.cli.identities import Identities
 from olvido.operators.cli.options import spread
 from olvido.operators.cli.output import Form, Output, messages, show, show_one

@@ -37,8 +37,8 @@ def up(
         olvido up --parts-only
     """
     from olvido.operators.cli.card import print_card
-    from olvido.operators.local.running import start
     from olvido.operators.local.shop import A_CUSTOMER, shop_folder
+    from olvido.operators.local.starting import start
 
     started = start(project(), messages, parts_only=parts_only)
     has_shop = shop_folder(project()).is_dir()
@@ -85,7 +85,7 @@ def restart(
         olvido restart
         olvido restart crm
     """
-    from olvido.operators.local.running import restart
+    from olvido.operators.local.starting import restart
 
     restarted = restart(project(), messages, process)
     messages.print(f"started anew: {', '.join(restarted)}", markup=False)

@@ -21,8 +21,8 @@ from olvido.core.errors import InvalidInput
 from olvido.core.outcomes import Outcome
 from olvido.core.rates import Pace
 from olvido.ledger.acts import Acts
+from olvido.ledger.handled_offsets import ranges_of
 from olvido.ledger.letters import Grouping, KeptLetter, Letters, LetterSelection
-from olvido.ledger.progress import ranges_of
 from olvido.operators.desk.faults import NotAllowed, NotThere
 from olvido.operators.desk.ledger import APPLICATION, database
 from olvido.operators.desk.progress import Advance

@@ -11,9 +11,9 @@ from olvido.schemas.settings.deployment import Deployment
 from olvido.sinks.discovery.evidence import SeenTable
 from olvido.sinks.discovery.links import of_types, unwritten
 from olvido.sinks.discovery.live import LiveTable, TargetReader
+from olvido.sinks.discovery.looking import look_at
 from olvido.sinks.discovery.proposal import Proposal, propose
 from olvido.sinks.discovery.readers import reader_of
-from olvido.sinks.discovery.reading import look_at
 from olvido.sinks.discovery.writing import toml_of
 from olvido.sinks.plugins import settings_of
 

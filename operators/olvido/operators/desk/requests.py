@@ -9,7 +9,7 @@ from uuid import UUID
 from olvido.core.errors import InvalidInput, did_you_mean
 from olvido.core.lifecycle import RequestState
 from olvido.core.outcomes import Outcome
-from olvido.core.rights.registry import RIGHTS
+from olvido.core.rights.known import RIGHTS
 from olvido.core.subject import Handle
 from olvido.ledger.figures import Figures
 from olvido.operators.desk.faults import NotThere

@@ -21,6 +21,7 @@ from rich.console import Console
 from olvido.core.errors import ConfigError, InvalidInput, did_you_mean
 from olvido.ledger.writer import WRITER
 from olvido.operators.local import kafka, postgres, registry
+from olvido.operators.local.artifacts import cache_folder, fetch_archive, fetch_jars, load_lock, repository
 from olvido.operators.local.errors import PartFailed, StackError, tail
 from olvido.operators.local.locks import locked
 from olvido.operators.local.marked import this_process
@@ -31,7 +32,6 @@ from olvido.operators.local.part_status import (
     refusal_of,
     status,
 )
-from olvido.operators.local.parts import cache_folder, fetch_archive, fetch_jars, load_lock, repository
 from olvido.operators.local.probes import kafka_answers, listens, postgres_refuses, registry_answers
 from olvido.operators.local.program import Program
 from olvido.operators.local.state import (

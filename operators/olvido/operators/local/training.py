@@ -22,9 +22,9 @@ from olvido.broker.contract import Record
 from olvido.broker.kafka import KafkaPublisher, open_consumer
 from olvido.core.catalogue import Catalogue
 from olvido.operators.local import java, kafka, registry
+from olvido.operators.local.artifacts import cache_folder, fetch_archive, fetch_jars, load_lock, repository
 from olvido.operators.local.errors import PartFailed, tail
 from olvido.operators.local.locks import locked
-from olvido.operators.local.parts import cache_folder, fetch_archive, fetch_jars, load_lock, repository
 from olvido.operators.local.probes import kafka_answers, registry_answers
 from olvido.operators.local.program import Program
 from olvido.operators.local.stack import HEALTHY_S_MAX, LOOK_AGAIN_AFTER_S, PORTS_OF, Stack, temporary_stack

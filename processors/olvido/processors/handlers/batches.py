@@ -27,8 +27,8 @@ from olvido.core.events import ConsentChange, PrivacyRequest
 from olvido.core.offsets import OffsetRange
 from olvido.core.source import id_of
 from olvido.ledger.connection import Overtaken
+from olvido.ledger.handled_offsets import ranges_of
 from olvido.ledger.held import Braked
-from olvido.ledger.progress import ranges_of
 from olvido.ledger.rows import About, ConsentRow, RequestRow, Snapshot
 from olvido.ledger.store import Ledger
 from olvido.processors import consents, requests

@@ -43,8 +43,8 @@ from olvido.core.instants import CLOCK_SKEW_MAX, LATE_AFTER, InstantLimits
 from olvido.core.loopback import is_loopback
 from olvido.core.principals import Principal, Role
 from olvido.core.rates import rate_of
+from olvido.core.rights.known import RIGHTS
 from olvido.core.rights.names import Right
-from olvido.core.rights.registry import RIGHTS
 from olvido.core.sessions import CONTROL
 from olvido.core.subject import IdentityKind
 from olvido.schemas.settings.lines import line_of

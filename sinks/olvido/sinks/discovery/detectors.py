@@ -25,7 +25,7 @@ import stdnum.luhn
 import stdnum.mx.curp
 import stdnum.mx.rfc
 
-from olvido.sinks.discovery.names import Personal
+from olvido.sinks.discovery.column_names import Personal
 
 SHARE_BY_FORM = 0.8  # of the samples: e-mail addresses, phone numbers, IP addresses
 SHARE_BY_CHECKSUM = 0.9  # of the samples: what has check digits

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from olvido.sinks.discovery.column_names import Hint, Personal, about_people, hint_of
 from olvido.sinks.discovery.detectors import digest_of, naming, national_regions, recognise
 from olvido.sinks.discovery.live import Family, LiveColumn, LiveTable, Sample
-from olvido.sinks.discovery.names import Hint, Personal, about_people, hint_of
 
 # What a column of a type can hold by its name alone. A yes or no, or an instant, is only about a value.
 _BY_NAME: Mapping[Family, frozenset[Personal] | None] = {

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from olvido.core.subject import IdentityKind
+from olvido.sinks.discovery.column_names import Personal, about_people, of_organisations, of_trade, words_of
 from olvido.sinks.discovery.evidence import SeenTable, personal_columns
 from olvido.sinks.discovery.links import Link, named_after
 from olvido.sinks.discovery.live import Family
-from olvido.sinks.discovery.names import Personal, about_people, of_organisations, of_trade, words_of
 
 IDENTITIES: Mapping[IdentityKind, Personal] = {
     IdentityKind.CUSTOMER_ID: Personal.CUSTOMER,

@@ -6,9 +6,9 @@ Pure but for :func:`unwritten` and :func:`of_types`, which ask the target whethe
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from olvido.sinks.discovery.column_names import listed, words_of
 from olvido.sinks.discovery.evidence import SeenTable
 from olvido.sinks.discovery.live import LiveColumn, LiveTable, TargetReader
-from olvido.sinks.discovery.names import listed, words_of
 
 HELD_SHARE = 0.9  # of the sampled values: so many are keys there, or the column points elsewhere
 VALUES = 100  # of such a column, asked of the other table

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from olvido.core.subject import IdentityKind
 from olvido.sinks.discovery import questions
+from olvido.sinks.discovery.column_names import created_rank, customer_rank, listed, words_of
 from olvido.sinks.discovery.evidence import SeenTable
 from olvido.sinks.discovery.kinship import Kinship, identity_columns, kinship
 from olvido.sinks.discovery.links import Link, named_after, typed, written
 from olvido.sinks.discovery.live import Family
-from olvido.sinks.discovery.names import created_rank, customer_rank, listed, words_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,11 @@ Pure.
 from collections.abc import Iterator, Mapping, Sequence
 
 from olvido.core.subject import IdentityKind
+from olvido.sinks.discovery.column_names import of_consent
 from olvido.sinks.discovery.evidence import SeenTable, personal_columns
 from olvido.sinks.discovery.kinship import IDENTITIES, Kinship
 from olvido.sinks.discovery.links import Link
 from olvido.sinks.discovery.live import Family
-from olvido.sinks.discovery.names import of_consent
 
 
 def of_the_key(column: str) -> str:

@@ -37,7 +37,7 @@ from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
 from olvido.sinks.tables.sink import TableSink
-from olvido.sinks.tables.sql import Sql, together
+from olvido.sinks.tables.sql_pieces import Sql, together
 from olvido.sinks.tables.statements import Statements
 
 log = logging.getLogger("olvido.sinks")

@@ -34,7 +34,7 @@ from olvido.sinks.tables.limits import LIMITS, ErasureLimits
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
 from olvido.sinks.tables.sink import CHUNK_ROWS, ChunkingTableSink, ChunkRows
-from olvido.sinks.tables.sql import Sql, together
+from olvido.sinks.tables.sql_pieces import Sql, together
 from olvido.sinks.tables.statements import Statements
 from olvido.sinks.tables.time_limits import TIME_LIMITS, Deadline, TimedSection, TimeLimits
 

@@ -7,8 +7,8 @@ from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.consent import Consent
 from olvido.core.tasks import Task
-from olvido.sinks.rights.progress import PurposeMark, TaskProgress
 from olvido.sinks.rights.target import Found, Target
+from olvido.sinks.rights.task_progress import PurposeMark, TaskProgress
 from olvido.sinks.tables.engine import Mark
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Found, Target
+from olvido.sinks.rights.task_progress import TaskProgress
 
 
 class RightInTables(Protocol):

@@ -10,8 +10,8 @@ from olvido.core.errors import Refused
 from olvido.core.outcomes import Outcome
 from olvido.sinks.contract import OpenedTask
 from olvido.sinks.rights.orphans import KEYS_MAX, may_be_left, orphans, recall_keys
-from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import HELD, JOINT, KEPT, Found, Target
+from olvido.sinks.rights.task_progress import TaskProgress
 from olvido.sinks.tables.data_map import ErasureMethod, Table
 from olvido.sinks.tables.engine import BY_KEY, Reached
 from olvido.sinks.tables.journal import row_key

@@ -10,8 +10,8 @@ from itertools import groupby
 from olvido.core.consents import order_key
 from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
-from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import KEPT, Found, Target
+from olvido.sinks.rights.task_progress import TaskProgress
 from olvido.sinks.tables.data_map import Scalar, Table
 from olvido.sinks.tables.engine import Mark, RowMark
 from olvido.sinks.tables.ownership import Key, Row

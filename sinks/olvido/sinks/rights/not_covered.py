@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from olvido.core.outcomes import Outcome
-from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Found, Target
+from olvido.sinks.rights.task_progress import TaskProgress
 
 
 class NotCovered:

@@ -6,8 +6,8 @@ from olvido.core.objections import ObjectionState
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.object import Object
 from olvido.sinks.rights.objections import latest, pairs_of, stated
-from olvido.sinks.rights.progress import PurposeMark, TaskProgress
 from olvido.sinks.rights.target import Found, Target, listed
+from olvido.sinks.rights.task_progress import PurposeMark, TaskProgress
 from olvido.sinks.tables.engine import Mark
 
 WITHDRAWN = "a later withdrawal of it is known"

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 
 from olvido.core.objections import ObjectionState, later
-from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import Target
+from olvido.sinks.rights.task_progress import TaskProgress
 
 
 class TakenBack(Enum):

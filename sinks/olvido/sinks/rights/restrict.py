@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from olvido.core.objections import EVERY_USE
 from olvido.core.outcomes import Outcome
 from olvido.sinks.rights.objections import latest, pairs_of, stated
-from olvido.sinks.rights.progress import TaskProgress
 from olvido.sinks.rights.target import KEPT, Found, Target
+from olvido.sinks.rights.task_progress import TaskProgress
 from olvido.sinks.tables.data_map import Scalar
 
 

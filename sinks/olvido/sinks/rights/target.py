@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from olvido.core.subject import IdentityKind
-from olvido.sinks.rights.progress import TaskProgress
+from olvido.sinks.rights.task_progress import TaskProgress
 from olvido.sinks.tables.data_map import DataMap, ErasureMethod, ParentReference, Table
 from olvido.sinks.tables.engine import Child, PointedRow, Reached, Search, TableRows
 from olvido.sinks.tables.ownership import Holders, Judgement, Key, Lead, Match, Row, joined, judge, leads

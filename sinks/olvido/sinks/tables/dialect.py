@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from olvido.sinks.tables.data_map import Created
 from olvido.sinks.tables.shape import Column
-from olvido.sinks.tables.sql import Sql
+from olvido.sinks.tables.sql_pieces import Sql
 
 GIVEN = "w"  # the batch's own values, as rows: what statements join with
 ROW = "t"  # the table at work

@@ -26,7 +26,7 @@ from olvido.sinks.tables.dialect import Session
 from olvido.sinks.tables.journal import Answer, Journal, RowMarkRow, row_key
 from olvido.sinks.tables.ownership import Key, Match
 from olvido.sinks.tables.shape import Column, TypeFamily
-from olvido.sinks.tables.sql import VALUES, Sql
+from olvido.sinks.tables.sql_pieces import VALUES, Sql
 from olvido.sinks.tables.statements import RowColumns, Statements, fence_of, overlooks_case
 
 Reached = tuple[Key, datetime | None]  # a row that others hang on, and the fence for those

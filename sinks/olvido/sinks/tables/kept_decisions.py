@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from olvido.core.events import Decision, SealedBox
+from olvido.core.rights.known import ACTIONS
 from olvido.core.rights.names import Action
-from olvido.core.rights.registry import ACTIONS
 from olvido.core.rights.what import Particulars
 from olvido.core.subject import Handle, IdentityKind
 from olvido.core.tasks import ConsentChangeId, RequestId, Task

@@ -15,7 +15,7 @@ from pydantic import Field
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.sinks.contract import RefusedTogether
-from olvido.sinks.rights.progress import TaskProgress
+from olvido.sinks.rights.task_progress import TaskProgress
 from olvido.sinks.section import SectionPart
 from olvido.sinks.tables.data_map import ErasureMethod
 from olvido.sinks.tables.engine import TableRows

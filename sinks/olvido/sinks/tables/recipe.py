@@ -12,11 +12,11 @@ from olvido.core.receipts import Receipt
 from olvido.core.rights.names import Action
 from olvido.core.tasks import IdempotencyKey
 from olvido.sinks.contract import OpenedTask, SinkSettings
+from olvido.sinks.rights.in_tables import IN_TABLES
 from olvido.sinks.rights.marks import mark
 from olvido.sinks.rights.orphans import recall_keys
-from olvido.sinks.rights.progress import TaskProgress
-from olvido.sinks.rights.registry import IN_TABLES
 from olvido.sinks.rights.target import Target
+from olvido.sinks.rights.task_progress import TaskProgress
 from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import Answer

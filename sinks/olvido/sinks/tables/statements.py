@@ -32,7 +32,7 @@ from olvido.sinks.tables.data_map import (
 )
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.shape import TYPED, Column, TargetShape, TypeFamily
-from olvido.sinks.tables.sql import VALUES, Sql, all_of, together
+from olvido.sinks.tables.sql_pieces import VALUES, Sql, all_of, together
 
 T = TypeVar("T")
 PLACE = ("place", "int")  # which of the given values a row of the answer is about

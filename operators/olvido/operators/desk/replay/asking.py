@@ -12,7 +12,7 @@ from olvido.core.lifecycle import RequestState
 from olvido.core.offsets import OffsetRange
 from olvido.core.outcomes import Outcome
 from olvido.core.replay import ReplaySelection
-from olvido.core.rights.registry import RIGHTS
+from olvido.core.rights.known import RIGHTS
 from olvido.schemas.settings.deployment import Deployment
 from olvido.schemas.topics import CONSENTS, REQUESTS
 

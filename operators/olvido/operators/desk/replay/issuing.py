@@ -15,7 +15,7 @@ from olvido.core.plan import plan_tasks
 from olvido.core.source import Source as Event
 from olvido.core.source import id_of
 from olvido.core.tasks import Task
-from olvido.ledger.progress import ranges_of
+from olvido.ledger.handled_offsets import ranges_of
 from olvido.ledger.replays import ForgottenTask, ReplaySource
 from olvido.schemas.codec import Codec, consents_codec, requests_codec
 from olvido.schemas.registry import Registry

@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from olvido.operators.local import parts
-from olvido.operators.local.errors import DownloadFailed
-from olvido.operators.local.parts import (
+from olvido.operators.local import artifacts
+from olvido.operators.local.artifacts import (
     Artifact,
     Part,
     fetch,
@@ -26,6 +25,7 @@ from olvido.operators.local.parts import (
     load_lock,
     repository,
 )
+from olvido.operators.local.errors import DownloadFailed
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB
 
@@ -99,7 +99,7 @@ THING = pinned("org.example.things:thing:1.0", CONTENT)
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "PAUSE_FIRST_S", 0.001)
+    monkeypatch.setattr(artifacts, "PAUSE_FIRST_S", 0.001)
 
 
 def test_a_coordinate_gives_the_path_that_maven_uses() -> None:
@@ -136,7 +136,7 @@ def test_a_download_goes_on_in_a_later_call(tmp_path: Path) -> None:
         server.cut_after, server.asked = [], []
         fetch(THING, to=tmp_path / "thing.jar", cache=tmp_path, base=server.base)
         (asked,) = server.asked
-        assert 1_500_000 - parts.CHUNK_BYTES < int(asked[6:-1]) <= 1_500_000
+        assert 1_500_000 - artifacts.CHUNK_BYTES < int(asked[6:-1]) <= 1_500_000
     assert (tmp_path / "thing.jar").read_bytes() == CONTENT
 
 
@@ -270,7 +270,7 @@ def test_the_mirror_is_the_users_word_then_mavens_then_jgos(tmp_path: Path) -> N
 
 
 def test_the_lock_pins_every_file_and_names_no_host() -> None:
-    text = parts.LOCK_FILE.read_text(encoding="utf-8")
+    text = artifacts.LOCK_FILE.read_text(encoding="utf-8")
     assert "://" not in text
     pins = [artifact for part in load_lock().values() for artifact in part.artifacts]
     assert len(pins) > 90

@@ -12,7 +12,7 @@ from olvido.core.causes import Cause
 from olvido.core.dead_letters import DeadLetter
 from olvido.core.outcomes import Outcome
 from olvido.ledger.store import Ledger
-from olvido.processors.figures import Observer
+from olvido.processors.observer import Observer
 from olvido.schemas.registry import Registry
 from olvido.schemas.settings.deployment import Deployment, KafkaSection, LedgerSection
 from olvido.schemas.topics import readers_of

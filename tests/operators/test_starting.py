@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from olvido.core.errors import ConfigError, InvalidInput
-from olvido.operators.local import programs, running, stack
+from olvido.operators.local import programs, stack, starting
 from olvido.operators.local.errors import StackError
 from olvido.operators.local.program import Program
 from olvido.operators.local.stack import Stack
@@ -79,7 +79,7 @@ def test_a_map_that_is_wrong_is_told_before_anything_is_started(project: Path, w
 
 def test_the_look_at_the_map_leaves_the_environment_as_it_is(project: Path) -> None:
     before = dict(os.environ)
-    running._checked_map(project)
+    starting._checked_map(project)
     assert dict(os.environ) == before
 
 
@@ -92,7 +92,7 @@ def test_an_address_of_an_earlier_up_is_not_taken_for_one_of_this_up(
     monkeypatch.setenv("OLVIDO_REGISTRY__URL", "http://127.0.0.1:1")  # so that it ends here
     before = dict(os.environ)
     with pytest.raises(ConfigError, match=r"OLVIDO_REGISTRY__URL is set, but"):
-        running.start(project, Console(file=io.StringIO()))
+        starting.start(project, Console(file=io.StringIO()))
     assert dict(os.environ) == before
 
 
@@ -108,7 +108,7 @@ def test_the_map_of_the_example_is_right_before_anybody_knows_an_address(
     for name in [name for name in os.environ if name.startswith("OLVIDO_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("OLVIDO_CONFIG", str(tmp_path / "olvido.toml"))
-    running._checked_map(tmp_path)
+    starting._checked_map(tmp_path)
 
 
 def test_the_map_of_the_page_about_your_own_systems_is_right(
@@ -119,7 +119,7 @@ def test_the_map_of_the_page_about_your_own_systems_is_right(
     start, tables = [text for text in examples if "[sinks.blog" in text]  # the second is added to the first
     (project / "olvido.toml").write_text(f"{start}\n{tables}", encoding="utf-8")
     monkeypatch.setenv("BLOG_DSN", "postgresql://127.0.0.1/blog")
-    running._checked_map(project)
+    starting._checked_map(project)
 
 
 def test_with_another_olvido_toml_each_process_is_another_program(project: Path) -> None:
@@ -244,11 +244,11 @@ def test_a_process_that_ends_again_and_again_is_named_with_its_last_error(
         a_sleeper("processors"),
     )
     # There is no broker here: it is told by the group alone who reads.
-    monkeypatch.setattr(running, "_has_members", lambda _, group: group != "olvido.sink.blog")
-    monkeypatch.setattr(running, "READERS_S_MAX", 200.0)  # it is not waited for
+    monkeypatch.setattr(starting, "_has_members", lambda _, group: group != "olvido.sink.blog")
+    monkeypatch.setattr(starting, "READERS_S_MAX", 200.0)  # it is not waited for
     console = Console(file=io.StringIO(), width=200)
 
-    running.wait_for_readers(console, started)
+    starting.wait_for_readers(console, started)
 
     assert isinstance(console.file, io.StringIO)
     said = console.file.getvalue()
@@ -273,8 +273,8 @@ def test_a_process_that_ends_again_and_again_is_named_with_its_last_error(
 def test_the_last_error_of_a_log_is_found(tmp_path: Path, lines: list[str], error: str) -> None:
     log = tmp_path / "a.log"
     log.write_text("\n".join(lines), encoding="utf-8")
-    assert running.last_error(log) == error
+    assert starting.last_error(log) == error
 
 
 def test_a_process_that_has_no_log_has_no_error(tmp_path: Path) -> None:
-    assert running.last_error(tmp_path / "none.log") == ""
+    assert starting.last_error(tmp_path / "none.log") == ""
