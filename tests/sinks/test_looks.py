@@ -337,6 +337,39 @@ def test_an_emptied_row_that_is_filled_again_is_somebodys(in_postgres: Shop):
     assert results(shop.step()) == {}
 
 
+def test_of_a_person_with_very_many_emptied_rows_all_are_looked_at(
+    in_postgres: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    """In three statements, of which the last finds the row that hangs on an emptied one."""
+    monkeypatch.setattr(orphans, "KEYS_AT_ONCE", 500)
+    shop = in_postgres
+    tables = {
+        "customers": {
+            **TABLES["customers"],
+            **EMPTIED,
+            "restrict": {},
+            "lift_restriction": {},
+            "consent": {},
+        },
+        "tickets": {**TABLES["tickets"], "unlink": False},
+    }
+    shop.sink = shop.another(tables, people_max=1200)
+    shop.target.run("""
+        INSERT INTO customers (id, customer_no, created_at)
+        SELECT n, 'C-77', '2020-01-01' FROM generate_series(1001, 2200) AS n
+    """)
+    erasure = shop.boxes.erasure(customer_id="C-77", source_id=AN_ID)
+    assert shop.erase(erasure) == [Outcome.ANONYMISED]
+    shop.pass_time(HOUR)
+    assert results(shop.step()) == {}
+    shop.target.run("INSERT INTO tickets VALUES (1, 2200, 'person 77', 'once more')")
+    shop.pass_time(timedelta(days=1))
+    assert results(shop.step()) == {(AN_ID, 0): "undecided"}
+    shop.target.run("DELETE FROM tickets WHERE id = 1")
+    shop.pass_time(timedelta(days=7))
+    assert results(shop.step()) == {}
+
+
 def test_of_more_deleted_rows_than_keys_are_kept_nothing_is_decided(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ):

@@ -16,7 +16,8 @@ from olvido.sinks.tables.data_map import ErasureMethod
 from olvido.sinks.tables.engine import BY_KEY, Child, Reached, TableRows
 from olvido.sinks.tables.kept import DeletedKeys, KeptErasures
 
-KEYS_MAX = 1000  # of a person's rows in one table; of more nothing later can be said for certain
+KEYS_MAX = 100_000  # of a person's rows in one table; of more nothing later can be said for certain
+KEYS_AT_ONCE = 10_000  # in one statement
 
 
 class Way(NamedTuple):
@@ -81,7 +82,7 @@ def orphans(
         owners, reached = [n for n, _ in above[way.parent]], [one for _, one in above[way.parent]]
         children = [
             child
-            for child in target.rows.children_left(way.table, way.number, reached)
+            for child in _children_left(target, way, reached)
             if all(
                 key is None or (owners[child.place], parent.table, key) in known
                 for parent, key in zip(table.parents, child.parents, strict=True)
@@ -108,12 +109,26 @@ def _still_dealt_with(
     target: Target, name: str, found: Sequence[tuple[int, Reached]]
 ) -> Sequence[tuple[int, Reached]]:
     """The rows that are not there again, or are as an erasure leaves them."""
-    keys = [key for _, (key, _) in found]
-    if target.data_map.tables[name].erase is ErasureMethod.ANONYMISE:
-        emptied = target.rows.emptied(name, keys)
-        return [one for place, one in enumerate(found) if place in emptied]
-    there = target.rows.look_up(name, [(key, None) for key in keys])
-    return [one for place, one in enumerate(found) if place not in there]
+    anonymised = target.data_map.tables[name].erase is ErasureMethod.ANONYMISE
+    left: list[tuple[int, Reached]] = []
+    for start in range(0, len(found), KEYS_AT_ONCE):
+        part = found[start : start + KEYS_AT_ONCE]
+        keys = [key for _, (key, _) in part]
+        if anonymised:
+            emptied = target.rows.emptied(name, keys)
+            left += [one for place, one in enumerate(part) if place in emptied]
+        else:
+            there = target.rows.look_up(name, [(key, None) for key in keys])
+            left += [one for place, one in enumerate(part) if place not in there]
+    return left
+
+
+def _children_left(target: Target, way: _Loose, reached: Sequence[Reached]) -> Iterator[Child]:
+    """The rows that hang on these rows and are not as an erasure leaves them."""
+    for start in range(0, len(reached), KEYS_AT_ONCE):
+        part = reached[start : start + KEYS_AT_ONCE]
+        for child in target.rows.children_left(way.table, way.number, part):
+            yield child._replace(place=start + child.place)
 
 
 def _loose(target: Target) -> Iterator[_Loose]:
