@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from sinks.mysql_target import MySQLTarget
 from sinks.shop import a_customer, an_erasure
 from sinks.targets import make_sink
 
@@ -44,6 +45,15 @@ def test_the_server_is_given_both(server_target: Any) -> None:
         with sink._committed() as rows:
             given = rows.session.run(ASKED[kind])
     assert given == ([("3s", "4s")] if kind == "postgres" else [("3", "4.000000")])
+
+
+def test_a_connection_to_mariadb_waits_for_the_slowest_statement(mysql_target: MySQLTarget) -> None:
+    """Else the slow statement of one task is a server that does not answer, and stops the sink."""
+    with closing(make_sink("mysql", transaction_timeout_s=240)) as sink:
+        sink.install()
+        with sink._committed() as rows:
+            [(limit,)] = rows.session.run("SELECT @@max_statement_time")
+        assert sink._connection._read_timeout > limit
 
 
 def test_what_goes_on_for_too_long_is_rolled_back_and_parked(

@@ -15,6 +15,7 @@ from olvido.sinks.kinds.mysql_address import Address
 from olvido.sinks.tables.journal import queries
 
 SQL = "discovery_mysql"
+STATEMENT_TIMEOUT_S = 10  # as its query "limits" says
 _FAMILIES = {
     **dict.fromkeys(
         ("char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"), Family.TEXT
@@ -163,7 +164,7 @@ class MySQLReader:
     def _connected(self) -> "Connection[Any]":
         if self._connection is None or not self._connection.open:
             try:
-                conn = self._address.connect()
+                conn = self._address.connect(statement_timeout_s=STATEMENT_TIMEOUT_S)
             except (pymysql.Error, OSError) as error:
                 raise self._unavailable(error) from None
             with conn.cursor() as cur:

@@ -297,7 +297,7 @@ class MySQLSink(ChunkingTableSink):
 
     def _connected(self) -> "Connection[Any]":
         if self._connection is None or not self._connection.open:
-            conn = self._address.connect()
+            conn = self._address.connect(statement_timeout_s=self._time_limits.statement_timeout_s)
             with conn.cursor() as cur:
                 limits = {
                     "lock_timeout_s": ceil(self._time_limits.lock_timeout_s),  # in whole seconds there

@@ -2,6 +2,7 @@
 
 import ssl
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -9,7 +10,7 @@ import pymysql
 from pymysql.constants import CLIENT
 
 CONNECT_S = 5
-SILENCE_S_MAX = 60  # above every limit that the server is given: a dead link is noticed, not waited for
+SILENCE_S = 10  # beyond what a statement may take: a dead link is noticed, and no slow statement is one
 PORT = 3306
 FORM = "mysql://user:password@host:3306/database"
 
@@ -55,13 +56,17 @@ class Address:
             encrypted=bool(options),
         )
 
-    def connect(self) -> "pymysql.connections.Connection[Any]":
+    def connect(self, *, statement_timeout_s: float) -> "pymysql.connections.Connection[Any]":
         """A new connection, in no transaction. It speaks utf8mb4 and counts found rows, not changed ones.
+
+        Args:
+            statement_timeout_s: the limit that the server is given for each statement.
 
         Raises:
             pymysql.Error: the server does not answer, or refuses us.
             OSError: the file of certificates cannot be read.
         """
+        silence_s_max = ceil(statement_timeout_s) + SILENCE_S
         context = ssl.create_default_context(cafile=self.certificates) if self.encrypted else None
         return pymysql.connect(
             host=self.host,
@@ -74,8 +79,8 @@ class Address:
             # An UPDATE of a row that is already as it shall be has done it: the row counts.
             client_flag=CLIENT.FOUND_ROWS,
             connect_timeout=CONNECT_S,
-            read_timeout=SILENCE_S_MAX,
-            write_timeout=SILENCE_S_MAX,
+            read_timeout=silence_s_max,
+            write_timeout=silence_s_max,
             ssl=context,
             program_name="olvido",
         )
