@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from olvido.core.subject import IdentityKind
+from olvido.sinks.discovery.column_names import Personal
 from olvido.sinks.discovery.evidence import SeenTable
 from olvido.sinks.discovery.kinship import IDENTITIES
 from olvido.sinks.discovery.live import Family
-from olvido.sinks.discovery.names import Personal
 from olvido.sinks.discovery.proposal import Proposal, ProposedTable
 
 WIDTH = 79
