@@ -142,7 +142,7 @@ def test_the_wheel_has_every_file_that_is_not_python(wheel: Path):
         ["git", "ls-files", "--", "*/olvido/**"], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     data = {name.partition("/")[2] for name in tracked if not name.endswith(".py")}
-    assert {"olvido/schemas/avsc/task.avsc", "olvido/core/py.typed"} <= data
+    assert {"olvido/schemas/avsc/task.avsc", "olvido/core/py.typed", "olvido/core/law/gdpr.toml"} <= data
     assert data <= names_in(wheel)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from olvido.core.causes import Cause
+from olvido.core.law.regimes import Certainty, LawRule, Regime, RuleKind, load
 from olvido.core.lifecycle import FINAL_STATES, TABLE, RequestState, state_of
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.known import RIGHTS
@@ -215,6 +216,57 @@ def _transitions() -> Iterator[str]:
                 )
 
 
+def law() -> str:
+    """docs/law.md"""
+    regimes = load()
+    lines = [
+        "# What privacy laws ask for",
+        "",
+        NOTE.format(source="core/olvido/core/law/*.toml"),
+        "",
+        *_prose("""
+            **This is not legal advice**, and no lawyer has checked it. It is what the files in
+            [core/olvido/core/law](../core/olvido/core/law/regimes.py) hold: one TOML file a regime, read and
+            checked by one function. `sure` means: read, or read as a quotation, in the law or on an
+            official page. `likely` means: a good secondary source says so. **unsure** means: from memory,
+            or sources conflict; confirm it before you rely on it. `reviewed` is the day of the notes from
+            which the row was written, not of a lawyer's review.
+        """),
+        "",
+        *_prose("""
+            **No clock of Olvido is computed from these rows yet.** `olvido requests list --overdue` and the
+            metrics go by 30 days from the request, whatever its jurisdiction. Business days, holidays,
+            pauses and extensions are not counted anywhere.
+        """),
+    ]
+    for regime in regimes.values():
+        lines += ["", *_regime(regime, regimes[regime.builds_on].title if regime.builds_on else None)]
+    return _page(lines)
+
+
+def _regime(regime: Regime, below: str | None) -> Iterator[str]:
+    yield f"## {regime.title}"
+    yield ""
+    yield f"`{regime.code}`" + (f", beside `{regime.builds_on}` ({below})" if below else "")
+    yield ""
+    yield "| kind | length | rights | what | source | reviewed | certainty |"
+    yield "|---|---|---|---|---|---|---|"
+    for kind in RuleKind:
+        yield from (_rule(rule) for rule in regime.rules if rule.kind is kind)
+
+
+def _rule(rule: LawRule) -> str:
+    return _row(
+        rule.kind + (f": `{rule.ground}`" if rule.ground else ""),
+        f"{rule.length} {rule.unit.replace('_', ' ')}" if rule.length and rule.unit else "no number",
+        ", ".join(f"`{right}`" for right in rule.rights) or "all",
+        rule.text,
+        rule.source,
+        str(rule.reviewed_on),
+        "**unsure**" if rule.certainty is Certainty.UNSURE else rule.certainty,
+    )
+
+
 def command_line() -> str:
     """docs/reference/cli.md"""
     lines = [
@@ -332,6 +384,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/topics.md": topics,
     "docs/reference/dead-letters.md": dead_letters,
     "docs/reference/states.md": states,
+    "docs/law.md": law,
     "docs/reference/cli.md": command_line,
     "docs/reference/olvido.schema.json": lambda: as_text(deployment_schema(installed_sections())),
     "docs/states.svg": states_drawn.draw,
