@@ -126,6 +126,24 @@ def test_withdrawing_marketing_suppresses_and_keeps_the_account(chain):
     assert state == [("WITHDRAWN",)]
 
 
+def test_an_objection_that_is_taken_back_leaves_what_the_person_consented_to(chain):
+    [email] = chain.people("objecting", 1)
+    asked = {"identities": {"email": email}, "regions": ["cn"], "purposes": ["marketing"]}
+    allowed = "select marketing_allowed from customers where email = %s"
+    with chain.producer() as producer:
+        granted = producer.grant_consent(
+            identities={"email": email}, purpose="marketing", occurred_at=datetime.now(UTC)
+        )
+        chain.until(lambda: outcomes(chain, granted.id) == {"crm": "consent_applied"}, what="it", within_s=30)
+        objection = producer.request(right="OBJECT", **asked)
+        chain.until(lambda: state_of(chain, objection.id) == "fulfilled", what="the objection", within_s=30)
+        assert chain.sql("crm", allowed, (email,)) == [(False,)]
+        withdrawal = producer.request(right="WITHDRAW_OBJECTION", **asked)
+        chain.until(lambda: state_of(chain, withdrawal.id) == "fulfilled", what="its end", within_s=30)
+    assert outcomes(chain, withdrawal.id) == {"crm": "released"}
+    assert chain.sql("crm", allowed, (email,)) == [(True,)]
+
+
 def test_an_erasure_from_a_clock_ahead_has_the_brokers_time_for_its_fence(chain):
     """What Faust read is the time that the broker wrote, to the millisecond, and not the producer's."""
     [email] = chain.people("ahead", 1)
