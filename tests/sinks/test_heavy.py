@@ -208,7 +208,7 @@ def test_a_million_rows_of_one_person_are_erased(postgres_target: PostgresTarget
             FOR EACH STATEMENT EXECUTE FUNCTION slow();
     """)
     with closing(postgres_target.sink()) as sink:
-        sink._time_limits = TimeLimits(transaction_timeout_s=4)
+        sink._time_limits = TimeLimits(transaction_timeout_s=6)
         [receipt] = sink.apply([an_erasure(customer_id="C-1")])
     assert receipt.outcome is Outcome.ERASED
     assert receipt.counts == {"contacts.deleted": 1_000_000, "customers.deleted": 1}

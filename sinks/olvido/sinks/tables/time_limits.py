@@ -12,9 +12,9 @@ from olvido.core.errors import Refused
 from olvido.sinks.tables.limits import LimitedSection
 
 LOCK_TIMEOUT_S = 10.0
-TRANSACTION_TIMEOUT_S = 120.0
+TRANSACTION_TIMEOUT_S = 180.0  # three attempts of a batch are less than Kafka waits for the next poll
 LockTimeout = Annotated[float, Field(ge=0.1, le=300)]
-TransactionTimeout = Annotated[float, Field(ge=1, le=3600)]
+TransactionTimeout = Annotated[float, Field(ge=1, le=TRANSACTION_TIMEOUT_S)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,15 +26,16 @@ class TimeLimits:
 
     @property
     def statement_timeout_s(self) -> float:
-        """How long one statement may take. None begins in the second half of the transaction's time.
+        """How long one statement may take, COMMIT among them: a third of the transaction's time.
 
-        So the last one ends, and with it all locks, before the transaction has held any for too long.
+        None but COMMIT begins after the first third, so the last one ends within the second, and COMMIT,
+        which looks at what is deferred, within the last: no lock is held for longer.
         """
-        return self.transaction_timeout_s / 2
+        return self.transaction_timeout_s / 3
 
     def deadline(self, clock: Callable[[], float] = time.monotonic) -> "Deadline":
         """The end of a transaction that begins now."""
-        return Deadline(self, clock, clock() + self.transaction_timeout_s - self.statement_timeout_s)
+        return Deadline(self, clock, clock() + self.statement_timeout_s)
 
 
 @dataclass(frozen=True, slots=True)
