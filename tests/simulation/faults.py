@@ -12,6 +12,8 @@ RARE = (
     "processors: before commit end_publications",
     "processors: after commit end_publications",
     "commit delete_awaiting",
+    "commit insert_looks",
+    "commit hold_back",
     "ask the journal",
     LATE,
 )
