@@ -14,6 +14,7 @@ RARE = (
     "commit delete_awaiting",
     "commit insert_looks",
     "commit hold_back",
+    "before look again",
     "ask the journal",
     LATE,
 )
