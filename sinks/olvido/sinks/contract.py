@@ -7,6 +7,7 @@ point names a :class:`SinkFactory`, its name is the ``kind`` in olvido.toml.
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from olvido.core.canary_people import PlantedRow
@@ -14,6 +15,7 @@ from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
+from olvido.core.rights.names import Action
 from olvido.core.subject import Identity, IdentityKind
 from olvido.core.tasks import IdempotencyKey, Task
 
@@ -117,6 +119,39 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of the target. A repeat changes nothing."""
+        ...
+
+
+class Extent(StrEnum):
+    """How far a sink can do what one right asks."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+    NONE = "none"
+    UNKNOWN = "unknown"  # its kind does not say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capability:
+    """What a sink can do of one action, known before anybody asks."""
+
+    extent: Extent
+    why: str = ""  # a sentence on what is missing; empty where nothing is
+
+
+@runtime_checkable
+class Capable(Protocol):
+    """What a kind of sink has besides, if its section says what it can do. Nothing is asked of the target.
+
+    What has no capability for an action answers it with ``unsupported``.
+    """
+
+    def capabilities(self, settings: SinkSettings) -> Mapping[Action, Capability]:
+        """What a sink with this section can do of each action that a task may have.
+
+        Raises:
+            ConfigError: the section is wrong.
+        """
         ...
 
 

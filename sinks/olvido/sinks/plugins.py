@@ -1,10 +1,12 @@
 """The kinds of sink there are: entry points of the group ``olvido.sinks``, ours and others'."""
 
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from olvido.core.errors import ConfigError, did_you_mean
+from olvido.core.rights.names import Action
 from olvido.schemas.settings.deployment import FILE_NAME, Deployment
-from olvido.sinks.contract import Sink, SinkFactory, SinkSettings
+from olvido.sinks.contract import Capability, Capable, Sink, SinkFactory, SinkSettings
 from olvido.sinks.section import fault
 
 GROUP = "olvido.sinks"
@@ -28,13 +30,22 @@ def make_sink(kind: str, settings: SinkSettings) -> Sink:
     Raises:
         ConfigError: no such kind is installed, or the sink's section is wrong.
     """
-    kinds = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if kind not in kinds:
-        raise fault(
-            f"sinks.{settings.name}.kind",
-            f"no kind {kind!r} is installed{did_you_mean(kind, kinds)}",
-        )
-    return _factory(kinds[kind], settings)(settings)
+    return _factory(_entry(kind, settings.name), settings)(settings)
+
+
+def capabilities_of(deployment: Deployment, name: str) -> Mapping[Action, Capability]:
+    """What the sink that olvido.toml declares under a name can do, as far as its kind says.
+
+    No secret is read.
+
+    Raises:
+        ConfigError: its kind is not installed here, or its section is wrong.
+    """
+    entry = _entry(deployment.sinks[name].kind, name)
+    settings = settings_of(deployment, name)
+    # A factory is a method of the kind's class, as is what says what the kind can do.
+    kind = getattr(_factory(entry, settings), "__self__", None)
+    return kind.capabilities(settings) if isinstance(kind, Capable) else {}
 
 
 def settings_of(deployment: Deployment, name: str) -> SinkSettings:
@@ -47,6 +58,13 @@ def settings_of(deployment: Deployment, name: str) -> SinkSettings:
         purposes=section.purposes,
         own=section.own,
     )
+
+
+def _entry(kind: str, name: str) -> EntryPoint:
+    kinds = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if kind not in kinds:
+        raise fault(f"sinks.{name}.kind", f"no kind {kind!r} is installed{did_you_mean(kind, kinds)}")
+    return kinds[kind]
 
 
 def _factory(entry: EntryPoint, settings: SinkSettings) -> SinkFactory:

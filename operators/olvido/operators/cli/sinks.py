@@ -1,6 +1,6 @@
 """`olvido sinks …`: each system, and whether it holds what people decided."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     sinks = typer.Typer(help="Look at the systems that hold personal data.", no_args_is_help=True)
     sinks.command("list")(list_sinks)
+    sinks.command("capabilities")(capabilities)
     targets.register(sinks)
     verifying.register(sinks)
     app.add_typer(sinks, name="sinks")
@@ -36,6 +37,31 @@ def list_sinks(output: Form = Output.TABLE) -> None:
     more = ("kind", "region", "since", "looked_at") if console.width >= WIDTH_WITH_KINDS else ()
     found = [_row(one) for one in rows(deployment()) if one.kind]
     show(found, ("sink", *more, "standing", "open", "to_do"), output=output, empty="")
+
+
+def capabilities(
+    sink: Annotated[list[str] | None, typer.Argument(help="Some sinks; all if none is named.")] = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Show what each sink can do of what people may ask, by its section: nothing is asked of its target.
+
+    Examples:
+        olvido sinks capabilities
+        olvido sinks capabilities crm -o json
+    """
+    from olvido.operators.desk.capabilities import rows
+    from olvido.operators.settings import deployment
+
+    found = [
+        {
+            "sink": one.sink,
+            "action": one.action.value,
+            "extent": one.capability.extent.value,
+            "why": one.capability.why,
+        }
+        for one in rows(deployment(), sink or ())
+    ]
+    show(found, ("sink", "action", "extent", "why"), output=output, empty="")
 
 
 def command_for(operation: "OpenOperation") -> str:

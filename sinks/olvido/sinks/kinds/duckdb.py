@@ -27,12 +27,12 @@ from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.kinds.duckdb_catalogue import look, look_at_columns, one, quoted
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import fault, read_section
-from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
+from olvido.sinks.tables.data_map import Created, DataMap
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries, recalled
 from olvido.sinks.tables.journal_steps import missing_steps
-from olvido.sinks.tables.limits import LIMITS, ErasureLimits, LimitedSection
+from olvido.sinks.tables.limits import LIMITS, ErasureLimits, TableSection
 from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.shape import WRITTEN, Column, TypeFamily
@@ -49,10 +49,9 @@ _PASSING = (duckdb.OperationalError, duckdb.InternalError)
 _CHANGED = (duckdb.CatalogException, duckdb.BinderException)
 
 
-class _Section(LimitedSection):
+class _Section(TableSection):
     file: Secret
     look_again: LookAgain = LOOK_AGAIN
-    tables: UnreadTables = None
 
 
 class DuckDBSink(TableSink):

@@ -36,7 +36,7 @@ from olvido.sinks.kinds.mysql_catalogue import (
 )
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import fault, read_section
-from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
+from olvido.sinks.tables.data_map import Clock, Created, DataMap
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
@@ -70,7 +70,6 @@ class _Section(TimedSection):
     url: Secret
     look_again: LookAgain = LOOK_AGAIN
     chunk_rows: ChunkRows = CHUNK_ROWS
-    tables: UnreadTables = None
 
 
 class MySQLSink(ChunkingTableSink):

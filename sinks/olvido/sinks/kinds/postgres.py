@@ -25,7 +25,7 @@ from olvido.sinks.contract import Lineage, SinkSettings
 from olvido.sinks.kinds.postgres_catalogue import look, quoted
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import fault, read_section
-from olvido.sinks.tables.data_map import Created, DataMap, UnreadTables
+from olvido.sinks.tables.data_map import Created, DataMap
 from olvido.sinks.tables.dialect import GIVEN, ROW, Dialect
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
@@ -75,7 +75,6 @@ class _Section(TimedSection):
     dsn: Secret
     look_again: LookAgain = LOOK_AGAIN
     chunk_rows: ChunkRows = CHUNK_ROWS
-    tables: UnreadTables = None
 
 
 class PostgresSink(ChunkingTableSink):

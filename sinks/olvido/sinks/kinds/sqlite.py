@@ -24,7 +24,7 @@ from olvido.sinks.kinds.sqlite_catalogue import NOCASE, FileShape, look, quoted
 from olvido.sinks.kinds.sqlite_file import FILE_TIME_LIMITS, SQLiteFile
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import fault, read_section
-from olvido.sinks.tables.data_map import Clock, Created, DataMap, UnreadTables
+from olvido.sinks.tables.data_map import Clock, Created, DataMap
 from olvido.sinks.tables.dialect import GIVEN, ROW
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import queries
@@ -56,7 +56,6 @@ class _Section(TimedSection):
     chunk_rows: ChunkRows = CHUNK_ROWS
     lock_timeout_s: LockTimeout = FILE_TIME_LIMITS.lock_timeout_s
     transaction_timeout_s: TransactionTimeout = FILE_TIME_LIMITS.transaction_timeout_s
-    tables: UnreadTables = None
 
 
 class SQLiteSink(ChunkingTableSink):

@@ -1,19 +1,26 @@
 """A consent change: the later decision stands for each handle and purpose, and is marked in the rows."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 
 from olvido.core.consents import ConsentState, later
 from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.consent import Consent
 from olvido.core.tasks import Task
+from olvido.sinks.contract import Capability
+from olvido.sinks.rights.purposes import for_purposes
 from olvido.sinks.rights.target import Found, Target
 from olvido.sinks.rights.task_progress import PurposeMark, TaskProgress
+from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.engine import Mark
 
 
 class ConsentInTables:
     """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
+
+    def capability(self, data_map: DataMap, purposes: Collection[str]) -> Capability:
+        """See :meth:`olvido.sinks.rights.contract.RightInTables.capability`."""
+        return for_purposes(purposes, data_map.purposes.__contains__, "consent")
 
     def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Record the latest decision of each (handle, purpose), and see which tasks' decisions stand."""

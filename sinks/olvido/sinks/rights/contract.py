@@ -1,14 +1,20 @@
 """What a right is to a target that has tables: one class for each, one module for each class."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from olvido.sinks.contract import Capability
 from olvido.sinks.rights.target import Found, Target
 from olvido.sinks.rights.task_progress import TaskProgress
+from olvido.sinks.tables.data_map import DataMap
 
 
 class RightInTables(Protocol):
     """Does what one action asks, for all tasks of a batch that ask it, inside the batch's transaction."""
+
+    def capability(self, data_map: DataMap, purposes: Collection[str]) -> Capability:
+        """How far a data map lets it be done, where data is used for these purposes."""
+        ...
 
     def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Do what needs no row of a person: answer what is not covered, record what was decided.

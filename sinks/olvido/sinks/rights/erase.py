@@ -1,18 +1,19 @@
 """Erasure: rows are deleted, anonymised or retained as the data map says, and what was done is counted."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import lru_cache
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
 from olvido.core.outcomes import Outcome
-from olvido.sinks.contract import OpenedTask
+from olvido.sinks.contract import Capability, Extent, OpenedTask
 from olvido.sinks.rights.orphans import KEYS_MAX, may_be_left, orphans, recall_keys
-from olvido.sinks.rights.target import HELD, JOINT, KEPT, Found, Target
+from olvido.sinks.rights.purposes import FULL
+from olvido.sinks.rights.target import HELD, JOINT, KEPT, Found, Target, listed
 from olvido.sinks.rights.task_progress import TaskProgress
-from olvido.sinks.tables.data_map import ErasureMethod, Table
+from olvido.sinks.tables.data_map import DataMap, ErasureMethod, Table
 from olvido.sinks.tables.engine import BY_KEY, Reached
 from olvido.sinks.tables.journal import row_key
 from olvido.sinks.tables.ownership import Judgement, Key, Row
@@ -27,6 +28,11 @@ _OUTCOMES = (  # of a task that came to several, the first of these
 
 class EraseInTables:
     """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
+
+    def capability(self, data_map: DataMap, purposes: Collection[str]) -> Capability:
+        """See :meth:`olvido.sinks.rights.contract.RightInTables.capability`."""
+        kept = [name for name, table in data_map.tables.items() if table.ground]
+        return Capability(extent=Extent.PARTIAL, why=f"rows of {listed(kept)} are kept") if kept else FULL
 
     def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Nothing: every data map says of each table what an erasure does."""

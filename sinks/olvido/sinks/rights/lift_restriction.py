@@ -1,18 +1,27 @@
 """The end of a restriction: the columns that it set say that the row may be used again."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from olvido.core.objections import EVERY_USE
 from olvido.core.outcomes import Outcome
+from olvido.sinks.contract import Capability, Extent
 from olvido.sinks.rights.objections import TakenBack, take_back
+from olvido.sinks.rights.purposes import FULL
 from olvido.sinks.rights.restrict import set_in_rows
 from olvido.sinks.rights.target import KEPT, Found, Target
 from olvido.sinks.rights.task_progress import TaskProgress
 from olvido.sinks.rights.withdraw_objection import OTHERS
+from olvido.sinks.tables.data_map import DataMap
 
 
 class LiftRestrictionInTables:
     """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
+
+    def capability(self, data_map: DataMap, purposes: Collection[str]) -> Capability:
+        """See :meth:`olvido.sinks.rights.contract.RightInTables.capability`."""
+        if data_map.lifts_restrictions:
+            return FULL
+        return Capability(extent=Extent.NONE, why="no table has lift_restriction")
 
     def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Record which restrictions are lifted: those that this target has set, and no others."""

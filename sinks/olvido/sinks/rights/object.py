@@ -1,13 +1,16 @@
 """Objection: recorded for each handle, so that no later grant undoes it, and marked in the rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from olvido.core.objections import ObjectionState
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.object import Object
+from olvido.sinks.contract import Capability
 from olvido.sinks.rights.objections import latest, pairs_of, stated
+from olvido.sinks.rights.purposes import for_purposes
 from olvido.sinks.rights.target import Found, Target, listed
 from olvido.sinks.rights.task_progress import PurposeMark, TaskProgress
+from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.engine import Mark
 
 WITHDRAWN = "a later withdrawal of it is known"
@@ -15,6 +18,10 @@ WITHDRAWN = "a later withdrawal of it is known"
 
 class ObjectInTables:
     """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
+
+    def capability(self, data_map: DataMap, purposes: Collection[str]) -> Capability:
+        """See :meth:`olvido.sinks.rights.contract.RightInTables.capability`."""
+        return for_purposes(purposes, data_map.objects_to, "objection")
 
     def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Record the objections against purposes that some table covers; the latest of each stands."""

@@ -1,17 +1,23 @@
 """Restriction: columns that the data map names say that a row is not to be used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from olvido.core.objections import EVERY_USE
 from olvido.core.outcomes import Outcome
+from olvido.sinks.contract import Capability, Extent
 from olvido.sinks.rights.objections import latest, pairs_of, stated
+from olvido.sinks.rights.purposes import FULL
 from olvido.sinks.rights.target import KEPT, Found, Target
 from olvido.sinks.rights.task_progress import TaskProgress
-from olvido.sinks.tables.data_map import Scalar
+from olvido.sinks.tables.data_map import DataMap, Scalar
 
 
 class RestrictInTables:
     """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
+
+    def capability(self, data_map: DataMap, purposes: Collection[str]) -> Capability:
+        """See :meth:`olvido.sinks.rights.contract.RightInTables.capability`."""
+        return FULL if data_map.restricts else Capability(extent=Extent.NONE, why="no table has restrict")
 
     def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Record the restrictions; the latest stands. A map without ``restrict`` restricts nobody.

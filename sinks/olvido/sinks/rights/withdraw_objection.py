@@ -1,12 +1,15 @@
 """The withdrawal of an objection: rows that it marked follow the person's consent again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.withdraw_objection import WithdrawObjection
+from olvido.sinks.contract import Capability
 from olvido.sinks.rights.objections import TakenBack, take_back
+from olvido.sinks.rights.purposes import for_purposes
 from olvido.sinks.rights.target import Found, Target, listed
 from olvido.sinks.rights.task_progress import PurposeMark, TaskProgress
+from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.engine import Mark
 
 OTHERS = "it was asked for by other identities as well; ask with all of them"
@@ -14,6 +17,10 @@ OTHERS = "it was asked for by other identities as well; ask with all of them"
 
 class WithdrawObjectionInTables:
     """Keeps :class:`olvido.sinks.rights.contract.RightInTables`."""
+
+    def capability(self, data_map: DataMap, purposes: Collection[str]) -> Capability:
+        """See :meth:`olvido.sinks.rights.contract.RightInTables.capability`."""
+        return for_purposes(purposes, data_map.withdraws_objections_to, "withdraw_objection")
 
     def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Record which objections are taken back; the rows are marked with those of the batch."""

@@ -17,7 +17,7 @@ from olvido.core.errors import Refused
 from olvido.sinks.contract import RefusedTogether
 from olvido.sinks.rights.task_progress import TaskProgress
 from olvido.sinks.section import SectionPart
-from olvido.sinks.tables.data_map import ErasureMethod
+from olvido.sinks.tables.data_map import ErasureMethod, UnreadTables
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.ownership import Judgement
 
@@ -136,8 +136,10 @@ def _above(field: str, reason: str) -> Refused:
 LIMITS = ErasureLimits()
 
 
-class LimitedSection(SectionPart):
-    """The part of a section that limits erasures."""
+class TableSection(SectionPart):
+    """The part of a section that every kind with tables has: its data map, and the limits of erasures."""
+
+    tables: UnreadTables = None
 
     rows_max: Annotated[int, Field(ge=1, le=ROWS_MAX_MOST)] | None = None
     people_max: Annotated[int, Field(ge=1, le=ROWS_MAX_MOST)] = PEOPLE_MAX

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import Field
 
@@ -19,7 +19,15 @@ from olvido.core.looks import LaterLook
 from olvido.core.receipts import Receipt
 from olvido.core.rights.names import Action
 from olvido.core.tasks import IdempotencyKey, Task
-from olvido.sinks.contract import OpenedTask, Reapplied, Rehearsal, SinkSettings, StandingPeople, Swept
+from olvido.sinks.contract import (
+    Capability,
+    OpenedTask,
+    Reapplied,
+    Rehearsal,
+    SinkSettings,
+    StandingPeople,
+    Swept,
+)
 from olvido.sinks.looks import LookTransaction, to_keep
 from olvido.sinks.reapplying import (
     REAPPLIED_MAX,
@@ -28,13 +36,16 @@ from olvido.sinks.reapplying import (
     erased_handles,
 )
 from olvido.sinks.rights.erase import before_chunks, erase_chunk
+from olvido.sinks.rights.in_tables import IN_TABLES
 from olvido.sinks.rights.target import Target
+from olvido.sinks.section import read_section
 from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.engine import TableRows
 from olvido.sinks.tables.journal import recalled
 from olvido.sinks.tables.kept import KeptErasures
 from olvido.sinks.tables.kept_decisions import KeptDecisions
-from olvido.sinks.tables.limits import LIMITS, ErasureLimits, taken
+from olvido.sinks.tables.limits import LIMITS, ErasureLimits, TableSection, taken
+from olvido.sinks.tables.map_rules import read_data_map
 from olvido.sinks.tables.planting import plant, standing
 from olvido.sinks.tables.recipe import carry_out
 from olvido.sinks.tables.statements import Statements
@@ -54,6 +65,8 @@ Publish = Callable[[LaterLook], None]
 class TableSink(ABC):
     """A database with tables, a data map over them, and its later looks."""
 
+    section: ClassVar[type[TableSection]]  # what its part of olvido.toml holds
+
     def __init__(
         self,
         settings: SinkSettings,
@@ -67,6 +80,16 @@ class TableSink(ABC):
         self._look_again = look_again
         self._limits = limits
         self._statements: Statements | None = None  # None: the tables must be looked at first
+
+    @classmethod
+    def capabilities(cls, settings: SinkSettings) -> Mapping[Action, Capability]:
+        """See :meth:`olvido.sinks.contract.Capable.capabilities`."""
+        data_map = read_data_map(settings, read_section(cls.section, settings).tables)
+        return {
+            action: in_tables.capability(data_map, settings.purposes)
+            for action, in_tables in IN_TABLES.items()
+            if action is not Action.UNKNOWN
+        }
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._settings.name})"

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from olvido.core.causes import Cause
 from olvido.core.errors import Refused
-from olvido.sinks.tables.limits import LimitedSection
+from olvido.sinks.tables.limits import TableSection
 
 LOCK_TIMEOUT_S = 10.0
 TRANSACTION_TIMEOUT_S = 180.0  # three attempts of a batch are less than Kafka waits for the next poll
@@ -60,7 +60,7 @@ class Deadline:
 TIME_LIMITS = TimeLimits()
 
 
-class TimedSection(LimitedSection):
+class TimedSection(TableSection):
     """The part of a section that limits waiting: of a database that others use at the same time."""
 
     lock_timeout_s: LockTimeout = LOCK_TIMEOUT_S
