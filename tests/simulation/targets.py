@@ -352,7 +352,9 @@ class SinkTwin:
     def _commit(self, key: IdempotencyKey, change: _Change) -> None:
         target, receipt = self.target, change.receipt
         target.journal[key] = receipt
-        if receipt.action is Action.ERASE and receipt.outcome in VERIFIABLE and target.look_again:
+        # Of a task that is asked for again the newest generation is looked at, whichever is done last.
+        newest = all(task_id != key[0] or generation <= key[1] for task_id, generation in target.journal)
+        if receipt.action is Action.ERASE and receipt.outcome in VERIFIABLE and target.look_again and newest:
             target.kept[key[0]] = Kept(change.task, receipt.applied_at)
         left = [
             row.number for row in target.matching(change.identities)
