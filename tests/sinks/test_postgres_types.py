@@ -8,7 +8,7 @@ from typing import Any
 import psycopg2
 import pytest
 from emptied import database
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sinks.shop import an_erasure
 from sinks.shop import settings as sink_settings
@@ -173,6 +173,7 @@ def test_a_type_that_cannot_be_compared_for_certain_is_refused(dsn: str, key_typ
         a_sink(dsn)
 
 
+@example(name_type="bpchar", asked="C ")
 @given(
     name_type=st.sampled_from([name for name in TYPES if name != "citext"]),
     asked=st.text(alphabet="C-8 cA0", min_size=1, max_size=8) | st.integers(-9, 9).map(str),
@@ -186,6 +187,9 @@ def test_a_value_that_nobody_has_erases_nobody(dsn: str, name_type: str, asked: 
     sink.close()
     gone = before - names(dsn)
     whole = str(int(asked)) if "int" in name_type and re.fullmatch(r"-?[0-9]+", asked) else asked
+    if "char(" in name_type or name_type == "bpchar":
+        # Blanks at the end are no part of a value of these types: what is asked is the value without them.
+        whole = whole if name_type.startswith("varchar") else whole.rstrip(" ")
     assert gone <= {whole}
 
 
