@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from olvido.schemas.settings.deployment import NAME, Deployment, SinkSection
-from olvido.sinks.plugins import GROUP
+from olvido.sinks.plugins import GROUP, class_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE = "#/$defs/"
@@ -29,7 +29,7 @@ def installed_sections() -> Mapping[str, type[BaseModel]]:
             factory = entry.load()
         except ImportError:
             continue
-        section = getattr(getattr(factory, "__self__", None), "section", None)
+        section = getattr(class_of(factory), "section", None)
         if section is not None:
             found[entry.name] = section
     return found

@@ -43,8 +43,7 @@ def capabilities_of(deployment: Deployment, name: str) -> Mapping[Action, Capabi
     """
     entry = _entry(deployment.sinks[name].kind, name)
     settings = settings_of(deployment, name)
-    # A factory is a method of the kind's class, as is what says what the kind can do.
-    kind = getattr(_factory(entry, settings), "__self__", None)
+    kind = class_of(_factory(entry, settings))
     return kind.capabilities(settings) if isinstance(kind, Capable) else {}
 
 
@@ -58,6 +57,11 @@ def settings_of(deployment: Deployment, name: str) -> SinkSettings:
         purposes=section.purposes,
         own=section.own,
     )
+
+
+def class_of(factory: object) -> object | None:
+    """The class of a kind, where its factory is a method of one: it knows what needs no sink."""
+    return getattr(factory, "__self__", None)
 
 
 def _entry(kind: str, name: str) -> EntryPoint:

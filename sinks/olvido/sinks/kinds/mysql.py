@@ -136,9 +136,7 @@ class MySQLSink(ChunkingTableSink):
                 # Killed before its COMMIT: nothing was done. Killed after it: all was done and is remembered
                 # (of a chunk: counted), and what comes again is answered from the journal.
                 with self._transaction(commit=True) as cur:
-                    return act(
-                        TableRows(_MySQLSession(cur, self._time_limits.deadline()), statements, limit=limit)
-                    )
+                    return act(TableRows(self._session(cur), statements, limit=limit))
             except (pymysql.Error, OSError) as error:
                 # Somebody changed the same rows meanwhile. Nothing is done yet: look again.
                 if _number(error) not in _CONFLICTS or attempt == ATTEMPTS_MAX:
@@ -160,7 +158,7 @@ class MySQLSink(ChunkingTableSink):
             statements = self._statements or self._prepare()
             try:
                 with self._transaction(commit=True) as cur:
-                    yield TableRows(_MySQLSession(cur, self._time_limits.deadline()), statements)
+                    yield TableRows(self._session(cur), statements)
             finally:
                 self._let_others_look()
 
@@ -185,7 +183,7 @@ class MySQLSink(ChunkingTableSink):
             try:
                 self._make_temporary(cur, missing)
                 statements = self._statements or self._look(cur)
-                return act(TableRows(_MySQLSession(cur, self._time_limits.deadline()), statements))
+                return act(TableRows(self._session(cur), statements))
             finally:
                 if missing:
                     self.close()  # they go with the connection
@@ -293,6 +291,9 @@ class MySQLSink(ChunkingTableSink):
                     conn.rollback()
                 except pymysql.Error:
                     self.close()
+
+    def _session(self, cur: Cursor) -> "_MySQLSession":
+        return _MySQLSession(cur, self._time_limits.deadline())
 
     def _connected(self) -> "Connection[Any]":
         if self._connection is None or not self._connection.open:
