@@ -262,19 +262,20 @@ def test_with_a_row_that_hangs_on_a_deleted_one_goes_what_hangs_on_it(in_postgre
     assert shop.target.rows("calls") == [(2, 3)]
 
 
-EMPTIED = {"erase": "anonymise", "null": ["customer_no", "email", "phone"]}
+EMPTIED = {
+    **TABLES["customers"],
+    "erase": "anonymise",
+    "null": ["customer_no", "email", "phone"],
+    "restrict": {},
+    "lift_restriction": {},
+    "consent": {},
+}
 
 
 def test_an_old_row_that_hangs_on_an_emptied_one_is_found_and_erased(shop: Shop):
     """The customer names nobody any more, so nothing led to an enquiry that was put in meanwhile."""
     tables = {
-        "customers": {
-            **TABLES["customers"],
-            **EMPTIED,
-            "restrict": {},
-            "lift_restriction": {},
-            "consent": {},
-        },
+        "customers": EMPTIED,
         "enquiries": {"parent": CHILD_OF_CUSTOMER, "created": "received_at", "erase": "delete"},
     }
     shop.sink = shop.another(tables)
@@ -294,13 +295,7 @@ def test_what_bears_no_instant_under_an_emptied_row_is_not_decided(in_postgres: 
     """Somebody may live on with it. What the erasure has emptied there itself is no finding."""
     shop = in_postgres
     tables = {
-        "customers": {
-            **TABLES["customers"],
-            **EMPTIED,
-            "restrict": {},
-            "lift_restriction": {},
-            "consent": {},
-        },
+        "customers": EMPTIED,
         "tickets": {**TABLES["tickets"], "unlink": False},
     }
     shop.sink = shop.another(tables)
@@ -320,13 +315,7 @@ def test_what_bears_no_instant_under_an_emptied_row_is_not_decided(in_postgres: 
 def test_an_emptied_row_that_is_filled_again_is_somebodys(in_postgres: Shop):
     shop = in_postgres
     tables = {
-        "customers": {
-            **TABLES["customers"],
-            **EMPTIED,
-            "restrict": {},
-            "lift_restriction": {},
-            "consent": {},
-        },
+        "customers": EMPTIED,
         "tickets": TABLES["tickets"],
     }
     shop.sink = shop.another(tables)
@@ -344,13 +333,7 @@ def test_of_a_person_with_very_many_emptied_rows_all_are_looked_at(
     monkeypatch.setattr(orphans, "KEYS_AT_ONCE", 500)
     shop = in_postgres
     tables = {
-        "customers": {
-            **TABLES["customers"],
-            **EMPTIED,
-            "restrict": {},
-            "lift_restriction": {},
-            "consent": {},
-        },
+        "customers": EMPTIED,
         "tickets": {**TABLES["tickets"], "unlink": False},
     }
     shop.sink = shop.another(tables, people_max=1200)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sinks.deciding import ANA, Shop
 from sinks.shop import ASKED_AT, LATER, TABLES, a_consent, a_customer, a_task, an_objection, identities
 from sinks.targets import make_sink
-from sinks.test_reapplying import ANA, Shop
 
 from olvido.core.errors import ConfigError
 from olvido.core.events import Decision
