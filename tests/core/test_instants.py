@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from values import CATALOGUE, NOW, a_change, an_erasure
 
-from olvido.core.consents import later, states_of
+from olvido.core.consents import states_of
 from olvido.core.errors import Refused
 from olvido.core.events import ConsentChange, Decision, check_instant
 from olvido.core.instants import InstantLimits, effective_at, is_late
 from olvido.core.plan import check_request, plan_tasks
+from olvido.core.standing import later
 
 MINUTE = timedelta(minutes=1)
 GRANTED, WITHDRAWN = Decision.GRANTED, Decision.WITHDRAWN

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure
 
-from olvido.core.consents import later, order_key, states_of
+from olvido.core.consents import order_key, states_of
 from olvido.core.events import Decision
 from olvido.core.lifecycle import FINAL_STATES, RequestState, state_of
 from olvido.core.outcomes import Outcome
 from olvido.core.plan import plan_tasks
 from olvido.core.receipts import receipt_for, stands
 from olvido.core.rights.names import Right
+from olvido.core.standing import later
 from olvido.core.tasks import DELAY_MAX, delay_after
 
 changes = st.builds(

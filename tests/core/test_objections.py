@@ -8,7 +8,8 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olvido.core.objections import ObjectionState, later
+from olvido.core.objections import ObjectionState
+from olvido.core.standing import later
 
 BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
 STATES = st.lists(

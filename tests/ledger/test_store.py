@@ -10,12 +10,13 @@ from key_files import UNSIGNED
 from values import CATALOGUE, NOW, a_change, a_receipt, an_erasure, an_id, read
 
 from olvido.core.causes import Cause
-from olvido.core.consents import later, states_of
+from olvido.core.consents import states_of
 from olvido.core.errors import ConfigError, Unavailable
 from olvido.core.events import Decision
 from olvido.core.offsets import OffsetRange
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import receipt_for, stands
+from olvido.core.standing import later
 from olvido.ledger import schema
 from olvido.ledger.connection import Database, Overtaken
 from olvido.ledger.handled_offsets import ranges_of

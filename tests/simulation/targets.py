@@ -14,7 +14,7 @@ from uuid import UUID
 from simulation.process import Process
 
 from olvido.core.causes import Cause
-from olvido.core.consents import ConsentState, later
+from olvido.core.consents import ConsentState
 from olvido.core.errors import Refused, Unavailable
 from olvido.core.events import Decision
 from olvido.core.looks import VERIFIABLE, LaterLook, LookResult, NotVerified, look_of
@@ -24,6 +24,7 @@ from olvido.core.rights.consent import Consent
 from olvido.core.rights.erase import Erase
 from olvido.core.rights.names import Action
 from olvido.core.rights.object import Object
+from olvido.core.standing import later
 from olvido.core.subject import Identity
 from olvido.core.tasks import IdempotencyKey, Task
 from olvido.schemas.privacy.opening import Forgotten

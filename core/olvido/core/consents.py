@@ -25,6 +25,11 @@ class ConsentState:
     event_id: UUID
     policy_version: str
 
+    @property
+    def order(self) -> tuple[datetime, int, str]:
+        """Its place in the order."""
+        return order_key(self.occurred_at, self.decision, self.event_id)
+
 
 def order_key(occurred_at: datetime, decision: Decision, event_id: UUID) -> tuple[datetime, int, str]:
     """The place of a change in the order, by its effective instant; the greater is the later decision.
@@ -47,9 +52,3 @@ def states_of(change: ConsentChange) -> tuple[ConsentState, ...]:
         )
         for handle in change.handles
     )
-
-
-def later(one: ConsentState, other: ConsentState) -> ConsentState:
-    """The later decision of two about the same (handle, purpose)."""
-    assert (one.handle, one.purpose) == (other.handle, other.purpose)
-    return max(one, other, key=lambda s: order_key(s.occurred_at, s.decision, s.event_id))

@@ -28,9 +28,3 @@ class ObjectionState:
     def order(self) -> tuple[datetime, bool, str]:
         """Its place; the greatest stands, and in one instant the objection: the protective side wins."""
         return (self.occurred_at, not self.released, str(self.request_id))
-
-
-def later(one: ObjectionState, other: ObjectionState) -> ObjectionState:
-    """The later of two about the same (handle, purpose)."""
-    assert (one.handle, one.purpose) == (other.handle, other.purpose)
-    return max(one, other, key=lambda state: state.order)

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from olvido.broker.reading import Read
 from olvido.core.catalogue import Catalogue
-from olvido.core.consents import ConsentState, later, states_of
+from olvido.core.consents import ConsentState, states_of
 from olvido.core.events import ConsentChange
 from olvido.core.instants import InstantLimits, is_late
 from olvido.core.plan import check_consent, plan_tasks
+from olvido.core.standing import later
 from olvido.core.tasks import Task
 from olvido.ledger.rows import ConsentKey, ConsentRow, KnownChange
 from olvido.processors.sources import New, Planned, recognise, sent

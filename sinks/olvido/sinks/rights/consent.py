@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 
-from olvido.core.consents import ConsentState, later
+from olvido.core.consents import ConsentState
 from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.consent import Consent
+from olvido.core.standing import latest
 from olvido.core.tasks import Task
 from olvido.sinks.contract import Capability
 from olvido.sinks.rights.purposes import for_purposes
@@ -25,15 +26,11 @@ class ConsentInTables:
     def begin(self, tasks: Sequence[TaskProgress], target: Target) -> None:
         """Record the latest decision of each (handle, purpose), and see which tasks' decisions stand."""
         covered = [task for task in tasks if _is_covered(task, target)]
-        latest: dict[tuple[str, str], ConsentState] = {}
-        for task in covered:
-            for state in _states(task.task):
-                known = latest.setdefault((state.handle, state.purpose), state)
-                latest[state.handle, state.purpose] = later(known, state)
         if not covered:
             return
-        standing = target.rows.save_states([latest[pair] for pair in sorted(latest)])
-        objected = target.rows.journal.objected(sorted(latest))
+        states = latest(state for task in covered for state in _states(task.task))
+        standing = target.rows.save_states([*states.values()])
+        objected = target.rows.journal.objected([*states])
         for task in covered:
             _decide(task, standing, objected)
 
@@ -90,8 +87,7 @@ def _decide(
 
 
 def _mark(state: ConsentState) -> PurposeMark:
-    which = Mark.WITHDRAWN if state.decision is Decision.WITHDRAWN else Mark.GRANTED
-    return PurposeMark(state.purpose, which, state.occurred_at, state.event_id)
+    return PurposeMark(state.purpose, Mark.of(state.decision), state.occurred_at, state.event_id)
 
 
 def _states(task: Task) -> Iterator[ConsentState]:

@@ -5,12 +5,11 @@ from collections.abc import Collection, Sequence
 from olvido.core.objections import EVERY_USE
 from olvido.core.outcomes import Outcome
 from olvido.sinks.contract import Capability, Extent
-from olvido.sinks.rights.objections import TakenBack, take_back
+from olvido.sinks.rights.objections import OTHERS, TakenBack, take_back
 from olvido.sinks.rights.purposes import FULL
 from olvido.sinks.rights.restrict import set_in_rows
 from olvido.sinks.rights.target import KEPT, Found, Target
 from olvido.sinks.rights.task_progress import TaskProgress
-from olvido.sinks.rights.withdraw_objection import OTHERS
 from olvido.sinks.tables.data_map import DataMap
 
 

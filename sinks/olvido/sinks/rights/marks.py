@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from olvido.core.consents import order_key
-from olvido.core.events import Decision
 from olvido.core.outcomes import Outcome
 from olvido.sinks.rights.target import KEPT, Found, Target
 from olvido.sinks.rights.task_progress import TaskProgress
@@ -89,8 +87,8 @@ def _release(
             if (state := consents.get((handle.value, each.purpose))) is not None
         ]
         if decided:
-            state = max(decided, key=lambda one: order_key(one.occurred_at, one.decision, one.event_id))
-            which = Mark.WITHDRAWN if state.decision is Decision.WITHDRAWN else Mark.GRANTED
+            state = max(decided, key=lambda one: one.order)
+            which = Mark.of(state.decision)
             follow.append(replace(each, mark=which, occurred_at=state.occurred_at, event_id=state.event_id))
     return follow
 

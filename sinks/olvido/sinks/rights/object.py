@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from olvido.core.objections import ObjectionState
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.object import Object
+from olvido.core.standing import latest
 from olvido.sinks.contract import Capability
-from olvido.sinks.rights.objections import latest, pairs_of, stated
+from olvido.sinks.rights.objections import pairs_of, stated
 from olvido.sinks.rights.purposes import for_purposes
 from olvido.sinks.rights.target import Found, Target, listed
 from olvido.sinks.rights.task_progress import PurposeMark, TaskProgress
@@ -27,7 +28,7 @@ class ObjectInTables:
         """Record the objections against purposes that some table covers; the latest of each stands."""
         covered = {task.n: _covered(task, target) for task in tasks}
         states = latest(state for task in tasks for state in stated(task, covered[task.n], released=False))
-        standing = target.rows.journal.save_objections(states)
+        standing = target.rows.journal.save_objections([*states.values()])
         for task in tasks:
             _mark(task, covered[task.n], standing)
 

@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 
-from olvido.core.objections import ObjectionState, later
+from olvido.core.objections import ObjectionState
+from olvido.core.standing import latest
 from olvido.sinks.rights.target import Target
 from olvido.sinks.rights.task_progress import TaskProgress
+
+OTHERS = "it was asked for by other identities as well; ask with all of them"
 
 
 class TakenBack(Enum):
@@ -34,15 +37,6 @@ def stated(task: TaskProgress, purposes: Iterable[str], *, released: bool) -> It
         )
 
 
-def latest(states: Iterable[ObjectionState]) -> list[ObjectionState]:
-    """The latest of each (handle, purpose), in their order."""
-    found: dict[tuple[str, str], ObjectionState] = {}
-    for state in states:
-        pair = (state.handle, state.purpose)
-        found[pair] = later(found.get(pair, state), state)
-    return [found[pair] for pair in sorted(found)]
-
-
 def take_back(
     asked: Sequence[tuple[TaskProgress, Sequence[str]]], target: Target
 ) -> Mapping[tuple[int, str], TakenBack]:
@@ -66,7 +60,7 @@ def take_back(
         for state in stated(task, [purpose], released=True)
     ]
     if recorded:
-        journal.save_objections(latest(recorded))
+        journal.save_objections([*latest(recorded).values()])
     return came
 
 

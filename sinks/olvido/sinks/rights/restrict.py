@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 from olvido.core.objections import EVERY_USE
 from olvido.core.outcomes import Outcome
+from olvido.core.standing import latest
 from olvido.sinks.contract import Capability, Extent
-from olvido.sinks.rights.objections import latest, pairs_of, stated
+from olvido.sinks.rights.objections import pairs_of, stated
 from olvido.sinks.rights.purposes import FULL
 from olvido.sinks.rights.target import KEPT, Found, Target
 from olvido.sinks.rights.task_progress import TaskProgress
@@ -29,7 +30,7 @@ class RestrictInTables:
                 task.close(Outcome.UNSUPPORTED, "not covered: no table has restrict")
             return
         states = latest(state for task in tasks for state in stated(task, [EVERY_USE], released=False))
-        standing = target.rows.journal.save_objections(states)
+        standing = target.rows.journal.save_objections([*states.values()])
         for task in tasks:
             if all(standing[pair].released for pair in pairs_of(task, [EVERY_USE])):
                 task.close(Outcome.SUPERSEDED, "it was lifted later")

@@ -5,14 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.withdraw_objection import WithdrawObjection
 from olvido.sinks.contract import Capability
-from olvido.sinks.rights.objections import TakenBack, take_back
+from olvido.sinks.rights.objections import OTHERS, TakenBack, take_back
 from olvido.sinks.rights.purposes import for_purposes
 from olvido.sinks.rights.target import Found, Target, listed
 from olvido.sinks.rights.task_progress import PurposeMark, TaskProgress
 from olvido.sinks.tables.data_map import DataMap
 from olvido.sinks.tables.engine import Mark
-
-OTHERS = "it was asked for by other identities as well; ask with all of them"
 
 
 class WithdrawObjectionInTables:

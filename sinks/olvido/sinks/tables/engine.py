@@ -18,6 +18,7 @@ from uuid import UUID
 from olvido.core.causes import Cause
 from olvido.core.consents import ConsentState
 from olvido.core.errors import Refused
+from olvido.core.events import Decision
 from olvido.core.subject import Identity, IdentityKind
 from olvido.core.tasks import IdempotencyKey
 from olvido.sinks import forms
@@ -68,6 +69,11 @@ class Mark(IntEnum):
     GRANTED = 0
     WITHDRAWN = 1
     OBJECTED = 2  # stands above all, whenever it was
+
+    @classmethod
+    def of(cls, decision: Decision) -> "Mark":
+        """What a consent change marks rows with."""
+        return cls.WITHDRAWN if decision is Decision.WITHDRAWN else cls.GRANTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,20 +11,21 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from olvido.core.consents import ConsentState, later
+from olvido.core.consents import ConsentState
 from olvido.core.events import Decision
 from olvido.core.objections import ObjectionState
-from olvido.core.objections import later as later_objection
 from olvido.core.outcomes import Outcome
 from olvido.core.receipts import Receipt, receipt_for
 from olvido.core.sql import statements
+from olvido.core.standing import PurposeState, later
 from olvido.core.tasks import IdempotencyKey, Task
 from olvido.sinks.tables.dialect import Session
 from olvido.sinks.tables.ownership import Key
 
+S = TypeVar("S", bound=PurposeState)
 OBJECTED = 2  # the rank that stands above all others, whenever it was
 
 
@@ -152,11 +153,7 @@ class Journal:
     def save_states(self, states: Sequence[ConsentState]) -> Mapping[tuple[str, str], ConsentState]:
         """Keep the later decision of each (handle, purpose); what now stands for each of them."""
         known = self.states([(state.handle, state.purpose) for state in states])
-        standing = {
-            (state.handle, state.purpose): later(known.get((state.handle, state.purpose), state), state)
-            for state in states
-        }
-        new = [state for pair, state in standing.items() if state != known.get(pair)]
+        standing, new = _chosen(known, states)
         if new:
             self._session.named(
                 "save_states",
@@ -178,13 +175,7 @@ class Journal:
     def save_objections(self, states: Sequence[ObjectionState]) -> Mapping[tuple[str, str], ObjectionState]:
         """Keep the later state of each (handle, purpose); what now stands for each of them."""
         known = self.objections([(state.handle, state.purpose) for state in states])
-        standing = {
-            (state.handle, state.purpose): later_objection(
-                known.get((state.handle, state.purpose), state), state
-            )
-            for state in states
-        }
-        new = [state for pair, state in standing.items() if state != known.get(pair)]
+        standing, new = _chosen(known, states)
         if new:
             self._session.named(
                 "save_objections",
@@ -285,6 +276,17 @@ class _Alike(NamedTuple):
 def keys_of(keys: Sequence[IdempotencyKey]) -> dict[str, Sequence[object]]:
     """Task keys as two columns."""
     return {"task_ids": [task_id for task_id, _ in keys], "generations": [number for _, number in keys]}
+
+
+def _chosen(
+    known: Mapping[tuple[str, str], S], states: Sequence[S]
+) -> tuple[Mapping[tuple[str, str], S], Sequence[S]]:
+    """What stands for each (handle, purpose) of these states, and which of that is not kept yet."""
+    standing = {
+        (state.handle, state.purpose): later(known.get((state.handle, state.purpose), state), state)
+        for state in states
+    }
+    return standing, [state for pair, state in standing.items() if state != known.get(pair)]
 
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> dict[str, Sequence[object]]:
