@@ -23,6 +23,9 @@ PEOPLE = 1_600
 ERASED = 500
 WITHDRAWN = 20
 NEWCOMERS = 100
+SIGN_UP = "insert into customers (email, marketing_allowed, created_at) select unnest(%s), true, now()"
+BACK = "select count(*) from customers where email = any(%s) and created_at < '2026-01-01'"
+STAND = "select t::text from customers t where email = any(%s) order by id"
 
 
 @pytest.fixture
@@ -73,45 +76,79 @@ def standing(chain) -> str:
 
 def test_a_restored_crm_forgets_the_500_again_and_nobody_else(chain, backup, registry):
     emails = chain.people("back", PEOPLE)
-    erased, withdrawn = emails[:ERASED], emails[ERASED : ERASED + WITHDRAWN]
+    erased, withdrawn, bystanders = (
+        emails[:ERASED], emails[ERASED : ERASED + WITHDRAWN], emails[ERASED + WITHDRAWN :],
+    )  # fmt: skip
     chain.sql("crm", "update customers set marketing_allowed = true where email like 'back-%%'")
-    before = chain.people("before", 10)
-    with chain.producer() as producer, producer.batch() as batch:
-        for email in before:
-            batch.request_erasure(identities={"email": email}, regions=["cn", "sg"])
-    chain.answered(batch.accepted, within_s=60)
-
+    erase(chain, chain.people("before", 10))
     taken_at = backup.take()
-    with chain.producer() as producer:
-        with producer.batch() as erasures:
-            for email in erased:
-                erasures.request_erasure(identities={"email": email}, regions=["cn", "sg"])
-        with producer.batch() as words:
-            now = datetime.now(UTC)
-            for email in withdrawn:
-                words.withdraw_consent(identities={"email": email}, purpose="marketing", occurred_at=now)
-            # And one of them changed their mind: the order of their words is kept.
-            later = now + timedelta(seconds=1)
-            words.grant_consent(identities={"email": withdrawn[0]}, purpose="marketing", occurred_at=later)
-    chain.answered([*erasures.accepted, *words.accepted], within_s=90)
+    ids = erase(chain, erased)
+    withdraw(chain, withdrawn)
     # Life goes on: some sign up, and one of the forgotten does, with the same address.
     newcomers = [*(f"new-{number}@example.es" for number in range(NEWCOMERS)), erased[0]]
-    sign_up = "insert into customers (email, marketing_allowed, created_at) select unnest(%s), true, now()"
-    chain.sql("crm", sign_up, (newcomers,))
-
-    store = "select accounts::text from accounts order by id"
-    others = (chain.sql("store_sg", store), end_offsets(chain.deployment.kafka, ["olvido.tasks.store-sg.v1"]))
-    bystanders = "select t::text from customers t where email = any(%s) order by id"
-    untouched = chain.sql("crm", bystanders, (emails[ERASED + WITHDRAWN :],))
+    chain.sql("crm", SIGN_UP, (newcomers,))
+    others, untouched = elsewhere(chain), chain.sql("crm", STAND, (bystanders,))
 
     backup.put_back()
-    chain.sql("crm", sign_up, (newcomers,))
-    back = "select count(*) from customers where email = any(%s) and created_at < '2026-01-01'"
-    assert chain.sql("crm", back, (erased,)) == [(ERASED,)]
+    chain.sql("crm", SIGN_UP, (newcomers,))
+    assert chain.sql("crm", BACK, (erased,)) == [(ERASED,)]
+    name = declare(chain, taken_at, request_id=ids[-1])
+    carried_out_with_kills(chain, name)
 
-    # Look first: nothing is written.
-    at = ("--backup-taken-at", taken_at.isoformat(), "--margin", "1s")
-    arguments = ("restore", "declare", "--sink", "crm", *at)
+    # Exactly those 500 are gone again; who signed up since is there, also the one who came back.
+    assert chain.sql("crm", BACK, (erased,)) == [(0,)]
+    assert chain.sql("crm", "select count(*) from customers where email = any(%s)", (newcomers,)) == [
+        (NEWCOMERS + 1,)
+    ]
+    assert chain.sql("crm", STAND, (bystanders,)) == untouched
+    allowed = "select email, marketing_allowed from customers where email = any(%s)"
+    assert dict(chain.sql("crm", allowed, (withdrawn,))) == {
+        email: email == withdrawn[0] for email in withdrawn
+    }
+    doubled = "select what, id from effects group by what, id having count(*) > 1"
+    assert chain.sql("crm", doubled) == []
+    # No other sink was asked for anything, or changed a byte.
+    assert elsewhere(chain) == others
+    assert chain.sql("ledger", "select distinct sink from tasks where generation > 0") == [("crm",)]
+    assert_recorded_as_done(chain, registry, name, ids)
+
+
+def erase(chain, emails) -> list[str]:
+    """All of them ask to be forgotten, and are; the ids of their requests."""
+    with chain.producer() as producer, producer.batch() as batch:
+        for email in emails:
+            batch.request_erasure(identities={"email": email}, regions=["cn", "sg"])
+    chain.answered(batch.accepted, within_s=90)
+    return [str(one.id) for one in batch.accepted]
+
+
+def withdraw(chain, emails) -> None:
+    """All of them withdraw their consent, and the first gives it again: the order of decisions is kept."""
+    now = datetime.now(UTC)
+    with chain.producer() as producer, producer.batch() as batch:
+        for email in emails:
+            batch.withdraw_consent(identities={"email": email}, purpose="marketing", occurred_at=now)
+        later = now + timedelta(seconds=1)
+        batch.grant_consent(identities={"email": emails[0]}, purpose="marketing", occurred_at=later)
+    chain.answered(batch.accepted, within_s=90)
+
+
+def elsewhere(chain) -> tuple[object, object]:
+    """What no restore of the CRM may change: another system's rows, and what its sink was asked for."""
+    return (
+        chain.sql("store_sg", "select accounts::text from accounts order by id"),
+        end_offsets(chain.deployment.kafka, ["olvido.tasks.store-sg.v1"]),
+    )
+
+
+def declare(chain, taken_at: datetime, *, request_id: str) -> str:
+    """Declare the restore, after a look at it that writes nothing; its name. It can be declared once.
+
+    The sink is down from here on, and the processors are killed at once: nothing may have been sent yet.
+    """
+    arguments = (
+        "restore", "declare", "--sink", "crm", "--backup-taken-at", taken_at.isoformat(), "--margin", "1s",
+    )  # fmt: skip
     shown = told(*arguments, "--dry-run")
     assert shown["again"] == {"consent": WITHDRAWN + 1, "erase": ERASED}
     assert shown["tasks"] == ERASED + WITHDRAWN + 1
@@ -120,14 +157,18 @@ def test_a_restored_crm_forgets_the_500_again_and_nobody_else(chain, backup, reg
 
     chain.stack.supervisor.stop("sink-crm")
     name = told(*arguments, "--reason", "OPS-17", "--confirm", "crm")["name"]
-    chain.kill("processors", signal.SIGKILL)  # at once: nothing may have been sent yet
+    chain.kill("processors", signal.SIGKILL)
     again = olvido(*arguments, "--reason", "OPS-17", "--confirm", "crm")
     assert (again.returncode, name in again.stderr) == (4, True)
     assert standing(chain) == "unsafe"
-    request_id = str(erasures.accepted[-1].id)
     assert told("requests", "show", request_id)["state"] == "in_progress"
     assert "unsafe" in olvido("requests", "show", request_id).stderr
     assert f"restore show {name}" in olvido("status").stderr
+    return name
+
+
+def carried_out_with_kills(chain, name: str) -> None:
+    """Wait for the restore's end; the processors are killed while they send, the sink while it works."""
 
     def sent() -> int:
         return told("restore", "show", name)["left"] - unsent()
@@ -153,35 +194,18 @@ def test_a_restored_crm_forgets_the_500_again_and_nobody_else(chain, backup, reg
     operations = SinkOperations(Database(chain.deployment.ledger_dsn, application="tests"))
     chain.until(lambda: not operations.open(), what="the end of the restore", within_s=120)
 
-    # Exactly those 500 are gone again; who signed up since is there, also the one who came back.
-    assert chain.sql("crm", back, (erased,)) == [(0,)]
-    assert chain.sql("crm", "select count(*) from customers where email = any(%s)", (newcomers,)) == [
-        (NEWCOMERS + 1,)
-    ]
-    assert chain.sql("crm", bystanders, (emails[ERASED + WITHDRAWN :],)) == untouched
-    allowed = "select email, marketing_allowed from customers where email = any(%s)"
-    assert dict(chain.sql("crm", allowed, (withdrawn,))) == {
-        email: email == withdrawn[0] for email in withdrawn
-    }
-    doubled = "select what, id from effects group by what, id having count(*) > 1"
-    assert chain.sql("crm", doubled) == []
-    # No other sink was asked for anything, or changed a byte.
-    assert (
-        chain.sql("store_sg", store),
-        end_offsets(chain.deployment.kafka, ["olvido.tasks.store-sg.v1"]),
-    ) == others
-    assert chain.sql("ledger", "select distinct sink from tasks where generation > 0") == [("crm",)]
-    # And it says so.
+
+def assert_recorded_as_done(chain, registry, name: str, ids: list[str]) -> None:
+    """The restore, the requests and the act say what happened."""
     assert standing(chain) == "live"
     ended = told("restore", "show", name)
     assert (ended["state"], ended["answered"], ended["left"], ended["failed"]) == (
         "done", ERASED + WITHDRAWN + 1, 0, 0,
     )  # fmt: skip
-    assert told("requests", "show", request_id)["state"] == "fulfilled"
+    assert told("requests", "show", ids[-1])["state"] == "fulfilled"
     final = "select state, count(*) from requests where request_id = any(%s::uuid[]) group by state"
-    ids = [str(one.id) for one in erasures.accepted]
     assert chain.sql("ledger", final, (ids,)) == [("fulfilled", ERASED)]
-    states = told_states(chain, registry, request_id)
+    states = told_states(chain, registry, ids[-1])
     assert states[-1] == "fulfilled"
     assert "in_progress" in states[states.index("fulfilled") :]
     acts = "select verb, reason from acts where details ->> 'operation' = %s"
