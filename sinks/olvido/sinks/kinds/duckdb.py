@@ -25,6 +25,7 @@ from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.kinds.duckdb_catalogue import look, look_at_columns, one, quoted
+from olvido.sinks.kinds.duckdb_file import DuckDBFile
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import fault, read_section
 from olvido.sinks.tables.data_map import Created, DataMap
@@ -73,6 +74,7 @@ class DuckDBSink(TableSink):
         super().__init__(settings, data_map, look_again, limits=limits)
         # Once: a link that is put elsewhere later must not lead the sink to another file.
         self._path = path.resolve()
+        self._file = DuckDBFile(self._path)
         self._compaction_due = False
 
     @classmethod
@@ -206,8 +208,7 @@ class DuckDBSink(TableSink):
             # DuckDB would make an empty one, and everybody would be "not found" in it.
             raise Unavailable(f"sink {self._settings.name}: there is no file at {self._path}")
         try:
-            with duckdb.connect(self._path) as conn:
-                conn.execute("SET TimeZone = 'UTC'")
+            with self._file.opened() as conn:
                 yield conn
         except duckdb.Error as error:
             raise self._fault(error) from None

@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import pymysql
 from pymysql.constants import CLIENT
 
+from olvido.core.loopback import is_loopback
+
 CONNECT_S = 5
 SILENCE_S = 10  # beyond what a statement may take: a dead link is noticed, and no slow statement is one
 PORT = 3306
@@ -82,5 +84,7 @@ class Address:
             read_timeout=silence_s_max,
             write_timeout=silence_s_max,
             ssl=context,
+            # Nobody reads along on the loopback; elsewhere it is encrypted where the server can.
+            ssl_disabled=context is None and is_loopback(self.host),
             program_name="olvido",
         )
