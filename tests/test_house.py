@@ -147,7 +147,7 @@ def test_a_class_name_means_one_thing():
 SAME_NOUN = frozenset({
     "acts", "app", "audit", "backfill", "brake", "bundle", "canary_people", "config", "consent",
     "consents", "contract", "dead_letters", "erase", "errors", "events", "grants", "health", "held",
-    "identities", "instants", "kafka", "keys", "lift_restriction", "looks", "object", "objections",
+    "identities", "instants", "kafka", "keys", "law", "lift_restriction", "looks", "object", "objections",
     "omissions", "postgres", "progress", "receipts", "registry", "replay", "requests", "restore",
     "restrict", "run", "sink_operations", "sinks", "stack", "status", "tail", "tasks", "top", "topics",
     "verifications", "verifying", "withdraw_objection",

@@ -145,6 +145,22 @@ ALERTS = (
         description="Each became a dead letter; it is not sent again by itself and its request stays open.",
     ),
     Alert(
+        name="OlvidoRequestsDueSoon",
+        expr='max by (when) (olvido_requests_due{when="soon"}) > 0',
+        lasting="15m",
+        severity="ticket",
+        summary="Requests are to be answered within five days",
+        description="Somebody still owes something; when the last day is over, a law is broken.",
+    ),
+    Alert(
+        name="OlvidoRequestsOverdue",
+        expr='max by (when) (olvido_requests_due{when="overdue"}) > 0',
+        lasting="1m",
+        severity="page",
+        summary="Requests are open and their last day is over",
+        description="People were promised an answer by now, by a law or by the deployment.",
+    ),
+    Alert(
         name="OlvidoErasuresHeld",
         expr='max by (held_for) (olvido_requests_held{held_for=~"erasures_per_hour.*"}) > 0',
         lasting="1m",

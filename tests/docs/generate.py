@@ -234,9 +234,8 @@ def law() -> str:
         """),
         "",
         *_prose("""
-            **No clock of Olvido is computed from these rows yet.** `olvido requests list --overdue` and the
-            metrics go by 30 days from the request, whatever its jurisdiction. Business days, holidays,
-            pauses and extensions are not counted anywhere.
+            Which of them hold, and whose days they count, says the section `[law]` of `olvido.toml`: see
+            [deadlines](deadlines.md), and `olvido law due ERASE` for what they give today.
         """),
     ]
     for regime in regimes.values():

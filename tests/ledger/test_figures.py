@@ -1,19 +1,25 @@
 """What people look at, by the real database."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 from key_files import UNSIGNED
 from values import CATALOGUE, NOW, a_verification, an_erasure, an_id, read, received
 
+from olvido.core.catalogue import Catalogue
 from olvido.core.events import PrivacyRequest, Verification
+from olvido.core.law.deadlines import Jurisdiction, deadlines
+from olvido.core.law.regimes import load
+from olvido.core.rights.names import Right
 from olvido.ledger.connection import Database
 from olvido.ledger.figures import Figures
 from olvido.ledger.rows import Place
 from olvido.ledger.store import Ledger
 from olvido.processors import requests, verifications
 
-MINUTE = timedelta(minutes=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 @pytest.fixture
@@ -22,11 +28,11 @@ def figures(ledger_dsn: str) -> Figures:
     return Figures(Database(ledger_dsn, application="tests"))
 
 
-def ask(ledger: Ledger, request: PrivacyRequest, *, received_at=NOW) -> None:
+def ask(ledger: Ledger, request: PrivacyRequest, *, received_at=NOW, catalogue=CATALOGUE) -> None:
     output = requests.step(
         [read(request)],
         requests.KnownRequests(requests={}, verifications={}),
-        CATALOGUE,
+        catalogue,
         UNSIGNED,
         received_at,
     )
@@ -53,6 +59,63 @@ def test_the_timeline_shows_no_verification_of_somebody_else(ledger, figures):
     assert [row["verified_at"] for row in figures.story(an_id(1))["verifications"]] == [
         own.verified.verified_at
     ]
+
+
+def due(figures: Figures, now: datetime, **which: object) -> list[UUID]:
+    return [row["request_id"] for row in figures.requests(now=now, limit=9, **which)]
+
+
+def test_what_is_open_is_due_by_the_earliest_law_and_overdue_when_that_day_is_over(ledger, figures):
+    gdpr = replace(CATALOGUE, jurisdiction=Jurisdiction(regimes=(load()["gdpr"],), promised_days=40))
+    ask(ledger, an_erasure(1), catalogue=gdpr)
+    ask(ledger, an_erasure(2, requested_at=NOW - 9 * DAY), catalogue=CATALOGUE)
+    first, second = (figures.request(an_id(number)) for number in (1, 2))
+    month = gdpr.jurisdiction
+    [expected] = deadlines(replace(month, promised_days=None), Right.ERASE, month.day_of(NOW))
+    assert (first["due_at"], first["due_by"]) == (expected.due_at, "gdpr")
+    assert first["due_provisional"]  # nobody named a calendar
+    assert (second["due_by"], second["due_provisional"]) == ("promise", False)
+    assert second["due_at"] - NOW < 22 * DAY
+
+    assert due(figures, NOW, due_before=NOW) == []
+    assert due(figures, NOW, due_before=NOW + 25 * DAY) == [an_id(2)]
+    overdue = figures.due(now=second["due_at"], soon=60 * DAY)
+    assert overdue == {"requests_overdue": 1, "requests_due_soon": 1, "next_due_at": first["due_at"]}
+    before = figures.due(now=second["due_at"] - timedelta(microseconds=1), soon=DAY)
+    assert before == {"requests_overdue": 0, "requests_due_soon": 1, "next_due_at": second["due_at"]}
+
+
+def test_a_clock_that_begins_with_the_proof_of_identity_begins_when_it_comes(ledger, figures):
+    uk = replace(CATALOGUE, jurisdiction=Jurisdiction(regimes=(load()["uk"],)))
+    request = an_erasure(1, verification_required=True)
+    ask(ledger, request, catalogue=uk)
+    assert figures.request(an_id(1))["due_at"] is None
+    assert due(figures, NOW + 900 * DAY, due_before=NOW + 900 * DAY) == []
+
+    verification = a_verification(request, 902)
+    release(ledger, request, verification, uk)
+    [expected] = deadlines(
+        uk.jurisdiction, Right.ERASE, uk.jurisdiction.day_of(NOW),
+        verified_on=uk.jurisdiction.day_of(verification.verified.verified_at),
+    )  # fmt: skip
+    assert figures.request(an_id(1))["due_at"] == expected.due_at
+
+
+def release(
+    ledger: Ledger, request: PrivacyRequest, verification: Verification, catalogue: Catalogue
+) -> None:
+    """The verification of a request that waits for it."""
+    known, _, _ = ledger.requests.known([request.request_id])
+    output = verifications.step(
+        [verifications.Given(verification, Place(0, 0), received(0))],
+        verifications.KnownVerifications(
+            requests=known, events={request.request_id: request}, verifications={}
+        ),
+        catalogue, UNSIGNED, NOW,
+    )  # fmt: skip
+    ledger.verifications.save(
+        output.rows, output.started, output.tasks, now=NOW, due_after=MINUTE, due=output.due
+    )
 
 
 def test_the_request_that_was_received_last_is_the_newest(ledger, figures):

@@ -24,7 +24,7 @@ from olvido.core.causes import Cause
 from olvido.core.errors import InvalidInput
 from olvido.core.subject import IdentityKind
 from olvido.ledger.acts import Acts
-from olvido.operators.desk import audit, doctor, health, keys, people, requests, sinks
+from olvido.operators.desk import audit, doctor, health, keys, law, people, requests, sinks
 from olvido.operators.desk.acts import new_act
 from olvido.operators.desk.dead_letters import Chosen
 from olvido.operators.desk.faults import NotThere
@@ -114,6 +114,34 @@ def test_a_request_is_found_by_how_long_it_is_open(declared, ledger):
     ask(ledger, 1, requested_at=NOW - timedelta(days=3))
     ask(ledger, 2, requested_at=NOW - timedelta(days=1))
     assert found(declared, open_for=timedelta(days=2)) == [an_id(1)]
+
+
+def test_a_request_is_found_by_when_it_is_due_and_shown_with_what_each_law_says(declared, ledger):
+    ask(ledger, 1)
+    [one] = requests.find(declared, requests.Filter(), now=NOW, limit=9)
+    assert one.due_at is not None
+    assert not one.overdue
+    inside = requests.Filter(due_in=one.due_at - NOW)
+    outside = requests.Filter(due_in=one.due_at - NOW - timedelta(microseconds=1))
+    assert requests.find(declared, inside, now=NOW, limit=9) == [one]
+    assert requests.find(declared, outside, now=NOW, limit=9) == []
+    assert requests.find(declared, requests.Filter(overdue=True), now=NOW, limit=9) == []
+    [late] = requests.find(declared, requests.Filter(overdue=True), now=one.due_at, limit=9)
+    assert late.overdue
+
+    shown = requests.show(declared, an_id(1))
+    assert [day.law for day in shown.deadlines if day.certainty == "sure"] == ["gdpr"]
+    assert {day.law for day in shown.deadlines} == {"gdpr", "pipl"}  # Singapore has no right to erasure
+    assert [day.due_at for day in shown.deadlines] == sorted(day.due_at for day in shown.deadlines)
+
+
+def test_laws_are_listed_with_those_that_apply_first_and_one_that_there_is_not_has_a_neighbour(declared):
+    listed = law.regimes(declared)
+    assert [one.code for one in listed if one.applies] == ["es", "gdpr", "pdpa", "pipl"]
+    assert [one.applies for one in listed] == sorted((one.applies for one in listed), reverse=True)
+    assert law.regime("mx").title.startswith("Mexico")
+    with pytest.raises(NotThere, match="gdpr"):
+        law.regime("gdrp")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ LONG = "a-sink-with-a-name-as-long-as-names-may-b"
 REQUEST = Request(
     request_id=UUID(int=2), right="ERASE", subject_id="h1_x", state="fulfilled", tasks=4, answered=3,
     requested_at=NOW, appended_at=after(0.2), late=False, received_at=after(1), finished_at=after(700),
+    due_at=after(30 * 86_400), due_by="gdpr", due_provisional=False,
 )  # fmt: skip
 STORY = Story(
     request=REQUEST,

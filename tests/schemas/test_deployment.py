@@ -1,6 +1,7 @@
 """olvido.toml and the environment: an error names file, key and the fix, and shows no secret."""
 
 import re
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError
 from olvido.core.subject import IdentityKind
-from olvido.schemas.settings.deployment import Connections, Deployment, Secret
+from olvido.schemas.settings.deployment import Connections, Deployment, LawSection, Secret
 from olvido.schemas.topics import CANARIES, FIXED, REQUESTS
 
 PROJECT = Path(__file__).parents[2]
@@ -354,3 +355,28 @@ def test_a_login_that_is_not_whole_or_in_the_wrong_place_is_refused(
     with pytest.raises(ConfigError, match=re.escape(says)) as told:
         load(tmp_path, f"{MINIMAL}{text}\n")
     assert "geheim" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('regimes = ["gdrp"]', "gdpr"),
+        ('zone = "Europe/Madird"', "Europe/Madird"),
+        ('calendar = "SP"', "ES"),
+        ("answer_within_days = 0", "answer_within_days"),
+        ('country = "ES"', "country"),
+    ],
+)
+def test_a_law_zone_or_calendar_that_there_is_not_is_named_with_its_line(
+    line: str, says: str, tmp_path: Path
+):
+    with pytest.raises(ConfigError, match=says) as refused:
+        load(tmp_path, f"{MINIMAL}[law]\n{line}\n")
+    assert f"olvido.toml:{MINIMAL.count(chr(10)) + 2}" in str(refused.value)
+
+
+def test_a_law_brings_the_one_it_builds_on_and_is_counted_in_its_zone():
+    place = LawSection(regimes=("es",), zone="Europe/Madrid", calendar="ES").jurisdiction
+    assert [one.code for one in place.regimes] == ["gdpr", "es"]
+    assert place.day_of(datetime(2026, 6, 30, 22, 30, tzinfo=UTC)) == date(2026, 7, 1)
+    assert place is LawSection(regimes=("es",), zone="Europe/Madrid", calendar="ES").jurisdiction

@@ -183,6 +183,13 @@ class TransactionTwin:
             if self._insert(self._tables.awaiting, request_id, {}):
                 yield (request_id,)
 
+    def _write_due(self, **columns: Sequence[Any]) -> Iterator[tuple[UUID]]:
+        for row in _unnested(columns):
+            request_id = row.pop("id")
+            if self._tables.requests[request_id]["finished_at"] is None:
+                self._change(self._tables.requests, request_id, **row)
+        return iter(())
+
     def _delete_awaiting(self, ids: Sequence[UUID]) -> Iterator[tuple[UUID]]:
         return self._delete_those(self._tables.awaiting, ids)
 

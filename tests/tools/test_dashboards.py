@@ -100,6 +100,22 @@ TRIALS = {
         {of("olvido_tasks_parked", sink="crm", **RECORDER): "2x10 0x240"},
         {"sink": "crm"},
     ),
+    "OlvidoRequestsDueSoon": Trial(
+        {of("olvido_requests_due", when="soon", **RECORDER): f"2x{LONG}"},
+        {
+            of("olvido_requests_due", when="soon", **RECORDER): "0x240",
+            of("olvido_requests_due", when="overdue", **RECORDER): f"2x{LONG}",
+        },
+        {"when": "soon"},
+    ),
+    "OlvidoRequestsOverdue": Trial(
+        {of("olvido_requests_due", when="overdue", **RECORDER): f"1x{LONG}"},
+        {
+            of("olvido_requests_due", when="overdue", **RECORDER): "0x240",
+            of("olvido_requests_due", when="soon", **RECORDER): f"1x{LONG}",
+        },
+        {"when": "overdue"},
+    ),
     "OlvidoErasuresHeld": Trial(
         {of("olvido_requests_held", held_for="erasures_per_hour", **RECORDER): f"2x{LONG}"},
         {
@@ -281,7 +297,7 @@ def test_every_metric_is_explained():
 def test_no_label_could_hold_a_person():
     allowed = {
         "topic", "partition", "consumergroup", "sink", "outcome", "cause", "state", "part", "version", "le",
-        "held_for",
+        "held_for", "when",
     }  # fmt: skip
     declared = {label for _, labels in FIGURES._declared.values() for label in labels}
     seen = {

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from olvido.core.brake import Limits
 from olvido.core.instants import InstantLimits
+from olvido.core.law.deadlines import ANYWHERE, Jurisdiction
 from olvido.core.rights.names import Right
 from olvido.core.subject import IdentityKind
 
@@ -28,6 +29,7 @@ class Catalogue:
     verification_required: frozenset[Right] = field(default_factory=frozenset)
     limits: Limits = field(default_factory=Limits)
     instants: InstantLimits = field(default_factory=InstantLimits)
+    jurisdiction: Jurisdiction = ANYWHERE  # by when requests are to be answered
 
     def sink(self, name: str) -> SinkEntry | None:
         """The sink of that name, or None."""

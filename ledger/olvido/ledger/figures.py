@@ -1,11 +1,10 @@
 """What people look at: lists, ages, counts and the story of one request. Nothing is changed here."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from olvido.core.requests import ANSWER_WITHIN
 from olvido.core.tasks import IdempotencyKey
 from olvido.ledger.connection import Database
 from olvido.ledger.restores import LASTING
@@ -33,7 +32,7 @@ class Figures:
         sink: str | None = None,
         outcome: str | None = None,
         since: datetime | None = None,
-        overdue: bool = False,
+        due_before: datetime | None = None,
         open_since: datetime | None = None,
         subjects: Sequence[str] | None = None,
         marks: Sequence[bytes] = (),
@@ -48,7 +47,7 @@ class Figures:
             sink: only those that have a task for this sink; together with ``outcome``, of that outcome.
             outcome: only those with a task of this outcome; ``none`` for one without a receipt.
             since: only those asked for at this instant or later.
-            overdue: only those that are open for longer than the law allows.
+            due_before: only those that are open and whose last day ends at this instant or before.
             open_since: only those that were asked for before this instant and are open.
             subjects: only those of one of these subjects.
             marks: or whose stored event holds one of these texts, as Avro writes it.
@@ -56,7 +55,7 @@ class Figures:
         """
         return self._records(
             "find_requests", state=state, right=right, sink=sink, outcome=outcome, since=since,
-            overdue=overdue, due_before=now - ANSWER_WITHIN, open_since=open_since,
+            now=now, due_before=due_before, open_since=open_since,
             subjects=None if subjects is None else list(subjects), marks=list(marks), limit=limit,
         )  # fmt: skip
 
@@ -71,6 +70,10 @@ class Figures:
     def overview(self) -> Record:
         """What is open, owed, late and dead."""
         return self._records("overview")[0]
+
+    def due(self, *, now: datetime, soon: timedelta) -> Record:
+        """Of the open requests: how many are overdue, how many are due within ``soon``, the next last day."""
+        return self._records("due", now=now, soon=now + soon)[0]
 
     def by_sink(self) -> list[Record]:
         """For each sink: tasks, answered, parked, sent again."""
@@ -87,6 +90,10 @@ class Figures:
     def parked_by_sink(self) -> dict[str, int]:
         """How many tasks of each sink wait for a person; cheap enough to be read every few seconds."""
         return {row["sink"]: row["tasks"] for row in self._records("parked_by_sink")}
+
+    def verifications(self, request_id: UUID) -> list[Record]:
+        """Who said when that it is really this person."""
+        return self._records("story_of_verification", id=request_id)
 
     def story(self, request_id: UUID) -> Mapping[str, list[Record]]:
         """What is known of one request besides the request itself: all read at one instant."""

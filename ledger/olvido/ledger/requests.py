@@ -10,7 +10,7 @@ from olvido.core.errors import Refused
 from olvido.core.lifecycle import RequestState
 from olvido.core.rights.names import Right
 from olvido.core.tasks import Task
-from olvido.ledger import events, publications, tasks, verifications
+from olvido.ledger import events, last_days, publications, tasks, verifications
 from olvido.ledger import held as held_requests
 from olvido.ledger.connection import Database, Overtaken, columns
 from olvido.ledger.rows import (
@@ -87,6 +87,7 @@ class Requests:
                         requests, "request_id", "right", "subject_id", "requested_at", "state", "digest",
                         "asked_by", "appended_at", "late",
                         partition="place.partition", offset="place.offset", task="tasks",
+                        **last_days.COLUMNS,
                     ),
                     received_ats=[now] * len(requests),
                     finished_ats=[now if row.finished else None for row in requests],

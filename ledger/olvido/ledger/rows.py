@@ -89,6 +89,26 @@ class KnownVerification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """By when a request is to be answered, and by which law; of a clock that has not begun, nothing."""
+
+    at: datetime | None = None
+    by: str | None = None
+    provisional: bool = False
+
+
+NOT_DUE = Due()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueRow:
+    """A request whose last day is worked out anew."""
+
+    request_id: UUID
+    due: Due
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRow:
     """A request as it is saved the first time."""
 
@@ -106,6 +126,7 @@ class RequestRow:
     asked_by: str = ""
     appended_at: datetime | None = None  # when the broker took it
     late: bool = False  # so long after what it states that it is shown
+    due: Due = NOT_DUE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,12 @@ from olvido.core.brake import Limits, Start
 from olvido.core.events import Verified
 from olvido.core.tasks import Task
 from olvido.ledger import held as held_requests
-from olvido.ledger import publications, states, tasks
+from olvido.ledger import last_days, publications, states, tasks
 from olvido.ledger.connection import Database, Overtaken, Row, Transaction, columns
 from olvido.ledger.rows import (
     NOTHING,
     About,
+    DueRow,
     HeldRow,
     KnownVerification,
     Place,
@@ -42,6 +43,7 @@ class Verifications:
         publication: About = NOTHING,
         held: Sequence[HeldRow] = (),
         starts: Sequence[Start] = (),
+        due: Sequence[DueRow] = (),
         limits: Limits = DEFAULTS,
     ) -> int | None:
         """Save verifications, and the tasks of the requests that waited for them; begin their publication.
@@ -57,6 +59,7 @@ class Verifications:
             publication: what is published of them.
             held: those of them that no sink is asked for yet.
             starts: the erasures among those that start.
+            due: by when those that start are to be answered.
             limits: how many of them may.
 
         Returns:
@@ -85,6 +88,7 @@ class Verifications:
                 if any(standing.get(row.request_id) is not row.before for row in read):
                     raise Overtaken("a request that waited was withdrawn, or started by another process")
                 states.write(transaction, started, now=now)
+                last_days.write(transaction, due)
                 tasks.insert(transaction, new_tasks, now, due_after)
                 held_requests.insert(transaction, held, now)
             begun = publications.begin(transaction, publication) if publication else None

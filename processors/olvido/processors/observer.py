@@ -12,6 +12,7 @@ from olvido.broker.groups import lag
 from olvido.broker.runtime.metrics import FIGURES
 from olvido.core.brake import HeldFor
 from olvido.core.errors import Unavailable
+from olvido.core.requests import DUE_SOON
 from olvido.core.sinks import Standing
 from olvido.ledger.brake import Brake
 from olvido.ledger.connection import Database
@@ -80,6 +81,7 @@ class Observer:
         figures = Figures(self._database)
         owed = figures.owed_by_sink()
         parked = figures.parked_by_sink()
+        due = figures.due(now=now, soon=DUE_SOON)
         letters = Letters(self._database).counts()
         brake = Brake(self._database)
         held, above = brake.counts(), brake.task_counts()
@@ -101,6 +103,10 @@ class Observer:
             # One that is over is counted as well: an alert must be able to end.
             "olvido_requests_held": {
                 (held_for.value,): float(held[held_for][0] if held_for in held else 0) for held_for in HeldFor
+            },
+            "olvido_requests_due": {
+                ("overdue",): float(due["requests_overdue"]),
+                ("soon",): float(due["requests_due_soon"]),
             },
             "olvido_sink_unsafe": {
                 (sink,): float(sink in standings and standings[sink][0] is Standing.UNSAFE) for sink in sinks

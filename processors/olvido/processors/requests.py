@@ -10,14 +10,14 @@ from olvido.core.brake import HeldFor
 from olvido.core.catalogue import Catalogue
 from olvido.core.errors import Refused
 from olvido.core.events import PrivacyRequest
-from olvido.core.instants import InstantLimits, is_late
+from olvido.core.instants import is_late
 from olvido.core.lifecycle import FINAL_STATES, Event, RequestState, begin, event_of
 from olvido.core.plan import check_request, plan_tasks
-from olvido.core.requests import needs_verification
+from olvido.core.requests import due, needs_verification
 from olvido.core.rights.names import Right
 from olvido.core.status import RequestStatus, status_of
 from olvido.core.tasks import Task
-from olvido.ledger.rows import HeldRow, KnownRequest, KnownVerification, RequestRow, VerificationKey
+from olvido.ledger.rows import Due, HeldRow, KnownRequest, KnownVerification, RequestRow, VerificationKey
 from olvido.processors.sources import Again, New, Planned, recognise, sent
 from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.sealed_records import session_in
@@ -68,7 +68,7 @@ def step(
                 planned, happened, row = _start(request, catalogue, now, braked)
                 state = begin(happened)
                 held.extend([row] if row else [])
-                rows.append(_row(event, state, len(planned), catalogue.instants))
+                rows.append(_row(event, request, state, len(planned), catalogue))
                 statuses.append(status_of(request, state, unanswered(planned)))
                 new_tasks.extend(planned)
                 tasks.extend(planned)
@@ -156,8 +156,17 @@ def asked_by(request: PrivacyRequest) -> str:
         return NOT_SIGNED
 
 
-def _row(event: New[PrivacyRequest], state: RequestState, tasks: int, limits: InstantLimits) -> RequestRow:
-    request = event.value
+def due_of(request: PrivacyRequest, catalogue: Catalogue) -> Due:
+    """By when a request is to be answered, as the ledger keeps it."""
+    deadline = due(request, catalogue.jurisdiction)
+    if deadline is None:
+        return Due()
+    return Due(at=deadline.due_at, by=deadline.regime, provisional=deadline.provisional)
+
+
+def _row(
+    event: New[PrivacyRequest], request: PrivacyRequest, state: RequestState, tasks: int, catalogue: Catalogue
+) -> RequestRow:
     return RequestRow(
         request_id=request.request_id,
         right=request.right.value,
@@ -172,5 +181,6 @@ def _row(event: New[PrivacyRequest], state: RequestState, tasks: int, limits: In
         awaiting=state is RequestState.IDENTITY_PENDING,
         asked_by=asked_by(request),
         appended_at=request.appended_at,
-        late=is_late(request.requested_at, event.taken_at, limits.late_after),
+        late=is_late(request.requested_at, event.taken_at, catalogue.instants.late_after),
+        due=due_of(request, catalogue),
     )

@@ -1,7 +1,7 @@
 """Verifications: a request that waited for one gets its tasks when it comes, in whichever order."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from olvido.core.rights.names import Right
 from olvido.core.status import RequestStatus, status_of
 from olvido.core.tasks import Task
 from olvido.ledger.rows import (
+    DueRow,
     HeldRow,
     KnownRequest,
     KnownVerification,
@@ -28,7 +29,7 @@ from olvido.ledger.rows import (
     VerificationKey,
     VerificationRow,
 )
-from olvido.processors.requests import NOBODY, asked_by, plan_start, unanswered
+from olvido.processors.requests import NOBODY, asked_by, due_of, plan_start, unanswered
 from olvido.processors.sources import taken
 from olvido.schemas.privacy.seals import ControlSeals
 from olvido.schemas.topics import PROCESSORS_GROUP
@@ -64,6 +65,7 @@ class Released:
     unreadable: Mapping[UUID, Refused]  # requests that wait on: why their event is not read
     held: tuple[HeldRow, ...] = ()  # of those that no longer wait: no sink is asked yet
     starts: tuple[Start, ...] = ()  # the erasures that start
+    due: tuple[DueRow, ...] = ()  # by when those that start are to be answered
 
 
 def step(
@@ -133,6 +135,7 @@ def step(
         unreadable=unreadable,
         held=tuple(held),
         starts=tuple(_erasures(started, known.events)),
+        due=tuple(_due(started, {**rows, **known.verifications}, known, catalogue)),
     )
 
 
@@ -144,6 +147,18 @@ def _erasures(
         event = events[request_id]
         if row.tasks and isinstance(event, PrivacyRequest) and event.right is Right.ERASE:
             yield Start(request_id, asked_by(event))
+
+
+def _due(
+    started: Mapping[UUID, StateRow], proofs: Mapping[VerificationKey, VerificationRow | KnownVerification],
+    known: KnownVerifications, catalogue: Catalogue,
+) -> Iterator[DueRow]:  # fmt: skip
+    """By when those that start are to be answered, now that it is proved who asks."""
+    for request_id in started:
+        event = known.events[request_id]
+        if isinstance(event, PrivacyRequest):
+            proved = replace(event, verified=proofs[request_id, event.subject_id].verified)
+            yield DueRow(request_id=request_id, due=due_of(proved, catalogue))
 
 
 def _checked(

@@ -178,6 +178,10 @@ FIGURES = Gauges(
         "olvido_dead_letters_oldest_seconds": ("Age of the oldest open dead letter", ("cause",)),
         "olvido_tasks_above_limit": ("Tasks above a limit of their sink: two people decide", ("sink",)),
         "olvido_requests_held": ("Requests that no sink is asked for yet", ("held_for",)),
+        "olvido_requests_due": (
+            "Open requests whose last day is over, or is over within five days",
+            ("when",),
+        ),
         "olvido_sink_unsafe": ("1 while a sink may hold people who were erased", ("sink",)),
     }
 )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from datetime import date
 from enum import StrEnum
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -36,6 +37,13 @@ class Unit(StrEnum):
     MONTHS = "months"
 
 
+class StartsAt(StrEnum):
+    """When a clock begins."""
+
+    RECEIVED = "received"  # the request came
+    VERIFIED = "verified"  # it was proved who asks
+
+
 class Certainty(StrEnum):
     """How far a rule may be relied on."""
 
@@ -49,7 +57,8 @@ class LawRule:
     """One thing that a regime asks for or allows.
 
     `rights` is empty where the rule holds for all; `length` and `unit` are there together, or the law
-    gives no number; `ground` is the code of a refusal, and of nothing else.
+    gives no number; `ground` is the code of a refusal, and of nothing else. `next_working_day` says that a
+    last day on which nobody works moves to the next on which somebody does.
     """
 
     kind: RuleKind
@@ -61,6 +70,8 @@ class LawRule:
     unit: Unit | None = None
     rights: tuple[Right, ...] = ()
     ground: str | None = None
+    starts_at: StartsAt = StartsAt.RECEIVED
+    next_working_day: bool = False
 
     def __post_init__(self) -> None:
         if type(self.reviewed_on) is not date:
@@ -75,6 +86,12 @@ class LawRule:
             raise ValueError("length is a whole number above 0")
         if (self.kind is RuleKind.REFUSAL) != (self.ground is not None):
             raise ValueError("a refusal has a ground, and nothing else has one")
+        if self.starts_at is StartsAt.VERIFIED and self.length is None:
+            raise ValueError("a clock that starts has a length")
+        if type(self.next_working_day) is not bool or (
+            self.next_working_day and self.kind not in (RuleKind.ANSWER, RuleKind.ACKNOWLEDGEMENT)
+        ):
+            raise ValueError("next_working_day is true or false, and of a last day to answer or acknowledge")
         if Right.UNKNOWN in self.rights:
             raise ValueError("rights names a right that there is")
 
@@ -89,8 +106,9 @@ class Regime:
     rules: tuple[LawRule, ...]
 
 
+@cache
 def load() -> Mapping[str, Regime]:
-    """Reads every regime that is shipped, by its code.
+    """Reads, once, every regime that is shipped, by its code.
 
     Raises:
         ConfigError: a file says what the model does not allow.
@@ -142,5 +160,6 @@ def _rule(table: Mapping[str, Any]) -> LawRule:
             "certainty": Certainty(table["certainty"]),
             "unit": Unit(table["unit"]) if "unit" in table else None,
             "rights": tuple(Right(name) for name in table.get("rights", ())),
+            "starts_at": StartsAt(table.get("starts_at", StartsAt.RECEIVED)),
         }
     )

@@ -1,9 +1,10 @@
 -- name: find_requests
--- Requests, the one that was received last first, and which of them wait for longer than the law allows. Of a person: those of a
+-- Requests, the one that was received last first, and by when each is to be answered. Of a person: those of a
 -- subject, and those whose stored event names one of their handles. No index has that; it reads what it skips.
 -- `verified` counts the sinks whose later look found nothing of the newest task. It is worked out for what is listed alone.
 select r.request_id, r.right_, r.subject_id, r.state, r.tasks, r.answered, r.requested_at, r.received_at,
-       r.appended_at, r.late, r.finished_at, r.finished_at is null and r.requested_at < %(due_before)s as overdue,
+       r.appended_at, r.late, r.finished_at, r.due_at, r.due_by, r.due_provisional,
+       r.finished_at is null and coalesce(r.due_at <= %(now)s, false) as overdue,
        (select count(*)
         from (select distinct on (sink) * from tasks where source_id = r.request_id order by sink, generation desc) t
         ${looked_at}
@@ -12,7 +13,7 @@ from requests r
 where (%(state)s::text is null or r.state = %(state)s)
   and (%(right)s::text is null or r.right_ = %(right)s)
   and (%(since)s::timestamptz is null or r.requested_at >= %(since)s)
-  and (not %(overdue)s or (r.finished_at is null and r.requested_at < %(due_before)s))
+  and (%(due_before)s::timestamptz is null or (r.finished_at is null and r.due_at <= %(due_before)s))
   and (%(open_since)s::timestamptz is null or (r.finished_at is null and r.requested_at < %(open_since)s))
   and (%(subjects)s::text[] is null or r.subject_id = any(%(subjects)s)
        or exists (select from events e where e.source_id = r.request_id and exists (
@@ -110,10 +111,17 @@ order by d.failed_at;
 -- How often each kind of act was done, and when last.
 select verb, count(*) as acts, max(at) as newest_at from acts group by verb order by verb;
 
+-- name: due
+-- Of the open requests: how many are overdue, how many are due soon, and the next last day that is not over.
+select count(*) filter (where due_at <= %(now)s) as requests_overdue,
+       count(*) filter (where due_at > %(now)s and due_at <= %(soon)s) as requests_due_soon,
+       min(due_at) filter (where due_at > %(now)s) as next_due_at
+from requests where finished_at is null and due_at is not null;
+
 -- name: show_request
 -- One request.
 select request_id, right_, subject_id, state, tasks, answered, requested_at, appended_at, late, received_at,
-       finished_at
+       finished_at, due_at, due_by, due_provisional
 from requests where request_id = %(id)s;
 
 -- name: show_tasks

@@ -12,14 +12,23 @@ select event_id from consent_changes where event_id = any(%(ids)s::uuid[]);
 -- name: insert_requests
 -- Insert requests; one that is there already is left alone and not returned.
 insert into requests (request_id, right_, subject_id, requested_at, received_at, state, tasks,
-                      finished_at, digest, source_partition, source_offset, asked_by, appended_at, late)
+                      finished_at, digest, source_partition, source_offset, asked_by, appended_at, late,
+                      due_at, due_by, due_provisional)
 select * from unnest(%(request_ids)s::uuid[], %(rights)s::text[], %(subject_ids)s::text[],
                      %(requested_ats)s::timestamptz[], %(received_ats)s::timestamptz[], %(states)s::text[],
                      %(tasks)s::int[], %(finished_ats)s::timestamptz[], %(digests)s::bytea[],
                      %(partitions)s::int[], %(offsets)s::bigint[], %(asked_bys)s::text[], %(appended_ats)s::timestamptz[],
-                     %(lates)s::bool[])
+                     %(lates)s::bool[], %(due_ats)s::timestamptz[], %(due_bys)s::text[], %(due_provisionals)s::bool[])
 on conflict do nothing
 returning request_id;
+
+-- name: write_due
+-- By when some requests are to be answered, worked out anew. One that is finished by now keeps what it had.
+update requests r set due_at = n.due_at, due_by = n.due_by, due_provisional = n.due_provisional
+from unnest(%(ids)s::uuid[], %(due_ats)s::timestamptz[], %(due_bys)s::text[], %(due_provisionals)s::bool[])
+     as n (request_id, due_at, due_by, due_provisional)
+where r.request_id = n.request_id and r.finished_at is null
+  and (r.due_at, r.due_by, r.due_provisional) is distinct from (n.due_at, n.due_by, n.due_provisional);
 
 -- name: insert_awaiting
 -- Note requests that wait for a verification.

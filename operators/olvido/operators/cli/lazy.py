@@ -45,6 +45,7 @@ ENTRIES = {
     "request": Entry("emitting", "Emit a privacy request"),
     "consent": Entry("emitting", "Emit a consent change, or look at what stands"),
     "requests": Entry("requests", "Look at privacy requests, or withdraw one"),
+    "law": Entry("law", "What privacy laws ask for, and by when"),
     "dead-letters": Entry(
         "dead_letters", "Look at records that could not be handled, send them again, or give them up"
     ),

@@ -67,8 +67,14 @@ class Narrowed:
         typer.Option(help="Only those with such an outcome; `none` for a receipt that is missing."),
     ] = None
     overdue: Annotated[
-        bool, typer.Option("--overdue", help="Only those open for longer than the law allows: 30 days.")
+        bool, typer.Option("--overdue", help="Only those that are open and whose last day is over.")
     ] = False
+    due_in: Annotated[
+        str | None,
+        typer.Option(
+            help="Only those that are open and due within this, such as 5d; the overdue among them."
+        ),
+    ] = None
     open_for: Annotated[
         str | None, typer.Option(help="Only those open for longer than this, such as 20d.")
     ] = None
@@ -96,6 +102,7 @@ class Narrowed:
             sink=self.sink,
             outcome=self.outcome,
             overdue=self.overdue,
+            due_in=span_of(self.due_in, field="due_in") if self.due_in else None,
             open_for=span_of(self.open_for, field="open_for") if self.open_for else None,
             since=instant_of(self.since, field="since", now=now) if self.since else None,
             subject=self.subject,
@@ -117,6 +124,7 @@ def list_requests(
         olvido requests list --state in_progress
         olvido requests list --email ana@example.es
         olvido requests list --sink crm --outcome none --since 1d
+        olvido requests list --due-in 5d
         olvido requests list --overdue -o csv > overdue.csv
     """
     from olvido.operators.desk.requests import find
@@ -138,7 +146,7 @@ def list_requests(
         "right",
         "state",
         "sinks",
-        *(("verified", "requested_at", "overdue") if wide else ()),
+        *(("verified", "requested_at", "due_at") if wide else ()),
     )
     show(
         rows, columns, output=output, empty="no such requests; make one with: olvido request erase --email …"
@@ -169,10 +177,14 @@ def show_request(
         return
     shown = desk.show(declared, wanted)
     rows = [_task_row(task) for task in shown.tasks]
-    if print_data({**record_of(shown.request), "tasks": rows}, output=output):
+    days = [record_of(one) for one in shown.deadlines]
+    if print_data({**record_of(shown.request), "tasks": rows, "deadlines": days}, output=output):
         return
     show_one(shown.request, output=output)
     console.print()
+    if len(days) > 1:
+        show(days, ("law", "kind", "last_day", "certainty", "provisional"), output=output, empty="")
+        console.print()
     _show_tasks(shown, rows, output)
     _warn(declared, shown)
 

@@ -130,6 +130,7 @@ def _row(finding: "Finding") -> dict[str, Any]:
         FindingRemedy.LENGTHEN_RETENTION: "lengthen retention; what has no receipt is sent again by itself",
         FindingRemedy.FIND_SILENT_SINK: "find the sink that does not answer: olvido status",
         FindingRemedy.DECIDE_DEAD_LETTERS: "olvido dead-letters list --group-by cause",
+        FindingRemedy.ANSWER_OVERDUE: "olvido requests list --overdue",
         FindingRemedy.DECIDE_HELD: "olvido brake list",
         FindingRemedy.DECLARE_RESTORE: "olvido restore declare "
         f"--sink {finding.about} --backup-taken-at {finding.since:%Y-%m-%dT%H:%M:%SZ} --dry-run"

@@ -153,7 +153,15 @@ def _owed(report: "Report", ledger: "Overview") -> str:
     oldest = min((row.oldest_at for row in report.dead_letters), default=None)
     age = f", the oldest {span(datetime.now(UTC) - oldest)} old" if oldest else ""
     return (
-        f"requests     {ledger.requests}, {ledger.requests_open} open\n"
+        f"requests     {ledger.requests}, {ledger.requests_open} open{_due(ledger)}\n"
         f"tasks owed   {ledger.tasks_owed}, and {ledger.tasks_parked} parked\n"
         f"dead letters {causes or 'none'}{age}"
     )
+
+
+def _due(ledger: "Overview") -> str:
+    """How the open requests stand to their last days."""
+    late = f", {ledger.requests_overdue} overdue" if ledger.requests_overdue else ""
+    soon = f", {ledger.requests_due_soon} due within five days" if ledger.requests_due_soon else ""
+    following = f", the next due by {ledger.next_due_at:%Y-%m-%d %H:%M}Z" if ledger.next_due_at else ""
+    return late + (soon or following)

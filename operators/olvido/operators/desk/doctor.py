@@ -20,12 +20,13 @@ from olvido.ledger.clocks import check_clock
 from olvido.ledger.figures import Figures
 from olvido.operators.desk import audit
 from olvido.operators.desk import topics as desk_topics
-from olvido.operators.desk.health import OWED_TOO_LONG, erasures_wait, letters_wait
+from olvido.operators.desk.health import OWED_TOO_LONG, due_now, erasures_wait, letters_wait, too_late
 from olvido.operators.desk.held import waiting
 from olvido.operators.desk.ledger import database
 from olvido.operators.desk.sink_operations import newest
 from olvido.operators.desk.text import counted
 from olvido.operators.settings import deployment, private_keys, signing_files, with_lines
+from olvido.schemas.calendars import calendar_of
 from olvido.schemas.privacy.handle_key import HandleKey
 from olvido.schemas.privacy.opening import Opener
 from olvido.schemas.privacy.sealing import Sealer
@@ -52,6 +53,7 @@ class FindingRemedy(StrEnum):
     LENGTHEN_RETENTION = "lengthen_retention"
     FIND_SILENT_SINK = "find_silent_sink"
     DECIDE_DEAD_LETTERS = "decide_dead_letters"
+    ANSWER_OVERDUE = "answer_overdue"
     DECIDE_HELD = "decide_held"  # two people, about the erasures above a limit
     DECLARE_RESTORE = "declare_restore"  # of a sink, with what it did from an instant on
     AS_TOLD = "as_told"  # the part that found the fault says what to do
@@ -305,12 +307,15 @@ def _check_acts(declared: Deployment) -> Sequence[Finding]:
 
 
 def _check_figures(declared: Deployment) -> Sequence[Finding]:
-    overview = Figures(database(declared)).overview()
+    figures = Figures(database(declared))
+    overview = figures.overview()
     return [
         _of_owed(overview["tasks_owed"], overview["oldest_owed_at"]),
         _of_audit(overview["reread"]),
         _of_dead_letters(overview["dead_letters"]),
         _of_brake(waiting(declared)),
+        _of_last_days(due_now(figures)["requests_overdue"]),
+        *_of_calendar(declared),
     ]
 
 
@@ -340,3 +345,22 @@ def _of_brake(count: int) -> Finding:
     if count:
         return Finding(text=erasures_wait(count), remedy=FindingRemedy.DECIDE_HELD)
     return Finding(text="the brake holds no erasures")
+
+
+def _of_last_days(overdue: int) -> Finding:
+    if overdue:
+        return Finding(text=too_late(overdue), remedy=FindingRemedy.ANSWER_OVERDUE)
+    return Finding(text="no open request is overdue")
+
+
+def _of_calendar(declared: Deployment) -> list[Finding]:
+    """Last days are worked out some months ahead; a calendar that ends before makes them provisional."""
+    code = declared.law.calendar
+    if code is None:
+        return []
+    until = calendar_of(code).known_until
+    return [
+        Finding(
+            text=f"the calendar {code} knows its holidays until {until}; a last day after it is provisional"
+        )
+    ]

@@ -12,8 +12,9 @@ from urllib.request import urlopen
 
 from olvido.broker import groups as broker_groups
 from olvido.core.errors import OlvidoError
+from olvido.core.requests import DUE_SOON
 from olvido.core.sinks import Standing
-from olvido.ledger.figures import Figures
+from olvido.ledger.figures import Figures, Record
 from olvido.ledger.sink_operations import OpenOperation
 from olvido.operators.desk import held as desk_held
 from olvido.operators.desk import sinks as desk_sinks
@@ -94,6 +95,9 @@ class Overview:
     oldest_owed_at: datetime | None
     dead_letters: int
     reread: int
+    requests_overdue: int  # open, and the last day is over
+    requests_due_soon: int  # open, and the last day is over within five days
+    next_due_at: datetime | None  # when the next last day is over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +143,9 @@ def overall(directory: Path) -> Report:
         if not one.members
     ]
     figures = Figures(database(declared))
-    ledger = _tried(problems, lambda: [Overview(**figures.overview())])
+    ledger = _tried(problems, lambda: [Overview(**figures.overview(), **due_now(figures))])
+    if overdue := sum(one.requests_overdue for one in ledger):
+        problems.append(Problem(text=too_late(overdue)))
     sinks = _tried(problems, lambda: desk_sinks.rows(declared))
     problems += [problem for one in sinks for problem in _problems_of(one)]
     letters = _tried(problems, lambda: [LetterCount(**row) for row in figures.dead_letters_by_cause()])
@@ -158,10 +164,20 @@ def overall(directory: Path) -> Report:
     )
 
 
+def due_now(figures: Figures) -> Record:
+    """How many requests are overdue or due soon, and when the next is due."""
+    return figures.due(now=datetime.now(UTC), soon=DUE_SOON)
+
+
 def erasures_wait(count: int) -> str:
     """An erasure above a limit is of an attack, or is a person's right: somebody has to know which."""
     waits = counted(count, "erasure is held by the brake", "erasures are held by the brake")
     return f"{waits} until two people decide"
+
+
+def too_late(count: int) -> str:
+    """People were promised an answer by now, by a law or by the deployment."""
+    return f"{counted(count, 'open request is', 'open requests are')} overdue: the last day to answer is over"
 
 
 def letters_wait(count: int) -> str:

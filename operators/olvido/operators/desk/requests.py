@@ -10,9 +10,11 @@ from olvido.core.errors import InvalidInput, did_you_mean
 from olvido.core.lifecycle import RequestState
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.known import RIGHTS
+from olvido.core.rights.names import Right
 from olvido.core.subject import Handle
 from olvido.ledger.figures import Figures
 from olvido.operators.desk.faults import NotThere
+from olvido.operators.desk.law import DeadlineView, last_days
 from olvido.operators.desk.ledger import database
 from olvido.schemas.settings.deployment import Deployment
 
@@ -27,7 +29,8 @@ class Filter:
     right: str | None = None
     sink: str | None = None
     outcome: str | None = None  # of a task; ``none`` for a receipt that is missing
-    overdue: bool = False  # open for longer than the law allows
+    overdue: bool = False  # open, and the last day is over
+    due_in: timedelta | None = None  # open, and the last day is over by then
     open_for: timedelta | None = None  # open for longer than this
     since: datetime | None = None
     handles: tuple[Handle, ...] | None = None  # of one person: any of them
@@ -49,6 +52,11 @@ class Request:
     late: bool  # the broker took it so long after that a person should know
     received_at: datetime
     finished_at: datetime | None
+    due_at: (
+        datetime | None
+    )  # by when it is to be answered; None while every clock waits for the proof of identity
+    due_by: str | None  # the law that sets it, as it stood when the request came
+    due_provisional: bool  # a calendar did not know the holidays of that time yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +128,7 @@ class RequestWithTasks:
 
     request: Request
     tasks: tuple[TaskView, ...]
+    deadlines: tuple[DeadlineView, ...] = ()  # what each law says now, the earliest first
 
     @property
     def latest(self) -> tuple[TaskView, ...]:
@@ -171,7 +180,7 @@ def find(declared: Deployment, which: Filter, *, now: datetime, limit: int) -> l
         marks = [avro_text(subject) for subject in subjects]
     rows = Figures(database(declared)).requests(
         now=now, state=which.state, right=which.right, sink=which.sink, outcome=which.outcome,
-        since=which.since, overdue=which.overdue, limit=limit,
+        since=which.since, due_before=_due_before(which, now), limit=limit,
         open_since=None if which.open_for is None else now - which.open_for,
         subjects=subjects or None, marks=marks,
     )  # fmt: skip
@@ -187,8 +196,13 @@ def show(declared: Deployment, request_id: UUID) -> RequestWithTasks:
     """
     figures = Figures(database(declared))
     request = _request(figures, request_id)
+    proofs = [row["verified_at"] for row in figures.verifications(request_id)]
     return RequestWithTasks(
-        request=request, tasks=tuple(TaskView(**row) for row in figures.tasks(request_id))
+        request=request,
+        tasks=tuple(TaskView(**row) for row in figures.tasks(request_id)),
+        deadlines=last_days(
+            declared, Right(request.right), request.requested_at, verified_at=min(proofs, default=None)
+        ),
     )
 
 
@@ -208,6 +222,12 @@ def story(declared: Deployment, request_id: UUID) -> Story:
         looks=tuple(LookView(**row) for row in found["looks"]),
         dead_letters=tuple(Letter(**row) for row in found["dead_letters"]),
     )
+
+
+def _due_before(which: Filter, now: datetime) -> datetime | None:
+    if which.overdue:
+        return now
+    return None if which.due_in is None else now + which.due_in
 
 
 def _request(figures: Figures, request_id: UUID) -> Request:

@@ -126,6 +126,7 @@ class VerificationsHandler:
             publication=Snapshot(statuses=output.statuses).about,
             held=output.held,
             starts=output.starts,
+            due=output.due,
             limits=self._catalogue.limits,
         )
         letters = [

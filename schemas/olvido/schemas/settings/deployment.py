@@ -12,9 +12,11 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     BaseModel,
@@ -40,6 +42,8 @@ from olvido.core.canary_people import ADDRESS
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, did_you_mean
 from olvido.core.instants import CLOCK_SKEW_MAX, LATE_AFTER, InstantLimits
+from olvido.core.law.deadlines import ANYWHERE, Jurisdiction, Weekdays
+from olvido.core.law.regimes import load as regimes
 from olvido.core.loopback import is_loopback
 from olvido.core.principals import Principal, Role
 from olvido.core.rates import rate_of
@@ -47,6 +51,7 @@ from olvido.core.rights.known import RIGHTS
 from olvido.core.rights.names import Right
 from olvido.core.sessions import CONTROL
 from olvido.core.subject import IdentityKind
+from olvido.schemas.calendars import calendar_of, calendars
 from olvido.schemas.settings.lines import line_of
 from olvido.schemas.settings.wording import wrong_with
 from olvido.schemas.topics import CANARIES, NO_SINKS, YEAR, topics_of
@@ -293,6 +298,64 @@ class BrakeSection(_Section):
     erase_after_s: float = Field(default=0.0, ge=0)  # a grace period before any sink is asked
 
 
+class LawSection(_Section):
+    """By when requests are to be answered: by which laws, and whose days they count."""
+
+    regimes: tuple[str, ...] = ()  # codes of docs/law.md; the earliest last day of all of them is shown
+    zone: str | None = None  # whose days are counted, such as Europe/Madrid; None: those of UTC
+    calendar: str | None = None  # whose working days, such as ES; None: Monday to Friday, and provisional
+    answer_within_days: int | None = Field(default=None, ge=1, le=365)  # what the deployment itself promises
+
+    @field_validator("regimes")
+    @classmethod
+    def _regimes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
+        known = regimes()
+        for code in codes:
+            if code not in known:
+                raise ValueError(
+                    f"knows no {code!r}{did_you_mean(code, known)}; there are {', '.join(known)}"
+                )
+        return codes
+
+    @field_validator("zone")
+    @classmethod
+    def _zone(cls, name: str | None) -> str | None:
+        try:
+            _ = name and ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"knows no {name!r}: give a zone's name, such as Europe/Madrid") from None
+        return name
+
+    @field_validator("calendar")
+    @classmethod
+    def _calendar(cls, code: str | None) -> str | None:
+        known = calendars()
+        if code is not None and code not in known:
+            raise ValueError(f"knows no {code!r}{did_you_mean(code, known)}; there are {', '.join(known)}")
+        return code
+
+    @property
+    def jurisdiction(self) -> Jurisdiction:
+        """The same as last days are counted by. A regime brings the one that it builds on."""
+        return _jurisdiction(self)
+
+
+@cache  # one of each: what was counted once is not counted again
+def _jurisdiction(section: LawSection) -> Jurisdiction:
+    if section == LawSection():
+        return ANYWHERE
+    known = regimes()
+    codes = dict.fromkeys(
+        one for code in section.regimes for one in (known[code].builds_on, code) if one is not None
+    )
+    return Jurisdiction(
+        regimes=tuple(known[code] for code in codes),
+        zone=UTC if section.zone is None else ZoneInfo(section.zone),
+        calendar=Weekdays() if section.calendar is None else calendar_of(section.calendar),
+        promised_days=section.answer_within_days,
+    )
+
+
 class InstantsSection(_Section):
     """How far the instants that events state may be from the time at which the broker took them."""
 
@@ -420,6 +483,7 @@ class Deployment(Connections):
     accept_unsigned_until: date | None = None  # until when what no principal signed is taken; None: it is not
     brake: BrakeSection = BrakeSection()
     instants: InstantsSection = InstantsSection()
+    law: LawSection = LawSection()
     reconciler: ReconcilerSection = ReconcilerSection()
     sinks: dict[str, SinkSection] = Field(min_length=1)
 
@@ -534,6 +598,7 @@ class Deployment(Connections):
                 ahead_max=timedelta(seconds=self.instants.ahead_max_s),
                 late_after=timedelta(seconds=self.instants.late_after_s),
             ),
+            jurisdiction=self.law.jurisdiction,
         )
 
     @property

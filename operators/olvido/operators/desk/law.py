@@ -1,0 +1,81 @@
+"""What the laws ask for, and by when a request is to be answered by each of them."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from olvido.core.errors import did_you_mean
+from olvido.core.law.deadlines import deadlines
+from olvido.core.law.regimes import Regime, RuleKind, load
+from olvido.core.rights.names import Right
+from olvido.operators.desk.faults import NotThere
+from olvido.schemas.settings.deployment import Deployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegimeView:
+    """A law, and whether this deployment says that it applies."""
+
+    code: str
+    title: str
+    applies: bool
+    rules: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineView:
+    """By when one rule of one law wants something done."""
+
+    law: str  # its code; ``promise`` where it is the deployment's own
+    kind: str
+    last_day: date
+    due_at: datetime
+    certainty: str
+    provisional: bool  # its calendar did not know the holidays of that time yet
+    text: str
+
+
+def regimes(declared: Deployment) -> list[RegimeView]:
+    """Every law whose numbers are known, those that apply here first."""
+    applying = {one.code for one in declared.law.jurisdiction.regimes}
+    return sorted(
+        (
+            RegimeView(code=code, title=one.title, applies=code in applying, rules=len(one.rules))
+            for code, one in load().items()
+        ),
+        key=lambda view: (not view.applies, view.code),
+    )
+
+
+def regime(code: str) -> Regime:
+    """One law.
+
+    Raises:
+        NotThere: no law has that code; with the nearest that there is.
+    """
+    known = load()
+    if code not in known:
+        raise NotThere("law", f"{code}{did_you_mean(code, known)}")
+    return known[code]
+
+
+def last_days(
+    declared: Deployment, right: Right, received_at: datetime, *, verified_at: datetime | None = None,
+    extended: bool = False,
+) -> tuple[DeadlineView, ...]:  # fmt: skip
+    """What each law that applies here says of a request: acknowledgements and answers, the earliest first."""
+    place = declared.law.jurisdiction
+    received_on = place.day_of(received_at)
+    verified_on = None if verified_at is None else place.day_of(verified_at)
+    found = [
+        (kind, one)
+        for kind in (RuleKind.ACKNOWLEDGEMENT, RuleKind.ANSWER)
+        for one in deadlines(place, right, received_on, kind=kind, verified_on=verified_on, extended=extended)
+    ]
+    return tuple(
+        DeadlineView(
+            law=one.regime, kind=kind.value, last_day=one.last_day, due_at=one.due_at,
+            certainty=one.certainty.value, provisional=one.provisional,
+            text="what the deployment promises" if one.rule is None else one.rule.text,
+        )
+        for kind, one in sorted(found, key=lambda pair: pair[1].due_at)
+    )  # fmt: skip
