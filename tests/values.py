@@ -70,6 +70,7 @@ def an_erasure(
     verified: Verified | None = None,
     requested_at: datetime = NOW - timedelta(minutes=1),
     kinds: Sequence[IdentityKind] = (IdentityKind.EMAIL,),
+    jurisdiction: str = "",
 ) -> PrivacyRequest:
     """The n-th request."""
     handles = tuple(a_handle(number if person is None else person, kind) for kind in kinds)
@@ -84,6 +85,7 @@ def an_erasure(
         requested_at=requested_at,
         verification_required=verification_required,
         verified=verified,
+        jurisdiction=jurisdiction,
     )
 
 

@@ -50,6 +50,8 @@ def test_a_later_retry_and_another_zone_are_the_same_event():
     stored = content_digest(an_erasure())
     assert same_content(an_erasure(requested_at=NOW), stored)
     assert not same_content(an_erasure(right=Right.ACCESS), stored)
+    assert not same_content(an_erasure(jurisdiction="ES"), stored)
+    assert same_content(an_erasure(jurisdiction="ES"), content_digest(an_erasure(jurisdiction="ES")))
     change = a_change()
     elsewhere = replace(change, occurred_at=change.occurred_at.astimezone(timezone(timedelta(hours=8))))
     assert same_content(elsewhere, content_digest(change))

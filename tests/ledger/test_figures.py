@@ -85,6 +85,18 @@ def test_what_is_open_is_due_by_the_earliest_law_and_overdue_when_that_day_is_ov
     assert before == {"requests_overdue": 0, "requests_due_soon": 1, "next_due_at": second["due_at"]}
 
 
+def test_the_law_of_a_declared_jurisdiction_holds_and_of_another_all_of_the_deployments(ledger, figures):
+    """A part's own, else its country's; a country that nobody declared falls back to what holds for all."""
+    ccpa, mx = (Jurisdiction(regimes=(load()[code],)) for code in ("ccpa", "mx"))
+    catalogue = replace(CATALOGUE, jurisdictions={"US-CA": ccpa, "MX": mx})
+    asked = ["US-CA", "MX", "MX-JAL", "US", "FR", "", "not a code"]
+    for number, code in enumerate(asked, start=1):
+        ask(ledger, an_erasure(number, jurisdiction=code), catalogue=catalogue)
+    rows = [figures.request(an_id(number)) for number in range(1, len(asked) + 1)]
+    assert [row["jurisdiction"] for row in rows] == ["US-CA", "MX", "MX", None, None, None, None]
+    assert [row["due_by"] for row in rows] == ["ccpa", "mx", "mx", *["promise"] * 4]
+
+
 def test_a_clock_that_begins_with_the_proof_of_identity_begins_when_it_comes(ledger, figures):
     uk = replace(CATALOGUE, jurisdiction=Jurisdiction(regimes=(load()["uk"],)))
     request = an_erasure(1, verification_required=True)

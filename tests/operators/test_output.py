@@ -16,11 +16,13 @@ from olvido.operators.cli.output import Output, print_data, show, show_one
 AT = datetime(2026, 11, 23, 10, 0, 5, tzinfo=UTC)
 ID = UUID(int=7)
 ROW = {
-    "id": ID, "cause": Cause.FUTURE, "at": AT, "span": timedelta(minutes=3), "none": None, "yes": True,
+    "id": ID, "cause": Cause.FUTURE, "at": AT, "day": AT.date(), "span": timedelta(minutes=3),
+    "none": None, "yes": True,
     "count": -5, "nested": {"erased": 2}, "bytes": b"\x00\xff", "text": 'Zoë "ñ"\nsecond',
 }  # fmt: skip
 PLAIN = {
-    "id": str(ID), "cause": "FUTURE", "at": "2026-11-23T10:00:05+00:00", "span": 180.0, "none": None,
+    "id": str(ID), "cause": "FUTURE", "at": "2026-11-23T10:00:05+00:00", "day": "2026-11-23",
+    "span": 180.0, "none": None,
     "yes": True, "count": -5, "nested": {"erased": 2}, "bytes": "00ff", "text": 'Zoë "ñ"\nsecond',
 }  # fmt: skip
 

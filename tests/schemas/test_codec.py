@@ -325,8 +325,8 @@ def test_a_number_written_longer_than_it_need_be_is_refused(codec: Codec[Privacy
 def test_a_boolean_that_is_seven_is_refused(codec: Codec[PrivacyRequest]) -> None:
     """B13"""
     data = codec.encode(REQUEST)
-    assert data[-2:] == b"\0\0"  # verification_required is false, verified is null
-    assert cause_of(codec, data[:-2] + b"\7\0") is Cause.NON_CANONICAL
+    assert data[-3:] == b"\0\0\0"  # verification_required is false, verified is null, jurisdiction is empty
+    assert cause_of(codec, data[:-3] + b"\7\0\0") is Cause.NON_CANONICAL
 
 
 @pytest.mark.parametrize("micros", [2**62, -(2**62), 253_402_300_800_000_000, -(2**63)])

@@ -375,6 +375,18 @@ def test_a_law_zone_or_calendar_that_there_is_not_is_named_with_its_line(
     assert f"olvido.toml:{MINIMAL.count(chr(10)) + 2}" in str(refused.value)
 
 
+def test_each_jurisdiction_has_laws_days_and_calendar_of_its_own_and_the_same_promise():
+    section = LawSection(
+        regimes=("gdpr", "mx"), answer_within_days=9,
+        jurisdictions={"MX": {"regimes": ("mx",), "zone": "America/Mexico_City", "calendar": "MX"}},
+    )  # fmt: skip
+    mexico = section.declared["MX"]
+    assert [one.code for one in mexico.regimes] == ["mx"]
+    assert (str(mexico.zone), mexico.promised_days) == ("America/Mexico_City", 9)
+    with pytest.raises(ValueError, match="ISO 3166"):
+        LawSection(jurisdictions={"Mexico": {}})
+
+
 def test_a_law_brings_the_one_it_builds_on_and_is_counted_in_its_zone():
     place = LawSection(regimes=("es",), zone="Europe/Madrid", calendar="ES").jurisdiction
     assert [one.code for one in place.regimes] == ["gdpr", "es"]

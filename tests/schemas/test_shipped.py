@@ -26,7 +26,7 @@ RELEASED = {
         "946af741d1066019",
     ),
     "later_look": ("529b41603f730034", "eeff5c1ca5082ba4", "f9afac6529b0d247"),
-    "privacy_request": ("015ee674500ed89f", "4c34f70e3674c588", "9fb92d8bc6881949"),
+    "privacy_request": ("eaea1c328743cb02", "015ee674500ed89f", "4c34f70e3674c588", "9fb92d8bc6881949"),
     "receipt": ("e6c7e8a0e463aada", "683ead9326d67fc3", "2c4359167d2fbe8d", "9fd97881214c280a"),
     "request_status": ("9ea7154c1f4b8465", "f6f50df297f512f2", "b7ee0cd054796449"),
     "task": ("52034624ec827a9b", "77fa950feefc78a0", "e13db38f366c21db", "7c7c0ed4b7547b0d"),

@@ -196,7 +196,7 @@ func writeRecord(kind string, keys map[string]hexed, schemas string) []byte {
 	if kind == "privacy_request" {
 		event["request_id"], event["right"] = "01935d0e-5b6a-7c3d-8e4f-0123456789ad", "OBJECT"
 		event["purposes"], event["requested_at"] = []any{"marketing"}, now.UnixMicro()
-		event["verification_required"], event["verified"] = true, nil
+		event["verification_required"], event["verified"], event["jurisdiction"] = true, nil, "US-CA"
 	} else {
 		event["event_id"], event["purpose"] = "01935d0e-5b6a-7c3d-8e4f-0123456789ae", "marketing"
 		event["decision"], event["occurred_at"] = "WITHDRAWN", now.UnixMicro()

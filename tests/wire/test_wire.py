@@ -192,6 +192,7 @@ def asked_by_another_make(kind: str) -> bytes:
         value |= {
             "request_id": "01935d0e-5b6a-7c3d-8e4f-0123456789ab", "right": "OBJECT",
             "purposes": ["marketing"], "requested_at": at, "verification_required": True, "verified": None,
+            "jurisdiction": "US-CA",
         }  # fmt: skip
     else:
         value |= {

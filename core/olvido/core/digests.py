@@ -44,6 +44,8 @@ def _content(event: Event) -> dict[str, object]:
     match event:
         case PrivacyRequest(right=right):
             content |= {"right": right.value, "verification_required": event.verification_required}
+            if event.jurisdiction:  # a request that names none has the digest that it had before it could
+                content["jurisdiction"] = event.jurisdiction
             return content | of_right(right).digest_part(event)
         case ConsentChange():
             return content | Consent.digest_part(event)

@@ -67,6 +67,7 @@ class PrivacyRequest:
     requested_at: datetime  # as it is stated; also the fence of an erasure, see :attr:`effective_at`
     verification_required: bool
     verified: Verified | None
+    jurisdiction: str = ""  # under whose law the person asks, such as US-CA; empty: not known
     seal: Seal | None = None  # None: of the form before there were seals
     appended_at: datetime | None = None  # when the broker took it; None until it is read
 

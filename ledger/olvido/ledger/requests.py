@@ -85,7 +85,7 @@ class Requests:
                     "insert_requests",
                     **columns(
                         requests, "request_id", "right", "subject_id", "requested_at", "state", "digest",
-                        "asked_by", "appended_at", "late",
+                        "asked_by", "appended_at", "late", "jurisdiction",
                         partition="place.partition", offset="place.offset", task="tasks",
                         **last_days.COLUMNS,
                     ),

@@ -127,6 +127,7 @@ class RequestRow:
     appended_at: datetime | None = None  # when the broker took it
     late: bool = False  # so long after what it states that it is shown
     due: Due = NOT_DUE
+    jurisdiction: str | None = None  # of those that are declared; None: what holds for all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

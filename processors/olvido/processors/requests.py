@@ -158,7 +158,7 @@ def asked_by(request: PrivacyRequest) -> str:
 
 def due_of(request: PrivacyRequest, catalogue: Catalogue) -> Due:
     """By when a request is to be answered, as the ledger keeps it."""
-    deadline = due(request, catalogue.jurisdiction)
+    deadline = due(request, catalogue.law_of(request.jurisdiction))
     if deadline is None:
         return Due()
     return Due(at=deadline.due_at, by=deadline.regime, provisional=deadline.provisional)
@@ -183,4 +183,5 @@ def _row(
         appended_at=request.appended_at,
         late=is_late(request.requested_at, event.taken_at, catalogue.instants.late_after),
         due=due_of(request, catalogue),
+        jurisdiction=catalogue.place_of(request.jurisdiction),
     )

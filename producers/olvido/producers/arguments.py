@@ -18,6 +18,7 @@ class ErasureArguments(TypedDict):
     requested_at: NotRequired[datetime | None]
     verification_required: NotRequired[bool]
     verified: NotRequired[Verified | None]
+    jurisdiction: NotRequired[str]
     traceparent: NotRequired[str]
 
 

@@ -22,6 +22,7 @@ from olvido.core.events import (
     check_instant,
 )
 from olvido.core.ids import canonical_uuid
+from olvido.core.law.deadlines import is_jurisdiction
 from olvido.core.rights.known import RIGHTS
 from olvido.core.rights.names import Right
 from olvido.core.subject import Handle, Identity, IdentityKind, is_handle
@@ -103,6 +104,7 @@ class Builder:
         requested_at: datetime | None,
         verification_required: bool,
         verified: Verified | None,
+        jurisdiction: str = "",
     ) -> PrivacyRequest:
         """A privacy request. Its id and, unless given, its instant are made here, before anything is sent.
 
@@ -125,6 +127,7 @@ class Builder:
             requested_at=now if requested_at is None else _instant(requested_at, now, "requested_at"),
             verification_required=bool(verification_required),
             verified=None if verified is None else _verified(verified.method, verified.verified_at, now),
+            jurisdiction=_jurisdiction(jurisdiction),
         )
         return self._sealer.sealed_source(asked, identified)
 
@@ -228,6 +231,12 @@ class Builder:
         if not isinstance(subject_id, str) or not is_handle(subject_id):
             raise InvalidInput("subject_id", "is not a handle, as Accepted.subject_id is")
         return subject_id
+
+
+def _jurisdiction(given: str) -> str:
+    if given and not (isinstance(given, str) and is_jurisdiction(given)):
+        raise InvalidInput("jurisdiction", "is no code of ISO 3166, such as ES or US-CA")
+    return given
 
 
 def _right(given: Right | str) -> Right:

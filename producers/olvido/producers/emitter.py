@@ -104,6 +104,7 @@ class Emitter(Generic[Answer]):
         requested_at: datetime | None = None,
         verification_required: bool = False,
         verified: Verified | None = None,
+        jurisdiction: str = "",
         traceparent: str = "",
     ) -> Answer:
         """Ask for one right of a person.
@@ -119,6 +120,8 @@ class Emitter(Generic[Answer]):
                 person did afterwards is not touched by an erasure.
             verification_required: wait until somebody says that it is really this person.
             verified: that this was made sure of already.
+            jurisdiction: under whose law the person asks, by ISO 3166, such as ``ES`` or ``US-CA``: by when
+                it is to be answered. Of one that the deployment does not declare, all its laws count.
             traceparent: the W3C trace context to hand on.
 
         Raises:
@@ -134,6 +137,7 @@ class Emitter(Generic[Answer]):
                 requested_at=requested_at,
                 verification_required=verification_required,
                 verified=verified,
+                jurisdiction=jurisdiction,
             ),
             traceparent,
         )

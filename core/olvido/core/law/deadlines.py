@@ -6,6 +6,7 @@ go out. None of it is legal advice.
 """
 
 import calendar as months
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -17,6 +18,14 @@ from olvido.core.rights.names import Right
 DAY = timedelta(days=1)
 PROMISE = "promise"  # the code of what no law says, but the deployment
 PROMISED_DAYS = 30  # where no law that applies gives a number
+
+
+_JURISDICTION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
+
+
+def is_jurisdiction(code: str) -> bool:
+    """Whether it has the form of a code of ISO 3166: a country's, or a part's such as ``US-CA``."""
+    return _JURISDICTION.fullmatch(code) is not None
 
 
 class Calendar(Protocol):

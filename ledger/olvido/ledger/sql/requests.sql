@@ -13,12 +13,13 @@ select event_id from consent_changes where event_id = any(%(ids)s::uuid[]);
 -- Insert requests; one that is there already is left alone and not returned.
 insert into requests (request_id, right_, subject_id, requested_at, received_at, state, tasks,
                       finished_at, digest, source_partition, source_offset, asked_by, appended_at, late,
-                      due_at, due_by, due_provisional)
+                      due_at, due_by, due_provisional, jurisdiction)
 select * from unnest(%(request_ids)s::uuid[], %(rights)s::text[], %(subject_ids)s::text[],
                      %(requested_ats)s::timestamptz[], %(received_ats)s::timestamptz[], %(states)s::text[],
                      %(tasks)s::int[], %(finished_ats)s::timestamptz[], %(digests)s::bytea[],
                      %(partitions)s::int[], %(offsets)s::bigint[], %(asked_bys)s::text[], %(appended_ats)s::timestamptz[],
-                     %(lates)s::bool[], %(due_ats)s::timestamptz[], %(due_bys)s::text[], %(due_provisionals)s::bool[])
+                     %(lates)s::bool[], %(due_ats)s::timestamptz[], %(due_bys)s::text[], %(due_provisionals)s::bool[],
+                     %(jurisdictions)s::text[])
 on conflict do nothing
 returning request_id;
 

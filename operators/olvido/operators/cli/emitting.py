@@ -69,6 +69,9 @@ def _request_command(right: Right) -> Callable[..., None]:
         verification_required: Annotated[
             bool, typer.Option(help="Wait until a verification of the person arrives.")
         ] = False,
+        jurisdiction: Annotated[
+            str, typer.Option(help="Under whose law the person asks, such as ES or US-CA.")
+        ] = "",
         output: Form = Output.TABLE,
     ) -> None:
         identities = person.required()
@@ -80,6 +83,7 @@ def _request_command(right: Right) -> Callable[..., None]:
                 purposes=purpose or (),
                 request_id=request_id,
                 verification_required=verification_required,
+                jurisdiction=jurisdiction,
             )
         show_one({"request_id": accepted.id, "subject_id": accepted.subject_id}, output=output)
         messages.print(f"accepted; follow it with: olvido requests show {accepted.id}", soft_wrap=True)

@@ -71,6 +71,9 @@ def due(
     received: Annotated[
         str, typer.Option(help="When the request came: an instant, or 3d for three days ago.")
     ] = "",
+    jurisdiction: Annotated[
+        str, typer.Option(help="Under whose law the person asks, such as ES or US-CA.")
+    ] = "",
     verified: Annotated[
         str, typer.Option(help="When it was proved who asks. Some clocks begin only then.")
     ] = "",
@@ -97,6 +100,7 @@ def due(
         declared,
         known[right.upper()],
         instant_of(received, field="received", now=now) if received else now,
+        jurisdiction=jurisdiction,
         verified_at=instant_of(verified, field="verified", now=now) if verified else None,
         extended=extended,
     )

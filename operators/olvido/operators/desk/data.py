@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -15,11 +15,13 @@ def record_of(value: Any) -> Any:  # noqa: ANN401 - any data
     return value
 
 
-def plain(value: object) -> object:
+def plain(value: object) -> object:  # noqa: PLR0911 - one for each kind
     """What `json` cannot write by itself, in a form that it can."""
     match value:
         case datetime():
             return value.astimezone(UTC).isoformat()
+        case date():
+            return value.isoformat()
         case timedelta():
             return value.total_seconds()
         case Enum():

@@ -36,7 +36,8 @@ class DeadlineView:
 
 def regimes(declared: Deployment) -> list[RegimeView]:
     """Every law whose numbers are known, those that apply here first."""
-    applying = {one.code for one in declared.law.jurisdiction.regimes}
+    places = (declared.law.jurisdiction, *declared.law.declared.values())
+    applying = {one.code for place in places for one in place.regimes}
     return sorted(
         (
             RegimeView(code=code, title=one.title, applies=code in applying, rules=len(one.rules))
@@ -59,11 +60,12 @@ def regime(code: str) -> Regime:
 
 
 def last_days(
-    declared: Deployment, right: Right, received_at: datetime, *, verified_at: datetime | None = None,
+    declared: Deployment, right: Right, received_at: datetime, *, jurisdiction: str = "",
+    verified_at: datetime | None = None,
     extended: bool = False,
 ) -> tuple[DeadlineView, ...]:  # fmt: skip
     """What each law that applies here says of a request: acknowledgements and answers, the earliest first."""
-    place = declared.law.jurisdiction
+    place = declared.catalogue.law_of(jurisdiction)
     received_on = place.day_of(received_at)
     verified_on = None if verified_at is None else place.day_of(verified_at)
     found = [

@@ -56,6 +56,7 @@ class Request:
         datetime | None
     )  # by when it is to be answered; None while every clock waits for the proof of identity
     due_by: str | None  # the law that sets it, as it stood when the request came
+    jurisdiction: str | None  # whose law holds, of those that are declared; None: what holds for all
     due_provisional: bool  # a calendar did not know the holidays of that time yet
 
 
@@ -201,7 +202,11 @@ def show(declared: Deployment, request_id: UUID) -> RequestWithTasks:
         request=request,
         tasks=tuple(TaskView(**row) for row in figures.tasks(request_id)),
         deadlines=last_days(
-            declared, Right(request.right), request.requested_at, verified_at=min(proofs, default=None)
+            declared,
+            Right(request.right),
+            request.requested_at,
+            jurisdiction=request.jurisdiction or "",
+            verified_at=min(proofs, default=None),
         ),
     )
 

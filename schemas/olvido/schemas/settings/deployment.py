@@ -42,7 +42,7 @@ from olvido.core.canary_people import ADDRESS
 from olvido.core.catalogue import Catalogue, SinkEntry
 from olvido.core.errors import ConfigError, did_you_mean
 from olvido.core.instants import CLOCK_SKEW_MAX, LATE_AFTER, InstantLimits
-from olvido.core.law.deadlines import ANYWHERE, Jurisdiction, Weekdays
+from olvido.core.law.deadlines import ANYWHERE, Jurisdiction, Weekdays, is_jurisdiction
 from olvido.core.law.regimes import load as regimes
 from olvido.core.loopback import is_loopback
 from olvido.core.principals import Principal, Role
@@ -298,13 +298,12 @@ class BrakeSection(_Section):
     erase_after_s: float = Field(default=0.0, ge=0)  # a grace period before any sink is asked
 
 
-class LawSection(_Section):
-    """By when requests are to be answered: by which laws, and whose days they count."""
+class JurisdictionSection(_Section):
+    """By which laws requests are to be answered, and whose days they count."""
 
     regimes: tuple[str, ...] = ()  # codes of docs/law.md; the earliest last day of all of them is shown
     zone: str | None = None  # whose days are counted, such as Europe/Madrid; None: those of UTC
     calendar: str | None = None  # whose working days, such as ES; None: Monday to Friday, and provisional
-    answer_within_days: int | None = Field(default=None, ge=1, le=365)  # what the deployment itself promises
 
     @field_validator("regimes")
     @classmethod
@@ -334,25 +333,51 @@ class LawSection(_Section):
             raise ValueError(f"knows no {code!r}{did_you_mean(code, known)}; there are {', '.join(known)}")
         return code
 
+
+class LawSection(JurisdictionSection):
+    """By when requests are to be answered: what holds for all, and for those that name a jurisdiction."""
+
+    answer_within_days: int | None = Field(default=None, ge=1, le=365)  # what the deployment itself promises
+    jurisdictions: dict[str, JurisdictionSection] = Field(default_factory=dict)  # by ISO 3166, such as US-CA
+
+    @field_validator("jurisdictions")
+    @classmethod
+    def _codes(cls, places: dict[str, JurisdictionSection]) -> dict[str, JurisdictionSection]:
+        for code in places:
+            if not is_jurisdiction(code):
+                raise ValueError(f"{code!r} is no code of ISO 3166: give one such as ES or US-CA")
+        return places
+
     @property
     def jurisdiction(self) -> Jurisdiction:
-        """The same as last days are counted by. A regime brings the one that it builds on."""
-        return _jurisdiction(self)
+        """What holds where a request names no jurisdiction, or none of those that are declared."""
+        return _jurisdiction(self.regimes, self.zone, self.calendar, self.answer_within_days)
+
+    @property
+    def declared(self) -> dict[str, Jurisdiction]:
+        """What holds in each of those that are declared; the deployment's own promise holds in all."""
+        return {
+            code: _jurisdiction(one.regimes, one.zone, one.calendar, self.answer_within_days)
+            for code, one in self.jurisdictions.items()
+        }
 
 
 @cache  # one of each: what was counted once is not counted again
-def _jurisdiction(section: LawSection) -> Jurisdiction:
-    if section == LawSection():
+def _jurisdiction(
+    codes: tuple[str, ...], zone: str | None, calendar: str | None, promised_days: int | None
+) -> Jurisdiction:
+    """A regime brings the one that it builds on."""
+    if (codes, zone, calendar, promised_days) == ((), None, None, None):
         return ANYWHERE
     known = regimes()
-    codes = dict.fromkeys(
-        one for code in section.regimes for one in (known[code].builds_on, code) if one is not None
+    all_codes = dict.fromkeys(
+        one for code in codes for one in (known[code].builds_on, code) if one is not None
     )
     return Jurisdiction(
-        regimes=tuple(known[code] for code in codes),
-        zone=UTC if section.zone is None else ZoneInfo(section.zone),
-        calendar=Weekdays() if section.calendar is None else calendar_of(section.calendar),
-        promised_days=section.answer_within_days,
+        regimes=tuple(known[code] for code in all_codes),
+        zone=UTC if zone is None else ZoneInfo(zone),
+        calendar=Weekdays() if calendar is None else calendar_of(calendar),
+        promised_days=promised_days,
     )
 
 
@@ -599,6 +624,7 @@ class Deployment(Connections):
                 late_after=timedelta(seconds=self.instants.late_after_s),
             ),
             jurisdiction=self.law.jurisdiction,
+            jurisdictions=self.law.declared,
         )
 
     @property
