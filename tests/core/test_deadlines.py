@@ -1,5 +1,6 @@
 """Last days are those that somebody counts on a calendar with a finger, over thirty years of dates."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olvido.core.law.deadlines import Jurisdiction, Pause, deadlines, end_of, last_day
+from olvido.core.law.deadlines import Jurisdiction, Pause, deadlines, end_of, extension, last_day
 from olvido.core.law.regimes import Certainty, LawRule, Regime, RuleKind, StartsAt, Unit, load
 from olvido.core.rights.names import Right
 
@@ -174,6 +175,17 @@ def test_an_extension_is_one_longer_period_from_the_beginning():
     assert california.last_day == received_on + 90 * DAY
     [europe] = deadlines(place("gdpr"), Right.ACCESS, received_on, extended=True)
     assert europe.last_day == date(2026, 4, 30)  # three months of the 31st, not one and then two of the 28th
+
+
+def test_an_extension_wins_something_or_is_none_and_is_announced_by_the_day_without_it():
+    received_on = date(2026, 3, 2)
+    before, after = extension(place("gdpr"), Right.ERASE, received_on)
+    assert (before.last_day, after.last_day) == (date(2026, 4, 2), date(2026, 6, 2))
+    assert extension(place("gdpr", "pipl"), Right.ERASE, received_on) is None  # China's day comes first
+    assert extension(place("pipl"), Right.ERASE, received_on) is None
+    assert extension(place(), Right.ERASE, received_on) is None
+    promised = replace(place("gdpr"), promised_days=9)
+    assert extension(promised, Right.ERASE, received_on) == (before, after)
 
 
 def test_receipt_is_confirmed_where_a_law_says_by_when():

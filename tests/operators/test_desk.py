@@ -20,14 +20,19 @@ from values import CATALOGUE, NOW, a_change, a_handle, an_erasure, an_id, receiv
 
 from olvido.broker.reading import Read
 from olvido.core.acts import Verb
+from olvido.core.catalogue import Catalogue
 from olvido.core.causes import Cause
 from olvido.core.errors import InvalidInput
+from olvido.core.law.deadlines import deadlines
+from olvido.core.rights.names import Right
 from olvido.core.subject import IdentityKind
 from olvido.ledger.acts import Acts
+from olvido.ledger.connection import Database
+from olvido.operators.cli import timeline
 from olvido.operators.desk import audit, doctor, health, keys, law, people, requests, sinks
 from olvido.operators.desk.acts import new_act
 from olvido.operators.desk.dead_letters import Chosen
-from olvido.operators.desk.faults import NotThere
+from olvido.operators.desk.faults import NotAllowed, NotThere
 from olvido.processors import consents
 from olvido.processors import requests as processor
 from olvido.schemas.codec import avro_text
@@ -49,11 +54,11 @@ def declared(ledger, ledger_dsn: str, monkeypatch, tmp_path: Path) -> Deployment
     return found
 
 
-def ask(ledger, number: int, *, event: str = "", **changes) -> None:
+def ask(ledger, number: int, *, event: str = "", catalogue: Catalogue = CATALOGUE, **changes) -> None:
     """The n-th request, as the processors keep it; its stored event holds a text."""
     place = received(number, value=avro_text(event) if event else b"event")
     known = processor.KnownRequests(requests={}, verifications={})
-    output = processor.step([Read(an_erasure(number, **changes), place)], known, CATALOGUE, UNSIGNED, NOW)
+    output = processor.step([Read(an_erasure(number, **changes), place)], known, catalogue, UNSIGNED, NOW)
     rows = output.new_tasks
     ledger.requests.save(output.rows, rows, topic="olvido.requests.v1", now=NOW, due_after=MINUTE)
 
@@ -133,6 +138,42 @@ def test_a_request_is_found_by_when_it_is_due_and_shown_with_what_each_law_says(
     assert [day.law for day in shown.deadlines if day.certainty == "sure"] == ["gdpr"]
     assert {day.law for day in shown.deadlines} == {"gdpr", "pipl"}  # Singapore has no right to erasure
     assert [day.due_at for day in shown.deadlines] == sorted(day.due_at for day in shown.deadlines)
+
+
+def test_an_extension_is_recorded_once_and_the_day_of_the_laws_stands(declared, ledger, ledger_dsn):
+    ask(ledger, 1, requested_at=NOW, catalogue=declared.catalogue, jurisdiction="ES")
+    before = requests.show(declared, an_id(1)).request
+    due = law.extend(declared, an_id(1), "OPS-17: three archives", now=NOW)
+    place = declared.catalogue.law_of("ES")
+    [expected] = deadlines(place, Right.ERASE, place.day_of(NOW), extended=True)
+    after = requests.show(declared, an_id(1)).request
+    assert (due.at, due.by) == (expected.due_at, "gdpr") == (after.due_at, after.due_by)
+    assert before.due_at < after.due_at
+    assert before.extended_at is None
+    assert after.extended_at is not None
+    [act] = Acts(Database(ledger_dsn, application="tests")).newest(verb=Verb.EXTEND)
+    assert (act["reason"], act["details"]["request_id"]) == ("OPS-17: three archives", str(an_id(1)))
+    with pytest.raises(NotAllowed, match="was extended on"):
+        law.extend(declared, an_id(1), "OPS-17", now=NOW)
+    assert len(Acts(Database(ledger_dsn, application="tests")).newest(verb=Verb.EXTEND)) == 1
+    moments = [moment.what for moment in timeline.moments_of(requests.story(declared, an_id(1)))]
+    assert [what for what in moments if what.startswith("extended: to be answered by")]
+
+
+def test_an_extension_that_no_law_allows_or_that_comes_too_late_changes_nothing(declared, ledger, ledger_dsn):
+    ask(ledger, 1, requested_at=NOW, catalogue=declared.catalogue)  # all laws count, China's too
+    ask(ledger, 2, requested_at=NOW - timedelta(days=90), catalogue=declared.catalogue, jurisdiction="ES")
+    before = [requests.show(declared, an_id(number)).request for number in (1, 2)]
+    with pytest.raises(NotAllowed, match=r"pipl.* allows no extension"):
+        law.extend(declared, an_id(1), "OPS-17", now=NOW)
+    with pytest.raises(NotAllowed, match="before the last day is over"):
+        law.extend(declared, an_id(2), "OPS-17", now=NOW)
+    with pytest.raises(NotThere):
+        law.extend(declared, an_id(3), "OPS-17", now=NOW)
+    with pytest.raises(InvalidInput, match="reason"):
+        law.extend(declared, an_id(1), " ", now=NOW)
+    assert [requests.show(declared, an_id(number)).request for number in (1, 2)] == before
+    assert Acts(Database(ledger_dsn, application="tests")).newest(verb=Verb.EXTEND) == []
 
 
 def test_laws_are_listed_with_those_that_apply_first_and_one_that_there_is_not_has_a_neighbour(declared):

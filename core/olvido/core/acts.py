@@ -18,6 +18,7 @@ class Verb(StrEnum):
     DISCARD = "discard"
     RELEASE = "release"  # erasures above a limit of the brake
     WITHDRAW = "withdraw"
+    EXTEND = "extend"  # the last day of a request
     EXPORT = "export"
     REVEAL = "reveal"
 

@@ -152,6 +152,27 @@ def deadlines(
     return tuple(sorted(found, key=lambda one: (one.due_at, one.regime)))
 
 
+def extension(
+    jurisdiction: Jurisdiction, right: Right, received_on: date, *, verified_on: date | None = None
+) -> tuple[DueDate, DueDate] | None:
+    """Give the last day by law without an extension, by which it is to be announced, and that with one.
+
+    What the deployment promises itself stands beside no extension: it is the laws that allow one. None where
+    no law gives a number, or where the earliest of them allows none, so that nothing would be won.
+    """
+    before, after = (
+        [
+            one
+            for one in deadlines(jurisdiction, right, received_on, verified_on=verified_on, extended=extended)
+            if one.rule is not None
+        ]
+        for extended in (False, True)
+    )
+    if not before or after[0].due_at <= before[0].due_at:
+        return None
+    return before[0], after[0]
+
+
 def last_day(first: date, length: int, unit: Unit, calendar: Calendar) -> date:
     """Count a period from the day on which something came, which is not counted.
 

@@ -2,6 +2,7 @@
 -- It is worked out when the request is saved and when it is verified, and stands: a law that is edited moves no promise.
 alter table requests add column due_at timestamptz, add column due_by text,
     add column due_provisional bool not null default false,
-    add column jurisdiction text;  -- of those that olvido.toml declares; null: what holds for all
+    add column jurisdiction text,      -- of those that olvido.toml declares; null: what holds for all
+    add column extended_at timestamptz;  -- when an extension was recorded
 update requests set due_at = requested_at + interval '30 days', due_by = 'promise' where finished_at is null;
 create index requests_due on requests (due_at) where finished_at is null;

@@ -23,12 +23,25 @@ select * from unnest(%(request_ids)s::uuid[], %(rights)s::text[], %(subject_ids)
 on conflict do nothing
 returning request_id;
 
+-- name: lock_due
+-- What an extension goes by; nobody else extends it, verifies it or ends it meanwhile.
+select r.right_ as right, r.requested_at, r.due_at, r.finished_at, r.jurisdiction, r.extended_at,
+       (select min(v.verified_at) from verifications v
+        where v.request_id = r.request_id and v.subject_id = r.subject_id) as verified_at
+from requests r where r.request_id = %(id)s for update;
+
+-- name: write_extension
+-- The last day after an extension.
+update requests set due_at = %(due_at)s, due_by = %(due_by)s, due_provisional = %(due_provisional)s,
+                    extended_at = %(now)s
+where request_id = %(id)s;
+
 -- name: write_due
--- By when some requests are to be answered, worked out anew. One that is finished by now keeps what it had.
+-- By when some requests are to be answered, worked out anew. One that is finished or extended by now keeps what it had.
 update requests r set due_at = n.due_at, due_by = n.due_by, due_provisional = n.due_provisional
 from unnest(%(ids)s::uuid[], %(due_ats)s::timestamptz[], %(due_bys)s::text[], %(due_provisionals)s::bool[])
      as n (request_id, due_at, due_by, due_provisional)
-where r.request_id = n.request_id and r.finished_at is null
+where r.request_id = n.request_id and r.finished_at is null and r.extended_at is null
   and (r.due_at, r.due_by, r.due_provisional) is distinct from (n.due_at, n.due_by, n.due_provisional);
 
 -- name: insert_awaiting

@@ -44,7 +44,7 @@ ENTRIES = {
     "run": Entry("run", "Run one process in the foreground, until SIGTERM or Ctrl-C"),
     "request": Entry("emitting", "Emit a privacy request"),
     "consent": Entry("emitting", "Emit a consent change, or look at what stands"),
-    "requests": Entry("requests", "Look at privacy requests, or withdraw one"),
+    "requests": Entry("requests", "Look at privacy requests, withdraw one, or extend it"),
     "law": Entry("law", "What privacy laws ask for, and by when"),
     "dead-letters": Entry(
         "dead_letters", "Look at records that could not be handled, send them again, or give them up"

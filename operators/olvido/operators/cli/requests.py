@@ -48,10 +48,11 @@ MARGIN = 10  # columns before what stands below a task
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    requests = typer.Typer(help="Look at privacy requests, or withdraw one.", no_args_is_help=True)
+    requests = typer.Typer(help="Look at privacy requests, withdraw one, or extend it.", no_args_is_help=True)
     requests.command("list")(spread(list_requests))
     requests.command("show")(show_request)
     requests.command("withdraw")(withdraw_request)
+    requests.command("extend")(extend_request)
     app.add_typer(requests, name="requests")
 
 
@@ -214,6 +215,29 @@ def withdraw_request(
         markup=False, soft_wrap=True,
     )  # fmt: skip
     raise typer.Exit(Exit.REFUSED)
+
+
+def extend_request(
+    request_id: Annotated[str, typer.Argument(help="The request's id.")],
+    reason: Reason = "",
+) -> None:
+    """Record that the person was told, in time, that the answer takes longer: as long as the laws allow.
+
+    It is refused after the last day, a second time, and where the earliest law that applies allows none.
+    Olvido tells nobody: tell the person first, with the reason.
+
+    Examples:
+        olvido requests extend 019ac8d2-9a4e-7c30-8f6b-2b1d4c5e6f70 --reason "OPS-17: three archives"
+    """
+    from olvido.operators.desk.law import extend
+    from olvido.operators.settings import deployment
+
+    wanted = uuid_of(request_id, "request_id")
+    due = extend(deployment(), wanted, reason, now=datetime.now(UTC))
+    provisional = ", provisional" if due.provisional else ""
+    messages.print(
+        f"{wanted} is due by {text_of(due.at)} ({due.by}{provisional})", markup=False, soft_wrap=True
+    )
 
 
 def _show_tasks(shown: "RequestWithTasks", rows: list[dict[str, Any]], output: Output) -> None:

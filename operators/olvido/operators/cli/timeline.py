@@ -50,6 +50,9 @@ def moments_of(story: "Story") -> list[Moment]:
         *map(_looked, story.looks),
         *(moment for letter in story.dead_letters for moment in _refused(letter)),
     ]
+    if request.extended_at is not None and request.due_at is not None:
+        until = f"{request.due_at:%Y-%m-%d %H:%M}Z"
+        moments.append(Moment(at=request.extended_at, what=f"extended: to be answered by {until}"))
     if request.finished_at is not None:
         moments.append(Moment(at=request.finished_at, what=f"finished: {request.state}"))
     return sorted(moments, key=lambda moment: moment.at)

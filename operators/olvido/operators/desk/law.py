@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from uuid import UUID
 
+from olvido.core.acts import Verb
 from olvido.core.errors import did_you_mean
-from olvido.core.law.deadlines import deadlines
+from olvido.core.law.deadlines import deadlines, extension
 from olvido.core.law.regimes import Regime, RuleKind, load
 from olvido.core.rights.names import Right
-from olvido.operators.desk.faults import NotThere
+from olvido.ledger.last_days import Extensible, LastDays
+from olvido.ledger.rows import Due
+from olvido.operators.desk.acts import new_act
+from olvido.operators.desk.faults import NotAllowed, NotThere
+from olvido.operators.desk.ledger import database
 from olvido.schemas.settings.deployment import Deployment
 
 
@@ -81,3 +87,52 @@ def last_days(
         )
         for kind, one in sorted(found, key=lambda pair: pair[1].due_at)
     )  # fmt: skip
+
+
+def extend(declared: Deployment, request_id: UUID, reason: str, *, now: datetime) -> Due:
+    """Record that the extension was announced which the laws allow, and keep the later last day.
+
+    It is to be announced before the last day without it is over. A second one is refused: laws allow one.
+
+    Returns:
+        The new last day.
+
+    Raises:
+        NotThere: the ledger knows no such request.
+        NotAllowed: it is finished, was extended, or the last day is over; or no clock runs yet, or the
+            earliest law allows no extension. Nothing was done.
+        InvalidInput: the reason cannot be recorded.
+        Unavailable: the ledger does not answer.
+    """
+    act = new_act(Verb.EXTEND, reason, request_id=str(request_id))
+    due = LastDays(database(declared)).extend(
+        act, request_id, lambda request: _extended(declared, request, now)
+    )
+    if due is None:
+        raise NotThere("request", str(request_id))
+    return due
+
+
+def _extended(declared: Deployment, request: Extensible, now: datetime) -> Due:
+    if request.finished_at is not None:
+        raise NotAllowed("the request is finished; nothing was extended")
+    if request.extended_at is not None:
+        raise NotAllowed(f"it was extended on {request.extended_at:%Y-%m-%d}; nothing was done")
+    place = declared.catalogue.law_of(request.jurisdiction or "")
+    verified_on = None if request.verified_at is None else place.day_of(request.verified_at)
+    found = extension(
+        place, Right(request.right), place.day_of(request.requested_at), verified_on=verified_on
+    )
+    if found is None:
+        codes = ", ".join(one.code for one in place.regimes) or "none"
+        raise NotAllowed(
+            f"the earliest of the laws that apply ({codes}) allows no extension; "
+            f"see: olvido law due {request.right}"
+        )
+    before, after = found
+    if before.due_at <= now:
+        raise NotAllowed(
+            "an extension is announced before the last day is over, and that was "
+            f"{before.last_day} by {before.regime}"
+        )
+    return Due(at=after.due_at, by=after.regime, provisional=after.provisional)

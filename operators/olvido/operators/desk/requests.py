@@ -56,6 +56,7 @@ class Request:
         datetime | None
     )  # by when it is to be answered; None while every clock waits for the proof of identity
     due_by: str | None  # the law that sets it, as it stood when the request came
+    extended_at: datetime | None  # when an extension was recorded
     jurisdiction: str | None  # whose law holds, of those that are declared; None: what holds for all
     due_provisional: bool  # a calendar did not know the holidays of that time yet
 
@@ -206,6 +207,7 @@ def show(declared: Deployment, request_id: UUID) -> RequestWithTasks:
             Right(request.right),
             request.requested_at,
             jurisdiction=request.jurisdiction or "",
+            extended=request.extended_at is not None,
             verified_at=min(proofs, default=None),
         ),
     )
