@@ -1,10 +1,12 @@
 """Topics of their own for tests that write, and a broker of their own for tests that stop it."""
 
+import threading
 from collections.abc import Generator, Iterator
 
 import pytest
 from broker.topics import MakeTopic, make_topic_at
 
+from olvido.operators.local.probes import kafka_answers
 from olvido.operators.local.stack import Stack, temporary_stack
 from olvido.schemas.settings.deployment import KafkaSection
 
@@ -35,6 +37,9 @@ def own_stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def own_kafka(own_stack: Stack) -> KafkaSection:
-    """Where it is. It runs when a test begins."""
+    """Where it is. It answers when a test begins: the one before may have left it stopped, or coming up."""
     own_stack.supervisor.start("kafka")
+    up = threading.Event()
+    while not kafka_answers(own_stack.bootstrap_servers):  # as long as a test may take at most
+        up.wait(0.1)
     return KafkaSection(bootstrap_servers=own_stack.bootstrap_servers)
