@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 import pytest
 from broker.topics import MakeTopic, make_topic_at
 
+from olvido.operators.local.errors import tail
 from olvido.operators.local.probes import kafka_answers
 from olvido.operators.local.stack import Stack, temporary_stack
 from olvido.schemas.settings.deployment import KafkaSection
@@ -36,10 +37,14 @@ def own_stack() -> Iterator[Stack]:
 
 
 @pytest.fixture
-def own_kafka(own_stack: Stack) -> KafkaSection:
+def own_kafka(own_stack: Stack, request: pytest.FixtureRequest) -> Iterator[KafkaSection]:
     """Where it is. It answers when a test begins: the one before may have left it stopped, or coming up."""
     own_stack.supervisor.start("kafka")
     up = threading.Event()
     while not kafka_answers(own_stack.bootstrap_servers):  # as long as a test may take at most
         up.wait(0.1)
-    return KafkaSection(bootstrap_servers=own_stack.bootstrap_servers)
+    yield KafkaSection(bootstrap_servers=own_stack.bootstrap_servers)
+    # Shown where the test failed, and only there.
+    request.node.add_report_section(
+        "teardown", "the broker's log", tail(own_stack.folder.log("kafka"), lines=60)
+    )

@@ -51,7 +51,7 @@ def bash(tmp_path: Path, script: Path):
     ("line", "offered"),
     [
         ("olvido reque", ["request", "requests"]),
-        ("olvido requests ", ["list", "show", "withdraw"]),
+        ("olvido requests ", ["list", "show", "withdraw", "extend"]),
         ("olvido requests list --sta", ["--state"]),
         ("olvido requests list --state ful", ["fulfilled"]),
         ("olvido requests list --sink store", ["store-cn", "store-sg"]),
