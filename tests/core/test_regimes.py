@@ -70,3 +70,8 @@ def test_a_rule_that_breaks_the_model_is_refused(there: str, instead: str, fault
 def test_a_file_without_title_or_rules_is_refused(text: str):
     with pytest.raises(ConfigError, match=r"xx\.toml: "):
         parsed("xx", text)
+
+
+def test_a_period_is_written_as_people_say_it():
+    periods = {rule.period for regime in load().values() for rule in regime.rules}
+    assert {"1 month", "2 months", "20 business days", None} <= periods

@@ -257,7 +257,7 @@ def _regime(regime: Regime, below: str | None) -> Iterator[str]:
 def _rule(rule: LawRule) -> str:
     return _row(
         rule.kind + (f": `{rule.ground}`" if rule.ground else ""),
-        f"{rule.length} {rule.unit.replace('_', ' ')}" if rule.length and rule.unit else "no number",
+        rule.period or "no number",
         ", ".join(f"`{right}`" for right in rule.rights) or "all",
         rule.text,
         rule.source,

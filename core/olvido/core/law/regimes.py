@@ -95,6 +95,14 @@ class LawRule:
         if Right.UNKNOWN in self.rights:
             raise ValueError("rights names a right that there is")
 
+    @property
+    def period(self) -> str | None:
+        """How long, as people say it: `1 month`, `20 business days`; None where the law gives no number."""
+        if self.length is None or self.unit is None:
+            return None
+        unit = self.unit.value.replace("_", " ")
+        return f"{self.length} {unit if self.length > 1 else unit.removesuffix('s')}"
+
 
 @dataclass(frozen=True, slots=True)
 class Regime:

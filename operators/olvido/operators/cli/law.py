@@ -1,7 +1,7 @@
 """`olvido law …`: what privacy laws ask for, and by when a request is to be answered."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -51,14 +51,14 @@ def show_law(
     from olvido.operators.desk.law import regime
 
     one = regime(code)
-    rows = [_rule_row(record_of(rule)) for rule in one.rules]
+    rows = [{**record_of(rule), "period": rule.period} for rule in one.rules]
     if print_data(
         {"code": one.code, "title": one.title, "builds_on": one.builds_on, "rules": rows}, output=output
     ):
         return
     beside = f", beside {one.builds_on}" if one.builds_on else ""
     console.print(f"{one.title}{beside}\n", markup=False)
-    columns = ("kind", "length", "rights", "certainty", "reviewed_on")
+    columns = ("kind", "period", "rights", "certainty", "reviewed_on")
     show(rows, (*columns, "text") if paper_width() >= WIDTH_WITH_TEXT else columns, output=output, empty="")
     if paper_width() < WIDTH_WITH_TEXT:
         for row in rows:
@@ -112,9 +112,3 @@ def due(
     )  # fmt: skip
     if output is Output.TABLE:
         messages.print(NO_ADVICE, markup=False)
-
-
-def _rule_row(rule: dict[str, Any]) -> dict[str, Any]:
-    """A rule as people read it: a length with its unit, and no column that nothing else has."""
-    length, unit = rule.pop("length"), rule.pop("unit")
-    return {**rule, "length": f"{length} {unit}".replace("_", " ") if length else None}

@@ -330,7 +330,7 @@ class JurisdictionSection(_Section):
     def _calendar(cls, code: str | None) -> str | None:
         known = calendars()
         if code is not None and code not in known:
-            raise ValueError(f"knows no {code!r}{did_you_mean(code, known)}; there are {', '.join(known)}")
+            raise ValueError(f"knows no {code!r}{did_you_mean(code, known)} (there are {', '.join(known)})")
         return code
 
 
