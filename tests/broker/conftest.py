@@ -5,9 +5,10 @@ from collections.abc import Generator, Iterator
 
 import pytest
 from broker.topics import MakeTopic, make_topic_at
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from olvido.operators.local.errors import tail
-from olvido.operators.local.probes import kafka_answers
 from olvido.operators.local.stack import Stack, temporary_stack
 from olvido.schemas.settings.deployment import KafkaSection
 
@@ -36,12 +37,24 @@ def own_stack() -> Iterator[Stack]:
         yield stack
 
 
+def _takes_topics(server: str) -> bool:
+    """Whether the broker says who is in control; before that it answers, and a client may wait for long.
+
+    Each time a client of its own: one that heard of no broker does not ask again for minutes.
+    """
+    try:
+        told = AdminClient({"bootstrap.servers": server}).list_topics(timeout=3)
+    except KafkaException:
+        return False
+    return bool(told.brokers) and told.controller_id >= 0
+
+
 @pytest.fixture
 def own_kafka(own_stack: Stack, request: pytest.FixtureRequest) -> Iterator[KafkaSection]:
     """Where it is. It answers when a test begins: the one before may have left it stopped, or coming up."""
     own_stack.supervisor.start("kafka")
     up = threading.Event()
-    while not kafka_answers(own_stack.bootstrap_servers):  # as long as a test may take at most
+    while not _takes_topics(own_stack.bootstrap_servers):  # as long as a test may take at most
         up.wait(0.1)
     yield KafkaSection(bootstrap_servers=own_stack.bootstrap_servers)
     # Shown where the test failed, and only there.
