@@ -50,7 +50,7 @@ class PostgresServer:
         return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
 
     def start(self) -> None:
-        """Start, and return when it answers."""
+        """Start, and return when it takes writes."""
         options = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
@@ -95,9 +95,14 @@ class PostgresServer:
                 os.chown(path, self._run_as["user"], self._run_as["group"])
 
     def _answers(self) -> bool:
+        """Whether it takes writes: while it recovers what was put back, it answers those who read."""
         try:
-            with closing(psycopg2.connect(self.dsn, connect_timeout=2)):
-                return True
+            with (
+                closing(psycopg2.connect(self.dsn, connect_timeout=2)) as connection,
+                connection.cursor() as cursor,
+            ):
+                cursor.execute("select not pg_is_in_recovery()")
+                return bool(cursor.fetchone()[0])
         except psycopg2.OperationalError:
             return False
 
