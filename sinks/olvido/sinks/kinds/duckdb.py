@@ -25,7 +25,7 @@ from olvido.core.tasks import Task
 from olvido.schemas.settings.deployment import Secret
 from olvido.sinks.contract import OpenedTask, SinkSettings
 from olvido.sinks.kinds.duckdb_catalogue import look, look_at_columns, one, quoted
-from olvido.sinks.kinds.duckdb_file import DuckDBFile
+from olvido.sinks.kinds.duckdb_file import DuckDBFile, literal
 from olvido.sinks.looks import LookAgain
 from olvido.sinks.section import fault, read_section
 from olvido.sinks.tables.data_map import Created, DataMap
@@ -188,8 +188,7 @@ class DuckDBSink(TableSink):
     def _copy(self, conn: duckdb.DuckDBPyConnection, fresh: Path) -> None:
         conn.execute("CHECKPOINT")  # or the write-ahead log would be replayed over the new file
         old = str(one(conn.execute("SELECT current_database()"))[0])
-        where = str(fresh).replace("'", "''")
-        conn.execute(f"ATTACH '{where}' AS olvido_fresh")
+        conn.execute(f"ATTACH {literal(fresh)} AS olvido_fresh")
         try:
             conn.execute(f"COPY FROM DATABASE {quoted(old)} TO olvido_fresh")
             if _sizes(conn, old) != _sizes(conn, "olvido_fresh"):

@@ -14,6 +14,11 @@ import duckdb
 ATTACHED = "olvido_target"  # what the file is called in the instance; no schema is named like it
 
 
+def literal(path: Path) -> str:
+    """A path as a text in SQL: ATTACH takes no parameter."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
 class DuckDBFile:
     """One file. May be shared between threads: the first to open it attaches it, the last detaches it.
 
@@ -33,17 +38,15 @@ class DuckDBFile:
         Raises:
             duckdb.Error: the file cannot be opened, or what was done in it failed.
         """
-        conn = self._attached()
+        conn, faulty = self._attached(), False
         try:
             conn.execute(f"USE {ATTACHED}")
             yield conn
         except duckdb.Error:
-            self._let_go(conn, faulty=True)
+            faulty = True
             raise
-        except BaseException:
-            self._let_go(conn)
-            raise
-        self._let_go(conn)
+        finally:
+            self._let_go(conn, faulty=faulty)
 
     def _attached(self) -> duckdb.DuckDBPyConnection:
         with self._changing:
@@ -52,10 +55,9 @@ class DuckDBFile:
                 self._instance.execute("SET GLOBAL TimeZone = 'UTC'")
             conn = self._instance.cursor()
             if not self._open:
-                where = str(self.path).replace("'", "''")
                 try:
                     # Killed from here on: the system releases the file, without what was not committed.
-                    conn.execute(f"ATTACH '{where}' AS {ATTACHED}")
+                    conn.execute(f"ATTACH {literal(self.path)} AS {ATTACHED}")
                 except duckdb.Error:
                     conn.close()
                     self._forget()
@@ -63,7 +65,7 @@ class DuckDBFile:
             self._open += 1
             return conn
 
-    def _let_go(self, conn: duckdb.DuckDBPyConnection, *, faulty: bool = False) -> None:
+    def _let_go(self, conn: duckdb.DuckDBPyConnection, *, faulty: bool) -> None:
         with self._changing:
             self._open -= 1
             with contextlib.suppress(duckdb.Error):  # there may be no transaction
