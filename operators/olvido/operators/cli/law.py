@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from olvido.core.errors import InvalidInput, did_you_mean
+from olvido.core.rights.names import Right
 from olvido.operators.cli.instants import instant_of
 from olvido.operators.cli.output import Form, Output, console, messages, paper_width, print_data, show
 from olvido.operators.desk.data import record_of
@@ -58,8 +58,9 @@ def show_law(
         return
     beside = f", beside {one.builds_on}" if one.builds_on else ""
     console.print(f"{one.title}{beside}\n", markup=False)
-    columns = ("kind", "period", "rights", "certainty", "reviewed_on")
-    show(rows, (*columns, "text") if paper_width() >= WIDTH_WITH_TEXT else columns, output=output, empty="")
+    show(
+        rows, _with_text("kind", "period", "rights", "certainty", "reviewed_on"), output=output, empty=""
+    )  # fmt: skip
     if paper_width() < WIDTH_WITH_TEXT:
         for row in rows:
             console.print(f"\n{row['kind']}: {row['text']}\n  {row['source']}", markup=False, style="dim")
@@ -89,26 +90,29 @@ def due(
         olvido law due ACCESS --received 2026-01-31T09:00:00Z --extended
     """
     from olvido.core.rights.known import RIGHTS
+    from olvido.operators.desk.faults import check_known
     from olvido.operators.desk.law import last_days
     from olvido.operators.settings import deployment
 
     declared, now = deployment(), datetime.now(UTC)
-    known = {one.value: one for one in RIGHTS}
-    if right.upper() not in known:
-        raise InvalidInput("right", f"knows no {right!r}{did_you_mean(right.upper(), known)}")
+    check_known("right", right.upper(), [one.value for one in RIGHTS])
     found = last_days(
         declared,
-        known[right.upper()],
+        Right(right.upper()),
         instant_of(received, field="received", now=now) if received else now,
         jurisdiction=jurisdiction,
         verified_at=instant_of(verified, field="verified", now=now) if verified else None,
         extended=extended,
     )
-    rows = [record_of(one) for one in found]
-    columns = ("law", "kind", "last_day", "certainty", "provisional")
     show(
-        rows, (*columns, "text") if paper_width() >= WIDTH_WITH_TEXT else columns, output=output,
+        [record_of(one) for one in found],
+        _with_text("law", "kind", "last_day", "certainty", "provisional"), output=output,
         empty="no clock runs yet: each of them begins with the proof of identity (--verified)",
     )  # fmt: skip
     if output is Output.TABLE:
         messages.print(NO_ADVICE, markup=False)
+
+
+def _with_text(*columns: str) -> tuple[str, ...]:
+    """The columns, and a rule's text where there is room for it."""
+    return (*columns, "text") if paper_width() >= WIDTH_WITH_TEXT else columns

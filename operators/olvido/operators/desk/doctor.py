@@ -315,7 +315,7 @@ def _check_figures(declared: Deployment) -> Sequence[Finding]:
         _of_dead_letters(overview["dead_letters"]),
         _of_brake(waiting(declared)),
         _of_last_days(due_now(figures)["requests_overdue"]),
-        *_of_calendar(declared),
+        *_of_calendars(declared),
     ]
 
 
@@ -353,14 +353,14 @@ def _of_last_days(overdue: int) -> Finding:
     return Finding(text="no open request is overdue")
 
 
-def _of_calendar(declared: Deployment) -> list[Finding]:
+def _of_calendars(declared: Deployment) -> list[Finding]:
     """Last days are worked out some months ahead; a calendar that ends before makes them provisional."""
-    code = declared.law.calendar
-    if code is None:
-        return []
-    until = calendar_of(code).known_until
+    sections = (declared.law, *declared.law.jurisdictions.values())
+    known = {one.calendar: calendar_of(one.calendar) for one in sections if one.calendar is not None}
     return [
         Finding(
-            text=f"the calendar {code} knows its holidays until {until}; a last day after it is provisional"
+            text=f"the calendar {code} knows its holidays until {calendar.known_until}; "
+            "a last day after it is provisional"
         )
+        for code, calendar in known.items()
     ]

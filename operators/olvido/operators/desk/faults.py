@@ -37,3 +37,13 @@ def check_declared(sink: str, sinks: Collection[str]) -> None:
     """
     if sink not in sinks:
         raise InvalidInput("sink", f"olvido.toml has no sink {sink!r}{did_you_mean(sink, sinks)}")
+
+
+def check_known(field: str, value: str | None, there_are: Collection[str]) -> None:
+    """Check that a value, where one is given, is one that there is.
+
+    Raises:
+        InvalidInput: it is not; the nearest is in the reason.
+    """
+    if value is not None and value not in there_are:
+        raise InvalidInput(field, f"knows no {value!r}{did_you_mean(value, there_are)}")

@@ -298,6 +298,11 @@ class BrakeSection(_Section):
     erase_after_s: float = Field(default=0.0, ge=0)  # a grace period before any sink is asked
 
 
+def _check_known(code: str, known: Mapping[str, object]) -> None:
+    if code not in known:
+        raise ValueError(f"knows no {code!r}{did_you_mean(code, known)} (there are {', '.join(known)})")
+
+
 class JurisdictionSection(_Section):
     """By which laws requests are to be answered, and whose days they count."""
 
@@ -308,12 +313,8 @@ class JurisdictionSection(_Section):
     @field_validator("regimes")
     @classmethod
     def _regimes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
-        known = regimes()
         for code in codes:
-            if code not in known:
-                raise ValueError(
-                    f"knows no {code!r}{did_you_mean(code, known)}; there are {', '.join(known)}"
-                )
+            _check_known(code, regimes())
         return codes
 
     @field_validator("zone")
@@ -328,9 +329,8 @@ class JurisdictionSection(_Section):
     @field_validator("calendar")
     @classmethod
     def _calendar(cls, code: str | None) -> str | None:
-        known = calendars()
-        if code is not None and code not in known:
-            raise ValueError(f"knows no {code!r}{did_you_mean(code, known)} (there are {', '.join(known)})")
+        if code is not None:
+            _check_known(code, calendars())
         return code
 
 
