@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +24,7 @@ from olvido.core.acts import Verb
 from olvido.core.catalogue import Catalogue
 from olvido.core.causes import Cause
 from olvido.core.errors import InvalidInput
+from olvido.core.events import Verified
 from olvido.core.law.deadlines import deadlines
 from olvido.core.rights.names import Right
 from olvido.core.subject import IdentityKind
@@ -36,7 +38,7 @@ from olvido.operators.desk.faults import NotAllowed, NotThere
 from olvido.processors import consents
 from olvido.processors import requests as processor
 from olvido.schemas.codec import avro_text
-from olvido.schemas.settings.deployment import Deployment
+from olvido.schemas.settings.deployment import Deployment, LawSection
 
 AS_TOLD = doctor.FindingRemedy.AS_TOLD  # another room's words
 MINUTE = timedelta(minutes=1)
@@ -174,6 +176,21 @@ def test_an_extension_that_no_law_allows_or_that_comes_too_late_changes_nothing(
         law.extend(declared, an_id(1), " ", now=NOW)
     assert [requests.show(declared, an_id(number)).request for number in (1, 2)] == before
     assert Acts(Database(ledger_dsn, application="tests")).newest(verb=Verb.EXTEND) == []
+
+
+def test_whoever_was_verified_before_asking_has_a_clock_that_runs_and_can_be_extended(declared, ledger):
+    """What upstream said of it stands in the event alone, and not among the verifications."""
+    british = declared.model_copy(update={"law": LawSection(regimes=("uk",))})
+    proof = Verified(method="id_document", verified_at=NOW - timedelta(minutes=2))
+    ask(ledger, 1, requested_at=NOW, catalogue=replace(CATALOGUE, jurisdiction=british.law.jurisdiction),
+        verified=proof)  # fmt: skip
+    shown = requests.show(british, an_id(1))
+    assert shown.request.identity_verified_at == proof.verified_at
+    assert [(day.law, day.due_at) for day in shown.deadlines if day.kind == "answer"] == [
+        ("uk", shown.request.due_at)
+    ]
+    later = law.extend(british, an_id(1), "OPS-17", now=NOW)
+    assert later.at > shown.request.due_at
 
 
 def test_laws_are_listed_with_those_that_apply_first_and_one_that_there_is_not_has_a_neighbour(declared):

@@ -30,7 +30,7 @@ REQUEST = Request(
     request_id=UUID(int=2), right="ERASE", subject_id="h1_x", state="fulfilled", tasks=4, answered=3,
     requested_at=NOW, appended_at=after(0.2), late=False, received_at=after(1), finished_at=after(700),
     due_at=after(30 * 86_400), due_by="gdpr", due_provisional=False,
-    jurisdiction=None, extended_at=None,
+    jurisdiction=None, extended_at=None, identity_verified_at=None,
 )  # fmt: skip
 STORY = Story(
     request=REQUEST,

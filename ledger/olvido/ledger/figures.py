@@ -91,10 +91,6 @@ class Figures:
         """How many tasks of each sink wait for a person; cheap enough to be read every few seconds."""
         return {row["sink"]: row["tasks"] for row in self._records("parked_by_sink")}
 
-    def verifications(self, request_id: UUID) -> list[Record]:
-        """Who said when that it is really this person."""
-        return self._records("story_of_verification", id=request_id)
-
     def story(self, request_id: UUID) -> Mapping[str, list[Record]]:
         """What is known of one request besides the request itself: all read at one instant."""
         with self._database.transaction() as transaction:

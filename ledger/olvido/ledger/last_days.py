@@ -10,7 +10,10 @@ from olvido.ledger.acts import record
 from olvido.ledger.connection import Database, Transaction, columns
 from olvido.ledger.rows import Due, DueRow
 
-COLUMNS = {"due_at": "due.at", "due_by": "due.by", "due_provisional": "due.provisional"}
+COLUMNS = {
+    "due_at": "due.at", "due_by": "due.by", "due_provisional": "due.provisional",
+    "identity_verified_at": "due.verified_at",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,7 @@ class Extensible:
     finished_at: datetime | None
     jurisdiction: str | None
     extended_at: datetime | None  # when one was recorded before
-    verified_at: datetime | None
+    identity_verified_at: datetime | None
 
 
 class LastDays:

@@ -95,6 +95,7 @@ class Due:
     at: datetime | None = None
     by: str | None = None
     provisional: bool = False
+    verified_at: datetime | None = None  # when it was proved who asks, if it was: it was worked out by that
 
 
 NOT_DUE = Due()

@@ -158,10 +158,13 @@ def asked_by(request: PrivacyRequest) -> str:
 
 def due_of(request: PrivacyRequest, catalogue: Catalogue) -> Due:
     """By when a request is to be answered, as the ledger keeps it."""
+    verified_at = None if request.verified is None else request.verified.verified_at
     deadline = due(request, catalogue.law_of(request.jurisdiction))
     if deadline is None:
-        return Due()
-    return Due(at=deadline.due_at, by=deadline.regime, provisional=deadline.provisional)
+        return Due(verified_at=verified_at)
+    return Due(
+        at=deadline.due_at, by=deadline.regime, provisional=deadline.provisional, verified_at=verified_at
+    )
 
 
 def _row(

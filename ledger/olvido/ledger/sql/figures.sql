@@ -4,6 +4,7 @@
 -- `verified` counts the sinks whose later look found nothing of the newest task. It is worked out for what is listed alone.
 select r.request_id, r.right_, r.subject_id, r.state, r.tasks, r.answered, r.requested_at, r.received_at,
        r.appended_at, r.late, r.finished_at, r.due_at, r.due_by, r.due_provisional, r.jurisdiction, r.extended_at,
+       r.identity_verified_at,
        r.finished_at is null and coalesce(r.due_at <= %(now)s, false) as overdue,
        (select count(*)
         from (select distinct on (sink) * from tasks where source_id = r.request_id order by sink, generation desc) t
@@ -121,7 +122,8 @@ from requests where finished_at is null and due_at is not null;
 -- name: show_request
 -- One request.
 select request_id, right_, subject_id, state, tasks, answered, requested_at, appended_at, late, received_at,
-       finished_at, due_at, due_by, due_provisional, jurisdiction, extended_at
+       finished_at, due_at, due_by, due_provisional, jurisdiction, extended_at,
+       identity_verified_at
 from requests where request_id = %(id)s;
 
 -- name: show_tasks

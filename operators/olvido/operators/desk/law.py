@@ -119,7 +119,8 @@ def _extended(declared: Deployment, request: Extensible, now: datetime) -> Due:
     if request.extended_at is not None:
         raise NotAllowed(f"it was extended on {request.extended_at:%Y-%m-%d}; nothing was done")
     place = declared.catalogue.law_of(request.jurisdiction or "")
-    verified_on = None if request.verified_at is None else place.day_of(request.verified_at)
+    proved_at = request.identity_verified_at
+    verified_on = None if proved_at is None else place.day_of(proved_at)
     found = extension(
         place, Right(request.right), place.day_of(request.requested_at), verified_on=verified_on
     )

@@ -1,19 +1,19 @@
 """Privacy requests: found, shown with what each sink has answered, or moment by moment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from olvido.core.errors import InvalidInput, did_you_mean
+from olvido.core.errors import InvalidInput
 from olvido.core.lifecycle import RequestState
 from olvido.core.outcomes import Outcome
 from olvido.core.rights.known import RIGHTS
 from olvido.core.rights.names import Right
 from olvido.core.subject import Handle
 from olvido.ledger.figures import Figures
-from olvido.operators.desk.faults import NotThere
+from olvido.operators.desk.faults import NotThere, check_known
 from olvido.operators.desk.law import DeadlineView, last_days
 from olvido.operators.desk.ledger import database
 from olvido.schemas.settings.deployment import Deployment
@@ -57,6 +57,7 @@ class Request:
     )  # by when it is to be answered; None while every clock waits for the proof of identity
     due_by: str | None  # the law that sets it, as it stood when the request came
     extended_at: datetime | None  # when an extension was recorded
+    identity_verified_at: datetime | None  # when it was proved who asks, as far as the last day goes by it
     jurisdiction: str | None  # whose law holds, of those that are declared; None: what holds for all
     due_provisional: bool  # a calendar did not know the holidays of that time yet
 
@@ -167,9 +168,9 @@ def find(declared: Deployment, which: Filter, *, now: datetime, limit: int) -> l
         InvalidInput: naming a filter whose value there is not, with the nearest that there is.
         Unavailable: the ledger does not answer.
     """
-    _check("right", which.right, [right.value for right in RIGHTS])
-    _check("sink", which.sink, declared.sinks)
-    _check("outcome", which.outcome, [NO_OUTCOME, *(outcome.value for outcome in Outcome)])
+    check_known("right", which.right, [right.value for right in RIGHTS])
+    check_known("sink", which.sink, declared.sinks)
+    check_known("outcome", which.outcome, [NO_OUTCOME, *(outcome.value for outcome in Outcome)])
     subjects = [handle.value for handle in which.handles or ()]
     if which.subject is not None:
         if not which.subject.startswith("h"):
@@ -198,7 +199,6 @@ def show(declared: Deployment, request_id: UUID) -> RequestWithTasks:
     """
     figures = Figures(database(declared))
     request = _request(figures, request_id)
-    proofs = [row["verified_at"] for row in figures.verifications(request_id)]
     return RequestWithTasks(
         request=request,
         tasks=tuple(TaskView(**row) for row in figures.tasks(request_id)),
@@ -208,7 +208,7 @@ def show(declared: Deployment, request_id: UUID) -> RequestWithTasks:
             request.requested_at,
             jurisdiction=request.jurisdiction or "",
             extended=request.extended_at is not None,
-            verified_at=min(proofs, default=None),
+            verified_at=request.identity_verified_at,
         ),
     )
 
@@ -247,8 +247,3 @@ def _request(figures: Figures, request_id: UUID) -> Request:
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row under the names people use: `right` is a word of SQL, and cannot be a column's."""
     return {name.rstrip("_"): value for name, value in row.items()}
-
-
-def _check(field: str, value: str | None, there_are: Sequence[str] | Mapping[str, object]) -> None:
-    if value is not None and value not in there_are:
-        raise InvalidInput(field, f"knows no {value!r}{did_you_mean(value, there_are)}")
